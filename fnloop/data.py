@@ -1,0 +1,103 @@
+"""Datasets, batches, and the order in which an epoch sees its examples."""
+
+from collections.abc import Iterator
+import numpy as np
+
+from fnloop.random import permutation
+from fnloop.record import record
+from fnloop.typing import Array, PositiveInt, Seed, integer
+
+CHUNK = 1 << 20  # bytes of examples gathered at once; batches are views into a chunk
+_size = integer(1)
+_seed = integer(0, 2**64)
+_epoch = integer(0)
+
+
+@record
+class Batch:
+    """The examples of one step.
+
+    Shapes: `x` is (N, D); `y` is (N,) or (N, K).
+    """
+
+    x: Array
+    y: Array
+
+
+@record
+class Dataset:
+    """Examples and their targets, frozen; an array that nothing can write to is taken without a copy.
+
+    Shapes: `x` is (N, D); `y` is (N,) or (N, K).
+    Raises: ValueError: if there are no examples, lengths or dimensions do not fit, or a value is NaN or infinite;
+        TypeError: if an array is not of numbers.
+    """
+
+    x: Array
+    y: Array
+
+    def __attrs_post_init__(self) -> None:
+        check_array("x", self.x, ndims=(2,))
+        check_array("y", self.y, ndims=(1, 2))
+        if len(self.x) != len(self.y):
+            raise ValueError(f"x and y must have the same length, got {len(self.x)} and {len(self.y)}")
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+def check_array(name: str, array: Array, ndims: tuple[int, ...]) -> None:
+    """Refuse what no model can be trained on: no examples, no numbers, NaN, infinity, a wrong number of dimensions."""
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be of real numbers, got dtype {array.dtype}")
+    if array.ndim not in ndims:
+        allowed = " or ".join(f"{n}-dimensional" for n in ndims)
+        raise ValueError(f"{name} must be {allowed}, got shape {array.shape}")
+    if array.size == 0:
+        raise ValueError(f"{name} must hold at least one example and one column, got shape {array.shape}")
+    if array.dtype.kind == "f" and not np.isfinite(array.sum(dtype=np.float64)):
+        for start in range(0, len(array), 4096):  # the sum may overflow: look at the values themselves
+            bad = np.argwhere(~np.isfinite(array[start : start + 4096]))
+            if len(bad):
+                at = (start + int(bad[0][0]), *map(int, bad[0][1:]))
+                raise ValueError(f"{name} must be finite, got {array[at]} at {list(at)}")
+
+
+def batches(dataset: Dataset, size: int, *, seed: int, epoch: int) -> Iterator[Batch]:
+    """The batches of one epoch in their order: a pure function of the arguments, whatever came before.
+
+    Every example comes once; the last batch may be smaller.
+
+    Args:
+        size: examples in a batch, at least 1.
+        epoch: the 0-based epoch; its order is had without those before it.
+
+    Examples:
+        >>> data = Dataset(np.zeros((5, 2)), np.arange(5))
+        >>> [batch.y.tolist() for batch in batches(data, 2, seed=0, epoch=0)]
+        [[4, 1], [0, 3], [2]]
+    """
+    if not isinstance(dataset, Dataset):
+        raise TypeError(f"dataset must be a fl.Dataset(x, y), got {type(dataset).__name__}")
+    return batches_from(dataset, _size("size", size), _seed("seed", seed), _epoch("epoch", epoch), 0)
+
+
+def batches_from(
+    dataset: Dataset, size: PositiveInt, seed: Seed, epoch: int, first: int, dtype: str | None = None
+) -> Iterator[Batch]:
+    """The batches of an epoch from the `first` on, so that an epoch can go on in its middle; cast, if a dtype is given."""
+    order = permutation(len(dataset), seed, epoch)
+    row = max(1, (dataset.x.nbytes + dataset.y.nbytes) // len(dataset))
+    chunk = size * max(1, CHUNK // (row * size))
+    for start in range(first * size, len(order), chunk):
+        rows = order[start : start + chunk]
+        x, y = _gather(dataset.x, rows, dtype), _gather(dataset.y, rows, dtype)
+        for low in range(0, len(rows), size):
+            yield Batch(x[low : low + size], y[low : low + size])
+
+
+def _gather(array: Array, rows: Array, dtype: str | None) -> Array:
+    gathered = np.asarray(array)[rows]  # of a memory-mapped file, only these rows are read
+    gathered = gathered.astype(dtype or gathered.dtype, copy=False)
+    gathered.flags.writeable = False
+    return gathered

@@ -1,0 +1,17 @@
+"""The package's own errors. Each derives from `ValueError`, so one `except ValueError` covers all bad input."""
+
+
+class FnloopError(ValueError):
+    """Base of the errors below."""
+
+
+class CheckpointError(FnloopError):
+    """A file is no checkpoint, is damaged, or names a record that this version does not know."""
+
+
+class NonFiniteError(FnloopError):
+    """The loss, its gradient or the parameters became NaN or infinite under `non_finite="raise"`."""
+
+
+class NoBestError(FnloopError):
+    """No state of the stream can be called best: each value of the metric was NaN, or there was none."""

@@ -1,0 +1,52 @@
+"""Adam, and AdamW as Adam with decoupled weight decay."""
+
+from typing import Any
+
+from fnloop.optimizers.chain import Chain, chain
+from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.transforms import add_decayed_weights
+from fnloop.record import record
+from fnloop.typing import Decay, Positive
+
+
+@record
+class Adam(Elementwise):
+    """Scale the gradient by Adam's bias-corrected moments.
+
+        m' = b1 m + (1 - b1) g          v' = b2 v + (1 - b2) g²
+        direction = (m' / (1 - b1^t)) / (sqrt(v' / (1 - b2^t)) + eps)
+
+    Args:
+        b1: decay of the first moment, in [0, 1); unitless.
+        b2: decay of the second moment, in [0, 1); unitless.
+        eps: keeps the quotient finite, above 0; in the units of the gradient.
+    Shapes: gradient, slots and direction are (P,).
+    Raises: ValueError: if a parameter lies outside its interval; the message carries the name and the value.
+    Source: Kingma & Ba 2015, Algorithm 1.
+    """
+
+    b1: Decay = 0.9
+    b2: Decay = 0.999
+    eps: Positive = 1e-8
+
+    slots = 2
+
+    def scalars(self, count: Any, norm: Any) -> Any:
+        return 1 / (1 - self.b1**count), 1 / (1 - self.b2**count)
+
+    def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
+        xp = gradient.__array_namespace__()
+        (m, v), (m_scale, v_scale) = slots, scalars
+        m = self.b1 * m + (1 - self.b1) * gradient
+        v = self.b2 * v + (1 - self.b2) * (gradient * gradient)
+        return m * m_scale / (xp.sqrt(v * v_scale) + self.eps), (m, v)
+
+
+def AdamW(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.01) -> Chain:
+    """Adam with decoupled weight decay: direction = Adam's + weight_decay * params.
+
+    Args:
+        weight_decay: per unit of the learning rate, at least 0.
+    Source: Loshchilov & Hutter 2019, Algorithm 2.
+    """
+    return chain(Adam(b1, b2, eps), add_decayed_weights(weight_decay))

@@ -1,0 +1,28 @@
+"""Optimizers one behind the other."""
+
+from fnloop.optimizers.elementwise import Elementwise
+from fnloop.record import record
+
+
+@record
+class Chain(Elementwise):
+    """See `chain`."""
+
+    transformations: tuple[Elementwise, ...]
+
+    @property
+    def parts(self) -> tuple[Elementwise, ...]:
+        return tuple(part for transformation in self.transformations for part in transformation.parts)
+
+
+def chain(*transformations: Elementwise) -> Chain:
+    """Feed each transformation's direction to the next as its gradient, all in one pass over memory.
+
+    Examples:
+        chain(clip_by_global_norm(1.0), Adam())
+    Raises: TypeError: if an argument is no transformation.
+    """
+    for i, transformation in enumerate(transformations):
+        if not isinstance(transformation, Elementwise):
+            raise TypeError(f"chain takes optimizers and transformations, got {transformation!r} at place {i}")
+    return Chain(transformations)

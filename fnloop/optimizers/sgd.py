@@ -1,0 +1,37 @@
+"""Stochastic gradient descent, with momentum if wanted."""
+
+from typing import Any
+
+from fnloop.optimizers.elementwise import Elementwise
+from fnloop.record import record
+from fnloop.typing import Decay, Flag
+
+
+@record
+class SGD(Elementwise):
+    """Follow the gradient, or a running sum of gradients.
+
+        m' = momentum m + g        direction = m', or g + momentum m' with Nesterov's look ahead
+
+    Args:
+        momentum: in [0, 1); 0 keeps no slot.
+    Raises: ValueError: if momentum lies outside [0, 1), or Nesterov is asked for without momentum.
+    Source: Sutskever et al. 2013, On the importance of initialization and momentum in deep learning.
+    """
+
+    momentum: Decay = 0.0
+    nesterov: Flag = False
+
+    def __attrs_post_init__(self) -> None:
+        if self.nesterov and not self.momentum:
+            raise ValueError(f"nesterov needs a momentum above 0, got momentum={self.momentum!r}")
+
+    @property
+    def slots(self) -> int:  # type: ignore[override]
+        return 1 if self.momentum else 0
+
+    def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
+        if not self.momentum:
+            return gradient, ()
+        m = self.momentum * slots[0] + gradient
+        return (gradient + self.momentum * m if self.nesterov else m), (m,)

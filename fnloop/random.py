@@ -1,0 +1,39 @@
+"""Randomness is an address: every draw is a pure function of (seed, stream, counters), and no generator is kept.
+
+Only the integer stream of Philox is used, which NumPy guarantees across versions; what is drawn from it is computed here.
+Source: Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+
+from fnloop.typing import Array
+
+
+class Stream(IntEnum):
+    """What a draw is for; two streams never meet."""
+
+    INITIAL = 0
+    SHUFFLE = 1
+
+
+def words(n: int, seed: int, stream: Stream, *counters: int) -> Array:
+    """n random 64-bit words at an address.
+
+    Args:
+        counters: up to two, such as the epoch or a layer's index; each address has 2^128 words of its own.
+    """
+    address = [0, 0, *counters, 0, 0][:4]
+    key = np.array([seed, stream], dtype=np.uint64)
+    return np.random.Philox(key=key, counter=np.array(address, dtype=np.uint64)).random_raw(n)
+
+
+def uniform(n: int, seed: int, stream: Stream, *counters: int) -> Array:
+    """n uniform draws in [0, 1), float64, each a multiple of 2^-53."""
+    return (words(n, seed, stream, *counters) >> np.uint64(11)) * 2.0**-53
+
+
+def permutation(n: int, seed: int, epoch: int) -> Array:
+    """The order of n examples in an epoch: the stable argsort of n random words."""
+    return np.argsort(words(n, seed, Stream.SHUFFLE, epoch), kind="stable")

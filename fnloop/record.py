@@ -1,0 +1,169 @@
+"""Frozen records: what every state, batch and hyperparameter is made of.
+
+A record is an attrs class that cannot be changed, whose arrays cannot be changed either, and whose equality is that of bits.
+"""
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from itertools import zip_longest
+from types import MappingProxyType
+from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin
+
+import attrs
+import numpy as np
+
+from fnloop.typing import Array
+
+T = TypeVar("T")
+KINDS: dict[str, type] = {}  # the package's own records by name: all that a file may ask for
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
+def record(cls: type[T]) -> type[T]:
+    """Make a class a frozen record: fields are checked by their types, arrays frozen, equality is `same_bits`.
+
+    Copies of a record are the record itself, and a pickled one comes back frozen.
+    """
+    for name, method in _METHODS.items():
+        setattr(cls, name, method)
+    made = attrs.frozen(cls, eq=False, field_transformer=_checked)
+    if cls.__module__.partition(".")[0] == "fnloop":
+        KINDS[cls.__name__] = made
+    return made
+
+
+def freeze(array: Array) -> Array:
+    """The array itself if nothing can write to it, else a read-only copy in C order."""
+    if is_frozen(array):
+        return array
+    if array.dtype.hasobject:
+        raise TypeError(f"arrays of objects cannot be frozen, got dtype {array.dtype}; allowed are numbers and booleans")
+    return owned(np.array(array, order="C"))
+
+
+def owned(array: Array) -> Array:
+    """A read-only view of an array that the caller made and hands over: freezing without a copy."""
+    array.flags.writeable = False
+    return array.view()
+
+
+def is_frozen(array: Array) -> bool:
+    """Whether neither the array nor what it views can be written, and its order is C's."""
+    flags = array.flags
+    if flags.writeable or not flags.c_contiguous or array.dtype.hasobject:
+        return False
+    while isinstance(array.base, np.ndarray):  # a read-only view still changes through what it views
+        array = array.base
+    return not array.flags.writeable
+
+
+def field_names(cls: type) -> list[str]:
+    """The fields that make a record what it is; a field with `init=False` is derived from them."""
+    return [field.name for field in attrs.fields(cls) if field.init]
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of a record with its dotted path, depth first; each inner node gives a leaf with its type."""
+    if attrs.has(type(value)):
+        yield path, type(value).__name__
+        for name in field_names(type(value)):
+            yield from leaves(getattr(value, name), f"{path}.{name}" if path else name)
+    elif isinstance(value, Mapping):
+        yield path, "mapping"
+        for key, item in value.items():
+            yield from leaves(item, f"{path}[{key!r}]")
+    elif isinstance(value, tuple | list):
+        yield path, f"sequence of {len(value)}"
+        for index, item in enumerate(value):
+            yield from leaves(item, f"{path}[{index}]")
+    else:
+        yield path, value
+
+
+def bits(leaf: Any) -> tuple[str, bytes]:
+    """A leaf's type and bytes: 0.0 differs from -0.0, 1 from 1.0 and from True, and NaN equals itself."""
+    if isinstance(leaf, np.ndarray | np.generic):
+        return f"array {leaf.dtype.str} {leaf.shape}", leaf.tobytes()
+    if isinstance(leaf, float):
+        return "float", struct.pack(">d", leaf)
+    if isinstance(leaf, str | bool | int | type(None)):
+        return type(leaf).__name__, str(leaf).encode()
+    if callable(leaf):
+        return "function", f"{leaf.__module__}.{leaf.__qualname__}".encode()
+    raise TypeError(f"a record may hold numbers, strings, arrays, mappings, sequences and records, got {leaf!r}")
+
+
+def same_bits(a: Any, b: Any) -> bool:
+    """Whether two values are the same in every type, shape, dtype and bit: the one equality of states.
+
+    Examples:
+        >>> same_bits(0.0, -0.0), same_bits(float("nan"), float("nan"))
+        (False, True)
+    """
+    return a is b or all(
+        x is y or (p == q and bits(x) == bits(y))
+        for (p, x), (q, y) in zip_longest(leaves(a), leaves(b), fillvalue=("", _MISSING))
+    )
+
+
+def digest(value: Any) -> str:
+    """The SHA-256 of a record as a hex string: equal for equal bits, different for any change of any field."""
+    hashed = hashlib.sha256()
+    for path, leaf in leaves(value):
+        kind, content = bits(leaf)
+        hashed.update(f"{path}\0{kind}\0{len(content)}\0".encode())
+        hashed.update(content)
+    return hashed.hexdigest()
+
+
+_MISSING = "\0nothing stands here"
+
+
+def _checked(cls: type, fields: list["attrs.Attribute[Any]"]) -> list["attrs.Attribute[Any]"]:
+    """Give each field the converter that its type asks for."""
+    return [field.evolve(converter=field.converter or _converter(field.name, field.type)) for field in fields]
+
+
+def _converter(name: str, kind: Any) -> Callable[[Any], Any] | None:
+    if get_origin(kind) is Annotated:
+        _, check, *_rest = get_args(kind)
+        return lambda value: check(name, value)
+    if kind == Array | None:
+        return lambda value: None if value is None else _array(name, value)
+    if kind == Array:
+        return lambda value: _array(name, value)
+    if kind == tuple[Array, ...]:
+        return lambda value: tuple(_array(name, item) for item in value)
+    if get_origin(kind) is Mapping or kind is Mapping:
+        return lambda value: value if isinstance(value, MappingProxyType) else MappingProxyType(dict(value))
+    return None
+
+
+def _array(name: str, value: Any) -> Array:
+    if type(value) is np.ndarray and is_frozen(value):
+        return value
+    if not isinstance(value, np.ndarray | np.generic):
+        raise TypeError(f"{name} must be a NumPy array, got {value!r}")
+    try:
+        return freeze(np.asarray(value) if isinstance(value, np.generic) else value)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
+
+
+def _rebuild(cls: type[T], values: dict[str, Any]) -> T:
+    return cls(**values)
+
+
+def _reduce(self: Any) -> tuple[Any, ...]:
+    values = {name: getattr(self, name) for name in field_names(type(self))}
+    return _rebuild, (type(self), {k: dict(v) if isinstance(v, MappingProxyType) else v for k, v in values.items()})
+
+
+_METHODS = {
+    "__eq__": lambda self, other: same_bits(self, other) if type(other) is type(self) else NotImplemented,
+    "__hash__": lambda self: hash(digest(self)),
+    "__copy__": lambda self: self,
+    "__deepcopy__": lambda self, memo: self,
+    "__reduce__": _reduce,
+}

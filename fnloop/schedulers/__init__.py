@@ -1,0 +1,64 @@
+"""Learning-rate schedules: frozen records with `init() -> state` and `step(state, metrics=None) -> state`.
+
+`t` is the 0-based count of the epoch (or step) about to be trained: epoch 0 trains at `lr(0)`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from fnloop.schedulers.closed_form import ClosedForm, SchedulerState
+from fnloop.schedulers.constant import ConstantLR
+from fnloop.schedulers.cosine import CosineAnnealingLR
+from fnloop.schedulers.exponential import ExponentialLR
+from fnloop.schedulers.plateau import PlateauState, ReduceLROnPlateau
+from fnloop.schedulers.step import StepLR
+
+
+class Scheduler(Protocol):
+    """Anything that moves a state with a learning rate: the five here, or a user's own record."""
+
+    def init(self) -> Any: ...
+    def step(self, state: Any, metrics: Mapping[str, float] | None = None) -> Any: ...
+
+
+BY_NAME = {
+    "constant": ConstantLR,
+    "step": StepLR,
+    "exponential": ExponentialLR,
+    "plateau": ReduceLROnPlateau,
+    "cosine": CosineAnnealingLR,
+}
+
+
+def get_scheduler(name: str, initial_lr: float, **parameters: Any) -> Scheduler:
+    """Build a scheduler by its name, whatever the case: `constant`, `step`, `exponential`, `plateau` or `cosine`.
+
+    Examples:
+        >>> get_scheduler("Step", 0.1, step_size=10)(10)
+        0.010000000000000002
+
+    Raises: ValueError: for an unknown name or parameter; the message lists what there is.
+    """
+    if not isinstance(name, str) or name.lower() not in BY_NAME:
+        raise ValueError(f"name must be one of {', '.join(BY_NAME)}, got {name!r}")
+    kind = BY_NAME[name.lower()]
+    known = [field.name for field in kind.__attrs_attrs__]  # type: ignore[attr-defined]
+    for parameter in parameters:
+        if parameter not in known:
+            raise ValueError(f"{kind.__name__} has no parameter {parameter!r}; it has {', '.join(known)}")
+    return kind(initial_lr, **parameters)  # type: ignore[call-arg, return-value]
+
+
+__all__ = [
+    "BY_NAME",
+    "ClosedForm",
+    "ConstantLR",
+    "CosineAnnealingLR",
+    "ExponentialLR",
+    "PlateauState",
+    "ReduceLROnPlateau",
+    "Scheduler",
+    "SchedulerState",
+    "StepLR",
+    "get_scheduler",
+]

@@ -1,0 +1,48 @@
+"""Schedules whose learning rate is a formula of t alone: reading has no effect, and random access equals going step by step."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fnloop.record import record
+from fnloop.typing import Array
+
+
+@record
+class SchedulerState:
+    """Where a closed-form schedule stands: `t`, the 0-based epoch (or step) about to be trained, and its learning rate."""
+
+    t: int
+    lr: float
+
+
+class ClosedForm:
+    """What a formula needs to be a scheduler: `init`, `step`, and the call at any `t`."""
+
+    __slots__ = ()
+
+    def formula(self, t: Any) -> Any:
+        """The learning rate at t, an array of floats that hold whole numbers."""
+        raise NotImplementedError
+
+    def init(self) -> SchedulerState:
+        """The state before anything is trained, at t = 0."""
+        return SchedulerState(0, self(0))
+
+    def step(self, state: SchedulerState, metrics: Mapping[str, float] | None = None) -> SchedulerState:
+        """The state at t + 1; a closed form asks for no metrics."""
+        return SchedulerState(state.t + 1, self(state.t + 1))
+
+    def __call__(self, t: int | Array) -> Any:
+        """The learning rate at t: a float for an int, an array of float64 for an array of ints.
+
+        Raises: TypeError: if t is not whole; ValueError: if it is negative.
+        """
+        at = np.asarray(t)
+        if at.dtype.kind not in "iu":
+            raise TypeError(f"t must be an integer or an array of integers, got {t!r}")
+        if at.size and at.min() < 0:
+            raise ValueError(f"t must be at least 0, got {t!r}")
+        lr = self.formula(np.atleast_1d(at).astype(np.float64))
+        return float(lr[0]) if at.ndim == 0 else lr.reshape(at.shape)

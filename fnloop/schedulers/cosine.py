@@ -1,0 +1,34 @@
+"""Half a cosine from the initial learning rate down to the smallest."""
+
+from typing import Any
+
+import numpy as np
+
+from fnloop.record import record
+from fnloop.schedulers.closed_form import ClosedForm
+from fnloop.typing import NonNegative, Positive, PositiveInt
+
+
+@record
+class CosineAnnealingLR(ClosedForm):
+    """Anneal the learning rate along half a cosine, then stay at its end.
+
+        lr(t) = eta_min + (initial_lr - eta_min) (1 + cos(pi t / T_max)) / 2   for t <= T_max, then eta_min
+
+    Args:
+        T_max: length of the descent, in what is scheduled (epochs or steps); at least 1.
+        eta_min: where it ends, in [0, initial_lr].
+    Source: Loshchilov & Hutter 2017, SGDR, equation 5, without restarts.
+    """
+
+    initial_lr: Positive
+    T_max: PositiveInt
+    eta_min: NonNegative = 0.0
+
+    def __attrs_post_init__(self) -> None:
+        if self.eta_min > self.initial_lr:
+            raise ValueError(f"eta_min must be at most initial_lr={self.initial_lr!r}, got {self.eta_min!r}")
+
+    def formula(self, t: Any) -> Any:
+        descent = (1 + np.cos(np.pi * np.minimum(t, self.T_max) / self.T_max)) / 2
+        return self.eta_min + (self.initial_lr - self.eta_min) * descent

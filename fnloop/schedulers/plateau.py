@@ -1,0 +1,65 @@
+"""Lower the learning rate when a metric no longer improves."""
+
+from collections.abc import Mapping
+
+from fnloop.metrics import improves, look_up, worst
+from fnloop.record import record
+from fnloop.typing import Factor, MetricName, ModeName, NonNegative, Positive, PositiveInt
+
+
+@record
+class PlateauState:
+    """Where a plateau schedule stands.
+
+    `best` is the best value so far, `wait` the epochs running without improvement on it, `reductions` how often the learning
+    rate was lowered.
+    """
+
+    t: int
+    lr: float
+    best: float
+    wait: int
+    reductions: int
+
+
+@record
+class ReduceLROnPlateau:
+    """Multiply the learning rate by `factor`, never below `min_lr`, after `patience` epochs running without improvement.
+
+    A value improves on the best so far if it is better by more than `min_delta` (absolute); NaN never does. After a reduction
+    the wait starts again from 0. At `min_lr` nothing is lowered, and no reduction is counted.
+
+    Args:
+        metric: a metric that the run produces.
+        patience: epochs, at least 1.
+        factor: in (0, 1]; unitless.
+    """
+
+    initial_lr: Positive
+    metric: MetricName = "val_loss"
+    mode: ModeName = "min"
+    factor: Factor = 0.5
+    patience: PositiveInt = 10
+    min_delta: NonNegative = 1e-4
+    min_lr: NonNegative = 1e-8
+
+    def __attrs_post_init__(self) -> None:
+        if self.min_lr > self.initial_lr:
+            raise ValueError(f"min_lr must be at most initial_lr={self.initial_lr!r}, got {self.min_lr!r}")
+
+    def init(self) -> PlateauState:
+        """The state before anything is trained."""
+        return PlateauState(0, self.initial_lr, worst(self.mode), 0, 0)
+
+    def step(self, state: PlateauState, metrics: Mapping[str, float] | None = None) -> PlateauState:
+        """The state after an epoch with these metrics.
+
+        Raises: ValueError: if the monitored metric is not among them.
+        """
+        value = look_up(metrics or {}, self.metric)
+        if improves(value, state.best, self.mode, self.min_delta):
+            return PlateauState(state.t + 1, state.lr, value, 0, state.reductions)
+        if state.wait + 1 < self.patience:
+            return PlateauState(state.t + 1, state.lr, state.best, state.wait + 1, state.reductions)
+        lr = max(state.lr * self.factor, self.min_lr)
+        return PlateauState(state.t + 1, lr, state.best, 0, state.reductions + (lr < state.lr))

@@ -1,0 +1,49 @@
+"""The whole of training, in one frozen value."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fnloop.early_stopping import EarlyStoppingState
+from fnloop.optimizers import OptimizerState
+from fnloop.parameters import Params
+from fnloop.record import record
+from fnloop.typing import Array
+
+
+@record
+class Running:
+    """How far the current epoch is: batches folded, examples seen, and the sums over them of the loss and the metrics."""
+
+    batches: int
+    examples: int
+    sums: Array
+    lr: float
+
+
+@record
+class TrainState:
+    """A state of training: all that the next step depends on, beside the trainer and the data.
+
+    `epoch` counts finished epochs, `step` all batches folded; `metrics` are those of the last finished epoch, `{}` before the
+    first. The learning rate of the next step is `lr`; the one that an epoch was trained at is in its metrics.
+    """
+
+    params: Params
+    buffers: tuple[Array, ...]
+    optimizer: OptimizerState
+    scheduler: Any
+    early_stopping: EarlyStoppingState
+    epoch: int
+    step: int
+    running: Running
+    metrics: Mapping[str, float]
+
+    @property
+    def lr(self) -> float:
+        """The learning rate that the next step is trained at."""
+        return self.scheduler.lr  # type: ignore[no-any-return]
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the run stopped, or None while it goes on."""
+        return self.early_stopping.reason

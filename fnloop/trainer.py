@@ -1,0 +1,114 @@
+"""The trainer: a frozen value with all that defines a run, beside its data."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import attrs
+
+from fnloop.data import Dataset
+from fnloop.early_stopping import EarlyStopping
+from fnloop.losses import Loss
+from fnloop.metrics import Metric, get_metric
+from fnloop.nn import Sequential
+from fnloop.optimizers import Adam, Elementwise
+from fnloop.record import record
+from fnloop.schedulers import ConstantLR, Scheduler
+from fnloop.typing import PositiveInt, Seed, choice
+
+
+@record
+class Trainer:
+    """All that defines a run: the model, what it minimises, and how.
+
+    Args:
+        scheduler: of the learning rate, moved every epoch or every applied update (`schedule_every`).
+        early_stopping: or None, to train as long as the stream is read.
+        batch_size: examples in a (micro-)batch; the last one of an epoch may be smaller.
+        accumulate: micro-batches whose gradients make one update, as if they were one batch of their examples.
+        seed: of the initial weights and of the order of examples, in [0, 2^64).
+        metrics: names, or functions of (outputs, targets) that return one value an example; by default what suits the loss.
+        non_finite: what to do when the loss, its gradient or the parameters are no longer finite: `"stop"` with the last finite
+            state, `"skip"` that update, or `"raise"` a `NonFiniteError`.
+        dtype: of the parameters and of all computation, `"float32"` or `"float64"`.
+    Raises: TypeError, ValueError: for a part that is not of its kind, or parts that do not fit together.
+    """
+
+    model: Sequential = attrs.field(kw_only=True)
+    loss: Loss = attrs.field(kw_only=True)
+    optimizer: Elementwise = attrs.field(kw_only=True, factory=Adam)
+    scheduler: Scheduler = attrs.field(kw_only=True, factory=lambda: ConstantLR(1e-3))
+    early_stopping: EarlyStopping | None = attrs.field(kw_only=True, default=None)
+    batch_size: PositiveInt = attrs.field(kw_only=True, default=32)
+    seed: Seed = attrs.field(kw_only=True, default=0)
+    metrics: tuple[str | Callable[[Any, Any], Any], ...] = attrs.field(kw_only=True)
+    schedule_every: Annotated[Literal["epoch", "step"], choice("epoch", "step")] = attrs.field(kw_only=True, default="epoch")
+    accumulate: PositiveInt = attrs.field(kw_only=True, default=1)
+    non_finite: Annotated[Literal["stop", "skip", "raise"], choice("stop", "skip", "raise")] = attrs.field(
+        kw_only=True, default="stop"
+    )
+    dtype: Annotated[Literal["float32", "float64"], choice("float32", "float64")] = attrs.field(
+        kw_only=True, default="float32"
+    )
+
+    @metrics.default
+    def _default_metrics(self) -> tuple[str, ...]:
+        return getattr(self.loss, "metrics", ())
+
+    def __attrs_post_init__(self) -> None:
+        for name, needed in _PARTS.items():
+            part = getattr(self, name)
+            if isinstance(part, type) or not all(hasattr(part, method) for method in needed):
+                raise TypeError(f"{name} must be an instance with {', '.join(needed)}, got {part!r}")
+        if self.early_stopping is not None and not hasattr(self.early_stopping, "step"):
+            raise TypeError(f"early_stopping must be a fl.EarlyStopping or None, got {self.early_stopping!r}")
+        if isinstance(self.metrics, str) or not isinstance(self.metrics, tuple | list):
+            raise TypeError(f"metrics must be a tuple of names or functions, got {self.metrics!r}")
+        object.__setattr__(self, "metrics", tuple(self.metrics))
+        self.loss.check_outputs(self.model.outputs)
+        names = [metric.name for metric in self.measured()]
+        if len({*names, "loss"}) <= len(names):
+            raise ValueError(f"metrics must have names of their own, none of them 'loss', got {names}")
+        if "accuracy" in self.metrics and "accuracy" not in self.loss.metrics:
+            raise ValueError(f"metrics: 'accuracy' needs a loss for classification, got {type(self.loss).__name__}")
+        if self.schedule_every == "step" and hasattr(self.scheduler, "metric"):
+            raise ValueError("schedule_every must be 'epoch' for a scheduler that reads a metric, got 'step'")
+
+    def measured(self) -> tuple[Metric, ...]:
+        """The metrics beside the loss."""
+        return tuple(get_metric(metric) for metric in self.metrics)
+
+    def check(self, data: Dataset, name: str) -> None:
+        """Refuse a dataset whose columns or targets do not fit the model and the loss."""
+        if not isinstance(data, Dataset):
+            raise TypeError(f"{name} must be a fl.Dataset(x, y), got {type(data).__name__}")
+        self.check_features(data.x, name)
+        try:
+            self.loss.check(data.y, self.model.outputs)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+
+    def check_features(self, x: Any, name: str) -> None:
+        """Refuse examples that do not have the model's number of features."""
+        if x.ndim != 2 or x.shape[1] != self.model.inputs:
+            raise ValueError(f"{name}: x must be of shape (N, {self.model.inputs}) for this model, got {x.shape}")
+
+    def check_monitored(self, validation: bool) -> None:
+        """Refuse to monitor a metric that the run will not produce."""
+        own = ["loss", *(metric.name for metric in self.measured())]
+        produced = [*own, *(f"val_{name}" for name in own)] if validation else own
+        for part in (self.scheduler, self.early_stopping):
+            monitored = getattr(part, "metric", None)
+            if monitored is not None and monitored not in produced:
+                hint = "" if validation or not monitored.startswith("val_") else " (no validation data was given)"
+                raise ValueError(
+                    f"{type(part).__name__} monitors metric {monitored!r}, which this run does not produce{hint}; "
+                    f"it produces {', '.join(produced)}"
+                )
+
+
+_PARTS = {
+    "model": ("forward", "initial", "inputs", "outputs"),
+    "loss": ("forward", "check", "check_outputs", "predict"),
+    "optimizer": ("init", "update", "parts"),
+    "scheduler": ("init", "step"),
+}

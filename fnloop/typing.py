@@ -1,0 +1,92 @@
+"""Types that carry their own check: an annotation says what a field may hold, `@record` enforces it.
+
+A check is a function `(name, value) -> value` in the metadata of `Annotated`. It returns the value in its plain Python
+form (a NumPy integer becomes an `int`), or raises a `TypeError` or `ValueError` with the name, the value and what is allowed.
+"""
+
+import math
+import operator
+from collections.abc import Callable
+from numbers import Real
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Check = Callable[[str, Any], Any]
+Mode = Literal["min", "max"]
+
+
+def integer(at_least: int, below: int | None = None) -> Check:
+    """The check for an integer in [at_least, below)."""
+    allowed = f"an integer of at least {at_least}" + (f" and below {below}" if below is not None else "")
+
+    def check(name: str, value: Any) -> int:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError(f"{name} must be {allowed}, got {value!r}")
+        try:
+            number = operator.index(value)
+        except TypeError:
+            raise TypeError(f"{name} must be {allowed}, got {value!r}") from None
+        if number < at_least or (below is not None and number >= below):
+            raise ValueError(f"{name} must be {allowed}, got {value!r}")
+        return number
+
+    return check
+
+
+def real(interval: str) -> Check:
+    """The check for a finite real number in an interval, written as in mathematics: `"(0, inf)"`, `"[0, 1)"`."""
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    above = operator.gt if interval[0] == "(" else operator.ge
+    below = operator.lt if interval[-1] == ")" else operator.le
+
+    def check(name: str, value: Any) -> float:
+        if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+            raise TypeError(f"{name} must be a real number in {interval}, got {value!r}")
+        number = float(value)
+        if not (math.isfinite(number) and above(number, low) and below(number, high)):
+            raise ValueError(f"{name} must be a real number in {interval}, got {value!r}")
+        return number
+
+    return check
+
+
+def choice(*names: str) -> Check:
+    """The check for one of a few names."""
+
+    def check(name: str, value: Any) -> str:
+        if not (isinstance(value, str) and value in names):
+            kind = ValueError if isinstance(value, str) else TypeError
+            raise kind(f"{name} must be one of {', '.join(map(repr, names))}, got {value!r}")
+        return value
+
+    return check
+
+
+def boolean(name: str, value: Any) -> bool:
+    """The check for True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def text(name: str, value: Any) -> str:
+    """The check for a string that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{name} must be a non-empty string, got {value!r}")
+    return value
+
+
+Count = Annotated[int, integer(0)]
+PositiveInt = Annotated[int, integer(1)]
+Seed = Annotated[int, integer(0, 2**64)]
+Positive = Annotated[float, real("(0, inf)")]
+NonNegative = Annotated[float, real("[0, inf)")]
+Finite = Annotated[float, real("(-inf, inf)")]
+Decay = Annotated[float, real("[0, 1)")]  # of a running mean: 0 forgets at once, 1 never learns
+Factor = Annotated[float, real("(0, 1]")]
+ModeName = Annotated[Mode, choice("min", "max")]
+MetricName = Annotated[str, text]
+Flag = Annotated[bool, boolean]
