@@ -1,7 +1,7 @@
 """Training as a fold: the step, the epoch, and the streams of states that they generate."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,9 +11,9 @@ from toolz import reduce
 
 from fnloop.data import Batch, Dataset, batches_from, check_array
 from fnloop.early_stopping import EarlyStoppingState, StopReason
-from fnloop.engines.numpy import is_finite, make_gradient, outputs_over, sums_over
+from fnloop.engines.numpy import add, buffers, empty_buffers, empty_gradient, make_update, outputs_over, sums_over
 from fnloop.errors import NonFiniteError
-from fnloop.optimizers.elementwise import make_pass
+from fnloop.optimizers import OptimizerState
 from fnloop.parameters import Params
 from fnloop.record import owned, same_bits
 from fnloop.state import Running, TrainState
@@ -61,42 +61,57 @@ def make_step(trainer: Trainer) -> Step:
 
 def _make_advance(trainer: Trainer) -> Step:
     """The step, for batches that are known to fit."""
-    gradient_of, run_pass = make_gradient(trainer), make_pass(trainer.optimizer)
-    by_step = trainer.schedule_every == "step"
+    fold = _make_fold(trainer)
 
     def advance(state: TrainState, batch: Batch) -> TrainState:
-        if state.early_stopping.reason is not None:
+        if state.stop_reason is not None:
             return state
-        lr, vector, running = state.scheduler.lr, state.params.vector, state.running
-        sums, gradient = gradient_of(vector, batch.x, batch.y)
-        moved, optimizer = run_pass(gradient, state.optimizer, vector, lambda direction, params: params - lr * direction)
-        if not (math.isfinite(sums[0]) and is_finite(gradient) and is_finite(moved)):
-            return _non_finite(trainer, state, sums[0] / len(batch.x))
-        if running.batches:
-            sums += running.sums
-        return TrainState(
-            Params(owned(moved), state.params.model),
-            state.buffers,
-            optimizer,
-            trainer.scheduler.step(state.scheduler) if by_step else state.scheduler,
-            state.early_stopping,
-            state.epoch,
-            state.step + 1,
-            Running(running.batches + 1, running.examples + len(batch.x), owned(sums), lr),
-            state.metrics,
-        )
+        moved = fold(state, [batch])
+        return _non_finite(trainer, state) if moved is None else moved
 
     return advance
 
 
-def _non_finite(trainer: Trainer, state: TrainState, loss: float) -> TrainState:
+def _make_fold(trainer: Trainer) -> Callable[[TrainState, Iterable[Batch]], TrainState | None]:
+    """The step folded over batches, or None if on the way something was not finite.
+
+    The first update goes to new buffers; those behind it are done in place, for nobody else has seen these buffers yet.
+    """
+    update, by_step = make_update(trainer), trainer.schedule_every == "step"
+
+    def fold(state: TrainState, batches: Iterable[Batch]) -> TrainState | None:
+        source = buffers(trainer, state.params.vector, state.optimizer.slots)
+        target, gradient = empty_buffers(trainer, source), empty_gradient(trainer, source)
+        scheduler, running, count, taken = state.scheduler, state.running, state.optimizer.count, 0
+        sums, examples, lr = running.sums.tolist(), running.examples, running.lr
+        for batch in batches:
+            lr = scheduler.lr
+            more = update(source, target, gradient, count + 1, lr, batch)
+            if more is None:
+                return None
+            sums = add(sums, more) if sums else more
+            examples, count, taken, source = examples + len(batch.x), count + 1, taken + 1, target
+            if by_step:
+                scheduler = trainer.scheduler.step(scheduler)
+        return attrs.evolve(
+            state,
+            params=Params(owned(source.vector), state.params.model),
+            optimizer=OptimizerState(count, tuple(owned(slot) for slot in source.slots)),
+            scheduler=scheduler,
+            step=state.step + taken,
+            running=Running(running.batches + taken, examples, np.array(sums, dtype=np.float64), lr),
+        )
+
+    return fold
+
+
+def _non_finite(trainer: Trainer, state: TrainState) -> TrainState:
     """What the trainer wants when a step cannot be taken."""
     running = state.running
     if trainer.non_finite == "raise":
-        what = "the gradient or the parameters became non-finite" if math.isfinite(loss) else f"the loss became {loss}"
         raise NonFiniteError(
-            f"{what} in epoch {state.epoch + 1}, step {state.step + 1}, batch {running.batches + 1} (counted from 1), "
-            f"at learning rate {state.lr:g}"
+            f"the loss, its gradient or the parameters became non-finite in epoch {state.epoch + 1}, step {state.step + 1}, "
+            f"batch {running.batches + 1} (counted from 1), at learning rate {state.lr:g}"
         )
     if trainer.non_finite == "skip":
         return attrs.evolve(state, step=state.step + 1, running=attrs.evolve(running, batches=running.batches + 1))
@@ -113,13 +128,15 @@ def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = No
 
     Raises: ValueError: if the data does not fit the model and the loss, or a metric is monitored that the run will not produce.
     """
-    advance, close = _make_advance(trainer), _make_close(trainer, train, validation)
+    fold, advance, close = _make_fold(trainer), _make_advance(trainer), _make_close(trainer, train, validation)
 
     def epoch(state: TrainState) -> TrainState:
         if state.stop_reason is not None:
             return state
         with _quiet():
-            trained = reduce(advance, _remaining(trainer, train, state), state)
+            trained = fold(state, _remaining(trainer, train, state))
+            if trained is None:  # go through the epoch again with care: the state before the fault is wanted
+                trained = reduce(advance, _remaining(trainer, train, state), state)
             return trained if trained.stop_reason is not None else close(trained)
 
     return epoch
@@ -139,7 +156,7 @@ def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None) ->
     trainer.check_monitored(validation is not None)
 
     def close(state: TrainState) -> TrainState:
-        metrics = _means(trainer, state.running.sums, state.running.examples)
+        metrics = _means(trainer, state.running.sums.tolist(), state.running.examples)
         if validation is not None:
             metrics |= {f"val_{name}": value for name, value in _measure(trainer, state, validation).items()}
         metrics["lr"] = state.running.lr
@@ -165,14 +182,14 @@ def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None) ->
     return close
 
 
-def _means(trainer: Trainer, sums: Array, examples: int) -> dict[str, float]:
+def _means(trainer: Trainer, sums: Sequence[float], examples: int) -> dict[str, float]:
     """The loss and the metrics from their sums over examples; NaN if there were none."""
     if not examples:
         return {"loss": math.nan, **{metric.name: math.nan for metric in trainer.measured()}}
     values, start = {"loss": float(sums[0] / examples)}, 1
     for metric in trainer.measured():
         width = metric.width(trainer.model.outputs)
-        values[metric.name] = metric.value(sums[start : start + width], examples)
+        values[metric.name] = metric.value(np.array(sums[start : start + width]), examples)
         start += width
     return values
 

@@ -31,7 +31,7 @@ class Loss(Protocol):
 class BinaryCrossEntropy:
     """Cross-entropy of two classes, from logits: safe for any finite logit.
 
-        loss = max(z, 0) - z y + log(1 + exp(-|z|))        dz = (sigmoid(z) - y) / N
+        loss = log(1 + exp(z)) - z y        dz = (sigmoid(z) - y) / N
 
     Shapes: `outputs` z are (N, 1); `targets` y are (N,) or (N, 1), in [0, 1].
     """
@@ -50,7 +50,7 @@ class BinaryCrossEntropy:
     def forward(self, outputs: Any, targets: Any) -> tuple[Any, Backward]:
         xp = outputs.__array_namespace__()
         z, y = outputs, targets.reshape(outputs.shape)
-        losses = xp.maximum(z, 0) - z * y + xp.log1p(xp.exp(-xp.abs(z)))
+        losses = xp.logaddexp(0.0, z) - z * y
         return losses.reshape(-1), lambda: (logistic(z) - y) * (1 / len(z))
 
     def predict(self, outputs: Array) -> Array:

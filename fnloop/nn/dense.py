@@ -1,12 +1,13 @@
 """The dense (fully connected, linear) layer."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
 from fnloop.nn.initializers import VARIANCE, initial_weights
-from fnloop.record import record
+from fnloop.record import owned, record
 from fnloop.typing import Array, PositiveInt, choice
 
 
@@ -15,6 +16,12 @@ class DenseParams(NamedTuple):
 
     weights: Any
     biases: Any
+
+
+@lru_cache(maxsize=64)
+def _ones(n: int, dtype: Any) -> Array:
+    """A row of ones: summing by a product with it is several times faster than by a reduction over the first axis."""
+    return owned(np.ones(n, dtype))
 
 
 @record
@@ -47,8 +54,8 @@ class Dense:
         y += params.biases
 
         def backward(dy: Any, grads: DenseParams, wanted: bool) -> Any:
-            np.matmul(x.T, dy, out=grads.weights)
-            np.add.reduce(dy, axis=0, out=grads.biases)
+            np.dot(x.T, dy, out=grads.weights)
+            np.dot(_ones(len(dy), dy.dtype), dy, out=grads.biases)
             return dy @ params.weights.T if wanted else None
 
         return y, backward

@@ -63,15 +63,18 @@ class Sequential:
         """For each layer, the record of its views into the vector; an empty one where it has no parameters."""
         return [make([slot.view(vector) for slot in placed]) for make, placed in self.layout]
 
-    def forward(self, vector: Any, x: Any) -> tuple[Any, Callable[[Any, Any], None]]:
-        """The outputs for x, and the function that takes their cotangent back and writes the flat gradient."""
+    def forward(self, params: Sequence[Any], x: Any) -> tuple[Any, Callable[[Any, Sequence[Any]], None]]:
+        """The outputs for x, and the function that takes their cotangent back and writes the gradients.
+
+        Args:
+            params: the `views` of the parameters; those of the flat gradient are given to the way back.
+        """
         backwards = []
-        for layer, params in zip(self.layers, self.views(vector), strict=True):
-            x, backward = layer.forward(params, x)
+        for layer, layer_params in zip(self.layers, params, strict=True):
+            x, backward = layer.forward(layer_params, x)
             backwards.append(backward)
 
-        def backward_all(dy: Any, gradient: Any) -> None:
-            grads = self.views(gradient)
+        def backward_all(dy: Any, grads: Sequence[Any]) -> None:
             for i in range(len(backwards) - 1, -1, -1):
                 dy = backwards[i](dy, grads[i], i > 0)
 

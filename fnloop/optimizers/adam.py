@@ -32,14 +32,23 @@ class Adam(Elementwise):
     slots = 2
 
     def scalars(self, count: Any, norm: Any) -> Any:
-        return 1 / (1 - self.b1**count), 1 / (1 - self.b2**count)
+        # Both corrections are taken to the denominator: m / (sqrt(v) root + shift) is the direction, in fewer passes.
+        first, second = 1 - self.b1**count, 1 - self.b2**count
+        return first / second**0.5, self.eps * first
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         xp = gradient.__array_namespace__()
-        (m, v), (m_scale, v_scale) = slots, scalars
-        m = self.b1 * m + (1 - self.b1) * gradient
-        v = self.b2 * v + (1 - self.b2) * (gradient * gradient)
-        return m * m_scale / (xp.sqrt(v * v_scale) + self.eps), (m, v)
+        (m, v), (root, shift) = slots, scalars
+        m = self.b1 * m
+        m += (1 - self.b1) * gradient
+        v = self.b2 * v
+        square = gradient * gradient
+        square *= 1 - self.b2
+        v += square
+        scale = xp.sqrt(v)
+        scale *= root
+        scale += shift
+        return m / scale, (m, v)
 
 
 def AdamW(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.01) -> Chain:

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.record import freeze, owned, record
+from fnloop.record import owned, record
 from fnloop.typing import Array
 
 BLOCK = 1 << 14  # elements of a block
 
 Finish = Callable[[Any, Any], Any]
-Update = Callable[[Array, "OptimizerState", Array], tuple[Array, "OptimizerState"]]
+Pass = Callable[..., None]
 
 
 @record
@@ -60,32 +60,58 @@ class Elementwise:
 
         Shapes: gradient, vector and direction are (P,).
         """
-        return make_pass(self)(gradient, state, vector, lambda direction, params: direction)
-
-
-def make_pass(optimizer: Elementwise, block: int = BLOCK) -> Callable[..., tuple[Array, OptimizerState]]:
-    """The function `(gradient, state, vector, finish) -> (finish(direction, vector), next state)`, in one pass.
-
-    Only a norm that is asked for behind another transformation costs one pass more: it must be known before it is used.
-    """
-    groups = _split_at_norms(optimizer.parts)
-    widths = [sum(part.slots for part in group) for group in groups]
-
-    def run(gradient: Array, state: OptimizerState, vector: Array, finish: Finish) -> tuple[Array, OptimizerState]:
         if gradient.shape != vector.shape:
             raise ValueError(f"gradient must have the parameters' shape {vector.shape}, got {gradient.shape}")
-        count, value, new, start = state.count + 1, gradient, [], 0
-        for group, width in zip(groups, widths, strict=True):
-            norm = global_norm(value) if group and group[0].needs_norm else None
-            scalars = [part.scalars(count, norm) for part in group]
-            last = finish if group is groups[-1] else lambda direction, params: direction
-            kernel = _compose(group, scalars, last)
-            value, kept = _by_blocks(kernel, value, state.slots[start : start + width], vector, block)
-            new += kept
-            start += width
-        return value, OptimizerState(count, tuple(new))
+        direction, slots = np.empty_like(vector), [np.empty_like(slot) for slot in state.slots]
+        count = state.count + 1
+        make_pass(self)(gradient, count, state.slots, vector, lambda d, params: d, direction, slots)
+        return direction, OptimizerState(count, tuple(owned(slot) for slot in slots))
+
+
+def make_pass(optimizer: Elementwise, block: int = BLOCK) -> Pass:
+    """The function that writes `finish(direction, params)` and the new slots, in one pass over memory.
+
+    It is called as `run(gradient, count, slots, params, finish, out, new_slots)`; what it writes may be what it reads, as no
+    element depends on another. Only a norm asked for behind another transformation costs a pass more: it must be known before
+    it is used.
+    """
+    groups = _split_at_norms(optimizer.parts)
+
+    def run(
+        gradient: Array, count: int, slots: Sequence[Array], params: Array, finish: Finish, out: Array, new: Sequence[Array]
+    ) -> None:
+        for group in groups:
+            norm = global_norm(gradient) if group and group[0].needs_norm else None
+            staged = [(part, part.scalars(count, norm)) for part in group]
+            width = sum(part.slots for part in group)
+            last = finish if group is groups[-1] else lambda direction, _: direction
+            for start in range(0, params.shape[-1], block):
+                at = slice(start, start + block)
+                _run_kernels(staged, gradient[at], slots[:width], params[at], last, out, new, at)
+            gradient, slots, new = out, slots[width:], new[width:]
 
     return run
+
+
+def _run_kernels(
+    staged: Sequence[tuple[Elementwise, Any]],
+    value: Array,
+    slots: Sequence[Array],
+    params: Array,
+    finish: Finish,
+    out: Array,
+    new: Sequence[Array],
+    at: slice,
+) -> None:
+    """One block through the kernels of a group."""
+    first = 0
+    for part, scalars in staged:
+        behind = first + part.slots
+        value, kept = part.kernel(value, [slot[at] for slot in slots[first:behind]], params, scalars)
+        for slot, block in zip(new[first:behind], kept, strict=True):
+            slot[at] = block
+        first = behind
+    out[at] = finish(value, params)
 
 
 def global_norm(gradient: Any) -> Any:
@@ -103,35 +129,3 @@ def _split_at_norms(parts: Sequence[Elementwise]) -> list[list[Elementwise]]:
             groups.append([])
         groups[-1].append(part)
     return groups
-
-
-def _compose(parts: Sequence[Elementwise], scalars: Sequence[Any], finish: Finish) -> Callable[..., tuple[Any, list[Any]]]:
-    """The kernels one after the other, each with its share of the slots, then `finish`."""
-
-    def kernel(value: Any, slots: Sequence[Any], params: Any) -> tuple[Any, list[Any]]:
-        new: list[Any] = []
-        for part, part_scalars in zip(parts, scalars, strict=True):
-            value, kept = part.kernel(value, slots[len(new) : len(new) + part.slots], params, part_scalars)
-            new += kept
-        return finish(value, params), new
-
-    return kernel
-
-
-def _by_blocks(kernel: Any, value: Array, slots: Sequence[Array], params: Array, block: int) -> tuple[Array, list[Array]]:
-    size = params.shape[-1]
-    if size <= block:
-        result, new = kernel(value, slots, params)
-        return result, [_mine(slot, value) for slot in new]
-    result, new = np.empty_like(params), [np.empty_like(params) for _ in slots]
-    for start in range(0, size, block):
-        at = slice(start, start + block)
-        result[at], kept = kernel(value[at], [slot[at] for slot in slots], params[at])
-        for whole, part in zip(new, kept, strict=True):
-            whole[at] = part
-    return result, [owned(slot) for slot in new]
-
-
-def _mine(slot: Array, gradient: Array) -> Array:
-    """A slot frozen; one that a kernel took over from its arguments is copied, for it is somebody else's."""
-    return freeze(slot) if slot is gradient or slot.base is not None else owned(slot)
