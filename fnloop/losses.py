@@ -67,7 +67,7 @@ class BinaryCrossEntropy:
 class SoftmaxCrossEntropy:
     """Cross-entropy of K classes, from logits: safe for any finite logits.
 
-        loss = log sum_k exp(z_k) - sum_k y_k z_k          dz = (softmax(z) - y) / N
+        loss = sum_k y_k (log sum_j exp(z_j) - z_k)        dz = (softmax(z) - y) / N
 
     Shapes: `outputs` z are (N, K); `targets` y are integer labels in [0, K), (N,) or (N, 1), or rows (N, K) that sum to 1.
     """
@@ -96,7 +96,7 @@ class SoftmaxCrossEntropy:
         exp = xp.exp(z)
         total = exp.sum(1, keepdims=True)
         y = targets if targets.shape == outputs.shape else one_hot(targets, outputs)
-        losses = xp.log(total[:, 0]) * y.sum(1) - (z * y).sum(1)
+        losses = ((xp.log(total) - z) * y).sum(1)
         return losses, lambda: (exp / total - y) * (1 / len(z))
 
     def predict(self, outputs: Array) -> Array:

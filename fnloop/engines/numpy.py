@@ -61,10 +61,13 @@ def make_update(trainer: Trainer) -> Update:
         if not (math.isfinite(sums[0]) and is_finite(gradient.vector)):
             return None
 
-        def move(direction: Array, params: Array) -> Array:
-            return params - lr * direction
+        def move(direction: Array, params: Array, out: Array) -> None:
+            np.subtract(params, lr * direction, out=out)
 
-        run_pass(gradient.vector, count, source.slots, source.vector, move, target.vector, target.slots)
+        if target is not source:
+            for new, old in zip(target.slots, source.slots, strict=True):
+                new[:] = old
+        run_pass(gradient.vector, count, target.slots, source.vector, move, target.vector)
         return sums if is_finite(target.vector) else None
 
     return update

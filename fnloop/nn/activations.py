@@ -15,9 +15,9 @@ def identity(x: Any) -> tuple[Any, Callable[[Any], Any]]:
 
 
 def relu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """y = max(x, 0); dx = dy where x > 0, else 0."""
+    """y = max(x, 0); dx = dy where x > 0, else 0. (An array of zeros is several times faster than the number.)"""
     xp = x.__array_namespace__()
-    return xp.maximum(x, 0), lambda dy: dy * (x > 0)
+    return xp.maximum(x, xp.zeros(x.shape, x.dtype)), lambda dy: dy * (x > 0)
 
 
 def sigmoid(x: Any) -> tuple[Any, Callable[[Any], Any]]:

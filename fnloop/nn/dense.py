@@ -50,12 +50,12 @@ class Dense:
 
     def forward(self, params: DenseParams, x: Any) -> tuple[Any, Callable[[Any, DenseParams, bool], Any]]:
         """The layer's value, and the function that takes dy back: it writes dw and db, and returns dx if it is wanted."""
-        y = x @ params.weights
+        y = x.dot(params.weights)
         y += params.biases
 
         def backward(dy: Any, grads: DenseParams, wanted: bool) -> Any:
             np.dot(x.T, dy, out=grads.weights)
             np.dot(_ones(len(dy), dy.dtype), dy, out=grads.biases)
-            return dy @ params.weights.T if wanted else None
+            return np.dot(dy, params.weights.T) if wanted else None
 
         return y, backward

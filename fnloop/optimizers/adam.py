@@ -39,9 +39,9 @@ class Adam(Elementwise):
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         xp = gradient.__array_namespace__()
         (m, v), (root, shift) = slots, scalars
-        m = self.b1 * m
+        m *= self.b1
         m += (1 - self.b1) * gradient
-        v = self.b2 * v
+        v *= self.b2
         square = gradient * gradient
         square *= 1 - self.b2
         v += square

@@ -13,10 +13,11 @@ import numpy as np
 from fnloop.record import owned, record
 from fnloop.typing import Array
 
-BLOCK = 1 << 14  # elements of a block
+BLOCK = 1 << 15  # elements of a block
 
-Finish = Callable[[Any, Any], Any]
-Pass = Callable[..., None]
+Finish = Callable[[Array, Array, Array], None]
+Pass = Callable[[Array, int, Sequence[Array], Array, Finish, Array], None]
+Staged = Sequence[tuple["Elementwise", Any]]
 
 
 @record
@@ -42,7 +43,11 @@ class Elementwise:
         return ()
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        """The direction and the new slots, element by element."""
+        """The direction and the new slots, element by element.
+
+        The slots are the kernel's own: `m *= b1` spares an array, and means the same where arrays cannot be changed. Gradient
+        and params are not.
+        """
         raise NotImplementedError
 
     @property
@@ -62,56 +67,48 @@ class Elementwise:
         """
         if gradient.shape != vector.shape:
             raise ValueError(f"gradient must have the parameters' shape {vector.shape}, got {gradient.shape}")
-        direction, slots = np.empty_like(vector), [np.empty_like(slot) for slot in state.slots]
-        count = state.count + 1
-        make_pass(self)(gradient, count, state.slots, vector, lambda d, params: d, direction, slots)
-        return direction, OptimizerState(count, tuple(owned(slot) for slot in slots))
+        direction, slots = np.empty_like(vector), [slot.copy() for slot in state.slots]
+        make_pass(self)(gradient, state.count + 1, slots, vector, _keep, direction)
+        return direction, OptimizerState(state.count + 1, tuple(owned(slot) for slot in slots))
+
+
+def _keep(direction: Array, params: Array, out: Array) -> None:
+    out[...] = direction
 
 
 def make_pass(optimizer: Elementwise, block: int = BLOCK) -> Pass:
-    """The function that writes `finish(direction, params)` and the new slots, in one pass over memory.
+    """The function that moves the slots and writes `finish(direction, params, out)`, in one pass over memory.
 
-    It is called as `run(gradient, count, slots, params, finish, out, new_slots)`; what it writes may be what it reads, as no
-    element depends on another. Only a norm asked for behind another transformation costs a pass more: it must be known before
-    it is used.
+    It is called as `run(gradient, count, slots, params, finish, out)`; `out` may be the parameters themselves, as no element
+    depends on another. Only a norm asked for behind another transformation costs a pass more: it must be known before use.
     """
     groups = _split_at_norms(optimizer.parts)
 
-    def run(
-        gradient: Array, count: int, slots: Sequence[Array], params: Array, finish: Finish, out: Array, new: Sequence[Array]
-    ) -> None:
+    def run(gradient: Array, count: int, slots: Sequence[Array], params: Array, finish: Finish, out: Array) -> None:
         for group in groups:
             norm = global_norm(gradient) if group and group[0].needs_norm else None
             staged = [(part, part.scalars(count, norm)) for part in group]
-            width = sum(part.slots for part in group)
-            last = finish if group is groups[-1] else lambda direction, _: direction
+            last, direction = (finish, out) if group is groups[-1] else (_keep, np.empty_like(gradient))
             for start in range(0, params.shape[-1], block):
                 at = slice(start, start + block)
-                _run_kernels(staged, gradient[at], slots[:width], params[at], last, out, new, at)
-            gradient, slots, new = out, slots[width:], new[width:]
+                here = params[at]
+                last(_run_kernels(staged, gradient[at], slots, here, at), here, direction[at])
+            gradient, slots = direction, slots[sum(part.slots for part in group) :]
 
     return run
 
 
-def _run_kernels(
-    staged: Sequence[tuple[Elementwise, Any]],
-    value: Array,
-    slots: Sequence[Array],
-    params: Array,
-    finish: Finish,
-    out: Array,
-    new: Sequence[Array],
-    at: slice,
-) -> None:
-    """One block through the kernels of a group."""
+def _run_kernels(staged: Staged, value: Array, slots: Sequence[Array], params: Array, at: slice) -> Array:
+    """One block through the kernels of a group: its slots are moved, its direction is returned."""
     first = 0
     for part, scalars in staged:
-        behind = first + part.slots
-        value, kept = part.kernel(value, [slot[at] for slot in slots[first:behind]], params, scalars)
-        for slot, block in zip(new[first:behind], kept, strict=True):
-            slot[at] = block
-        first = behind
-    out[at] = finish(value, params)
+        views = [slot[at] for slot in slots[first : first + part.slots]]
+        value, kept = part.kernel(value, views, params, scalars)
+        for view, new in zip(views, kept, strict=True):
+            if new is not view:
+                view[...] = new
+        first += part.slots
+    return value
 
 
 def global_norm(gradient: Any) -> Any:

@@ -33,5 +33,7 @@ class SGD(Elementwise):
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         if not self.momentum:
             return gradient, ()
-        m = self.momentum * slots[0] + gradient
+        (m,) = slots
+        m *= self.momentum
+        m += gradient
         return (gradient + self.momentum * m if self.nesterov else m), (m,)
