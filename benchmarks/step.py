@@ -40,7 +40,12 @@ def make_data(sizes: list[int], rows: int) -> fl.Dataset:
 def make_trainer(sizes: list[int], batch: int) -> fl.Trainer:
     loss = fl.losses.BinaryCrossEntropy() if sizes[-1] == 1 else fl.losses.SoftmaxCrossEntropy()
     return fl.Trainer(
-        model=fl.mlp(sizes), loss=loss, scheduler=fl.schedulers.ConstantLR(LR), batch_size=batch, metrics=(), non_finite="raise"
+        model=fl.mlp(sizes),
+        loss=loss,
+        scheduler=fl.schedulers.ConstantLR(LR),
+        batch_size=batch,
+        metrics=(),
+        non_finite="raise",
     )
 
 
@@ -144,9 +149,7 @@ def main() -> None:
         times = measure(case, options.rounds)
         ours = times["fnloop"]
         micro = {name: f"{1e6 * statistics.median(values):.0f} µs" for name, values in times.items()}
-        ratio = {
-            name: statistics.median(a / b for a, b in zip(values, ours, strict=True)) for name, values in times.items()
-        }
+        ratio = {name: statistics.median(a / b for a, b in zip(values, ours, strict=True)) for name, values in times.items()}
         print(
             f"{case:6} {micro['fnloop']:>10} {micro['scikit-learn']:>13} {micro['numpy loop']:>11}"
             f"  {ratio['scikit-learn']:9.2f}x {CASES[case][-1]:5.1f}x  {ratio['numpy loop']:7.2f}x  {peak_memory(case):10.1f}P",

@@ -1,13 +1,23 @@
-"""fnloop: training as a fold over frozen states."""
+"""fnloop: training as a fold over frozen states.
 
-from fnloop import losses, optimizers, schedulers
+A training state is a frozen value, a step is a pure function from a state and a batch to the next state, an epoch is that step
+folded over its batches, and a run is the lazy stream of states. Stopping ends the stream, a checkpoint snapshots it, "best"
+selects from it.
+"""
+
+from fnloop import datasets, losses, metrics, nn, optimizers, schedulers
 from fnloop.data import Batch, Dataset, batches
 from fnloop.early_stopping import EarlyStopping, StopReason
 from fnloop.errors import CheckpointError, FnloopError, NoBestError, NonFiniteError
+from fnloop.fit import Fit, fit
 from fnloop.loop import epochs, evaluate, init_state, make_epoch, make_step, predict, predict_proba, steps
 from fnloop.nn import mlp
+from fnloop.progress import progress
 from fnloop.record import digest, same_bits
+from fnloop.runs.checkpoint import Checkpoint, checkpoint, load, load_checkpoint, save
 from fnloop.schedulers import get_scheduler
 from fnloop.state import TrainState
 from fnloop.streams import best, every, history, last, tap
 from fnloop.trainer import Trainer
+
+__version__ = "0.1.0"

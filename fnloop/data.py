@@ -1,6 +1,7 @@
 """Datasets, batches, and the order in which an epoch sees its examples."""
 
 from collections.abc import Iterator
+
 import numpy as np
 
 from fnloop.random import permutation

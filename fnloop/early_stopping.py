@@ -21,8 +21,8 @@ class StopReason(StrEnum):
 class EarlyStoppingState:
     """Where early stopping stands.
 
-    `best` is the best value so far and `best_epoch` the number of epochs after which it was had (0: none yet), `wait` the epochs
-    running without improvement, `best_vector` the parameters of the best epoch if they are to be restored; `reason` and
+    `best` is the best value so far and `best_epoch` the number of epochs after which it was had (0: none yet), `wait` the
+    epochs running without improvement, `best_vector` the parameters of the best epoch if they are to be restored; `reason` and
     `stopped_epoch` are set when the run stops.
     """
 
@@ -38,8 +38,8 @@ class EarlyStoppingState:
 class EarlyStopping:
     """Stop after `patience` epochs running in which the metric did not improve by more than `min_delta`; NaN never improves.
 
-    A smaller gain neither resets the wait nor moves the best. With `restore_best` the stopped state holds the parameters of the
-    best epoch; its metrics are still those of the epoch it stopped at.
+    A smaller gain neither resets the wait nor moves the best. With `restore_best` the stopped state holds the parameters of
+    the best epoch; its metrics are still those of the epoch it stopped at.
 
     Args:
         metric: a metric that the run produces.

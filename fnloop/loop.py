@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import attrs
 import numpy as np
 from toolz import reduce
 
@@ -15,7 +14,7 @@ from fnloop.engines.numpy import add, buffers, empty_buffers, empty_gradient, ma
 from fnloop.errors import NonFiniteError
 from fnloop.optimizers import OptimizerState
 from fnloop.parameters import Params
-from fnloop.record import owned, same_bits
+from fnloop.record import evolve, owned, same_bits
 from fnloop.state import Running, TrainState
 from fnloop.trainer import Trainer
 from fnloop.typing import Array
@@ -93,7 +92,7 @@ def _make_fold(trainer: Trainer) -> Callable[[TrainState, Iterable[Batch]], Trai
             examples, count, taken, source = examples + len(batch.x), count + 1, taken + 1, target
             if by_step:
                 scheduler = trainer.scheduler.step(scheduler)
-        return attrs.evolve(
+        return evolve(
             state,
             params=Params(owned(source.vector), state.params.model),
             optimizer=OptimizerState(count, tuple(owned(slot) for slot in source.slots)),
@@ -114,11 +113,9 @@ def _non_finite(trainer: Trainer, state: TrainState) -> TrainState:
             f"batch {running.batches + 1} (counted from 1), at learning rate {state.lr:g}"
         )
     if trainer.non_finite == "skip":
-        return attrs.evolve(state, step=state.step + 1, running=attrs.evolve(running, batches=running.batches + 1))
+        return evolve(state, step=state.step + 1, running=evolve(running, batches=running.batches + 1))
     reason = StopReason.NON_FINITE.value
-    return attrs.evolve(
-        state, early_stopping=attrs.evolve(state.early_stopping, reason=reason, stopped_epoch=state.epoch)
-    )
+    return evolve(state, early_stopping=evolve(state.early_stopping, reason=reason, stopped_epoch=state.epoch))
 
 
 def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = None) -> Epoch:
@@ -126,7 +123,7 @@ def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = No
 
     A state from the middle of an epoch is taken to its end. A stopped state is returned as it is.
 
-    Raises: ValueError: if the data does not fit the model and the loss, or a metric is monitored that the run will not produce.
+    Raises: ValueError: if the data does not fit the model and the loss, or a metric is monitored that the run has not.
     """
     fold, advance, close = _make_fold(trainer), _make_advance(trainer), _make_close(trainer, train, validation)
 
@@ -169,7 +166,7 @@ def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None) ->
         if trainer.schedule_every == "epoch":
             scheduler = trainer.scheduler.step(scheduler, metrics)
         running = Running(0, 0, _NO_SUMS, scheduler.lr)
-        return attrs.evolve(
+        return evolve(
             state,
             params=params,
             scheduler=scheduler,

@@ -101,12 +101,12 @@ class SoftmaxCrossEntropy:
 
     def predict(self, outputs: Array) -> Array:
         """The likeliest class of each example: (N,)."""
-        return outputs.argmax(1)
+        return np.asarray(outputs.argmax(1))
 
     def probabilities(self, outputs: Array) -> Array:
         """The probability of each class: (N, K)."""
         exp = np.exp(outputs - outputs.max(1, keepdims=True))
-        return exp / exp.sum(1, keepdims=True)
+        return np.asarray(exp / exp.sum(1, keepdims=True))
 
 
 @record

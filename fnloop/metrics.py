@@ -1,7 +1,7 @@
 """What is measured: metrics as sums over examples, and which of two values is better.
 
-A metric is kept as a sum over examples of a few statistics, and its value is a function of that sum. So it is the same whatever
-the batches were, a ragged last batch counts by its size, and a run can stop and go on in the middle of an epoch.
+A metric is kept as a sum over examples of a few statistics, and its value is a function of that sum. So it is the same
+whatever the batches were, a ragged last batch counts by its size, and a run can stop and go on in the middle of an epoch.
 """
 
 import math

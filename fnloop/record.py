@@ -33,6 +33,11 @@ def record(cls: type[T]) -> type[T]:
     return made
 
 
+def evolve(record: T, **changes: Any) -> T:
+    """The record with some fields changed."""
+    return attrs.evolve(record, **changes)  # type: ignore[misc]
+
+
 def freeze(array: Array) -> Array:
     """The array itself if nothing can write to it, else a read-only copy in C order."""
     if is_frozen(array):

@@ -1,15 +1,15 @@
 """Functions of a stream of states: each takes the stream last, and is curried, to stand in a `pipe`."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from toolz import curry
 
 from fnloop.errors import NoBestError
 from fnloop.metrics import improves, look_up, mode_of
 from fnloop.state import TrainState
-from fnloop.typing import Mode, choice, integer
+from fnloop.typing import Mode, choice, curry, integer
 
 
 @curry
@@ -25,18 +25,21 @@ def best(metric: str, states: Iterable[TrainState], *, mode: Mode | None = None)
     See Also: last, history
     """
     mode = choice("min", "max")("mode", mode_of(metric) if mode is None else mode)
-    found, seen = None, 0
+    found: TrainState | None = None
     for state in states:
-        if not state.metrics:
-            continue
-        seen += 1
-        value = look_up(state.metrics, metric)
-        first = found is None and value == value
-        if (first or (found and improves(value, found.metrics[metric], mode))) and _finite(state):
-            found = state
+        found = keep_best(found, state, metric, mode)
     if found is None:
-        raise NoBestError(f"no state is best by {metric!r}: of {seen} with metrics, each was NaN or had non-finite parameters")
+        raise NoBestError(f"no state is best by {metric!r}: none has metrics, finite parameters and a value but NaN")
     return found
+
+
+def keep_best(found: TrainState | None, state: TrainState, metric: str, mode: Mode) -> TrainState | None:
+    """The better of the best so far and the next state: the step of which `best` is the fold."""
+    if not state.metrics:
+        return found
+    value = look_up(state.metrics, metric)
+    better = not math.isnan(value) if found is None else improves(value, found.metrics[metric], mode)
+    return state if better and _finite(state) else found
 
 
 def _finite(state: TrainState) -> bool:

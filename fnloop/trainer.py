@@ -27,8 +27,8 @@ class Trainer:
         accumulate: micro-batches whose gradients make one update, as if they were one batch of their examples.
         seed: of the initial weights and of the order of examples, in [0, 2^64).
         metrics: names, or functions of (outputs, targets) that return one value an example; by default what suits the loss.
-        non_finite: what to do when the loss, its gradient or the parameters are no longer finite: `"stop"` with the last finite
-            state, `"skip"` that update, or `"raise"` a `NonFiniteError`.
+        non_finite: what to do when the loss, its gradient or the parameters are no longer finite: `"stop"` with the last
+            finite state, `"skip"` that update, or `"raise"` a `NonFiniteError`.
         dtype: of the parameters and of all computation, `"float32"` or `"float64"`.
     Raises: TypeError, ValueError: for a part that is not of its kind, or parts that do not fit together.
     """
@@ -40,7 +40,9 @@ class Trainer:
     early_stopping: EarlyStopping | None = attrs.field(kw_only=True, default=None)
     batch_size: PositiveInt = attrs.field(kw_only=True, default=32)
     seed: Seed = attrs.field(kw_only=True, default=0)
-    metrics: tuple[str | Callable[[Any, Any], Any], ...] = attrs.field(kw_only=True)
+    metrics: tuple[str | Callable[[Any, Any], Any], ...] = attrs.field(
+        kw_only=True, default=attrs.Factory(lambda self: getattr(self.loss, "metrics", ()), takes_self=True)
+    )
     schedule_every: Annotated[Literal["epoch", "step"], choice("epoch", "step")] = attrs.field(kw_only=True, default="epoch")
     accumulate: PositiveInt = attrs.field(kw_only=True, default=1)
     non_finite: Annotated[Literal["stop", "skip", "raise"], choice("stop", "skip", "raise")] = attrs.field(
@@ -49,10 +51,6 @@ class Trainer:
     dtype: Annotated[Literal["float32", "float64"], choice("float32", "float64")] = attrs.field(
         kw_only=True, default="float32"
     )
-
-    @metrics.default
-    def _default_metrics(self) -> tuple[str, ...]:
-        return getattr(self.loss, "metrics", ())
 
     def __attrs_post_init__(self) -> None:
         for name, needed in _PARTS.items():

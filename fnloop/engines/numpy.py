@@ -51,8 +51,8 @@ def empty_gradient(trainer: Trainer, like: Buffers) -> Gradient:
 def make_update(trainer: Trainer) -> Update:
     """The function `update(source, target, gradient, count, lr, batch)`, which writes the count-th update of source to target.
 
-    It returns the sums over the batch of the loss and the metrics, or None if loss, gradient or parameters are not finite; then
-    the target is not to be used. The target may be the source itself.
+    It returns the sums over the batch of the loss and the metrics, or None if loss, gradient or parameters are not finite;
+    then the target is not to be used. The target may be the source itself.
     """
     gradient_of, run_pass = _make_gradient(trainer), make_pass(trainer.optimizer)
 

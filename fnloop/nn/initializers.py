@@ -13,4 +13,5 @@ VARIANCE = {
 def initial_weights(name: str, fan_in: int, fan_out: int, seed: int, layer: int) -> Array:
     """Uniform weights on (-a, a) with a² = 3 variance, float64, of shape (fan_in * fan_out,)."""
     a = (3 * VARIANCE[name](fan_in, fan_out)) ** 0.5
-    return a * (2 * uniform(fan_in * fan_out, seed, Stream.INITIAL, layer) - 1)
+    weights: Array = a * (2 * uniform(fan_in * fan_out, seed, Stream.INITIAL, layer) - 1)
+    return weights

@@ -1,6 +1,7 @@
 """A model: layers one after the other, their parameters in one flat vector."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, Protocol
 
 import attrs
@@ -106,6 +107,6 @@ def mlp(sizes: Sequence[int], activation: str = "relu") -> Sequential:
     choice(*BY_NAME)("activation", activation)
     hidden = INITIALIZER.get(activation, "glorot_uniform")
     layers: list[Layer] = []
-    for fan_in, fan_out in zip(widths[:-2], widths[1:-1], strict=True):
+    for fan_in, fan_out in pairwise(widths[:-1]):
         layers += [Dense(fan_in, fan_out, hidden), Activation(activation)]
     return Sequential(widths[0], widths[-1], (*layers, Dense(widths[-2], widths[-1], "glorot_uniform")))

@@ -6,6 +6,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from fnloop.record import field_names
 from fnloop.schedulers.closed_form import ClosedForm, SchedulerState
 from fnloop.schedulers.constant import ConstantLR
 from fnloop.schedulers.cosine import CosineAnnealingLR
@@ -21,7 +22,7 @@ class Scheduler(Protocol):
     def step(self, state: Any, metrics: Mapping[str, float] | None = None) -> Any: ...
 
 
-BY_NAME = {
+BY_NAME: dict[str, Any] = {
     "constant": ConstantLR,
     "step": StepLR,
     "exponential": ExponentialLR,
@@ -42,11 +43,12 @@ def get_scheduler(name: str, initial_lr: float, **parameters: Any) -> Scheduler:
     if not isinstance(name, str) or name.lower() not in BY_NAME:
         raise ValueError(f"name must be one of {', '.join(BY_NAME)}, got {name!r}")
     kind = BY_NAME[name.lower()]
-    known = [field.name for field in kind.__attrs_attrs__]  # type: ignore[attr-defined]
+    known = field_names(kind)
     for parameter in parameters:
         if parameter not in known:
             raise ValueError(f"{kind.__name__} has no parameter {parameter!r}; it has {', '.join(known)}")
-    return kind(initial_lr, **parameters)  # type: ignore[call-arg, return-value]
+    scheduler: Scheduler = kind(initial_lr, **parameters)
+    return scheduler
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Schedules whose learning rate is a formula of t alone: reading has no effect, and random access equals going step by step."""
+"""Schedules whose learning rate is a formula of t alone: reading it has no effect, in whatever order."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,0 +1,124 @@
+"""The command: `fnloop demo`, `fnloop train DATA`, `fnloop predict CHECKPOINT DATA`."""
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fnloop import demo as demo_room
+from fnloop import job
+from fnloop.schedulers import BY_NAME
+
+app = typer.Typer(
+    help="Train models as a fold over frozen states.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+Out = Annotated[Path, typer.Option("--out", help="Folder for what is written; made if it is not there.")]
+
+
+@app.command()
+def demo(out: Out = Path("fnloop-demo")) -> None:
+    """Train a classifier with early stopping, then compare four learning-rate schedules."""
+    _exit(demo_room.demo(_folder(out), typer.echo))
+
+
+@app.command()
+def train(
+    data: Annotated[str, typer.Argument(help="A CSV file with a header, an .npz file with x and y, or a dataset's name.")],
+    target: Annotated[str | None, typer.Option(help="Column to predict; by default the last.")] = None,
+    task: Annotated[str, typer.Option(help="auto, classification or regression.")] = "auto",
+    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = "64,64",
+    lr: Annotated[float, typer.Option(help="Initial learning rate.")] = 0.003,
+    scheduler: Annotated[str, typer.Option(help=f"Learning-rate schedule: {', '.join(BY_NAME)}.")] = "plateau",
+    epochs: Annotated[int, typer.Option(help="Epochs at the most.")] = 100,
+    batch_size: Annotated[int, typer.Option(help="Examples in a batch.")] = 32,
+    patience: Annotated[int, typer.Option(help="Epochs without improvement of val_loss before the run stops.")] = 20,
+    weight_decay: Annotated[float, typer.Option(help="Decoupled weight decay.")] = 0.0,
+    test_fraction: Annotated[float, typer.Option(help="Share of the rows kept for the test.")] = 0.2,
+    validation_fraction: Annotated[float, typer.Option(help="Share of the other rows kept for validation.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="Of the split, the initial weights and the order of examples.")] = 42,
+    out: Out = Path("fnloop-out"),
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Train a model on your own data; write its checkpoint, a picture and the metrics."""
+    options = job.Options(
+        target=target,
+        task=task,
+        hidden=hidden,
+        lr=lr,
+        scheduler=scheduler,
+        epochs=epochs,
+        batch_size=batch_size,
+        patience=patience,
+        weight_decay=weight_decay,
+        test_fraction=test_fraction,
+        validation_fraction=validation_fraction,
+        seed=seed,
+    )
+    prepared = job.prepare(data, options)
+    _exit(job.train(prepared, options, _folder(out), (lambda text: None) if quiet else typer.echo, quiet))
+
+
+@app.command()
+def predict(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint that `fnloop train` wrote.")],
+    data: Annotated[str, typer.Argument(help="A CSV file with a header, an .npz file with x, or a dataset's name.")],
+    out: Annotated[Path | None, typer.Option("--out", help="CSV file to write; by default the output.")] = None,
+) -> None:
+    """Predict for each row of DATA, as CSV; labels and scaling come from the checkpoint."""
+    text = job.predict(checkpoint, data)
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        out.write_text(text, encoding="utf-8")
+
+
+def _folder(path: Path) -> Path:
+    """The folder, made if need be, and known to be writable before anything is trained."""
+    path.mkdir(parents=True, exist_ok=True)
+    if not os.access(path, os.W_OK):
+        raise PermissionError(f"--out must be a folder that can be written, got {str(path)!r}")
+    return path
+
+
+def _exit(interrupted: bool) -> None:
+    if interrupted:
+        raise typer.Exit(130)
+
+
+def main() -> None:
+    """Run the command; an error is one line on standard error and exit status 1 (2 for wrong usage, 130 for Ctrl-C)."""
+    sys.exit(_status(app))
+
+
+def _status(command: Callable[..., Any]) -> int:
+    import click
+
+    try:
+        result = command(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        typer.echo(error.format_message())
+        return 2
+    except click.ClickException as error:
+        return _fail(error.format_message(), 2)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted before there was a state to keep", 130)
+    except BrokenPipeError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, TypeError, OSError) as error:
+        return _fail(str(error), 1)
+    return result if isinstance(result, int) else 0
+
+
+def _fail(message: str, status: int) -> int:
+    typer.echo(f"fnloop: error: {' '.join(message.split())}", err=True)
+    return status

@@ -1,0 +1,93 @@
+"""Small real datasets in three parts, standardised by the statistics of the training part."""
+
+from functools import partial
+
+import numpy as np
+
+from fnloop.data import Dataset
+from fnloop.preprocessing import Preprocessing, Task, fit_preprocessing, label_text, task_of
+from fnloop.record import record
+from fnloop.tables import NAMES, Table, named_table
+from fnloop.typing import Array
+
+
+@record
+class Splits:
+    """A dataset in three parts: `train`, `validation` and `test`, and how it was made from its table."""
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+    preprocessing: Preprocessing
+    task: str
+
+
+def split(
+    table: Table,
+    target: str,
+    *,
+    task: Task | None = None,
+    test: float = 0.2,
+    validation: float = 0.2,
+    seed: int = 42,
+) -> Splits:
+    """Split a table, by class where there are classes, and standardise by the training part.
+
+    Args:
+        task: by default what the target says (`preprocessing.task_of`).
+        test: fraction of all rows; validation: fraction of the rest; both in (0, 1).
+    Raises: ValueError: if the target is not there, a class has too few examples, or there are too few rows.
+    """
+    for name, fraction in (("test", test), ("validation", validation)):
+        if not 0 < fraction < 1:
+            raise ValueError(f"{name} must be a fraction in (0, 1), got {fraction!r}")
+    if target not in table:
+        raise ValueError(f"target must be one of the columns {', '.join(table)}, got {target!r}")
+    if len(table) < 2:
+        raise ValueError(f"the data must have a column beside the target {target!r}, got none")
+    task = task or task_of(table[target])
+    labels = _labels(table[target], target) if task == "classification" else None
+    if labels is None and table[target].dtype.kind != "f":
+        raise ValueError(f"target {target!r} must be of numbers for regression, got {table[target][0]!r}")
+    rows = _split_rows(len(table[target]), labels, test, validation, seed)
+    parts = [{name: values[part] for name, values in table.items()} for part in rows]
+    how = fit_preprocessing(parts[0], target, () if labels is None else np.unique(labels).tolist())
+    train, validation_part, test_part = (how.dataset(part) for part in parts)
+    return Splits(train, validation_part, test_part, how, task)
+
+
+def _labels(values: Array, target: str) -> Array:
+    labels = label_text(values)
+    classes, counts = np.unique(labels, return_counts=True)
+    if len(classes) < 2:
+        raise ValueError(f"target {target!r} must have at least 2 classes, got only {classes[0]!r}")
+    if counts.min() < 5:
+        raise ValueError(
+            f"each class of {target!r} must have 5 rows or more to split, got {counts.min()} of {classes[counts.argmin()]!r}"
+        )
+    return labels
+
+
+def _split_rows(n: int, labels: Array | None, test: float, validation: float, seed: int) -> list[Array]:
+    from sklearn.model_selection import train_test_split
+
+    if n < 5:
+        raise ValueError(f"the data must have at least 5 rows to be split, got {n}")
+    rest, tested = train_test_split(np.arange(n), test_size=test, random_state=seed, stratify=labels)
+    kept = None if labels is None else labels[rest]
+    trained, validated = train_test_split(rest, test_size=validation, random_state=seed, stratify=kept)
+    return [trained, validated, tested]
+
+
+def load(name: str) -> Splits:
+    """One of the datasets by its name, split 64 : 16 : 20 with seed 42.
+
+    Raises: ValueError: for an unknown name, with those there are.
+    """
+    if name not in NAMES:
+        raise ValueError(f"name must be one of {', '.join(NAMES)}, got {name!r}")
+    table, target = named_table(name)
+    return split(table, target)
+
+
+lab, digits, breast_cancer, wine, diabetes, iris = (partial(load, name) for name in NAMES)

@@ -1,0 +1,85 @@
+"""The demonstration: one run with all that belongs to it, then four learning-rate schedules side by side."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fnloop import plots
+from fnloop.datasets import Splits, lab
+from fnloop.early_stopping import EarlyStopping, StopReason
+from fnloop.fit import Fit, fit
+from fnloop.loop import evaluate
+from fnloop.losses import BinaryCrossEntropy
+from fnloop.nn import mlp
+from fnloop.progress import values
+from fnloop.runs.checkpoint import save
+from fnloop.schedulers import ReduceLROnPlateau, Scheduler, get_scheduler
+from fnloop.trainer import Trainer
+
+Say = Callable[[str], Any]
+
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "constant": {},
+    "step": {"step_size": 20, "gamma": 0.5},
+    "exponential": {"gamma": 0.95},
+    "cosine": {"T_max": 50},
+}
+
+
+def first_trainer() -> Trainer:
+    """The trainer of the first run."""
+    return Trainer(
+        model=mlp([10, 16, 12, 8, 1], activation="relu"),
+        loss=BinaryCrossEntropy(),
+        scheduler=ReduceLROnPlateau(0.01, metric="val_loss", factor=0.5, patience=5, min_lr=1e-6),
+        early_stopping=EarlyStopping("val_loss", patience=15, min_delta=1e-4),
+        batch_size=32,
+        seed=42,
+    )
+
+
+def second_trainer(scheduler: Scheduler) -> Trainer:
+    """The trainer of the comparison, with one of its schedules."""
+    return Trainer(model=mlp([10, 12, 8, 1]), loss=BinaryCrossEntropy(), scheduler=scheduler, batch_size=32, seed=42)
+
+
+def demo(out: Path, say: Say) -> bool:
+    """Run both parts and write their files; whether Ctrl-C ended it."""
+    data = lab()
+    say(f"1. Training with early stopping: 10-16-12-8-1, {len(data.train)} examples\n")
+    result = fit(first_trainer(), data.train, data.validation, epochs=100, monitor="val_accuracy")
+    say("\n" + result.summary())
+    say(f"\ntest  {values(evaluate(result.trainer, result.best, data.test))}")
+    save(result.best, out / "best.npz", trainer=result.trainer, preprocessing=data.preprocessing)
+    plots.training(result.history).savefig(out / "training.png", dpi=110)
+    if result.stop_reason == StopReason.INTERRUPTED.value:
+        say(f"\nInterrupted. Wrote {out / 'best.npz'} and {out / 'training.png'}.")
+        return True
+    return _compare(data, out, say)
+
+
+def _compare(data: Splits, out: Path, say: Say) -> bool:
+    say("\n2. Four learning-rate schedules: 10-12-8-1, 50 epochs each\n")
+    fits: dict[str, Fit] = {}
+    for name, parameters in SCHEDULES.items():
+        trainer = second_trainer(get_scheduler(name, 0.01, **parameters))
+        fits[name] = fit(trainer, data.train, data.validation, epochs=50, progress=10)
+        if fits[name].stop_reason == StopReason.INTERRUPTED.value:
+            say(f"\nInterrupted. Wrote {out / 'best.npz'} and {out / 'training.png'}.")
+            return True
+    tests = {name: evaluate(fit.trainer, fit.last, data.test) for name, fit in fits.items()}
+    say("\n" + table(fits, tests))
+    plots.schedulers(fits, tests).savefig(out / "schedulers.png", dpi=110)
+    say(f"\nWrote {out / 'best.npz'}, {out / 'training.png'} and {out / 'schedulers.png'}.")
+    say(f"Next: look at the pictures; fnloop predict {out / 'best.npz'} lab; fnloop train breast_cancer")
+    return False
+
+
+def table(fits: Mapping[str, Fit], tests: Mapping[str, Mapping[str, float]]) -> str:
+    """The comparison as text, and the best performer."""
+    rows = plots.comparison(fits, tests)
+    lines = [f"{'scheduler':12} {'test accuracy':>13} {'test loss':>10} {'final lr':>10}"]
+    lines += [
+        f"{row['scheduler']:12} {row['test accuracy']:13.4f} {row['test loss']:10.4f} {row['final lr']:10.4g}" for row in rows
+    ]
+    return "\n".join([*lines, f"Best: {plots.best_performer(rows)}"])

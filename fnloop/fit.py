@@ -1,0 +1,132 @@
+"""The whole pipe in one call: train, keep the best, measure, sum up."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from toolz import take
+
+from fnloop.data import Dataset
+from fnloop.early_stopping import StopReason
+from fnloop.errors import NoBestError
+from fnloop.loop import epochs as stream_of_epochs
+from fnloop.metrics import look_up, mode_of
+from fnloop.progress import progress as show
+from fnloop.progress import timed
+from fnloop.record import record
+from fnloop.state import TrainState
+from fnloop.streams import append, keep_best
+from fnloop.trainer import Trainer
+from fnloop.typing import Mode, integer
+
+
+@record
+class Fit:
+    """What a run came to.
+
+    `last` is its last state, `history` maps each metric, `lr` and `seconds` to a list with a value an epoch, `stop_reason` is
+    one of `StopReason`'s, `monitor` the metric that `best` is chosen by.
+    """
+
+    trainer: Trainer
+    last: TrainState
+    history: Mapping[str, list[float]]
+    stop_reason: str
+    monitor: str
+    found: TrainState | None
+
+    @property
+    def best(self) -> TrainState:
+        """The best state.
+
+        Raises: NoBestError: if none can be called so, as when the first epoch already was not finite.
+        """
+        if self.found is None:
+            raise NoBestError(f"no epoch can be called best by {self.monitor!r}; the run ended: {self.stop_reason}")
+        return self.found
+
+    def summary(self) -> str:
+        """The run in a few lines: epochs, time, how it ended, the final learning rate, and the best value of each metric."""
+        seconds = self.history.get("seconds", [])
+        stopped = self.last.early_stopping.stopped_epoch
+        ended = self.stop_reason if stopped is None else f"{self.stop_reason}, in epoch {stopped}"
+        rows = {
+            "epochs": f"{self.last.epoch}",
+            "total time": f"{sum(seconds):.2f} s",
+            "mean epoch time": f"{sum(seconds) / max(1, len(seconds)):.4f} s",
+            "ended": ended,
+            "final learning rate": f"{self.last.lr:.4g}",
+        }
+        for name, values in self.history.items():
+            if name not in {"lr", "seconds"}:
+                rows[f"best {name}"] = _best_value(name, values)
+        return "\n".join(f"{name:20} {value}" for name, value in rows.items())
+
+
+def _best_value(name: str, values: list[float]) -> str:
+    known = [(value, -epoch) for epoch, value in enumerate(values, start=1) if value == value]
+    if not known:
+        return "none, it was NaN in every epoch"
+    value = min(v for v, _ in known) if mode_of(name) == "min" else max(v for v, _ in known)
+    return f"{value:.4f} (epoch {values.index(value) + 1})"
+
+
+def fit(
+    trainer: Trainer,
+    train: Dataset,
+    validation: Dataset | None = None,
+    *,
+    epochs: int = 100,
+    monitor: str | None = None,
+    start: TrainState | None = None,
+    progress: bool | int = True,
+) -> Fit:
+    """Train for up to that many epochs, and keep the best state.
+
+    Ctrl-C ends the run as any other reason does: what was reached is returned, with `stop_reason` "interrupted".
+
+    Args:
+        epochs: in all, those of `start` included; at least 1.
+        monitor: the metric that `best` is chosen by, the smallest for a loss and the largest otherwise; by default the one
+            that early stopping monitors, else `val_loss`, else `loss`.
+        start: a state to go on from.
+        progress: whether to show it, or the number of epochs between plain lines; False or 0 prints nothing.
+    Raises: TypeError, ValueError: if trainer, data and arguments do not fit together.
+    """
+    integer(1)("epochs", epochs)
+    every = int(progress) if isinstance(progress, bool) else integer(0)("progress", progress)
+    states: Iterable[TrainState] = stream_of_epochs(trainer, train, validation, start=start)
+    name, mode = _monitored(trainer, validation is not None, monitor)
+    done = 0 if start is None else start.epoch
+    states = take(max(0, epochs - done) + 1, states)
+    if every:
+        states = show(states, total=epochs, every=every)
+    return _collect(trainer, states, name, mode)
+
+
+def _collect(trainer: Trainer, states: Iterable[TrainState], monitor: str, mode: Mode) -> Fit:
+    history: dict[str, list[float]] = {}
+    last: Any = None
+    found, reason, before = None, StopReason.FINISHED.value, 0
+    try:
+        for state, seconds in timed(states):
+            if last is not None and state.epoch > before:
+                append(history, {**state.metrics, "seconds": seconds})
+            last, before = state, state.epoch
+            found = keep_best(found, state, monitor, mode)
+    except KeyboardInterrupt:
+        if last is None:
+            raise
+        reason = StopReason.INTERRUPTED.value
+    return Fit(trainer, last, history, last.stop_reason or reason, monitor, found)
+
+
+def _monitored(trainer: Trainer, validation: bool, monitor: str | None) -> tuple[str, Mode]:
+    """The metric that the best state is chosen by, and how it is read."""
+    if monitor is not None:
+        own = ["loss", *(metric.name for metric in trainer.measured())]
+        produced = dict.fromkeys([*own, *(f"val_{name}" for name in own)] if validation else own, 0.0)
+        look_up(produced, monitor)
+        return monitor, mode_of(monitor)
+    if trainer.early_stopping is not None:
+        return trainer.early_stopping.metric, trainer.early_stopping.mode
+    return ("val_loss" if validation else "loss"), "min"

@@ -1,0 +1,113 @@
+"""From a table's columns to arrays and back: standardised features, coded labels; fitted on the training part alone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from fnloop.data import Dataset
+from fnloop.record import record
+from fnloop.typing import Array
+
+Task = Literal["classification", "regression"]
+MOST_CLASSES = 20  # a target of whole numbers with more distinct values is taken for a quantity
+
+
+@record
+class Preprocessing:
+    """How a table becomes arrays.
+
+    A column of text becomes a column of 0 and 1 for each of its `categories`; each column is then standardised,
+    (x - mean) / scale. Labels are coded by their place in `classes`, which are empty for regression; there the target is
+    standardised too.
+    """
+
+    columns: tuple[str, ...]
+    categories: tuple[tuple[str, ...], ...]
+    mean: Array
+    scale: Array
+    target: str
+    classes: tuple[str, ...]
+    target_mean: float
+    target_scale: float
+
+    def features(self, table: Mapping[str, Array]) -> Array:
+        """The features of a table: (N, D), float64, standardised.
+
+        Raises: ValueError: if a column is missing, is not of its kind, or holds an unknown category.
+        """
+        missing = [name for name in self.columns if name not in table]
+        if missing:
+            raise ValueError(f"the data must have the columns {', '.join(self.columns)}; missing are {', '.join(missing)}")
+        return (expand(table, self.columns, self.categories) - self.mean) / self.scale
+
+    def targets(self, values: Array) -> Array:
+        """The coded target: integer labels, or standardised values; (N,)."""
+        if self.classes:
+            return np.searchsorted(np.array(self.classes), label_text(values))
+        return (values.astype(np.float64) - self.target_mean) / self.target_scale
+
+    def dataset(self, table: Mapping[str, Array]) -> Dataset:
+        """Features and target of a table."""
+        return Dataset(self.features(table), self.targets(table[self.target]))
+
+    def decode(self, predicted: Array) -> Array:
+        """Predictions in the table's own terms: labels as text, or values in the target's units."""
+        return np.array(self.classes)[predicted] if self.classes else predicted * self.target_scale + self.target_mean
+
+
+def fit_preprocessing(table: Mapping[str, Array], target: str, classes: Sequence[str]) -> Preprocessing:
+    """The preprocessing by the statistics of a (training) table.
+
+    Args:
+        classes: all labels there are, sorted; empty for regression.
+    """
+    columns = tuple(name for name in table if name != target)
+    categories = tuple(() if table[name].dtype.kind == "f" else tuple(np.unique(table[name]).tolist()) for name in columns)
+    x = expand(table, columns, categories)
+    scale = x.std(axis=0)
+    y = np.zeros(1) if classes else table[target]
+    spread = float(y.std())
+    return Preprocessing(
+        columns,
+        categories,
+        x.mean(axis=0),
+        np.where(scale > 0, scale, 1.0),
+        target,
+        tuple(classes),
+        float(y.mean()),
+        spread if spread > 0 else 1.0,
+    )
+
+
+def expand(table: Mapping[str, Array], columns: Sequence[str], categories: Sequence[Sequence[str]]) -> Array:
+    """The columns side by side, each category of a text column in one of its own: (N, D), float64."""
+    parts = []
+    for name, known in zip(columns, categories, strict=True):
+        values = table[name]
+        if not known:
+            if values.dtype.kind != "f":
+                raise ValueError(f"column {name!r} must be of numbers, got {values[0]!r}")
+            parts.append(values[:, None])
+            continue
+        strange = set(label_text(values).tolist()) - set(known)
+        if strange:
+            raise ValueError(f"column {name!r} must hold one of {', '.join(known)}, got {min(strange)!r}")
+        parts.append((label_text(values)[:, None] == np.array(known)).astype(np.float64))
+    return np.concatenate(parts, axis=1)
+
+
+def task_of(values: Array) -> Task:
+    """What a target asks for: text, or whole numbers with few distinct values, are classes; all else is a quantity."""
+    if values.dtype.kind != "f":
+        return "classification"
+    distinct = np.unique(values)
+    whole = bool(np.all(distinct == np.floor(distinct)))
+    return "classification" if whole and len(distinct) <= min(MOST_CLASSES, len(values) // 2) else "regression"
+
+
+def label_text(values: Array) -> Array:
+    """Labels as text; whole numbers without their fraction."""
+    if values.dtype.kind != "f":
+        return values.astype(str)
+    return np.array([str(int(value)) if value == int(value) else repr(float(value)) for value in values])

@@ -1,0 +1,86 @@
+"""What a person sees of a run while it goes on: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from time import perf_counter
+from typing import TextIO
+
+from fnloop.state import TrainState
+from fnloop.streams import append
+from fnloop.typing import curry, integer
+
+WINDOW = 10  # epochs between moving averages, and in each of them
+
+
+@curry
+def progress(
+    states: Iterable[TrainState], *, total: int | None = None, every: int = 1, file: TextIO | None = None
+) -> Iterator[TrainState]:
+    """Show each epoch of a stream as it passes: its metrics, learning rate and seconds, and every 10 epochs their averages.
+
+    On a terminal a bar is kept up to date; elsewhere a plain line is printed.
+
+    Args:
+        total: epochs expected, for the bar.
+        every: epochs between plain lines.
+        file: where to; by default standard error.
+    See Also: tap, history
+    """
+    if total is not None:
+        integer(0)("total", total)
+    stream = sys.stderr if file is None else file
+    return _bar(total, states, stream) if stream.isatty() else _lines(total, integer(1)("every", every), states, stream)
+
+
+def timed(states: Iterable[TrainState]) -> Iterator[tuple[TrainState, float]]:
+    """Each state with the seconds that it took to come."""
+    iterator, started = iter(states), perf_counter()
+    for state in iterator:
+        yield state, perf_counter() - started
+        started = perf_counter()
+
+
+def line(state: TrainState, seconds: float, total: int | None) -> str:
+    """One epoch on one line."""
+    of = "" if total is None else f"/{total}"
+    return f"epoch {state.epoch:>{len(of) - 1 if of else 3}}{of}  {values(state.metrics)}  {seconds:.3f} s"
+
+
+def values(metrics: Mapping[str, float]) -> str:
+    """Metrics side by side."""
+    return "  ".join(f"{name} {value:.4g}" if name == "lr" else f"{name} {value:.4f}" for name, value in metrics.items())
+
+
+def moving_averages(rows: Mapping[str, list[float]]) -> str:
+    """The means over the last epochs."""
+    means = {name: sum(row[-WINDOW:]) / len(row[-WINDOW:]) for name, row in rows.items() if name != "lr"}
+    return f"   mean of the last {WINDOW}: {values(means)}"
+
+
+def _lines(total: int | None, every: int, states: Iterable[TrainState], stream: TextIO) -> Iterator[TrainState]:
+    rows: dict[str, list[float]] = {}
+    for state, seconds in timed(states):
+        if state.metrics:
+            append(rows, state.metrics)
+            if state.epoch % every == 0:
+                print(line(state, seconds, total), file=stream, flush=True)
+            if state.epoch % WINDOW == 0:
+                print(moving_averages(rows), file=stream, flush=True)
+        yield state
+
+
+def _bar(total: int | None, states: Iterable[TrainState], stream: TextIO) -> Iterator[TrainState]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    rows: dict[str, list[float]] = {}
+    columns = (BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(file=stream)) as bar:
+        task = bar.add_task("", total=total)
+        for state, _ in timed(states):
+            if state.metrics:
+                append(rows, state.metrics)
+                bar.update(task, completed=state.epoch, description=values(state.metrics))
+                if state.epoch % WINDOW == 0:
+                    bar.console.print(moving_averages(rows), highlight=False)
+            yield state

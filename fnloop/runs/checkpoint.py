@@ -1,0 +1,188 @@
+"""Checkpoints: a state in one `.npz` file, without pickle, whole or not there at all.
+
+The file is a zip of the arrays, by layer, and of `record.json`, the records around them with the digest of the whole.
+"""
+
+import io
+import json
+import os
+import secrets
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fnloop.errors import CheckpointError
+from fnloop.metrics import mode_of
+from fnloop.parameters import Params
+from fnloop.preprocessing import Preprocessing
+from fnloop.record import KINDS, digest, record
+from fnloop.runs.codec import decode, encode
+from fnloop.state import TrainState
+from fnloop.streams import keep_best
+from fnloop.trainer import Trainer
+from fnloop.typing import Array, Mode, choice, curry
+
+FORMAT, VERSION = "fnloop checkpoint", 1
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    OverflowError,
+    RecursionError,
+    RuntimeError,
+)
+
+
+@record
+class Checkpoint:
+    """What a file holds: a state (or its parameters alone), and what is needed to use it where that was given."""
+
+    state: Any
+    trainer: Trainer | None = None
+    preprocessing: Preprocessing | None = None
+
+
+def save(
+    state: TrainState | Params,
+    path: str | os.PathLike[str],
+    *,
+    trainer: Trainer | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> None:
+    """Write a state (or `state.params` alone) to a file: to a temporary one beside it, flushed, then renamed.
+
+    Whatever happens on the way, the path holds the former file or the new one, whole.
+
+    Args:
+        trainer: written beside it if given, with the loss, the optimizer and the scheduler.
+        preprocessing: written beside it if given, so that predictions need this file alone.
+    Raises: TypeError: for what is no state, or holds what is no data; OSError: if it cannot be written there.
+    """
+    if not isinstance(state, TrainState | Params):
+        raise TypeError(f"state must be a TrainState or Params, got {type(state).__name__}")
+    checkpoint, arrays = Checkpoint(state, trainer, preprocessing), dict[str, Array]()
+    tree = encode(checkpoint, arrays)
+    header = {"format": FORMAT, "version": VERSION, "digest": digest(checkpoint), "record": tree}
+    members = {"record.json": json.dumps(header, indent=1, allow_nan=False).encode()}
+    for name, array in arrays.items():
+        content = io.BytesIO()
+        np.lib.format.write_array(content, array, allow_pickle=False)
+        members[f"{name}.npy"] = content.getvalue()
+    _replace(Path(path), members)
+
+
+def _replace(path: Path, members: dict[str, bytes]) -> None:
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"path must lie in a folder that exists, got {str(path)!r}")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with open(partial, "xb") as file:
+            with zipfile.ZipFile(file, "w") as archive:
+                for name, content in members.items():
+                    archive.writestr(zipfile.ZipInfo(name), content)  # ZipInfo's fixed date: equal states, equal files
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def load(path: str | os.PathLike[str], *, records: Iterable[type] = ()) -> Any:
+    """Read the state (or the parameters alone) of a file, to the bit.
+
+    Args:
+        records: record classes of your own that the state may hold.
+    Raises: CheckpointError: if the file is not a checkpoint, or damaged; OSError: if it cannot be read.
+    """
+    return load_checkpoint(path, records=records).state
+
+
+def load_checkpoint(path: str | os.PathLike[str], *, records: Iterable[type] = ()) -> Checkpoint:
+    """Read all that a file holds: the state, the trainer and the preprocessing.
+
+    Raises: CheckpointError: if the file is not a checkpoint, or damaged; OSError: if it cannot be read.
+    """
+    kinds = {**KINDS, **{kind.__name__: kind for kind in records}}
+    size = os.path.getsize(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename: _read(archive, info, size) for info in archive.infolist()}
+        header = json.loads(members.pop("record.json"))
+        if header["format"] != FORMAT:
+            raise ValueError(f"its format is {header['format']!r}, not {FORMAT!r}")
+        if header["version"] > VERSION:
+            raise ValueError(f"it was written by a newer version of fnloop (format {header['version']}, known is {VERSION})")
+        arrays = {name.removesuffix(".npy"): _array(content) for name, content in members.items()}
+        checkpoint = decode(header["record"], arrays, kinds)
+        if not isinstance(checkpoint, Checkpoint) or digest(checkpoint) != header["digest"]:
+            raise ValueError("its content does not match its digest")
+    except _DAMAGE as error:
+        what = str(error) or type(error).__name__
+        raise CheckpointError(f"{os.fspath(path)!r} is not a checkpoint of fnloop, or is damaged: {what}") from error
+    return checkpoint
+
+
+def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size > limit:
+        raise ValueError(f"member {info.filename!r} is not stored as it is")
+    return archive.read(info)
+
+
+def _array(content: bytes) -> Array:
+    return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+
+
+@curry
+def checkpoint(
+    path: str | os.PathLike[str],
+    states: Iterable[TrainState],
+    *,
+    metric: str = "val_loss",
+    mode: Mode | None = None,
+    save_best_only: bool = True,
+    weights_only: bool = False,
+    trainer: Trainer | None = None,
+) -> Iterator[TrainState]:
+    """Write states to a file as they pass: each that is better than all before it, or every one.
+
+    Args:
+        path: `{epoch}` in it is replaced by the number of epochs trained; without it the file is written over.
+        metric: what is monitored; mode: as in `best`.
+        save_best_only: or else write after every epoch.
+        weights_only: write the parameters alone; they cannot be trained on from.
+        trainer: written beside the state if given.
+    See Also: best, save
+    """
+    mode = choice("min", "max")("mode", mode_of(metric) if mode is None else mode)
+
+    def write(state: TrainState) -> None:
+        target = str(os.fspath(path)).replace("{epoch}", str(state.epoch))
+        save(state.params if weights_only else state, target, trainer=trainer)
+
+    def saving() -> Iterator[TrainState]:
+        found: TrainState | None = None
+        for state in states:
+            before, found = found, keep_best(found, state, metric, mode)
+            if state.metrics and (found is not before or not save_best_only):
+                write(state)
+            yield state
+
+    return saving()

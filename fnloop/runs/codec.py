@@ -1,0 +1,76 @@
+"""Records to JSON and arrays, and back: exact in every bit, and only to records on an allow-list.
+
+A record's own constructor checks what comes back, so the codec is a walk and nothing more.
+"""
+
+import math
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+
+from fnloop.parameters import Params
+from fnloop.record import field_names, owned
+from fnloop.typing import Array
+
+
+def encode(value: Any, arrays: dict[str, Array], path: str = "") -> Any:
+    """A value as JSON; its arrays go to `arrays` under their dotted path, parameters layer by layer.
+
+    Raises: TypeError: for what is not data, such as a function.
+    """
+    if isinstance(value, Params):
+        layers = [
+            {name: _place(array, arrays, f"{path}.layers.{i}.{name}") for name, array in layer._asdict().items()}
+            for i, layer in enumerate(value.layers)
+        ]
+        return {"type": "Params", "model": encode(value.model, arrays, f"{path}.model"), "layers": layers}
+    if attrs.has(type(value)):
+        fields = {name: encode(getattr(value, name), arrays, f"{path}.{name}") for name in field_names(type(value))}
+        return {"type": type(value).__name__, **fields}
+    if isinstance(value, np.ndarray):
+        return {"array": _place(value, arrays, path)}
+    if isinstance(value, Mapping):
+        return {"mapping": {key: encode(item, arrays, f"{path}.{key}") for key, item in value.items()}}
+    if isinstance(value, tuple | list):
+        return [encode(item, arrays, f"{path}.{i}") for i, item in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": struct.pack(">d", value).hex()}
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise TypeError(f"{path.lstrip('.')} cannot be written to a file, only data can: got {value!r}")
+
+
+def _place(array: Array, arrays: dict[str, Array], path: str) -> str:
+    arrays[path.lstrip(".")] = array
+    return path.lstrip(".")
+
+
+def decode(tree: Any, arrays: Mapping[str, Array], kinds: Mapping[str, type]) -> Any:
+    """The value that was encoded.
+
+    Args:
+        kinds: the records that may be built, by name.
+    Raises: KeyError, TypeError, ValueError: if the tree is not one that `encode` makes of these records.
+    """
+    if isinstance(tree, list):
+        return tuple(decode(item, arrays, kinds) for item in tree)
+    if not isinstance(tree, dict):
+        return tree
+    if tree.keys() == {"array"}:
+        return owned(arrays[tree["array"]])
+    if tree.keys() == {"float"}:
+        return struct.unpack(">d", bytes.fromhex(tree["float"]))[0]
+    if tree.keys() == {"mapping"}:
+        return {key: decode(item, arrays, kinds) for key, item in tree["mapping"].items()}
+    if tree["type"] not in kinds:
+        raise ValueError(f"it asks for a record {tree['type']!r}, which is not on the list of known ones")
+    fields = {name: decode(item, arrays, kinds) for name, item in tree.items() if name not in {"type", "layers"}}
+    if tree["type"] == "Params":
+        parts = [arrays[key].ravel() for layer in tree["layers"] for key in layer.values()]
+        return Params(owned(np.concatenate(parts)), **fields)
+    if "layers" in tree:
+        fields["layers"] = decode(tree["layers"], arrays, kinds)
+    return kinds[tree["type"]](**fields)

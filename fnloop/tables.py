@@ -1,0 +1,136 @@
+"""Tables from files and from scikit-learn: a mapping of column names to 1-dimensional arrays, of float64 or of text."""
+
+import csv
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+from fnloop.data import check_array
+from fnloop.typing import Array
+
+Table = Mapping[str, Array]
+NAMES = ("lab", "digits", "breast_cancer", "wine", "diabetes", "iris")
+
+
+def named_table(name: str) -> tuple[dict[str, Array], str]:
+    """One of scikit-learn's small datasets as a table, and its target's name; labels are text where they have names."""
+    from sklearn import datasets
+
+    if name == "lab":
+        x, y = datasets.make_classification(
+            n_samples=1000,
+            n_features=10,
+            n_redundant=0,
+            n_informative=8,
+            n_clusters_per_class=1,
+            class_sep=1.2,
+            random_state=42,
+        )
+        return from_arrays(x, y), "target"
+    bunch = getattr(datasets, f"load_{name}")()
+    y = bunch.target
+    if name not in {"diabetes", "digits"}:
+        y = np.asarray(bunch.target_names)[y]
+    columns = dict(zip(bunch.feature_names, np.asarray(bunch.data, dtype=np.float64).T, strict=True))
+    return {**columns, "target": column(y, "target")}, "target"
+
+
+def read_table(path: str) -> tuple[dict[str, Array], str | None]:
+    """Read a CSV file with a header, or an `.npz` with `x` and perhaps `y`; with the name of the target, if there is one.
+
+    The target of a CSV file is its last column, unless the user says otherwise.
+
+    Raises: ValueError: if the file is not such a table; the message says where; OSError: if it cannot be read.
+    """
+    if path.endswith(".npz"):
+        return _read_npz(path)
+    table = _read_csv(path)
+    return table, list(table)[-1]
+
+
+def from_arrays(x: Array, y: Array | None = None) -> dict[str, Array]:
+    """A table of the columns x0, x1, ..., and `target`."""
+    check_array("x", x, ndims=(2,))
+    table = {f"x{i}": np.asarray(values, dtype=np.float64) for i, values in enumerate(x.T)}
+    if y is None:
+        return table
+    if len(x) != len(y):
+        raise ValueError(f"x and y must have the same length, got {len(x)} and {len(y)}")
+    return {**table, "target": column(y, "y")}
+
+
+def column(values: Array, name: str) -> Array:
+    """A column of float64 or text."""
+    values = np.asarray(values)
+    values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+    if values.ndim != 1:
+        raise ValueError(f"{name} must be of shape (N,) or (N, 1), got {values.shape}")
+    if values.dtype.kind in "US":
+        return values.astype(str)
+    check_array(name, values, ndims=(1,))
+    return values.astype(np.float64)
+
+
+def _read_npz(path: str) -> tuple[dict[str, Array], str | None]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if "x" not in arrays:
+                raise ValueError(f"it must hold an array 'x', got {', '.join(arrays) or 'none'}")
+            y = arrays.get("y")
+            return from_arrays(arrays["x"], y), None if y is None else "target"
+    except OSError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path}: not a table to read: {error}") from None
+
+
+def _read_csv(path: str) -> dict[str, Array]:
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        try:
+            lines = [row for row in csv.reader(file) if row]
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"{path}: not a CSV file: {error}") from None
+    if len(lines) < 2:
+        raise ValueError(f"{path}: a CSV file must have a header and at least one row, got {len(lines)} lines")
+    header, rows = [name.strip() for name in lines[0]], lines[1:]
+    if len(set(header)) < len(header) or not all(header):
+        raise ValueError(f"{path}: the header must give each column a name of its own, got {', '.join(map(repr, header))}")
+    if all(_is_number(name) for name in header):
+        raise ValueError(f"{path}: the first line must be a header with the names of the columns, got {','.join(lines[0])}")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise ValueError(f"{path}: row {number} must have {len(header)} cells, as the header has, got {len(row)}")
+    return {name: _parse([row[i].strip() for row in rows], name, path) for i, name in enumerate(header)}
+
+
+def _parse(cells: list[str], name: str, path: str) -> Array:
+    if "" in cells:
+        raise ValueError(f"{path}: column {name!r} has an empty cell in row {cells.index('') + 2}")
+    if not all(_is_number(cell) for cell in cells):
+        return np.array(cells)
+    values = np.array([float(cell) for cell in cells])
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise ValueError(f"{path}: column {name!r} must be finite, got {cells[bad[0]]} in row {bad[0] + 2}")
+    return values
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell
+
+
+def find_table(data: str) -> tuple[dict[str, Array], str | None]:
+    """The table of a file, or of one of the names in `NAMES`.
+
+    Raises: ValueError: for what is neither; OSError: if the file cannot be read.
+    """
+    if data in NAMES and not os.path.exists(data):
+        return named_table(data)
+    if not os.path.isfile(data):
+        raise ValueError(f"DATA must be a CSV or .npz file, or one of {', '.join(NAMES)}, got {data!r}")
+    return read_table(data)
