@@ -5,7 +5,7 @@ folded over its batches, and a run is the lazy stream of states. Stopping ends t
 selects from it.
 """
 
-from fnloop import datasets, losses, metrics, nn, optimizers, schedulers
+from fnloop import datasets, losses, metrics, nn, optimizers, plots, schedulers
 from fnloop.data import Batch, Dataset, batches
 from fnloop.early_stopping import EarlyStopping, StopReason
 from fnloop.errors import CheckpointError, FnloopError, NoBestError, NonFiniteError

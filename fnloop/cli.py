@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,12 +16,23 @@ from fnloop.schedulers import BY_NAME
 
 app = typer.Typer(
     help="Train models as a fold over frozen states.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+_D = job.Options()  # the defaults, said once
 Out = Annotated[Path, typer.Option("--out", help="Folder for what is written; made if it is not there.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False
+) -> None:
+    """Train models as a fold over frozen states."""
+    if version:
+        typer.echo(f"fnloop {metadata.version('fnloop')}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command()
@@ -32,18 +44,18 @@ def demo(out: Out = Path("fnloop-demo")) -> None:
 @app.command()
 def train(
     data: Annotated[str, typer.Argument(help="A CSV file with a header, an .npz file with x and y, or a dataset's name.")],
-    target: Annotated[str | None, typer.Option(help="Column to predict; by default the last.")] = None,
-    task: Annotated[str, typer.Option(help="auto, classification or regression.")] = "auto",
-    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = "64,64",
-    lr: Annotated[float, typer.Option(help="Initial learning rate.")] = 0.003,
-    scheduler: Annotated[str, typer.Option(help=f"Learning-rate schedule: {', '.join(BY_NAME)}.")] = "plateau",
-    epochs: Annotated[int, typer.Option(help="Epochs at the most.")] = 100,
-    batch_size: Annotated[int, typer.Option(help="Examples in a batch.")] = 32,
-    patience: Annotated[int, typer.Option(help="Epochs without improvement of val_loss before the run stops.")] = 20,
-    weight_decay: Annotated[float, typer.Option(help="Decoupled weight decay.")] = 0.0,
-    test_fraction: Annotated[float, typer.Option(help="Share of the rows kept for the test.")] = 0.2,
-    validation_fraction: Annotated[float, typer.Option(help="Share of the other rows kept for validation.")] = 0.2,
-    seed: Annotated[int, typer.Option(help="Of the split, the initial weights and the order of examples.")] = 42,
+    target: Annotated[str | None, typer.Option(help="Column to predict; by default the last.")] = _D.target,
+    task: Annotated[str, typer.Option(help="auto, classification or regression.")] = _D.task,
+    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = _D.hidden,
+    lr: Annotated[float, typer.Option(help="Initial learning rate.")] = _D.lr,
+    scheduler: Annotated[str, typer.Option(help=f"Learning-rate schedule: {', '.join(BY_NAME)}.")] = _D.scheduler,
+    epochs: Annotated[int, typer.Option(help="Epochs at the most.")] = _D.epochs,
+    batch_size: Annotated[int, typer.Option(help="Examples in a batch.")] = _D.batch_size,
+    patience: Annotated[int, typer.Option(help="Epochs without improvement of val_loss before the run stops.")] = _D.patience,
+    weight_decay: Annotated[float, typer.Option(help="Decoupled weight decay.")] = _D.weight_decay,
+    test_fraction: Annotated[float, typer.Option(help="Share of the rows kept for the test.")] = _D.test_fraction,
+    validation_fraction: Annotated[float, typer.Option(help="Share of the other rows kept for validation.")] = _D.validation_fraction,
+    seed: Annotated[int, typer.Option(help="Of the split, the initial weights and the order of examples.")] = _D.seed,
     out: Out = Path("fnloop-out"),
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
@@ -99,23 +111,20 @@ def main() -> None:
 
 
 def _status(command: Callable[..., Any]) -> int:
-    import click
-
     try:
         result = command(standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        typer.echo(error.format_message())
-        return 2
-    except click.ClickException as error:
-        return _fail(error.format_message(), 2)
-    except (click.Abort, KeyboardInterrupt):
-        return _fail("interrupted before there was a state to keep", 130)
+    except (typer.Abort, KeyboardInterrupt):
+        return _fail("interrupted before there was anything to keep", 130)
     except BrokenPipeError:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, TypeError, OSError) as error:
         return _fail(str(error), 1)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # what typer raises for wrong usage is no public class in every version
+            raise
+        return _fail(f"{error.format_message()} Try 'fnloop --help'.", 2)
     return result if isinstance(result, int) else 0
 
 

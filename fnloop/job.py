@@ -30,18 +30,18 @@ Say = Callable[[str], Any]
 class Options:
     """What a person may say of a training job; each part checks its own."""
 
-    target: str | None
-    task: str
-    hidden: str
-    lr: float
-    scheduler: str
-    epochs: int
-    batch_size: int
-    patience: int
-    weight_decay: float
-    test_fraction: float
-    validation_fraction: float
-    seed: int
+    target: str | None = None
+    task: str = "auto"
+    hidden: str = "64,64"
+    lr: float = 0.003
+    scheduler: str = "plateau"
+    epochs: int = 100
+    batch_size: int = 16
+    patience: int = 30
+    weight_decay: float = 1.0
+    test_fraction: float = 0.2
+    validation_fraction: float = 0.2
+    seed: int = 42
 
 
 def prepare(data: str, options: Options) -> tuple[Splits, Trainer]:
@@ -142,7 +142,7 @@ def predict(checkpoint: Path, data: str) -> str:
     trainer, how = loaded.trainer, loaded.preprocessing
     if trainer is None or how is None:
         raise ValueError(
-            f"{str(checkpoint)!r} must be a checkpoint of `fnloop train`; it holds no trainer or no preprocessing"
+            f"{str(checkpoint)!r} must be a checkpoint of `fnloop train`; it has no trainer or no preprocessing"
         )
     x = how.features(find_table(data)[0])
     header, columns = ["prediction"], [how.decode(predict_with(trainer, loaded.state, x)).tolist()]
