@@ -2,8 +2,8 @@
 
     python benchmarks/accuracy.py
 
-The lab row is run 1 of `fnloop demo` (best by validation accuracy); the others train as `fnloop train` does by default. The seed
-is that of the weights and the order of examples; the split stays.
+The lab row is run 1 of `fnloop demo` (best by validation accuracy); the others train as `fnloop train` does by default. The
+seed is that of the weights and the order of examples; the split stays.
 """
 
 import statistics

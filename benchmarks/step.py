@@ -2,10 +2,10 @@
 
     python benchmarks/step.py [--rounds 7] [--case tiny]
 
-Each round trains every contender on the same float32 data with Adam for the same number of epochs, shuffling included, so that a
-drift of the machine's speed meets all alike; a ratio is the median over the rounds of the ratios within a round. fnloop and
-scikit-learn both compute the loss of every step and the bare loop does not. The peak of memory is that which NumPy asked for in
-a run of fnloop, beside the data, in units of the parameters.
+Each round trains every contender on the same float32 data with Adam for the same number of epochs, shuffling included, so
+that a drift of the machine's speed meets all alike; a ratio is the median over the rounds of the ratios within a round.
+fnloop and scikit-learn both compute the loss of every step, the bare loop does not. The peak of memory is what NumPy asked
+for in a run of fnloop, beside the data, in units of the parameters.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import time
 import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -67,7 +68,7 @@ def run_numpy(sizes: list[int], batch: int, data: fl.Dataset, epochs: int) -> No
     draw = np.random.default_rng(0)
     weights = [
         array
-        for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        for a, b in pairwise(sizes)
         for array in (draw.standard_normal((a, b), dtype=np.float32) * np.float32((2 / a) ** 0.5), np.zeros(b, np.float32))
     ]
     m, v, t = [np.zeros_like(w) for w in weights], [np.zeros_like(w) for w in weights], 0
@@ -152,7 +153,8 @@ def main() -> None:
         ratio = {name: statistics.median(a / b for a, b in zip(values, ours, strict=True)) for name, values in times.items()}
         print(
             f"{case:6} {micro['fnloop']:>10} {micro['scikit-learn']:>13} {micro['numpy loop']:>11}"
-            f"  {ratio['scikit-learn']:9.2f}x {CASES[case][-1]:5.1f}x  {ratio['numpy loop']:7.2f}x  {peak_memory(case):10.1f}P",
+            f"  {ratio['scikit-learn']:9.2f}x {CASES[case][-1]:5.1f}x  {ratio['numpy loop']:7.2f}x"
+            f"  {peak_memory(case):10.1f}P",
             flush=True,
         )
 

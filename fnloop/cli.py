@@ -54,7 +54,9 @@ def train(
     patience: Annotated[int, typer.Option(help="Epochs without improvement of val_loss before the run stops.")] = _D.patience,
     weight_decay: Annotated[float, typer.Option(help="Decoupled weight decay.")] = _D.weight_decay,
     test_fraction: Annotated[float, typer.Option(help="Share of the rows kept for the test.")] = _D.test_fraction,
-    validation_fraction: Annotated[float, typer.Option(help="Share of the other rows kept for validation.")] = _D.validation_fraction,
+    validation_fraction: Annotated[
+        float, typer.Option(help="Share of the other rows kept for validation.")
+    ] = _D.validation_fraction,
     seed: Annotated[int, typer.Option(help="Of the split, the initial weights and the order of examples.")] = _D.seed,
     out: Out = Path("fnloop-out"),
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,

@@ -62,6 +62,7 @@ def _compare(data: Splits, out: Path, say: Say) -> bool:
     say("\n2. Four learning-rate schedules: 10-12-8-1, 50 epochs each\n")
     fits: dict[str, Fit] = {}
     for name, parameters in SCHEDULES.items():
+        say(name)
         trainer = second_trainer(get_scheduler(name, 0.01, **parameters))
         fits[name] = fit(trainer, data.train, data.validation, epochs=50, progress=10)
         if fits[name].stop_reason == StopReason.INTERRUPTED.value:

@@ -22,6 +22,7 @@ from fnloop.runs.checkpoint import load_checkpoint, save
 from fnloop.schedulers import Scheduler, get_scheduler
 from fnloop.tables import find_table
 from fnloop.trainer import Trainer
+from fnloop.typing import PositiveInt
 
 Say = Callable[[str], Any]
 
@@ -35,7 +36,7 @@ class Options:
     hidden: str = "64,64"
     lr: float = 0.003
     scheduler: str = "plateau"
-    epochs: int = 100
+    epochs: PositiveInt = 100
     batch_size: int = 16
     patience: int = 30
     weight_decay: float = 1.0
@@ -141,9 +142,7 @@ def predict(checkpoint: Path, data: str) -> str:
     loaded = load_checkpoint(checkpoint)
     trainer, how = loaded.trainer, loaded.preprocessing
     if trainer is None or how is None:
-        raise ValueError(
-            f"{str(checkpoint)!r} must be a checkpoint of `fnloop train`; it has no trainer or no preprocessing"
-        )
+        raise ValueError(f"{str(checkpoint)!r} must be a checkpoint of `fnloop train`; it has no trainer or no preprocessing")
     x = how.features(find_table(data)[0])
     header, columns = ["prediction"], [how.decode(predict_with(trainer, loaded.state, x)).tolist()]
     if how.classes:

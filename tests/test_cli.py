@@ -1,0 +1,214 @@
+"""The command, typed as a person types it: what it writes, what it says, and how it fails."""
+
+import csv
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fnloop as fl
+
+
+def run(*arguments, cwd=None, check=True):
+    done = subprocess.run(
+        [sys.executable, "-m", "fnloop", *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert not check or done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def fails(*arguments, status=1):
+    """One line on standard error, no traceback, a status that is not 0."""
+    done = run(*arguments, check=False)
+    assert done.returncode == status, (done.returncode, done.stderr)
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+def write_csv(path, rows=90, classes=("cat", "dog", "eel"), seed=0):
+    draw = np.random.default_rng(seed)
+    labels = draw.integers(0, len(classes), rows)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["width", "height", "colour", "animal"])
+        for label in labels:
+            x = draw.normal([label * 2.0, -label], 0.3)
+            writer.writerow([f"{x[0]:.4f}", f"{x[1]:.4f}", draw.choice(["red", "blue"]), classes[label]])
+    return labels
+
+
+def test_demo_writes_its_three_files(tmp_path):
+    """Both runs, the table, the pictures, a checkpoint that loads; plain lines where there is no terminal."""
+    done = run("demo", "--out", tmp_path / "d")
+    assert {p.name for p in (tmp_path / "d").iterdir()} == {"best.npz", "training.png", "schedulers.png"}
+    assert "stop" in done.stdout or "improvement" in done.stdout
+    for name in ("constant", "step", "exponential", "cosine", "Best:", "Next:"):
+        assert name in done.stdout
+    assert "epoch   1/100" in done.stderr
+    assert "mean of the last 10" in done.stderr
+    state = fl.load(tmp_path / "d" / "best.npz")
+    assert fl.load_checkpoint(tmp_path / "d" / "best.npz").trainer.loss == fl.losses.BinaryCrossEntropy()
+    assert state.metrics["val_accuracy"] > 0.95
+
+
+def test_train_on_text_labels_and_predict_from_the_file_alone(tmp_path):
+    """Labels and categories are coded and come back as text."""
+    labels = write_csv(tmp_path / "animals.csv")
+    done = run("train", tmp_path / "animals.csv", "--epochs", 30, "--out", tmp_path / "run")
+    assert "Classification" in done.stdout
+    assert "cat, dog, eel" in done.stdout
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {"best.npz", "training.png", "metrics.json"}
+    report = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert report["test"]["accuracy"] > 0.9
+    rows = list(csv.DictReader(io.StringIO(run("predict", tmp_path / "run" / "best.npz", tmp_path / "animals.csv").stdout)))
+    right = np.mean([row["prediction"] == ("cat", "dog", "eel")[label] for row, label in zip(rows, labels, strict=True)])
+    assert right > 0.9
+    assert sum(float(rows[0][f"p({name})"]) for name in ("cat", "dog", "eel")) == pytest.approx(1, abs=1e-5)
+
+
+def test_train_sees_regression_and_predicts_in_its_units(tmp_path):
+    """An `.npz` file with a quantity for y."""
+    draw = np.random.default_rng(0)
+    x = draw.standard_normal((300, 3))
+    y = 500 + 100 * x[:, 0] + draw.standard_normal(300)
+    np.savez(tmp_path / "q.npz", x=x, y=y)
+    done = run("train", tmp_path / "q.npz", "--out", tmp_path / "run", "--epochs", 60)
+    assert "Regression" in done.stdout
+    run("predict", tmp_path / "run" / "best.npz", tmp_path / "q.npz", "--out", tmp_path / "p.csv")
+    predicted = np.loadtxt(tmp_path / "p.csv", skiprows=1)
+    assert np.abs(predicted - y).mean() < 20
+
+
+def test_quiet_prints_nothing(tmp_path):
+    """Neither on the output nor on the error stream."""
+    done = run("train", "iris", "--quiet", "--epochs", 2, "--out", tmp_path)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_the_same_seed_gives_the_same_file(tmp_path):
+    """The checkpoint's bytes are a function of data and options; another seed changes them."""
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run("train", "iris", "--quiet", "--epochs", 3, "--seed", seed, "--out", tmp_path / name)
+    a, b, c = ((tmp_path / name / "best.npz").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--target", "nothing", "'nothing'"),
+        ("--hidden", "64,x", "64,x"),
+        ("--hidden", "0", "0"),
+        ("--lr", "-1", "-1"),
+        ("--lr", "nan", "nan"),
+        ("--scheduler", "magic", "plateau"),
+        ("--epochs", "0", "epochs"),
+        ("--batch-size", "0", "batch_size"),
+        ("--patience", "0", "patience"),
+        ("--seed", "-1", "-1"),
+        ("--task", "magic", "magic"),
+        ("--test-fraction", "1.5", "1.5"),
+    ],
+)
+def test_bad_options_are_one_clear_line(tmp_path, option, value, said):
+    """It shows the value or names the argument, and nothing is written."""
+    assert said in fails("train", "iris", option, value, "--quiet", "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "header"),
+        ("a,b\n", "header and at least one row"),
+        ("1,2\n3,4\n", "header"),
+        ("a,a\n1,2\n", "name of its own"),
+        ("a,b\n1,2\n3\n", "row 3"),
+        ("a,b\n1,\n", "empty cell in row 2"),
+        ("a,b\n1,nan\n", "nan"),
+        ("a,b\n1,x\n2,x\n", "at least 2 classes"),
+        ("a\n1\n2\n", "a column beside"),
+    ],
+)
+def test_bad_tables_are_one_clear_line(tmp_path, content, said):
+    """It says where."""
+    (tmp_path / "t.csv").write_text(content, encoding="utf-8")
+    assert said in fails("train", tmp_path / "t.csv", "--quiet", "--out", tmp_path / "out")
+
+
+def test_bad_files_and_usage_are_one_clear_line(tmp_path):
+    """A name that is no dataset, a checkpoint that is none, columns that are missing, a folder that is a file."""
+    assert "breast_cancer" in fails("train", "nowhere.csv")
+    (tmp_path / "x.npz").write_bytes(b"no")
+    assert "x.npz" in fails("predict", tmp_path / "x.npz", "iris")
+    assert "x.npz" in fails("train", tmp_path / "x.npz")
+    run("train", "iris", "--quiet", "--epochs", 1, "--out", tmp_path / "run")
+    assert "missing" in fails("predict", tmp_path / "run" / "best.npz", "wine")
+    assert "x.npz" in fails("train", "iris", "--quiet", "--out", tmp_path / "x.npz")
+    assert "--nothing" in fails("train", "iris", "--nothing", status=2)
+    assert "nothing" in fails("nothing", status=2)
+    assert "Usage" in run().stdout
+
+
+def test_a_run_that_diverges_says_why(tmp_path):
+    """The first epoch is not finite: there is no best state, and nothing is written over."""
+    message = fails("train", "diabetes", "--lr", "1e30", "--quiet", "--out", tmp_path)
+    assert "non-finite" in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_keeps_the_best_state_and_exits_with_130(tmp_path):
+    """The state so far is written whole."""
+    arguments = [
+        sys.executable,
+        "-m",
+        "fnloop",
+        "train",
+        "digits",
+        "--epochs",
+        "100000",
+        "--patience",
+        "100000",
+        "--out",
+        str(tmp_path),
+    ]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for _ in range(5):
+        process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "interrupted" in out
+    assert fl.load(tmp_path / "best.npz").epoch >= 1
+
+
+def test_a_terminal_gets_a_bar(tmp_path):
+    """On a pseudo-terminal the bar is drawn, and no plain lines."""
+    ours, theirs = pty.openpty()
+    arguments = [sys.executable, "-m", "fnloop", "train", "iris", "--epochs", "12", "--out", str(tmp_path)]
+    process = subprocess.Popen(
+        arguments, stdout=subprocess.DEVNULL, stderr=theirs, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    )
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            chunk = os.read(ours, 65536)
+        except OSError:
+            break
+        if not chunk:
+            break
+        seen += chunk
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    assert "━".encode() in seen
+    assert b"12/12" in seen
+    assert b"epoch   1" not in seen
