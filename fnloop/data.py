@@ -76,7 +76,7 @@ def batches(dataset: Dataset, size: int, *, seed: int, epoch: int) -> Iterator[B
     Examples:
         >>> data = Dataset(np.zeros((5, 2)), np.arange(5))
         >>> [batch.y.tolist() for batch in batches(data, 2, seed=0, epoch=0)]
-        [[4, 1], [0, 3], [2]]
+        [[3, 2], [4, 1], [0]]
     """
     if not isinstance(dataset, Dataset):
         raise TypeError(f"dataset must be a fl.Dataset(x, y), got {type(dataset).__name__}")
