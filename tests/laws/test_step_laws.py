@@ -1,0 +1,166 @@
+"""Purity and the fold: states are compared by their bytes."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from toolz import nth, reduce, take
+
+import fnloop as fl
+from fnloop.engines import numpy as engine
+from fnloop.record import evolve, leaves
+from tests.strategies import dataset, problems
+
+
+def batches_of(trainer, data, epoch=0):
+    return list(fl.batches(data, trainer.batch_size * trainer.accumulate, seed=trainer.seed, epoch=epoch))
+
+
+def cast(batch, dtype):
+    return fl.Batch(batch.x.astype(dtype), batch.y.astype(dtype))
+
+
+@given(problems())
+def test_step_and_epoch_are_pure(problem):
+    """The same input gives the same bytes; the input stays; NumPy's global generator is not touched."""
+    trainer, data = problem
+    state, batch = fl.init_state(trainer), batches_of(trainer, data)[0]
+    before, drawn = (fl.digest(state), fl.digest(batch), fl.digest(data)), fl.digest(list(np.random.get_state(legacy=True)))
+    step, epoch = fl.make_step(trainer), fl.make_epoch(trainer, data)
+    assert fl.same_bits(step(state, batch), step(state, batch))
+    assert fl.same_bits(epoch(state), fl.make_epoch(trainer, data)(state))
+    assert (fl.digest(state), fl.digest(batch), fl.digest(data)) == before
+    assert fl.digest(list(np.random.get_state(legacy=True))) == drawn
+    for _, leaf in leaves(epoch(state)):
+        assert not isinstance(leaf, np.ndarray) or not leaf.flags.writeable
+
+
+@given(problems())
+def test_an_epoch_is_the_fold_of_its_steps(problem):
+    """By hand, by the stream of steps, and by the epoch that folds in place: the same bits."""
+    trainer, data = problem
+    state, batches = fl.init_state(trainer), batches_of(trainer, data)
+    by_hand = reduce(fl.make_step(trainer), batches, state)
+    by_steps = nth(len(batches), fl.steps(trainer, data))
+    by_epoch = fl.make_epoch(trainer, data)(state)
+    assert fl.same_bits(by_steps, by_hand)
+    assert fl.same_bits(
+        (by_epoch.params, by_epoch.optimizer, by_epoch.step), (by_hand.params, by_hand.optimizer, by_hand.step)
+    )
+    if trainer.schedule_every == "step":
+        assert fl.same_bits(by_epoch.scheduler, by_hand.scheduler)
+
+
+@given(problems(st.sampled_from([None, fl.EarlyStopping("loss", patience=1, min_delta=0.1)])), st.data())
+def test_a_split_run_equals_the_whole(problem, draw):
+    """Two splits anywhere, within an epoch and at its end, through a file between the parts."""
+    trainer, data = problem
+    whole = fl.last(take(4, fl.epochs(trainer, data, data)))
+    steps = list(take(3 * len(batches_of(trainer, data)), fl.steps(trainer, data, data)))
+    first = draw.draw(st.sampled_from(steps))
+    later = list(take(draw.draw(st.integers(1, 4)), fl.steps(trainer, data, data, start=first)))[-1]
+    going = later
+    while going.epoch < whole.epoch and going.stop_reason is None:
+        going = fl.make_epoch(trainer, data, data)(going)
+    assert fl.same_bits(going, whole)
+
+
+@given(problems(st.just(fl.EarlyStopping("loss", patience=1, min_delta=1e9))))
+def test_stopped_is_absorbing(problem):
+    """No function moves a stopped state, and a stream from it holds it alone."""
+    trainer, data = problem
+    states = list(fl.epochs(trainer, data))
+    stopped = states[-1]
+    assert stopped.stop_reason == "no improvement"
+    assert stopped.early_stopping.stopped_epoch == stopped.epoch == len(states) - 1
+    assert fl.make_epoch(trainer, data)(stopped) is stopped
+    assert fl.make_step(trainer)(stopped, batches_of(trainer, data)[0]) is stopped
+    assert list(fl.epochs(trainer, data, start=stopped)) == [stopped] == list(fl.steps(trainer, data, start=stopped))
+
+
+def test_a_snapshot_never_changes_afterwards():
+    """Its digest is the same a hundred steps later."""
+    data = dataset("softmax", 20)
+    trainer = fl.Trainer(model=fl.mlp([3, 4, 3]), loss=fl.losses.SoftmaxCrossEntropy(), batch_size=3)
+    seen = [(state, fl.digest(state)) for state in take(100, fl.steps(trainer, data))]
+    assert all(fl.digest(state) == digest for state, digest in seen)
+    assert len({digest for _, digest in seen}) == 100
+
+
+@given(problems(), st.integers(1, 5))
+def test_accumulating_equals_one_big_batch(problem, k):
+    """k micro-batches of b are one batch of k b, the ragged tail included."""
+    trainer, data = problem
+    trainer = evolve(trainer, dtype="float64", accumulate=1)
+    small = fl.make_epoch(evolve(trainer, accumulate=k), data)(fl.init_state(trainer))
+    large = fl.make_epoch(evolve(trainer, batch_size=trainer.batch_size * k), data)(fl.init_state(trainer))
+    assert small.step == large.step
+    np.testing.assert_allclose(small.params.vector, large.params.vector, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(list(small.metrics.values()), list(large.metrics.values()), rtol=1e-9, atol=1e-12)
+
+
+@given(problems(), st.integers(1, 30))
+def test_means_do_not_depend_on_the_batch(problem, rows):
+    """Every example counts once, whatever it was batched with: in evaluation, and over a training epoch that does not move."""
+    trainer, data = problem
+    trainer = evolve(trainer, dtype="float64", scheduler=fl.schedulers.ConstantLR(1e-300))
+    state = fl.init_state(trainer)
+    measured = fl.evaluate(trainer, state, data)
+    losses = trainer.loss.forward(trainer.model(state.params.vector, data.x), data.y.astype(np.float64))[0]
+    np.testing.assert_allclose(measured["loss"], losses.mean(), rtol=1e-12)
+    trained = fl.make_epoch(trainer, data)(state)
+    for name, value in measured.items():
+        np.testing.assert_allclose(trained.metrics[name], value, rtol=1e-9, atol=1e-12)
+    kept, engine.ROWS = engine.ROWS, rows
+    try:
+        np.testing.assert_allclose(
+            list(fl.evaluate(trainer, state, data).values()), list(measured.values()), rtol=1e-9, atol=1e-12
+        )
+    finally:
+        engine.ROWS = kept
+
+
+@given(st.integers(1, 200), st.integers(1, 250), st.integers(0, 2**64 - 1), st.integers(0, 1000))
+def test_an_epoch_sees_every_example_once(rows, size, seed, epoch):
+    """In an order that only seed and epoch say; the last batch has what is left."""
+    data = fl.Dataset(np.arange(rows, dtype=np.float64)[:, None], np.arange(rows))
+    seen = [batch.y.tolist() for batch in fl.batches(data, size, seed=seed, epoch=epoch)]
+    assert sorted(sum(seen, [])) == list(range(rows))
+    assert [len(batch) for batch in seen[:-1]] == [size] * (rows // size - (rows % size == 0))
+    assert sum(seen, []) == sum((b.y.tolist() for b in fl.batches(data, 7, seed=seed, epoch=epoch)), [])
+    assert all(np.array_equal(b.x[:, 0], b.y) for b in fl.batches(data, size, seed=seed, epoch=epoch))
+
+
+def test_the_order_is_pinned():
+    """Ids in order: an order that changes with a version would break every replay."""
+    data = fl.Dataset(np.zeros((8, 1)), np.arange(8))
+    orders = {(s, e): next(fl.batches(data, 8, seed=s, epoch=e)).y.tolist() for s in (0, 42) for e in (0, 7)}
+    assert orders == PINNED
+    assert (
+        fl.digest(fl.init_state(fl.Trainer(model=fl.mlp([2, 3, 1]), loss=fl.losses.BinaryCrossEntropy())).params)
+        == PINNED_WEIGHTS
+    )
+
+
+def test_many_small_chunks_are_the_same_batches(monkeypatch):
+    """How many rows are gathered at once changes nothing."""
+    data = dataset("mse", 50)
+    whole = [fl.digest(batch) for batch in fl.batches(data, 4, seed=3, epoch=2)]
+    monkeypatch.setattr("fnloop.data.CHUNK", 1)
+    assert [fl.digest(batch) for batch in fl.batches(data, 4, seed=3, epoch=2)] == whole
+
+
+@given(problems())
+def test_a_cast_batch_gives_the_same_step(problem):
+    """The step casts what it is given to the trainer's dtype, as the epoch does."""
+    trainer, data = problem
+    state, batch = fl.init_state(trainer), batches_of(trainer, data)[0]
+    assert fl.same_bits(fl.make_step(trainer)(state, batch), fl.make_step(trainer)(state, cast(batch, trainer.dtype)))
+
+
+PINNED = {
+    (0, 0): [5, 3, 7, 2, 4, 1, 0, 6],
+    (0, 7): [6, 3, 5, 4, 1, 2, 7, 0],
+    (42, 0): [4, 5, 3, 0, 2, 7, 1, 6],
+    (42, 7): [0, 5, 7, 3, 2, 6, 4, 1],
+}
+PINNED_WEIGHTS = "6cefb7ccbcf726ce73016f8f76bf50e5130f45f1a3e83171652ccc33d648914b"
