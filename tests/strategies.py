@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 import fnloop as fl
 
 INPUTS = 3
+NEVER = st.none()
 LOSSES = {
     "binary": (fl.losses.BinaryCrossEntropy(), 1),
     "softmax": (fl.losses.SoftmaxCrossEntropy(), 3),
@@ -45,7 +46,7 @@ def dataset(kind, rows, seed=0):
 
 
 @st.composite
-def problems(draw, stopping=st.none()):
+def problems(draw, stopping=NEVER):
     """A trainer and its training data."""
     kind = draw(st.sampled_from(sorted(LOSSES)))
     loss, outputs = LOSSES[kind]
