@@ -107,7 +107,7 @@ def same_bits(a: Any, b: Any) -> bool:
         (False, True)
     """
     return a is b or all(
-        x is y or (p == q and bits(x) == bits(y))
+        p == q and (x is y or bits(x) == bits(y))
         for (p, x), (q, y) in zip_longest(leaves(a), leaves(b), fillvalue=("", _MISSING))
     )
 

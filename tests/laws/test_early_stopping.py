@@ -1,0 +1,98 @@
+"""Early stopping equals a reading of the whole history; best is the arg-best."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toolz import take
+
+import fnloop as fl
+from fnloop.record import evolve, owned
+from tests.strategies import dataset, histories
+
+TRAINER = fl.Trainer(model=fl.mlp([3, 1]), loss=fl.losses.BinaryCrossEntropy())
+
+
+def brute_force(policy, history):
+    """Epoch it stops at (or None), the best epoch and value: each from the whole history."""
+    sign, best, best_epoch = (1 if policy.mode == "min" else -1), math.inf, 0
+    for epoch, value in enumerate(history, start=1):
+        if sign * value < best - policy.min_delta:
+            best, best_epoch = sign * value, epoch
+        elif epoch - best_epoch >= policy.patience:
+            return epoch, best_epoch, sign * best
+    return None, best_epoch, sign * best
+
+
+policies = st.builds(
+    fl.EarlyStopping,
+    st.just("m"),
+    mode=st.sampled_from(["min", "max"]),
+    patience=st.integers(1, 5),
+    min_delta=st.sampled_from([0.0, 1e-4, 0.5]),
+)
+
+
+@given(policies, histories)
+def test_early_stopping_equals_a_reading_of_the_whole_history(policy, history):
+    """On any values, NaN and infinities included; what comes behind the stop changes nothing."""
+    state = policy.init()
+    for epoch, value in enumerate(history, start=1):
+        state = policy.step(state, {"m": value}, epoch, owned(np.array([float(epoch)])))
+    stopped, best_epoch, best = brute_force(policy, history)
+    assert (state.stopped_epoch, state.best_epoch, state.best) == (stopped, best_epoch, best)
+    assert state.reason == (None if stopped is None else "no improvement")
+    assert state.best_vector is None if best_epoch == 0 else state.best_vector[0] == best_epoch
+
+
+def with_metric(value, epoch):
+    return evolve(fl.init_state(TRAINER), epoch=epoch, metrics={"m": value})
+
+
+@given(histories, st.sampled_from(["min", "max"]))
+def test_best_is_the_arg_best(history, mode):
+    """The earliest of equals; NaN is never best in any order of arrival, and a first NaN poisons nothing."""
+    states = [fl.init_state(TRAINER), *(with_metric(value, epoch) for epoch, value in enumerate(history))]
+    known = [(value if mode == "min" else -value, epoch) for epoch, value in enumerate(history) if not math.isnan(value)]
+    if known:
+        assert fl.best("m", states, mode=mode).epoch == min(known)[1]
+    else:
+        with pytest.raises(fl.NoBestError, match="'m'"):
+            fl.best("m", states, mode=mode)
+
+
+def test_parameters_that_are_not_finite_never_win():
+    """However good their metric looks (ultralytics#19357)."""
+    good, bad = with_metric(1.0, 1), with_metric(0.0, 2)
+    bad = evolve(bad, params=evolve(bad.params, vector=owned(np.full(4, np.nan, np.float32))))
+    assert fl.best("m", [good, bad], mode="min").epoch == 1
+
+
+def test_the_stopped_state_holds_the_best_parameters():
+    """Of the best epoch, to the bit, and apart from the last ones."""
+    policy = fl.EarlyStopping("val_loss", patience=3)
+    trainer = fl.Trainer(
+        model=fl.mlp([3, 8, 1]),
+        loss=fl.losses.BinaryCrossEntropy(),
+        scheduler=fl.schedulers.ConstantLR(0.3),
+        early_stopping=policy,
+        batch_size=8,
+    )
+    data, other = dataset("binary", 40), dataset("binary", 40, seed=5)
+    states = list(take(200, fl.epochs(trainer, data, other)))
+    last, stopping = states[-1], states[-1].early_stopping
+    assert last.stop_reason == "no improvement"
+    assert stopping.best_epoch == last.epoch - 3
+    assert fl.same_bits(last.params, states[stopping.best_epoch].params)
+    kept = fl.last(fl.epochs(evolve(trainer, early_stopping=evolve(policy, restore_best=False)), data, other))
+    assert not fl.same_bits(kept.params, last.params)
+    assert fl.same_bits(kept.optimizer, last.optimizer)
+
+
+def test_mode_is_read_from_the_name_where_nobody_says():
+    """The smallest loss, the largest of anything else."""
+    states = [evolve(with_metric(0.0, i), metrics={"val_loss": v, "accuracy": v}) for i, v in enumerate([2.0, 3.0, 1.0])]
+    assert fl.best("val_loss", states).epoch == 2
+    assert fl.best("accuracy")(states).epoch == 1

@@ -1,0 +1,102 @@
+"""Every hand-derived gradient agrees with central differences in float64."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fnloop as fl
+from fnloop.engines import numpy as engine
+from tests.strategies import ACTIVATIONS
+
+CASES = {  # the loss, its outputs, and targets for it
+    "binary": (fl.losses.BinaryCrossEntropy(), 1, lambda draw, n: draw.integers(0, 2, n).astype(float)),
+    "binary with probabilities": (fl.losses.BinaryCrossEntropy(), 1, lambda draw, n: draw.uniform(size=(n, 1))),
+    "softmax with labels": (fl.losses.SoftmaxCrossEntropy(), 4, lambda draw, n: draw.integers(0, 4, n).astype(float)),
+    "softmax with rows": (fl.losses.SoftmaxCrossEntropy(), 4, lambda draw, n: draw.dirichlet(np.ones(4), n)),
+    "squared error": (fl.losses.MeanSquaredError(), 1, lambda draw, n: draw.standard_normal(n)),
+    "squared error of three": (fl.losses.MeanSquaredError(), 3, lambda draw, n: draw.standard_normal((n, 3))),
+}
+
+
+def loss_at(trainer, vector, x, y):
+    return trainer.loss.forward(trainer.model(vector, x), y)[0].mean()
+
+
+def gradient_at(trainer, vector, x, y):
+    source = engine.buffers(trainer, vector, [])
+    gradient = engine.empty_gradient(trainer, source)
+    engine._make_gradient(trainer)(source.params, gradient, x, y)
+    return gradient.vector
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("case", CASES)
+@given(st.integers(0, 10**6), st.integers(1, 9))
+def test_gradients_agree_with_central_differences(activation, case, seed, rows):
+    """In random directions, at random points; for ReLU away from its kink, where there is no derivative."""
+    loss, outputs, targets = CASES[case]
+    draw = np.random.default_rng(seed)
+    trainer = fl.Trainer(model=fl.mlp([3, 5, 4, outputs], activation), loss=loss, metrics=(), dtype="float64")
+    vector = draw.standard_normal(trainer.model.size)
+    x, y = draw.standard_normal((rows, 3)), targets(draw, rows)
+    direction = draw.standard_normal(vector.size)
+    direction /= np.linalg.norm(direction)
+    h = 1e-5
+    if activation == "relu" and crosses_a_kink(trainer, vector, direction, h, x):
+        return
+    numeric = (loss_at(trainer, vector + h * direction, x, y) - loss_at(trainer, vector - h * direction, x, y)) / (2 * h)
+    analytic = gradient_at(trainer, vector, x, y) @ direction
+    scale = max(abs(numeric), np.linalg.norm(gradient_at(trainer, vector, x, y)) / vector.size**0.5, 1e-4)
+    assert abs(numeric - analytic) / scale < 1e-6
+
+
+def crosses_a_kink(trainer, vector, direction, h, x):
+    """Whether a ReLU's input changes its sign between the two points."""
+    return any(
+        np.any((a > 0) != (b > 0)) for a, b in zip(*(signs(trainer, vector + s * direction, x) for s in (-h, h)), strict=True)
+    )
+
+
+def signs(trainer, vector, x):
+    seen = []
+    for layer, params in zip(trainer.model.layers, trainer.model.views(vector), strict=True):
+        x = layer.forward(params, x)[0]
+        seen.append(x)
+    return seen
+
+
+@pytest.mark.parametrize("z", [-1e4, -800.0, -40.0, 0.0, 40.0, 800.0, 1e4])
+@pytest.mark.parametrize("y", [0.0, 1.0])
+def test_cross_entropy_is_safe_at_its_ends(z, y):
+    """Finite at any finite logit, in both dtypes, and its gradient is sigmoid(z) - y."""
+    for dtype in ("float32", "float64"):
+        losses, backward = fl.losses.BinaryCrossEntropy().forward(np.array([[z]], dtype), np.array([y], dtype))
+        assert np.isfinite(losses).all()
+        assert losses[0] == pytest.approx(max(z, 0) - z * y + np.log1p(np.exp(-abs(z))), rel=1e-6)
+        assert backward()[0, 0] == pytest.approx(np.exp(-np.logaddexp(0, -z)) - y, abs=1e-6)
+        row, backward = fl.losses.SoftmaxCrossEntropy().forward(np.array([[0.0, z]], dtype), np.array([y], dtype))
+        assert row[0] == pytest.approx(losses[0], rel=1e-6)
+        assert np.isfinite(backward()).all()
+
+
+def test_the_step_follows_the_mean_gradient():
+    """One step of plain SGD moves by exactly -lr times the gradient of the mean loss: no second division by the batch."""
+    draw = np.random.default_rng(0)
+    x, y = draw.standard_normal((32, 3)), draw.integers(0, 2, 32)
+    trainer = fl.Trainer(
+        model=fl.mlp([3, 4, 1], "tanh"),
+        loss=fl.losses.BinaryCrossEntropy(),
+        optimizer=fl.optimizers.SGD(),
+        scheduler=fl.schedulers.ConstantLR(0.5),
+        dtype="float64",
+    )
+    state = fl.init_state(trainer)
+    moved = fl.make_step(trainer)(state, fl.Batch(x, y)).params.vector
+    numeric = np.array([difference(trainer, state.params.vector, i, x, y) for i in range(trainer.model.size)])
+    np.testing.assert_allclose(moved, state.params.vector - 0.5 * numeric, rtol=1e-7, atol=1e-9)
+
+
+def difference(trainer, vector, i, x, y, h=1e-6):
+    step = h * np.eye(vector.size)[i]
+    return (loss_at(trainer, vector + step, x, y) - loss_at(trainer, vector - step, x, y)) / (2 * h)

@@ -1,0 +1,165 @@
+"""Optimizers equal their formulas written out, and the pass that applies them changes no bit."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fnloop as fl
+from fnloop.optimizers import SGD, Adam, AdamW, Elementwise, add_decayed_weights, chain, clip_by_global_norm
+from fnloop.optimizers.elementwise import global_norm, make_pass
+from fnloop.record import record
+from tests.strategies import OPTIMIZERS
+
+
+def run(optimizer, gradients, vector, lr=0.01):
+    state, path = optimizer.init(vector), []
+    for gradient in gradients:
+        direction, state = optimizer.update(gradient, state, vector)
+        vector = vector - lr * direction
+        path.append(vector)
+    return np.array(path)
+
+
+def sgd_loop(gradients, vector, momentum=0.0, nesterov=False, lr=0.01):
+    path, vector, m = [], list(vector), [0.0] * len(vector)
+    for gradient in gradients:
+        for i, g in enumerate(gradient):
+            m[i] = momentum * m[i] + g
+            vector[i] -= lr * (g + momentum * m[i] if nesterov else m[i])
+        path.append(list(vector))
+    return np.array(path)
+
+
+def adam_loop(gradients, vector, b1=0.9, b2=0.999, eps=1e-8, decay=0.0, lr=0.01):
+    path, vector = [], list(vector)
+    m, v = [0.0] * len(vector), [0.0] * len(vector)
+    for t, gradient in enumerate(gradients, start=1):
+        for i, g in enumerate(gradient):
+            m[i] = b1 * m[i] + (1 - b1) * g
+            v[i] = b2 * v[i] + (1 - b2) * g * g
+            step = m[i] / (1 - b1**t) / (math.sqrt(v[i] / (1 - b2**t)) + eps)
+            vector[i] -= lr * (step + decay * vector[i])
+        path.append(list(vector))
+    return np.array(path)
+
+
+FORMULAS = {
+    "sgd": (SGD(), sgd_loop, {}),
+    "momentum": (SGD(0.9), sgd_loop, {"momentum": 0.9}),
+    "nesterov": (SGD(0.7, nesterov=True), sgd_loop, {"momentum": 0.7, "nesterov": True}),
+    "adam": (Adam(), adam_loop, {}),
+    "adam with other decays": (Adam(0.5, 0.9, 1e-3), adam_loop, {"b1": 0.5, "b2": 0.9, "eps": 1e-3}),
+    "adam without memory": (Adam(0.0, 0.0), adam_loop, {"b1": 0.0, "b2": 0.0}),
+    "adamw": (AdamW(weight_decay=0.3), adam_loop, {"decay": 0.3}),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+@given(st.integers(0, 10**6), st.floats(1e-6, 1e6))
+def test_optimizers_equal_their_formula_as_a_loop(name, seed, scale):
+    """Number by number, over 20 steps."""
+    optimizer, loop, parameters = FORMULAS[name]
+    draw = np.random.default_rng(seed)
+    gradients, vector = draw.standard_normal((20, 5)) * scale, draw.standard_normal(5)
+    np.testing.assert_allclose(run(optimizer, gradients, vector), loop(gradients, vector, **parameters), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@given(st.integers(1, 40), st.integers(1, 50), st.sampled_from(["float32", "float64"]), st.integers(0, 1000))
+def test_the_block_size_changes_no_bit(optimizer, size, block, dtype, seed):
+    """Nor does it matter that what is written is what is read."""
+    draw = np.random.default_rng(seed)
+    gradient, vector = (draw.standard_normal(size).astype(dtype) for _ in range(2))
+    state = optimizer.init(vector)
+
+    def result(run_pass, out):
+        slots = [slot.copy() for slot in state.slots]
+        run_pass(gradient, 3, slots, vector if out is None else out, lambda d, p, o: np.subtract(p, d, out=o), out_of(out))
+        return slots
+
+    def out_of(out):
+        return np.empty_like(vector) if out is None else out
+
+    whole, parts = vector.copy(), vector.copy()
+    kept = result(make_pass(optimizer), whole)
+    assert fl.same_bits(result(make_pass(optimizer, block), parts), kept)
+    assert fl.same_bits(parts, whole)
+    assert fl.same_bits(result(make_pass(optimizer, block), None), kept)
+
+
+@given(st.integers(0, 10**6), st.floats(1e-3, 1e3), st.floats(1e-30, 1e30), st.sampled_from(["float32", "float64"]))
+def test_clipping_shortens_and_never_turns(seed, bound, scale, dtype):
+    """The norm is at most the bound, the direction stays, and what is short enough is not touched at all."""
+    gradient = (np.random.default_rng(seed).standard_normal(7) * scale).astype(dtype)
+    clipped, _ = clip_by_global_norm(bound).update(gradient, clip_by_global_norm(bound).init(gradient), gradient)
+    norm = float(np.linalg.norm(gradient.astype(np.float64)))
+    if norm <= bound * (1 - 1e-6):
+        assert fl.same_bits(clipped, gradient)
+    assert np.linalg.norm(clipped.astype(np.float64)) <= bound * (1 + 1e-6)
+    np.testing.assert_allclose(clipped, gradient * min(1.0, bound / norm), rtol=1e-5)
+
+
+def test_clipping_keeps_zero_and_hides_nothing():
+    """A zero gradient stays zero; NaN and infinity are never made to look finite."""
+    clip = clip_by_global_norm(1.0)
+    zero = np.zeros(3)
+    assert fl.same_bits(clip.update(zero, clip.init(zero), zero)[0], zero)
+    with np.errstate(all="ignore"):
+        for bad in (np.nan, np.inf, -np.inf):
+            gradient = np.array([1.0, bad, 0.0])
+            assert not np.isfinite(clip.update(gradient, clip.init(zero), zero)[0]).all()
+        huge = np.full(4, 3e38, np.float32)
+        assert global_norm(huge) == np.inf or global_norm(huge) > 3e38
+        tiny = np.full(4, 1e-40, np.float32)
+        assert global_norm(tiny) == pytest.approx(2e-40, rel=1e-3)
+
+
+def test_a_chain_is_its_parts_in_their_order():
+    """A chain of one is that one; a clip behind a decay sees the decayed gradient; chains nest."""
+    draw = np.random.default_rng(0)
+    gradients, vector = draw.standard_normal((5, 4)), draw.standard_normal(4)
+    assert fl.same_bits(run(chain(Adam()), gradients, vector), run(Adam(), gradients, vector))
+    assert fl.same_bits(run(chain(), gradients, vector), run(SGD(), gradients, vector))
+    nested = chain(chain(clip_by_global_norm(0.5), Adam()), add_decayed_weights(0.1))
+    flat = chain(clip_by_global_norm(0.5), Adam(), add_decayed_weights(0.1))
+    assert fl.same_bits(run(nested, gradients, vector), run(flat, gradients, vector))
+    decayed = gradients[0] + 2.0 * vector
+    optimizer = chain(add_decayed_weights(2.0), clip_by_global_norm(0.5))
+    direction, _ = optimizer.update(gradients[0], optimizer.init(vector), vector)
+    np.testing.assert_allclose(direction, decayed * 0.5 / np.linalg.norm(decayed), rtol=1e-12)
+
+
+@record
+class LastGradient(Elementwise):
+    """Moves by the last but one gradient; hands out what it was given."""
+
+    slots = 1
+
+    def kernel(self, gradient, slots, params, scalars):
+        return slots[0].copy(), (gradient,)
+
+
+def test_a_users_kernel_owns_what_it_keeps():
+    """A slot that is the caller's gradient is a copy of it, and update changes none of its arguments."""
+    gradient, vector = np.arange(3.0), np.ones(3)
+    state = LastGradient().init(vector)
+    direction, after = LastGradient().update(gradient, state, vector)
+    gradient[:] = 7
+    assert after.slots[0].tolist() == [0, 1, 2]
+    assert direction.tolist() == [0, 0, 0] == state.slots[0].tolist()
+    assert after.count == 1
+    assert not after.slots[0].flags.writeable
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_update_is_pure(optimizer):
+    """The same result again, and arguments that stay as they were."""
+    gradient, vector = np.arange(1.0, 4.0), np.ones(3)
+    state = optimizer.init(vector)
+    before = fl.digest((gradient, vector, state))
+    first, second = (optimizer.update(gradient, state, vector) for _ in range(2))
+    assert fl.same_bits(first, second)
+    assert fl.digest((gradient, vector, state)) == before

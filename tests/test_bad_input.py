@@ -1,0 +1,263 @@
+"""Bad input raises at the call that received it, and the message names the argument, shows the value, says what is allowed."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from toolz import take
+
+import fnloop as fl
+from fnloop.optimizers import SGD, Adam, AdamW, add_decayed_weights, chain, clip_by_global_norm
+from fnloop.schedulers import ConstantLR, CosineAnnealingLR, ExponentialLR, ReduceLROnPlateau, StepLR
+from tests.strategies import dataset
+
+X, Y = np.zeros((4, 3)), np.array([0, 1, 0, 1])
+DATA = dataset("binary", 10)
+NAN, INF = math.nan, math.inf
+
+
+def trainer(**changes):
+    return fl.Trainer(**{"model": fl.mlp([3, 1]), "loss": fl.losses.BinaryCrossEntropy(), **changes})
+
+
+def softmax(**changes):
+    return trainer(**{"model": fl.mlp([3, 3]), "loss": fl.losses.SoftmaxCrossEntropy(), **changes})
+
+
+def run(trainer, data=DATA, validation=None):
+    return fl.make_epoch(trainer, data, validation)
+
+
+def with_bad(value):
+    x = X.copy()
+    x[2, 1] = value
+    return x
+
+
+TABLE = [
+    # shapes that do not match
+    (lambda: fl.Dataset(X, Y[:3]), ValueError, ["x and y", "4", "3", "same length"]),
+    (lambda: fl.Dataset(X[0], Y), ValueError, ["x", "(3,)", "2-dimensional"]),
+    (lambda: fl.Dataset(X, np.zeros((4, 1, 1))), ValueError, ["y", "(4, 1, 1)"]),
+    (lambda: run(trainer(model=fl.mlp([4, 1]))), ValueError, ["train", "(N, 4)", "(10, 3)"]),
+    (lambda: run(trainer(), DATA, fl.Dataset(X[:, :2], Y)), ValueError, ["validation", "(N, 3)", "(4, 2)"]),
+    (lambda: run(trainer(), fl.Dataset(X, np.zeros((4, 2)))), ValueError, ["train", "targets", "(N,) or (N, 1)", "(4, 2)"]),
+    (lambda: run(softmax(), fl.Dataset(X, np.zeros((4, 2)))), ValueError, ["targets", "(N, 3)", "(4, 2)"]),
+    (
+        lambda: run(trainer(model=fl.mlp([3, 2]), loss=fl.losses.MeanSquaredError()), fl.Dataset(X, Y)),
+        ValueError,
+        ["targets", "(N, 2)", "(4,)"],
+    ),
+    (lambda: trainer(model=fl.mlp([3, 2])), ValueError, ["BinaryCrossEntropy", "1 output", "2"]),
+    (lambda: softmax(model=fl.mlp([3, 1])), ValueError, ["SoftmaxCrossEntropy", "2 or more", "1"]),
+    (lambda: fl.predict(trainer(), fl.init_state(trainer()), X[:, :2]), ValueError, ["x", "(N, 3)", "(4, 2)"]),
+    (lambda: fl.predict(trainer(), fl.init_state(trainer()), with_bad(NAN)), ValueError, ["x", "nan", "[2, 1]"]),
+    (lambda: fl.evaluate(trainer(), fl.init_state(trainer()), (X, Y)), TypeError, ["data", "tuple", "fl.Dataset"]),
+    (lambda: fl.make_step(trainer())(fl.init_state(trainer()), fl.Batch(X[:, :1], Y)), ValueError, ["batch", "(4, 1)"]),
+    (lambda: SGD().update(np.zeros(3), SGD().init(np.zeros(4)), np.zeros(4)), ValueError, ["gradient", "(4,)", "(3,)"]),
+    # what no model can be trained on
+    (lambda: fl.Dataset(X[:0], Y[:0]), ValueError, ["x", "at least one example", "(0, 3)"]),
+    (lambda: fl.Dataset(with_bad(NAN), Y), ValueError, ["x", "finite", "nan", "[2, 1]"]),
+    (lambda: fl.Dataset(with_bad(-INF), Y), ValueError, ["x", "finite", "-inf", "[2, 1]"]),
+    (lambda: fl.Dataset(X, np.array([0, 1, NAN, 1])), ValueError, ["y", "finite", "nan", "[2]"]),
+    (lambda: fl.Dataset(X.astype(object), Y), TypeError, ["x", "object"]),
+    (lambda: fl.Dataset(X, np.array(["a", "b", "a", "b"])), TypeError, ["y", "numbers", "<U1"]),
+    (lambda: fl.Dataset(X.tolist(), Y), TypeError, ["x", "NumPy array"]),
+    (lambda: run(trainer(), fl.Dataset(X, Y * 2)), ValueError, ["targets", "[0, 1]", "2"]),
+    (lambda: run(softmax(), fl.Dataset(X, Y * 3)), ValueError, ["labels", "[0, 3)", "3"]),
+    (lambda: run(softmax(), fl.Dataset(X, Y - 1)), ValueError, ["labels", "[0, 3)", "-1"]),
+    (lambda: run(softmax(), fl.Dataset(X, Y + 0.5)), ValueError, ["integer labels"]),
+    (lambda: run(softmax(), fl.Dataset(X, np.ones((4, 3)))), ValueError, ["rows", "sum to 1"]),
+    # counts
+    *[
+        (lambda call=call, value=value: call(value), (ValueError, TypeError), [name, repr(value), "integer of at least"])
+        for name, call in {
+            "batch_size": lambda v: trainer(batch_size=v),
+            "accumulate": lambda v: trainer(accumulate=v),
+            "epochs": lambda v: fl.fit(trainer(), DATA, epochs=v),
+            "patience": lambda v: fl.EarlyStopping(patience=v),
+            "T_max": lambda v: CosineAnnealingLR(0.1, v),
+            "step_size": lambda v: StepLR(0.1, v),
+            "size": lambda v: fl.batches(DATA, v, seed=0, epoch=0),
+            "n": lambda v: fl.every(v, []),
+            "sizes[1]": lambda v: fl.mlp([3, v, 1]),
+        }.items()
+        for value in (0, -1, 2.5, "3", True, None)
+    ],
+    (lambda: ReduceLROnPlateau(0.1, patience=0), ValueError, ["patience", "0", "at least 1"]),
+    (lambda: trainer(seed=-1), ValueError, ["seed", "-1"]),
+    (lambda: trainer(seed=2**64), ValueError, ["seed", str(2**64)]),
+    (lambda: fl.batches(DATA, 2, seed=0, epoch=-1), ValueError, ["epoch", "-1", "at least 0"]),
+    (lambda: fl.mlp([3]), ValueError, ["sizes", "[3]", "at least"]),
+    # numbers out of range
+    *[
+        (lambda call=call, value=value: call(value), (ValueError, TypeError), [name, repr(value), "real number in"])
+        for name, call, bad in [
+            ("initial_lr", ConstantLR, [0, -0.1, NAN, INF, "1", None]),
+            ("initial_lr", lambda v: fl.get_scheduler("cosine", v, T_max=3), [0, NAN]),
+            ("gamma", lambda v: StepLR(0.1, 2, v), [0, -1, 1.5, NAN]),
+            ("gamma", lambda v: ExponentialLR(0.1, v), [0, -1, 1.5, NAN]),
+            ("factor", lambda v: ReduceLROnPlateau(0.1, factor=v), [0, -1, 1.5, NAN]),
+            ("min_delta", lambda v: ReduceLROnPlateau(0.1, min_delta=v), [-1, NAN, INF]),
+            ("min_delta", lambda v: fl.EarlyStopping(min_delta=v), [-1, NAN, INF]),
+            ("eta_min", lambda v: CosineAnnealingLR(0.1, 3, v), [-1, NAN]),
+            ("b1", Adam, [-0.1, 1, NAN]),
+            ("b2", lambda v: AdamW(b2=v), [-0.1, 1, NAN]),
+            ("eps", lambda v: Adam(eps=v), [0, -1, NAN]),
+            ("momentum", SGD, [-0.1, 1, NAN]),
+            ("weight_decay", add_decayed_weights, [-1, NAN]),
+            ("max_norm", clip_by_global_norm, [0, -1, NAN, INF]),
+        ]
+        for value in bad
+    ],
+    (lambda: CosineAnnealingLR(0.1, 3, 0.2), ValueError, ["eta_min", "0.2", "at most"]),
+    (lambda: ReduceLROnPlateau(0.1, min_lr=0.2), ValueError, ["min_lr", "0.2", "at most"]),
+    (lambda: SGD(nesterov=True), ValueError, ["nesterov", "momentum"]),
+    (lambda: ConstantLR(0.1)(-1), ValueError, ["t", "-1", "at least 0"]),
+    (lambda: ConstantLR(0.1)(1.5), TypeError, ["t", "1.5", "integer"]),
+    # names
+    (lambda: fl.get_scheduler("magic", 0.1), ValueError, ["magic", "constant", "step", "exponential", "plateau", "cosine"]),
+    (lambda: fl.get_scheduler("step", 0.1, steps=3), ValueError, ["steps", "step_size", "gamma"]),
+    (lambda: fl.mlp([3, 1], "swoosh"), ValueError, ["activation", "swoosh", "relu", "sigmoid", "tanh", "identity"]),
+    (lambda: trainer(metrics=("magic",)), ValueError, ["metrics", "magic", "accuracy", "r2"]),
+    (lambda: trainer(metrics="accuracy"), TypeError, ["metrics", "tuple"]),
+    (lambda: trainer(metrics=("accuracy", "accuracy")), ValueError, ["metrics", "accuracy"]),
+    (lambda: trainer(loss="mse"), TypeError, ["loss", "mse"]),
+    (lambda: trainer(loss=fl.losses.BinaryCrossEntropy), TypeError, ["loss", "instance"]),
+    (lambda: trainer(optimizer="adam"), TypeError, ["optimizer", "adam"]),
+    (lambda: trainer(scheduler=0.1), TypeError, ["scheduler", "0.1"]),
+    (lambda: trainer(early_stopping=3), TypeError, ["early_stopping", "3"]),
+    (lambda: trainer(dtype="float16"), ValueError, ["dtype", "float16", "float32", "float64"]),
+    (lambda: trainer(non_finite="hope"), ValueError, ["non_finite", "hope", "stop", "skip", "raise"]),
+    (lambda: trainer(schedule_every="year"), ValueError, ["schedule_every", "year", "epoch", "step"]),
+    (lambda: fl.EarlyStopping(mode="up"), ValueError, ["mode", "up", "min", "max"]),
+    (lambda: ReduceLROnPlateau(0.1, mode="up"), ValueError, ["mode", "up", "min", "max"]),
+    (lambda: fl.best("loss", [], mode="up"), ValueError, ["mode", "up", "min", "max"]),
+    (lambda: fl.datasets.load("mnist"), ValueError, ["mnist", "lab", "iris"]),
+    (lambda: fl.epochs(trainer(), DATA, engine="steam"), ValueError, ["engine", "steam", "numpy"]),
+    (lambda: chain(Adam), TypeError, ["chain", "Adam", "place 0"]),
+    # metrics that the run does not produce
+    (
+        lambda: run(trainer(early_stopping=fl.EarlyStopping("val_loss"))),
+        ValueError,
+        ["EarlyStopping", "val_loss", "no validation data", "loss, accuracy"],
+    ),
+    (
+        lambda: run(trainer(scheduler=ReduceLROnPlateau(0.1, "f1")), DATA, DATA),
+        ValueError,
+        ["ReduceLROnPlateau", "f1", "val_accuracy"],
+    ),
+    (lambda: fl.fit(trainer(), DATA, monitor="f1"), ValueError, ["f1", "loss, accuracy"]),
+    (lambda: fl.best("f1", take(2, fl.epochs(trainer(), DATA))), ValueError, ["f1", "loss, accuracy"]),
+    (
+        lambda: ReduceLROnPlateau(0.1, "f1").step(ReduceLROnPlateau(0.1, "f1").init(), {"loss": 1.0}),
+        ValueError,
+        ["f1", "loss"],
+    ),
+    (
+        lambda: trainer(schedule_every="step", scheduler=ReduceLROnPlateau(0.1)),
+        ValueError,
+        ["schedule_every", "step", "epoch"],
+    ),
+    (
+        lambda: trainer(model=fl.mlp([3, 1]), loss=fl.losses.MeanSquaredError(), metrics=("accuracy",)),
+        ValueError,
+        ["accuracy", "MeanSquaredError"],
+    ),
+    # states that do not belong
+    (
+        lambda: fl.epochs(trainer(), DATA, start=fl.init_state(trainer(model=fl.mlp([3, 2, 1])))),
+        ValueError,
+        ["start", "model"],
+    ),
+    (lambda: fl.epochs(trainer(), DATA, start=fl.init_state(trainer(dtype="float64"))), ValueError, ["start", "float64"]),
+    (lambda: fl.epochs(trainer(), DATA, start=3), TypeError, ["start", "3"]),
+    (lambda: fl.init_state("trainer"), TypeError, ["trainer"]),
+    (lambda: fl.epochs(trainer(), X), TypeError, ["train", "ndarray", "fl.Dataset"]),
+    (lambda: fl.last([]), ValueError, ["states", "empty"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "said"), TABLE, ids=[f"{i}: {' '.join(row[2])[:40]}" for i, row in enumerate(TABLE)]
+)
+def test_bad_input_raises_where_it_came_in(call, error, said):
+    """The words are all there, on one line or a few, and no traceback of another error behind it."""
+    with pytest.raises(error) as caught:
+        call()
+    for word in said:
+        assert word in str(caught.value), f"{word!r} not in {caught.value}"
+
+
+def exploding(non_finite, **changes):
+    """A run whose loss is no longer finite in its second epoch: 1e200 squared overflows."""
+    x = np.array([[1.0], [2.0], [3.0], [4.0]])
+    data = fl.Dataset(x, np.array([1.0, -1.0, 2.0, 0.5]) * 1e3)
+    options = {
+        "model": fl.mlp([1, 1]),
+        "loss": fl.losses.MeanSquaredError(),
+        "optimizer": SGD(),
+        "scheduler": ConstantLR(1e6),
+        "batch_size": 1,
+        "seed": 3,
+        "non_finite": non_finite,
+    }
+    return fl.Trainer(**{**options, **changes}), data
+
+
+def test_non_finite_stops_with_the_last_finite_state():
+    """To the bit the state before the fault, with the reason; it absorbs."""
+    trainer, data = exploding("stop")
+    states = list(fl.steps(trainer, data))
+    last, before = states[-1], states[-2]
+    assert last.stop_reason == "non-finite"
+    assert np.isfinite(last.params.vector).all()
+    for part in ("params", "optimizer", "scheduler", "epoch", "step", "running", "metrics"):
+        assert fl.same_bits(getattr(last, part), getattr(before, part))
+    assert fl.same_bits(fl.last(fl.epochs(trainer, data)), last)
+    result = fl.fit(trainer, data, progress=False)
+    assert result.stop_reason == "non-finite"
+    assert fl.same_bits(result.last, last)
+    if last.epoch == 0:
+        with pytest.raises(fl.NoBestError, match="non-finite"):
+            _ = result.best
+
+
+def test_non_finite_skips_that_update():
+    """The parameters, the count of updates and a schedule by step stay; the stream goes on and the means leave it out."""
+    trainer, data = exploding("skip", schedule_every="step", scheduler=ExponentialLR(1e6, 0.999))
+    states = list(take(60, fl.steps(trainer, data)))
+    skipped = [(a, b) for a, b in pairwise(states) if b.optimizer.count == a.optimizer.count]
+    assert skipped
+    for before, after in skipped:
+        assert after.step == before.step + 1
+        assert fl.same_bits(after.params, before.params)
+        assert after.scheduler == before.scheduler
+    assert all(np.isfinite(state.params.vector).all() for state in states)
+    assert fl.same_bits(fl.last(take(3, fl.epochs(trainer, data))).params, states[8].params)
+
+
+def test_non_finite_raises_with_its_place():
+    """Epoch, step and batch, counted from 1."""
+    trainer, data = exploding("raise")
+    stopped = fl.last(fl.steps(exploding("stop")[0], data))
+    place = f"epoch {stopped.epoch + 1}, step {stopped.step + 1}, batch {stopped.running.batches + 1} "
+    with pytest.raises(fl.NonFiniteError, match=place):
+        fl.last(fl.epochs(trainer, data))
+
+
+def test_an_interrupted_fit_returns_what_it_has(monkeypatch):
+    """Ctrl-C ends a run as any other reason does."""
+    seen = []
+
+    def interrupt(outputs, targets):
+        seen.append(1)
+        if len(seen) > 12:
+            raise KeyboardInterrupt
+        return outputs[:, 0]
+
+    result = fl.fit(trainer(metrics=(interrupt,), batch_size=4), DATA, epochs=50, progress=False)
+    assert result.stop_reason == "interrupted"
+    assert result.last.epoch == len(result.history["loss"]) == 4
+    assert "interrupted" in result.summary()
