@@ -30,13 +30,18 @@ def test_readme_examples_run_from_top_to_bottom(tmp_path):
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.name)
 def test_notebooks_run_and_keep_their_outputs(path):
-    """Every cell runs, and prints again what the kept output says, but for times and figures."""
+    """Every cell runs, and shows again the kinds of output that are kept (numbers may differ from machine to machine)."""
     kept = nbformat.read(path, as_version=4)
     again = nbformat.read(path, as_version=4)
     NotebookClient(again, timeout=300, kernel_name="python3").execute()
     for old, new in zip(kept.cells, again.cells, strict=True):
         if old.cell_type == "code":
-            assert len(old.outputs) == len(new.outputs), old.source
+            assert kinds(old) == kinds(new), old.source
+
+
+def kinds(cell):
+    """What a cell shows: text, values, pictures; a text may come in several pieces."""
+    return {(output.output_type, *sorted(output.get("data", {}))) for output in cell.outputs}
 
 
 def test_every_public_name_is_documented():
