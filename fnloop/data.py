@@ -1,6 +1,7 @@
 """Datasets, batches, and the order in which an epoch sees its examples."""
 
 from collections.abc import Iterator
+from itertools import starmap
 
 import numpy as np
 
@@ -80,13 +81,13 @@ def batches(dataset: Dataset, size: int, *, seed: int, epoch: int) -> Iterator[B
     """
     if not isinstance(dataset, Dataset):
         raise TypeError(f"dataset must be a fl.Dataset(x, y), got {type(dataset).__name__}")
-    return batches_from(dataset, _size("size", size), _seed("seed", seed), _epoch("epoch", epoch), 0)
+    return starmap(Batch, batches_from(dataset, _size("size", size), _seed("seed", seed), _epoch("epoch", epoch), 0))
 
 
 def batches_from(
     dataset: Dataset, size: PositiveInt, seed: Seed, epoch: int, first: int, dtype: str | None = None
-) -> Iterator[Batch]:
-    """The batches of an epoch from the `first` on, so that an epoch can go on in its middle; cast, if a dtype is given."""
+) -> Iterator[tuple[Array, Array]]:
+    """The (x, y) of an epoch's batches from the `first` on, so that it can go on in its middle; cast, if a dtype is given."""
     order = permutation(len(dataset), seed, epoch)
     row = max(1, (dataset.x.nbytes + dataset.y.nbytes) // len(dataset))
     chunk = size * max(1, CHUNK // (row * size))
@@ -94,7 +95,7 @@ def batches_from(
         rows = order[start : start + chunk]
         x, y = _gather(dataset.x, rows, dtype), _gather(dataset.y, rows, dtype)
         for low in range(0, len(rows), size):
-            yield Batch(x[low : low + size], y[low : low + size])
+            yield x[low : low + size], y[low : low + size]
 
 
 def _gather(array: Array, rows: Array, dtype: str | None) -> Array:

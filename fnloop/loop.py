@@ -10,7 +10,7 @@ from toolz import reduce
 
 from fnloop.data import Batch, Dataset, batches_from, check_array
 from fnloop.early_stopping import EarlyStoppingState, StopReason
-from fnloop.engines.numpy import add, buffers, empty_buffers, empty_gradient, make_update, outputs_over, sums_over
+from fnloop.engines.numpy import Examples, add, copied, is_finite, make_update, outputs_over, sums_over
 from fnloop.errors import NonFiniteError
 from fnloop.optimizers import OptimizerState
 from fnloop.parameters import Params
@@ -51,51 +51,53 @@ def make_step(trainer: Trainer) -> Step:
 
     def step(state: TrainState, batch: Batch) -> TrainState:
         trainer.check(Dataset(batch.x, batch.y), "batch")
-        cast = Batch(batch.x.astype(trainer.dtype, copy=False), batch.y.astype(trainer.dtype, copy=False))
+        cast = batch.x.astype(trainer.dtype, copy=False), batch.y.astype(trainer.dtype, copy=False)
         with _quiet():
             return advance(state, cast)
 
     return step
 
 
-def _make_advance(trainer: Trainer) -> Step:
-    """The step, for batches that are known to fit."""
+def _make_advance(trainer: Trainer) -> Callable[[TrainState, Examples], TrainState]:
+    """The step, for examples that are known to fit."""
     fold = _make_fold(trainer)
 
-    def advance(state: TrainState, batch: Batch) -> TrainState:
+    def advance(state: TrainState, examples: Examples) -> TrainState:
         if state.stop_reason is not None:
             return state
-        moved = fold(state, [batch])
+        moved = fold(state, [examples])
         return _non_finite(trainer, state) if moved is None else moved
 
     return advance
 
 
-def _make_fold(trainer: Trainer) -> Callable[[TrainState, Iterable[Batch]], TrainState | None]:
+def _make_fold(trainer: Trainer) -> Callable[[TrainState, Iterable[Examples]], TrainState | None]:
     """The step folded over batches, or None if on the way something was not finite.
 
-    The first update goes to new buffers; those behind it are done in place, for nobody else has seen these buffers yet.
+    The updates are done in place, in a copy of the state's arrays that nobody sees before all are done.
     """
-    update, by_step = make_update(trainer), trainer.schedule_every == "step"
+    by_step = trainer.schedule_every == "step"
 
-    def fold(state: TrainState, batches: Iterable[Batch]) -> TrainState | None:
-        source = buffers(trainer, state.params.vector, state.optimizer.slots)
-        target, gradient = empty_buffers(trainer, source), empty_gradient(trainer, source)
+    def fold(state: TrainState, batches: Iterable[Examples]) -> TrainState | None:
+        buffers = copied(state.params.vector, state.optimizer.slots)
+        update = make_update(trainer, buffers)
         scheduler, running, count, taken = state.scheduler, state.running, state.optimizer.count, 0
         sums, examples, lr = running.sums.tolist(), running.examples, running.lr
-        for batch in batches:
+        for x, y in batches:
             lr = scheduler.lr
-            more = update(source, target, gradient, count + 1, lr, batch)
+            more = update(count + 1, lr, x, y)
             if more is None:
                 return None
             sums = add(sums, more) if sums else more
-            examples, count, taken, source = examples + len(batch.x), count + 1, taken + 1, target
+            examples, count, taken = examples + len(x), count + 1, taken + 1
             if by_step:
                 scheduler = trainer.scheduler.step(scheduler)
+        if not is_finite(buffers.vector):
+            return None
         return evolve(
             state,
-            params=Params(owned(source.vector), state.params.model),
-            optimizer=OptimizerState(count, tuple(owned(slot) for slot in source.slots)),
+            params=Params(owned(buffers.vector), state.params.model),
+            optimizer=OptimizerState(count, tuple(owned(slot) for slot in buffers.slots)),
             scheduler=scheduler,
             step=state.step + taken,
             running=Running(running.batches + taken, examples, np.array(sums, dtype=np.float64), lr),
@@ -139,7 +141,7 @@ def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = No
     return epoch
 
 
-def _remaining(trainer: Trainer, train: Dataset, state: TrainState) -> Iterator[Batch]:
+def _remaining(trainer: Trainer, train: Dataset, state: TrainState) -> Iterator[Examples]:
     """The batches of the state's epoch that are still to come."""
     size = trainer.batch_size * trainer.accumulate
     return batches_from(train, size, trainer.seed, state.epoch, state.running.batches, trainer.dtype)
@@ -244,7 +246,9 @@ def steps(
     )
 
 
-def _generate_steps(trainer: Trainer, train: Dataset, advance: Step, close: Epoch, state: TrainState) -> Iterator[TrainState]:
+def _generate_steps(
+    trainer: Trainer, train: Dataset, advance: Callable[..., TrainState], close: Epoch, state: TrainState
+) -> Iterator[TrainState]:
     yield state
     while state.stop_reason is None:
         for batch in _remaining(trainer, train, state):

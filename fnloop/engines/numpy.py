@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fnloop.data import Batch
 from fnloop.optimizers.elementwise import make_pass
 from fnloop.trainer import Trainer
 from fnloop.typing import Array
@@ -14,89 +13,73 @@ from fnloop.typing import Array
 ROWS = 1024  # examples of one forward pass, where no gradient is wanted
 
 Sums = list[float]
-Update = Callable[["Buffers", "Buffers", "Gradient", int, float, Batch], Sums | None]
+Examples = tuple[Array, Array]
+Update = Callable[[int, float, Array, Array], Sums | None]
 
 
 class Buffers(NamedTuple):
-    """The arrays that an update reads or writes: the parameters with their views by layer, and the optimizer's slots."""
+    """The arrays that updates are done in: the flat vector, the optimizer's slots, and room for the gradient."""
 
     vector: Array
-    params: Sequence[Any]
-    slots: Sequence[Array]
+    slots: tuple[Array, ...]
+    gradient: Array
 
 
-class Gradient(NamedTuple):
-    """Where a gradient is written: the flat vector with its views by layer."""
-
-    vector: Array
-    layers: Sequence[Any]
+def copied(vector: Array, slots: Sequence[Array]) -> Buffers:
+    """Buffers of their own, which start at these values."""
+    return Buffers(vector.copy(), tuple(slot.copy() for slot in slots), np.empty_like(vector))
 
 
-def buffers(trainer: Trainer, vector: Array, slots: Sequence[Array]) -> Buffers:
-    """Look at arrays as buffers."""
-    return Buffers(vector, trainer.model.views(vector), slots)
+def make_update(trainer: Trainer, buffers: Buffers) -> Update:
+    """The function `update(count, lr, x, y)`, which does the count-th update in the buffers.
 
-
-def empty_buffers(trainer: Trainer, like: Buffers) -> Buffers:
-    """New buffers of the same shapes, to be written."""
-    return buffers(trainer, np.empty_like(like.vector), [np.empty_like(slot) for slot in like.slots])
-
-
-def empty_gradient(trainer: Trainer, like: Buffers) -> Gradient:
-    """Room for a gradient."""
-    vector = np.empty_like(like.vector)
-    return Gradient(vector, trainer.model.views(vector))
-
-
-def make_update(trainer: Trainer) -> Update:
-    """The function `update(source, target, gradient, count, lr, batch)`, which writes the count-th update of source to target.
-
-    It returns the sums over the batch of the loss and the metrics, or None if loss, gradient or parameters are not finite;
-    then the target is not to be used. The target may be the source itself.
+    It returns the sums over the batch of the loss and the metrics, or None if the loss or the gradient is not finite; then the
+    buffers are not to be used again. That the parameters are finite is for the caller to see: once they are not, they stay so.
     """
-    gradient_of, run_pass = _make_gradient(trainer), make_pass(trainer.optimizer)
+    vector, slots, gradient = buffers
+    gradient_of = make_gradient(trainer, vector, gradient)
+    run_pass = make_pass(trainer.optimizer, gradient, slots, vector)
 
-    def update(source: Buffers, target: Buffers, gradient: Gradient, count: int, lr: float, batch: Batch) -> Sums | None:
-        sums = gradient_of(source.params, gradient, batch.x, batch.y)
-        if not (math.isfinite(sums[0]) and is_finite(gradient.vector)):
+    def update(count: int, lr: float, x: Array, y: Array) -> Sums | None:
+        sums = gradient_of(x, y)
+        if not (math.isfinite(sums[0]) and is_finite(gradient)):
             return None
 
-        def move(direction: Array, params: Array, out: Array) -> None:
-            np.subtract(params, lr * direction, out=out)
+        def move(direction: Array, room: Array, here: Array) -> None:
+            np.multiply(direction, lr, out=room)
+            np.subtract(here, room, out=here)
 
-        if target is not source:
-            for new, old in zip(target.slots, source.slots, strict=True):
-                new[:] = old
-        run_pass(gradient.vector, count, target.slots, source.vector, move, target.vector)
-        return sums if is_finite(target.vector) else None
+        run_pass(count, move)
+        return sums
 
     return update
 
 
-def _make_gradient(trainer: Trainer) -> Callable[[Sequence[Any], Gradient, Array, Array], Sums]:
-    """The function that writes the gradient of the mean loss, and returns the sums of the loss and of each metric."""
+def make_gradient(trainer: Trainer, vector: Array, gradient: Array) -> Callable[[Array, Array], Sums]:
+    """The function of a batch that writes the gradient of the mean loss, and returns the sums of the loss and of each metric."""
     forward, loss, metrics = trainer.model.forward, trainer.loss.forward, trainer.measured()
+    params, grads = trainer.model.views(vector), trainer.model.views(gradient)
 
-    def gradient_of(params: Sequence[Any], gradient: Gradient, x: Array, y: Array) -> Sums:
+    def gradient_of(x: Array, y: Array) -> Sums:
         outputs, backward = forward(params, x)
         losses, loss_backward = loss(outputs, y)
-        backward(loss_backward(), gradient.layers)
+        backward(loss_backward(), grads)
         return _sums(metrics, losses, outputs, y)
 
-    return gradient_of if trainer.accumulate == 1 else _accumulated(gradient_of, trainer.batch_size)
+    return gradient_of if trainer.accumulate == 1 else _accumulated(gradient_of, gradient, trainer.batch_size)
 
 
-def _accumulated(gradient_of: Callable[..., Sums], size: int) -> Callable[..., Sums]:
+def _accumulated(gradient_of: Callable[[Array, Array], Sums], gradient: Array, size: int) -> Callable[[Array, Array], Sums]:
     """The same over micro-batches: each counts by its examples, so that the mean is that of one big batch."""
 
-    def accumulated(params: Sequence[Any], gradient: Gradient, x: Array, y: Array) -> Sums:
-        total, mean = [0.0], np.zeros_like(gradient.vector)
+    def accumulated(x: Array, y: Array) -> Sums:
+        total, mean = [0.0], np.zeros_like(gradient)
         for start in range(0, len(x), size):
             part = slice(start, start + size)
-            sums = gradient_of(params, gradient, x[part], y[part])
-            mean += gradient.vector * (len(x[part]) / len(x))
+            sums = gradient_of(x[part], y[part])
+            mean += gradient * (len(x[part]) / len(x))
             total = add(total, sums) if start else sums
-        gradient.vector[:] = mean
+        gradient[:] = mean
         return total
 
     return accumulated

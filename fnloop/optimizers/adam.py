@@ -32,19 +32,19 @@ class Adam(Elementwise):
     slots = 2
 
     def scalars(self, count: Any, norm: Any) -> Any:
-        # Both corrections are taken to the denominator: m / (sqrt(v) root + shift) is the direction, in fewer passes.
-        first, second = 1 - self.b1**count, 1 - self.b2**count
+        # The slots are m / (1 - b1) and v / (1 - b2), and all factors stand in the denominator: fewer passes over memory.
+        first = (1 - self.b1**count) / (1 - self.b1)
+        second = (1 - self.b2**count) / (1 - self.b2)
         return first / second**0.5, self.eps * first
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         xp = gradient.__array_namespace__()
         (m, v), (root, shift) = slots, scalars
         m *= self.b1
-        m += (1 - self.b1) * gradient
+        m += gradient
+        gradient *= gradient
         v *= self.b2
-        square = gradient * gradient
-        square *= 1 - self.b2
-        v += square
+        v += gradient
         scale = xp.sqrt(v)
         scale *= root
         scale += shift

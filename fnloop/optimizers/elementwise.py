@@ -6,6 +6,7 @@ computed on its own, the size of a block changes no bit.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,10 @@ import numpy as np
 from fnloop.record import owned, record
 from fnloop.typing import Array
 
-BLOCK = 1 << 15  # elements of a block
+BLOCK = 1 << 16  # elements of a block
 
 Finish = Callable[[Array, Array, Array], None]
-Pass = Callable[[Array, int, Sequence[Array], Array, Finish, Array], None]
-Staged = Sequence[tuple["Elementwise", Any]]
+Run = Callable[[int, Finish], None]
 
 
 @record
@@ -45,8 +45,8 @@ class Elementwise:
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         """The direction and the new slots, element by element.
 
-        The slots are the kernel's own: `m *= b1` spares an array, and means the same where arrays cannot be changed. Gradient
-        and params are not.
+        Gradient and slots are the kernel's own: `m *= b1` spares an array, and means the same where arrays cannot be changed.
+        The params are not.
         """
         raise NotImplementedError
 
@@ -67,47 +67,47 @@ class Elementwise:
         """
         if gradient.shape != vector.shape:
             raise ValueError(f"gradient must have the parameters' shape {vector.shape}, got {gradient.shape}")
-        direction, slots = np.empty_like(vector), [slot.copy() for slot in state.slots]
-        make_pass(self)(gradient, state.count + 1, slots, vector, _keep, direction)
+        direction, slots = gradient.copy(), [slot.copy() for slot in state.slots]
+        make_pass(self, direction, slots, vector)(state.count + 1, _keep)
         return direction, OptimizerState(state.count + 1, tuple(owned(slot) for slot in slots))
 
 
-def _keep(direction: Array, params: Array, out: Array) -> None:
-    out[...] = direction
+def make_pass(optimizer: Elementwise, gradient: Array, slots: Sequence[Array], params: Array, block: int = BLOCK) -> Run:
+    """The function `run(count, finish)` that moves the slots in one pass over these arrays, whose gradient it consumes.
 
-
-def make_pass(optimizer: Elementwise, block: int = BLOCK) -> Pass:
-    """The function that moves the slots and writes `finish(direction, params, out)`, in one pass over memory.
-
-    It is called as `run(gradient, count, slots, params, finish, out)`; `out` may be the parameters themselves, as no element
-    depends on another. Only a norm asked for behind another transformation costs a pass more: it must be known before use.
+    Block by block it calls `finish(direction, gradient, params)`, for which the gradient is room to write in. Only a norm asked
+    for behind another transformation costs a pass more: it must be known before use.
     """
-    groups = _split_at_norms(optimizer.parts)
+    stages = []
+    for group in _split_at_norms(optimizer.parts):
+        ends = list(accumulate((part.slots for part in group), initial=0))
+        pieces = [slice(start, start + block) for start in range(0, params.size, block)]
+        views = [(gradient[at], [[slot[at] for slot in slots[a:b]] for a, b in pairwise(ends)], params[at]) for at in pieces]
+        stages.append((group, views))
+        slots = slots[ends[-1] :]
 
-    def run(gradient: Array, count: int, slots: Sequence[Array], params: Array, finish: Finish, out: Array) -> None:
-        for group in groups:
+    def run(count: int, finish: Finish) -> None:
+        for group, views in stages:
             norm = global_norm(gradient) if group and group[0].needs_norm else None
-            staged = [(part, part.scalars(count, norm)) for part in group]
-            last, direction = (finish, out) if group is groups[-1] else (_keep, np.empty_like(gradient))
-            for start in range(0, params.shape[-1], block):
-                at = slice(start, start + block)
-                here = params[at]
-                last(_run_kernels(staged, gradient[at], slots, here, at), here, direction[at])
-            gradient, slots = direction, slots[sum(part.slots for part in group) :]
+            kernels = [(part.kernel, part.scalars(count, norm)) for part in group]
+            last = finish if group is stages[-1][0] else _keep
+            for value, kept, here in views:
+                last(_run_kernels(kernels, value, kept, here), value, here)
 
     return run
 
 
-def _run_kernels(staged: Staged, value: Array, slots: Sequence[Array], params: Array, at: slice) -> Array:
+def _keep(direction: Array, gradient: Array, params: Array) -> None:
+    gradient[...] = direction
+
+
+def _run_kernels(kernels: Sequence[tuple[Any, Any]], value: Array, slots: Sequence[Sequence[Array]], params: Array) -> Array:
     """One block through the kernels of a group: its slots are moved, its direction is returned."""
-    first = 0
-    for part, scalars in staged:
-        views = [slot[at] for slot in slots[first : first + part.slots]]
-        value, kept = part.kernel(value, views, params, scalars)
+    for (kernel, scalars), views in zip(kernels, slots, strict=True):
+        value, kept = kernel(value, views, params, scalars)
         for view, new in zip(views, kept, strict=True):
             if new is not view:
                 view[...] = new
-        first += part.slots
     return value
 
 

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2] / "fnloop"
 FLOORS = [
     {"errors", "typing"},
-    {"record", "parameters", "random"},
+    {"record", "parameters", "random", "constants"},
     {"schedulers", "optimizers", "nn", "losses", "metrics", "data", "preprocessing"},
     {"state", "early_stopping"},
     {"trainer", "loop", "engines"},
