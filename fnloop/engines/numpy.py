@@ -56,7 +56,7 @@ def make_update(trainer: Trainer, buffers: Buffers) -> Update:
 
 
 def make_gradient(trainer: Trainer, vector: Array, gradient: Array) -> Callable[[Array, Array], Sums]:
-    """The function of a batch that writes the gradient of the mean loss, and returns the sums of the loss and of each metric."""
+    """The function of a batch that writes the gradient of the mean loss and returns the sums of the loss and each metric."""
     forward, loss, metrics = trainer.model.forward, trainer.loss.forward, trainer.measured()
     params, grads = trainer.model.views(vector), trainer.model.views(gradient)
 

@@ -75,7 +75,7 @@ class Elementwise:
 def make_pass(optimizer: Elementwise, gradient: Array, slots: Sequence[Array], params: Array, block: int = BLOCK) -> Run:
     """The function `run(count, finish)` that moves the slots in one pass over these arrays, whose gradient it consumes.
 
-    Block by block it calls `finish(direction, gradient, params)`, for which the gradient is room to write in. Only a norm asked
+    Block by block it calls `finish(direction, gradient, params)`, for which the gradient is room to write. Only a norm asked
     for behind another transformation costs a pass more: it must be known before use.
     """
     stages = []
