@@ -1,5 +1,6 @@
 """Pictures of runs, drawn from what the runs recorded; each function returns a figure that its caller shows or saves."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 def verdict(gap: float) -> str:
     """What the last gap `val_loss - loss` says: above 0.1, 0.05, -0.05, or not above any."""
+    if not math.isfinite(gap):
+        return "Not finite"
     if gap > 0.1:
         return "High overfitting"
     if gap > 0.05:
