@@ -10,7 +10,7 @@ from toolz import nth, reduce, take
 
 import fnloop as fl
 from fnloop.engines import numpy as engine
-from fnloop.record import evolve, leaves
+from fnloop.record import evolve, leaves, owned
 from tests.strategies import dataset, problems
 
 
@@ -112,6 +112,8 @@ def test_means_do_not_depend_on_the_batch(problem, rows):
     trainer, data = problem
     trainer = evolve(trainer, dtype="float64", scheduler=fl.schedulers.ConstantLR(1e-300))
     state = fl.init_state(trainer)
+    anywhere = np.random.default_rng(0).standard_normal(trainer.model.size)  # with biases that 1e-300 does not move
+    state = evolve(state, params=evolve(state.params, vector=owned(anywhere)))
     measured = fl.evaluate(trainer, state, data)
     losses = trainer.loss.forward(trainer.model(state.params.vector, data.x), data.y.astype(np.float64))[0]
     np.testing.assert_allclose(measured["loss"], losses.mean(), rtol=1e-12)
