@@ -1,7 +1,6 @@
-"""Arrays of ones and zeros, made once and frozen.
+"""Arrays that computations ask for again and again, made once and frozen.
 
-An operation with such an array is often several times faster in NumPy than the same with a number, or than a reduction over
-a short axis, and making one anew each step would cost as much as it saves.
+In NumPy a product with ones is several times faster than a reduction over a short axis, if the ones need not be made anew.
 """
 
 from functools import lru_cache
@@ -17,12 +16,6 @@ from fnloop.typing import Array
 def ones(n: int, dtype: Any) -> Array:
     """n ones: `ones(n) @ a` sums over the first axis, `a @ ones(n)` over the last."""
     return owned(np.ones(n, dtype))
-
-
-@lru_cache(maxsize=32)
-def zeros(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Zeros of a shape."""
-    return owned(np.zeros(shape, dtype))
 
 
 @lru_cache(maxsize=32)

@@ -81,14 +81,20 @@ def batches(dataset: Dataset, size: int, *, seed: int, epoch: int) -> Iterator[B
     """
     if not isinstance(dataset, Dataset):
         raise TypeError(f"dataset must be a fl.Dataset(x, y), got {type(dataset).__name__}")
-    return starmap(Batch, batches_from(dataset, _size("size", size), _seed("seed", seed), _epoch("epoch", epoch), 0))
+    checked = _size("size", size), _seed("seed", seed), _epoch("epoch", epoch)
+    return starmap(Batch, batches_from(dataset, *checked, 0, count_batches(dataset, checked[0]), None))
+
+
+def count_batches(dataset: Dataset, size: int) -> int:
+    """The number of batches in an epoch."""
+    return -(-len(dataset) // size)
 
 
 def batches_from(
-    dataset: Dataset, size: PositiveInt, seed: Seed, epoch: int, first: int, dtype: str | None = None
+    dataset: Dataset, size: PositiveInt, seed: Seed, epoch: int, first: int, stop: int, dtype: str | None
 ) -> Iterator[tuple[Array, Array]]:
-    """The (x, y) of an epoch's batches from the `first` on, so that it can go on in its middle; cast, if a dtype is given."""
-    order = permutation(len(dataset), seed, epoch)
+    """The (x, y) of an epoch's batches in [first, stop), so that it can go on in its middle; cast, if a dtype is given."""
+    order = permutation(len(dataset), seed, epoch)[: stop * size]
     row = max(1, (dataset.x.nbytes + dataset.y.nbytes) // len(dataset))
     chunk = size * max(1, CHUNK // (row * size))
     for start in range(first * size, len(order), chunk):

@@ -15,3 +15,7 @@ class NonFiniteError(FnloopError):
 
 class NoBestError(FnloopError):
     """No state of the stream can be called best: each value of the metric was NaN, or there was none."""
+
+
+class EngineError(FnloopError):
+    """An engine or its device is not there, or cannot compute what the trainer asks for."""

@@ -1,16 +1,17 @@
 """Training as a fold: the step, the epoch, and the streams of states that they generate."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
-from toolz import reduce
 
-from fnloop.data import Batch, Dataset, batches_from, check_array
+from fnloop.data import Batch, Dataset, check_array, count_batches
 from fnloop.early_stopping import EarlyStoppingState, StopReason
-from fnloop.engines.numpy import Examples, add, copied, is_finite, make_update, outputs_over, sums_over
+from fnloop.engines import get_engine
+from fnloop.engines import numpy as numpy_engine
+from fnloop.engines.numpy import Moved
 from fnloop.errors import NonFiniteError
 from fnloop.optimizers import OptimizerState
 from fnloop.parameters import Params
@@ -21,8 +22,8 @@ from fnloop.typing import Array
 
 Step = Callable[[TrainState, Batch], TrainState]
 Epoch = Callable[[TrainState], TrainState]
+Advance = Callable[[TrainState, int], TrainState | None]
 
-ENGINES = ("numpy",)
 _NO_SUMS = owned(np.zeros(0))
 # What overflows is found in the result and answered as the trainer says, not warned of on the way.
 _quiet = partial(np.errstate, all="ignore")
@@ -47,63 +48,68 @@ def make_step(trainer: Trainer) -> Step:
     Raises: ValueError: from the step, if the batch does not fit the model and the loss;
         NonFiniteError: from the step, if the loss, gradient or parameters stop being finite under `non_finite="raise"`.
     """
-    advance = _make_advance(trainer)
 
     def step(state: TrainState, batch: Batch) -> TrainState:
         trainer.check(Dataset(batch.x, batch.y), "batch")
-        cast = batch.x.astype(trainer.dtype, copy=False), batch.y.astype(trainer.dtype, copy=False)
+        if state.stop_reason is not None:
+            return state
+        examples = batch.x.astype(trainer.dtype, copy=False), batch.y.astype(trainer.dtype, copy=False)
         with _quiet():
-            return advance(state, cast)
+            rates, scheduler = _rates(trainer, state, 1)
+            moved = numpy_engine.fold(trainer, state, rates, [examples])
+        return _non_finite(trainer, state) if moved is None else _advanced(state, moved, rates, scheduler, len(batch.x))
 
     return step
 
 
-def _make_advance(trainer: Trainer) -> Callable[[TrainState, Examples], TrainState]:
-    """The step, for examples that are known to fit."""
-    fold = _make_fold(trainer)
+def _rates(trainer: Trainer, state: TrainState, n: int) -> tuple[list[float], Any]:
+    """The learning rates of the next n steps, and the scheduler's state behind them."""
+    scheduler = state.scheduler
+    if trainer.schedule_every == "epoch":
+        return [scheduler.lr] * n, scheduler
+    rates = []
+    for _ in range(n):
+        rates.append(scheduler.lr)
+        scheduler = trainer.scheduler.step(scheduler)
+    return rates, scheduler
 
-    def advance(state: TrainState, examples: Examples) -> TrainState:
-        if state.stop_reason is not None:
+
+def _advanced(state: TrainState, moved: Moved, rates: Sequence[float], scheduler: Any, examples: int) -> TrainState:
+    """The state after steps at these rates."""
+    n, running = len(rates), state.running
+    sums = np.array(moved.sums, dtype=np.float64)
+    return evolve(
+        state,
+        params=Params(moved.vector, state.params.model),
+        optimizer=OptimizerState(state.optimizer.count + n, moved.slots),
+        scheduler=scheduler,
+        step=state.step + n,
+        running=Running(running.batches + n, running.examples + examples, sums, rates[-1]),
+    )
+
+
+def _make_advance(trainer: Trainer, train: Dataset, engine: str) -> Advance:
+    """The function `advance(state, stop)`: the epoch's batches up to `stop` folded, or None if something was not finite."""
+    run, size = get_engine(engine).make_run(trainer, train), trainer.batch_size * trainer.accumulate
+
+    def advance(state: TrainState, stop: int) -> TrainState | None:
+        first = state.running.batches
+        if first == stop:
             return state
-        moved = fold(state, [examples])
-        return _non_finite(trainer, state) if moved is None else moved
+        rates, scheduler = _rates(trainer, state, stop - first)
+        with _quiet():
+            moved = run(state, rates, stop)
+        examples = min(stop * size, len(train)) - first * size
+        return None if moved is None else _advanced(state, moved, rates, scheduler, examples)
 
     return advance
 
 
-def _make_fold(trainer: Trainer) -> Callable[[TrainState, Iterable[Examples]], TrainState | None]:
-    """The step folded over batches, or None if on the way something was not finite.
-
-    The updates are done in place, in a copy of the state's arrays that nobody sees before all are done.
-    """
-    by_step = trainer.schedule_every == "step"
-
-    def fold(state: TrainState, batches: Iterable[Examples]) -> TrainState | None:
-        buffers = copied(state.params.vector, state.optimizer.slots)
-        update = make_update(trainer, buffers)
-        scheduler, running, count, taken = state.scheduler, state.running, state.optimizer.count, 0
-        sums, examples, lr = running.sums.tolist(), running.examples, running.lr
-        for x, y in batches:
-            lr = scheduler.lr
-            more = update(count + 1, lr, x, y)
-            if more is None:
-                return None
-            sums = add(sums, more) if sums else more
-            examples, count, taken = examples + len(x), count + 1, taken + 1
-            if by_step:
-                scheduler = trainer.scheduler.step(scheduler)
-        if not is_finite(buffers.vector):
-            return None
-        return evolve(
-            state,
-            params=Params(owned(buffers.vector), state.params.model),
-            optimizer=OptimizerState(count, tuple(owned(slot) for slot in buffers.slots)),
-            scheduler=scheduler,
-            step=state.step + taken,
-            running=Running(running.batches + taken, examples, np.array(sums, dtype=np.float64), lr),
-        )
-
-    return fold
+def _one_by_one(trainer: Trainer, advance: Advance, state: TrainState, stop: int) -> Iterator[TrainState]:
+    """The states behind each of the epoch's batches up to `stop`, or to a fault that stops the run."""
+    while state.running.batches < stop and state.stop_reason is None:
+        state = advance(state, state.running.batches + 1) or _non_finite(trainer, state)
+        yield state
 
 
 def _non_finite(trainer: Trainer, state: TrainState) -> TrainState:
@@ -120,44 +126,39 @@ def _non_finite(trainer: Trainer, state: TrainState) -> TrainState:
     return evolve(state, early_stopping=evolve(state.early_stopping, reason=reason, stopped_epoch=state.epoch))
 
 
-def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = None) -> Epoch:
+def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = None, *, engine: str = "numpy") -> Epoch:
     """The pure function `epoch(state) -> state`: the step folded over the epoch's batches, then what an epoch's end brings.
 
     A state from the middle of an epoch is taken to its end. A stopped state is returned as it is.
 
     Raises: ValueError: if the data does not fit the model and the loss, or a metric is monitored that the run has not.
     """
-    fold, advance, close = _make_fold(trainer), _make_advance(trainer), _make_close(trainer, train, validation)
+    close, advance = _make_close(trainer, train, validation, engine), _make_advance(trainer, train, engine)
+    stop = count_batches(train, trainer.batch_size * trainer.accumulate)
 
     def epoch(state: TrainState) -> TrainState:
         if state.stop_reason is not None:
             return state
-        with _quiet():
-            trained = fold(state, _remaining(trainer, train, state))
-            if trained is None:  # go through the epoch again with care: the state before the fault is wanted
-                trained = reduce(advance, _remaining(trainer, train, state), state)
-            return trained if trained.stop_reason is not None else close(trained)
+        trained = advance(state, stop)
+        if trained is None:  # go through the epoch again with care: the state before the fault is wanted
+            *_, trained = _one_by_one(trainer, advance, state, stop)
+        return trained if trained.stop_reason is not None else close(trained)
 
     return epoch
 
 
-def _remaining(trainer: Trainer, train: Dataset, state: TrainState) -> Iterator[Examples]:
-    """The batches of the state's epoch that are still to come."""
-    size = trainer.batch_size * trainer.accumulate
-    return batches_from(train, size, trainer.seed, state.epoch, state.running.batches, trainer.dtype)
-
-
-def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None) -> Epoch:
+def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None, engine: str) -> Epoch:
     """What the end of an epoch brings: its metrics, the scheduler's step, and the word on stopping."""
     trainer.check(train, "train")
     if validation is not None:
         trainer.check(validation, "validation")
     trainer.check_monitored(validation is not None)
+    measure = _make_measure(trainer, validation, engine) if validation is not None else None
 
     def close(state: TrainState) -> TrainState:
         metrics = _means(trainer, state.running.sums.tolist(), state.running.examples)
-        if validation is not None:
-            metrics |= {f"val_{name}": value for name, value in _measure(trainer, state, validation).items()}
+        if measure is not None:
+            metrics |= {f"val_{name}": value for name, value in measure(state).items()}
         metrics["lr"] = state.running.lr
         params, epoch, stopping = state.params, state.epoch + 1, state.early_stopping
         if trainer.early_stopping is not None:
@@ -193,8 +194,14 @@ def _means(trainer: Trainer, sums: Sequence[float], examples: int) -> dict[str, 
     return values
 
 
-def _measure(trainer: Trainer, state: TrainState, data: Dataset) -> dict[str, float]:
-    return _means(trainer, sums_over(trainer, state.params.vector, data.x, data.y), len(data))
+def _make_measure(trainer: Trainer, data: Dataset, engine: str) -> Callable[[TrainState], dict[str, float]]:
+    sums_of = get_engine(engine).make_measure(trainer, data)
+
+    def measure(state: TrainState) -> dict[str, float]:
+        with _quiet():
+            return _means(trainer, sums_of(state), len(data))
+
+    return measure
 
 
 def _start(trainer: Trainer, start: TrainState | None) -> TrainState:
@@ -220,11 +227,13 @@ def epochs(
 ) -> Iterator[TrainState]:
     """The lazy stream of states epoch by epoch, from the initial one (or `start`) on; it ends itself behind a stopped state.
 
-    Raises: TypeError, ValueError: at the call, if trainer, data, start and engine do not fit together.
+    Args:
+        engine: `"numpy"`, or `"jax"`, compiled; `"jax:gpu"`, `"jax:cpu:0"` name its device. Each goes on from the other's
+            states.
+    Raises: TypeError, ValueError: at the call, if trainer, data, start and engine do not fit together; EngineError: if the
+        engine is not installed, or cannot compile a part of the trainer.
     """
-    if engine not in ENGINES:
-        raise ValueError(f"engine must be one of {', '.join(map(repr, ENGINES))}, got {engine!r}")
-    return _generate(make_epoch(trainer, train, validation), _start(trainer, start))
+    return _generate(make_epoch(trainer, train, validation, engine=engine), _start(trainer, start))
 
 
 def _generate(function: Epoch, state: TrainState) -> Iterator[TrainState]:
@@ -235,66 +244,62 @@ def _generate(function: Epoch, state: TrainState) -> Iterator[TrainState]:
 
 
 def steps(
-    trainer: Trainer, train: Dataset, validation: Dataset | None = None, *, start: TrainState | None = None
+    trainer: Trainer,
+    train: Dataset,
+    validation: Dataset | None = None,
+    *,
+    start: TrainState | None = None,
+    engine: str = "numpy",
 ) -> Iterator[TrainState]:
     """The lazy stream of states step by step, from the initial one (or `start`) on; it ends itself behind a stopped state.
 
-    The end of an epoch (metrics, scheduler, early stopping) comes with the first step of the next one.
+    The end of an epoch (metrics, scheduler, early stopping) comes with the next one's first step. The rest is as in `epochs`.
     """
-    return _generate_steps(
-        trainer, train, _make_advance(trainer), _make_close(trainer, train, validation), _start(trainer, start)
-    )
+    close, advance = _make_close(trainer, train, validation, engine), _make_advance(trainer, train, engine)
+    stop = count_batches(train, trainer.batch_size * trainer.accumulate)
+    return _generate_steps(trainer, advance, close, stop, _start(trainer, start))
 
 
-def _generate_steps(
-    trainer: Trainer, train: Dataset, advance: Callable[..., TrainState], close: Epoch, state: TrainState
-) -> Iterator[TrainState]:
+def _generate_steps(trainer: Trainer, advance: Advance, close: Epoch, stop: int, state: TrainState) -> Iterator[TrainState]:
     yield state
     while state.stop_reason is None:
-        for batch in _remaining(trainer, train, state):
-            with _quiet():
-                state = advance(state, batch)
+        for state in _one_by_one(trainer, advance, state, stop):  # noqa: B020
             yield state
-            if state.stop_reason is not None:
-                return
-        with _quiet():
+        if state.stop_reason is None:
             state = close(state)
-        if state.stop_reason is not None:
-            yield state
+            if state.stop_reason is not None:
+                yield state
 
 
-def evaluate(trainer: Trainer, state: TrainState, data: Dataset) -> dict[str, float]:
+def evaluate(trainer: Trainer, state: TrainState, data: Dataset, *, engine: str = "numpy") -> dict[str, float]:
     """The loss and the metrics of a state on a dataset, means over its examples.
 
     Raises: ValueError: if the data does not fit the model and the loss.
     """
     trainer.check(data, "data")
-    _start(trainer, state)
-    with _quiet():
-        return _measure(trainer, state, data)
+    return _make_measure(trainer, data, engine)(_start(trainer, state))
 
 
-def predict(trainer: Trainer, state: TrainState, x: Array) -> Array:
+def predict(trainer: Trainer, state: TrainState, x: Array, *, engine: str = "numpy") -> Array:
     """What the model says of each example: its class (N,), or for regression its value, (N,) or (N, K).
 
     Raises: ValueError: if x does not fit the model.
     """
-    return trainer.loss.predict(_outputs(trainer, state, x))
+    return trainer.loss.predict(_outputs(trainer, state, x, engine))
 
 
-def predict_proba(trainer: Trainer, state: TrainState, x: Array) -> Array:
+def predict_proba(trainer: Trainer, state: TrainState, x: Array, *, engine: str = "numpy") -> Array:
     """The probability of each class for each example: (N, K), with two columns for a binary loss.
 
     Raises: ValueError: if x does not fit the model; TypeError: if the loss is one for regression.
     """
-    return trainer.loss.probabilities(_outputs(trainer, state, x))
+    return trainer.loss.probabilities(_outputs(trainer, state, x, engine))
 
 
-def _outputs(trainer: Trainer, state: TrainState, x: Any) -> Array:
+def _outputs(trainer: Trainer, state: TrainState, x: Any, engine: str) -> Array:
     if not isinstance(x, np.ndarray):
         raise TypeError(f"x must be a NumPy array, got {type(x).__name__}")
     check_array("x", x, ndims=(2,))
     trainer.check_features(x, "data")
-    _start(trainer, state)
     with _quiet():
-        return np.concatenate([outputs for _, outputs in outputs_over(trainer, state.params.vector, x)])
+        return get_engine(engine).outputs_over(trainer, _start(trainer, state), x)

@@ -37,10 +37,11 @@ class Accuracy:
     name = "accuracy"
 
     def sums(self, outputs: Array, targets: Array) -> list[Any]:
+        count = outputs.__array_namespace__().count_nonzero
         if outputs.shape[-1] == 1:
-            return [np.count_nonzero((outputs > 0).ravel() == (targets > 0.5).ravel())]
+            return [count((outputs > 0).ravel() == (targets > 0.5).ravel())]
         labels = targets.argmax(-1) if targets.shape == outputs.shape else targets.ravel()
-        return [np.count_nonzero(outputs.argmax(-1) == labels)]
+        return [count(outputs.argmax(-1) == labels)]
 
     def width(self, outputs: int) -> int:
         return 1
@@ -62,7 +63,7 @@ class R2:
     name = "r2"
 
     def sums(self, outputs: Array, targets: Array) -> list[Any]:
-        y = targets.reshape(outputs.shape).astype(np.float64)
+        y = targets.reshape(outputs.shape).astype(widest(outputs))
         return [*y.sum(0), *(y * y).sum(0), *((y - outputs) ** 2).sum(0)]
 
     def width(self, outputs: int) -> int:
@@ -87,18 +88,25 @@ class Mean:
         return self.function.__name__
 
     def sums(self, outputs: Array, targets: Array) -> list[Any]:
-        values = np.asarray(self.function(outputs, targets))
+        values = self.function(outputs, targets)
+        if not hasattr(values, "__array_namespace__"):
+            values = np.asarray(values)
         if values.shape not in {(len(outputs),), (len(outputs), 1)}:
             raise ValueError(
                 f"metric {self.name!r} must return one value an example, of shape {(len(outputs),)}, got {values.shape}"
             )
-        return [values.sum(dtype=np.float64)]
+        return [values.sum(dtype=widest(values))]
 
     def width(self, outputs: int) -> int:
         return 1
 
     def value(self, sums: Array, examples: float) -> float:
         return float(sums[0] / examples)
+
+
+def widest(like: Any) -> Any:
+    """The dtype to sum in: float64, but where the array's namespace has no wider one than float32."""
+    return like.__array_namespace__().zeros(0).dtype
 
 
 BY_NAME: dict[str, Metric] = {"accuracy": Accuracy(), "r2": R2()}

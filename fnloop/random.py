@@ -5,9 +5,11 @@ Source: Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3.
 """
 
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 
+from fnloop.record import owned
 from fnloop.typing import Array
 
 
@@ -34,6 +36,7 @@ def uniform(n: int, seed: int, stream: Stream, *counters: int) -> Array:
     return (words(n, seed, stream, *counters) >> np.uint64(11)) * 2.0**-53
 
 
+@lru_cache(maxsize=2)  # who takes an epoch step by step asks for its order each time
 def permutation(n: int, seed: int, epoch: int) -> Array:
     """The order of n examples in an epoch: the stable argsort of n random words."""
-    return np.argsort(words(n, seed, Stream.SHUFFLE, epoch), kind="stable")
+    return owned(np.argsort(words(n, seed, Stream.SHUFFLE, epoch), kind="stable"))

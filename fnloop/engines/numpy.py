@@ -1,12 +1,16 @@
-"""The NumPy engine: the update of flat buffers by a batch, the fold of it over an epoch, and outputs over a dataset."""
+"""The NumPy engine: the update of flat buffers by a batch, the fold of it over batches, and outputs over a dataset."""
 
+import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fnloop.data import Dataset, batches_from
 from fnloop.optimizers.elementwise import make_pass
+from fnloop.record import owned
+from fnloop.state import TrainState
 from fnloop.trainer import Trainer
 from fnloop.typing import Array
 
@@ -14,7 +18,15 @@ ROWS = 1024  # examples of one forward pass, where no gradient is wanted
 
 Sums = list[float]
 Examples = tuple[Array, Array]
-Update = Callable[[int, float, Array, Array], Sums | None]
+Update = Callable[[int, float, Array, Array], Sums]
+
+
+class Moved(NamedTuple):
+    """What a fold over batches makes: the parameters, the optimizer's slots, and the sums of the loss and the metrics."""
+
+    vector: Array
+    slots: tuple[Array, ...]
+    sums: Sums
 
 
 class Buffers(NamedTuple):
@@ -25,25 +37,52 @@ class Buffers(NamedTuple):
     gradient: Array
 
 
-def copied(vector: Array, slots: Sequence[Array]) -> Buffers:
-    """Buffers of their own, which start at these values."""
+def make_run(trainer: Trainer, data: Dataset) -> Callable[[TrainState, Sequence[float], int], Moved | None]:
+    """The function `run(state, rates, stop)`: the epoch's batches from the state's on to `stop`, folded at these rates.
+
+    It returns None if on the way the loss, the gradient or the parameters were not finite.
+    """
+    size = trainer.batch_size * trainer.accumulate
+
+    def run(state: TrainState, rates: Sequence[float], stop: int) -> Moved | None:
+        at = state.running.batches
+        return fold(trainer, state, rates, batches_from(data, size, trainer.seed, state.epoch, at, stop, trainer.dtype))
+
+    return run
+
+
+def fold(trainer: Trainer, state: TrainState, rates: Iterable[float], batches: Iterable[Examples]) -> Moved | None:
+    """The update folded over batches, in place, in a copy of the state's arrays that nobody sees before all are done."""
+    buffers = _copied(state.params.vector, state.optimizer.slots)
+    update, sums = make_update(trainer, buffers), state.running.sums.tolist()
+    for count, lr, (x, y) in zip(itertools.count(state.optimizer.count + 1), rates, batches, strict=False):
+        more = update(count, lr, x, y)
+        if not more:
+            return None
+        sums = add(sums, more) if sums else more
+    if not is_finite(buffers.vector):
+        return None
+    return Moved(owned(buffers.vector), tuple(owned(slot) for slot in buffers.slots), sums)
+
+
+def _copied(vector: Array, slots: Sequence[Array]) -> Buffers:
     return Buffers(vector.copy(), tuple(slot.copy() for slot in slots), np.empty_like(vector))
 
 
 def make_update(trainer: Trainer, buffers: Buffers) -> Update:
     """The function `update(count, lr, x, y)`, which does the count-th update in the buffers.
 
-    It returns the sums over the batch of the loss and the metrics, or None if the loss or the gradient is not finite; then the
+    It returns the sums over the batch of the loss and the metrics, or none if the loss or the gradient is not finite; then the
     buffers are not to be used again. That the parameters are finite is for the caller to see: once they are not, they stay so.
     """
     vector, slots, gradient = buffers
     gradient_of = make_gradient(trainer, vector, gradient)
     run_pass = make_pass(trainer.optimizer, gradient, slots, vector)
 
-    def update(count: int, lr: float, x: Array, y: Array) -> Sums | None:
+    def update(count: int, lr: float, x: Array, y: Array) -> Sums:
         sums = gradient_of(x, y)
         if not (math.isfinite(sums[0]) and is_finite(gradient)):
-            return None
+            return []
 
         def move(direction: Array, room: Array, here: Array) -> None:
             np.multiply(direction, lr, out=room)
@@ -102,18 +141,26 @@ def is_finite(array: Array) -> bool:
     return math.isfinite(np.dot(array, array)) or bool(np.isfinite(array).all())
 
 
-def outputs_over(trainer: Trainer, vector: Array, x: Array) -> Iterator[tuple[slice, Array]]:
-    """The model's outputs, some rows at a time."""
+def make_measure(trainer: Trainer, data: Dataset) -> Callable[[TrainState], Sums]:
+    """The function of a state that returns the sums over the dataset of the loss and of each metric."""
+
+    def measure(state: TrainState) -> Sums:
+        total: Sums = []
+        for rows, outputs in _outputs(trainer, state, data.x):
+            targets = np.asarray(data.y[rows]).astype(trainer.dtype, copy=False)
+            sums = _sums(trainer.measured(), trainer.loss.forward(outputs, targets)[0], outputs, targets)
+            total = add(total, sums) if total else sums
+        return total
+
+    return measure
+
+
+def outputs_over(trainer: Trainer, state: TrainState, x: Array) -> Array:
+    """The model's outputs for each row of x."""
+    return np.concatenate([outputs for _, outputs in _outputs(trainer, state, x)])
+
+
+def _outputs(trainer: Trainer, state: TrainState, x: Array) -> Iterator[tuple[slice, Array]]:
     for start in range(0, len(x), ROWS):
         rows = slice(start, start + ROWS)
-        yield rows, trainer.model(vector, np.asarray(x[rows]).astype(trainer.dtype, copy=False))
-
-
-def sums_over(trainer: Trainer, vector: Array, x: Array, y: Array) -> Sums:
-    """The sums over a dataset of the loss and of each metric."""
-    total: Sums = []
-    for rows, outputs in outputs_over(trainer, vector, x):
-        targets = np.asarray(y[rows]).astype(trainer.dtype, copy=False)
-        sums = _sums(trainer.measured(), trainer.loss.forward(outputs, targets)[0], outputs, targets)
-        total = add(total, sums) if total else sums
-    return total
+        yield rows, trainer.model(state.params.vector, np.asarray(x[rows]).astype(trainer.dtype, copy=False))

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fnloop.constants import zeros
 from fnloop.record import record
 from fnloop.typing import Array, choice
 
@@ -16,8 +15,9 @@ def identity(x: Any) -> tuple[Any, Callable[[Any], Any]]:
 
 
 def relu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """y = max(x, 0); dx = dy where x > 0, else 0."""
-    return x.__array_namespace__().maximum(x, zeros(x.shape, x.dtype)), lambda dy: dy * (x > 0)
+    """y = x where x > 0, else 0; dx = dy there, else 0: at the kink the derivative is 0, on every engine."""
+    kept = (x > 0).astype(x.dtype)
+    return x * kept, lambda dy: dy * kept
 
 
 def sigmoid(x: Any) -> tuple[Any, Callable[[Any], Any]]:
