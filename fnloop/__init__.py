@@ -8,7 +8,7 @@ selects from it.
 from fnloop import datasets, losses, metrics, nn, optimizers, plots, schedulers
 from fnloop.data import Batch, Dataset, batches
 from fnloop.early_stopping import EarlyStopping, StopReason
-from fnloop.errors import CheckpointError, FnloopError, NoBestError, NonFiniteError
+from fnloop.errors import CheckpointError, EngineError, FnloopError, NoBestError, NonFiniteError
 from fnloop.fit import Fit, fit
 from fnloop.loop import epochs, evaluate, init_state, make_epoch, make_step, predict, predict_proba, steps
 from fnloop.nn import mlp

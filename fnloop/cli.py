@@ -58,6 +58,7 @@ def train(
         float, typer.Option(help="Share of the other rows kept for validation.")
     ] = _D.validation_fraction,
     seed: Annotated[int, typer.Option(help="Of the split, the initial weights and the order of examples.")] = _D.seed,
+    engine: Annotated[str, typer.Option(help="numpy, or jax (compiled; jax:gpu and so on name the device).")] = _D.engine,
     out: Out = Path("fnloop-out"),
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
@@ -75,6 +76,7 @@ def train(
         test_fraction=test_fraction,
         validation_fraction=validation_fraction,
         seed=seed,
+        engine=engine,
     )
     prepared = job.prepare(data, options)
     _exit(job.train(prepared, options, _folder(out), (lambda text: None) if quiet else typer.echo, quiet))

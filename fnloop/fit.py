@@ -78,6 +78,7 @@ def fit(
     epochs: int = 100,
     monitor: str | None = None,
     start: TrainState | None = None,
+    engine: str = "numpy",
     progress: bool | int = True,
 ) -> Fit:
     """Train for up to that many epochs, and keep the best state.
@@ -89,12 +90,13 @@ def fit(
         monitor: the metric that `best` is chosen by, the smallest for a loss and the largest otherwise; by default the one
             that early stopping monitors, else `val_loss`, else `loss`.
         start: a state to go on from.
+        engine: `"numpy"` or `"jax"`, as in `epochs`.
         progress: whether to show it, or the number of epochs between plain lines; False or 0 prints nothing.
     Raises: TypeError, ValueError: if trainer, data and arguments do not fit together.
     """
     integer(1)("epochs", epochs)
     every = int(progress) if isinstance(progress, bool) else integer(0)("progress", progress)
-    states: Iterable[TrainState] = stream_of_epochs(trainer, train, validation, start=start)
+    states: Iterable[TrainState] = stream_of_epochs(trainer, train, validation, start=start, engine=engine)
     name, mode = _monitored(trainer, validation is not None, monitor)
     done = 0 if start is None else start.epoch
     states = take(max(0, epochs - done) + 1, states)

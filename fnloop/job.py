@@ -10,6 +10,7 @@ from typing import Any
 from fnloop import plots
 from fnloop.datasets import Splits, split
 from fnloop.early_stopping import EarlyStopping, StopReason
+from fnloop.engines import get_engine
 from fnloop.fit import Fit, fit
 from fnloop.loop import evaluate, predict_proba
 from fnloop.loop import predict as predict_with
@@ -43,12 +44,14 @@ class Options:
     test_fraction: float = 0.2
     validation_fraction: float = 0.2
     seed: int = 42
+    engine: str = "numpy"
 
 
 def prepare(data: str, options: Options) -> tuple[Splits, Trainer]:
     """Read and split the data, and make the trainer that suits it; all that can be refused is refused here."""
     if options.task not in {"auto", "classification", "regression"}:
         raise ValueError(f"--task must be auto, classification or regression, got {options.task!r}")
+    get_engine(options.engine)
     table, target = find_table(data)
     target = options.target or target
     if target is None:
@@ -101,7 +104,7 @@ def train(prepared: tuple[Splits, Trainer], options: Options, out: Path, say: Sa
     """Train, test, and write what came of it; whether Ctrl-C ended it."""
     splits, trainer = prepared
     say(describe(splits))
-    result = fit(trainer, splits.train, splits.validation, epochs=options.epochs, progress=not quiet)
+    result = fit(trainer, splits.train, splits.validation, epochs=options.epochs, engine=options.engine, progress=not quiet)
     say("\n" + result.summary())
     tested = evaluate(trainer, result.best, splits.test)
     say(f"\ntest  {values(tested)}")

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from fnloop.optimizers.elementwise import Elementwise
 from fnloop.record import record
 from fnloop.typing import NonNegative, Positive
@@ -18,7 +16,8 @@ class ClipByGlobalNorm(Elementwise):
     needs_norm = True
 
     def scalars(self, count: Any, norm: Any) -> Any:
-        return self.max_norm / np.maximum(norm, self.max_norm)  # NaN stays NaN: it is never made to look finite
+        xp = norm.__array_namespace__()
+        return self.max_norm / xp.maximum(norm, self.max_norm)  # NaN stays NaN: it is never made to look finite
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         return gradient * scalars, ()

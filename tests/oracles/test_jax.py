@@ -1,0 +1,272 @@
+"""The two engines check each other: derivatives by hand against derivatives by JAX, blocks against compiled programs."""
+
+import subprocess
+import sys
+from itertools import product
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toolz import nth, take
+
+import fnloop as fl
+from fnloop.engines import numpy as engine
+from fnloop.engines.jax import _program
+from fnloop.nn import Sequential
+from fnloop.optimizers import Elementwise
+from fnloop.record import evolve, record
+from tests.strategies import ACTIVATIONS, LOSSES, OPTIMIZERS, PLATEAU, SCHEDULERS, dataset, problems
+from tests.test_bad_input import exploding
+
+TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
+ADAM, CONSTANT = fl.optimizers.Adam(), fl.schedulers.ConstantLR(0.02)
+# Each layer and loss with each other, each optimizer with each loss, each schedule by epoch and by step.
+TABLE = [
+    *product(ACTIVATIONS, LOSSES, [ADAM], [CONSTANT], ["epoch"]),
+    *product(["tanh"], LOSSES, OPTIMIZERS, [CONSTANT], ["epoch"]),
+    *product(["relu"], ["softmax"], [ADAM], SCHEDULERS, ["epoch", "step"]),
+    ("relu", "softmax", ADAM, PLATEAU, "epoch"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _double():
+    """float64 is there for those who ask for it."""
+    with jax.enable_x64(True):
+        yield
+
+
+def test_float32_needs_no_other_setting():
+    """R² of constant targets, which only wide sums find to be constant."""
+    data = fl.Dataset(dataset("mse", 5).x, np.full((5, 2), 0.7))
+    trainer = trainer_of(kind="mse")
+    with jax.enable_x64(False):
+        theirs = nth(2, fl.epochs(trainer, data, data, engine="jax"))
+    assert theirs.metrics == pytest.approx(nth(2, fl.epochs(trainer, data, data)).metrics, rel=1e-4)
+    assert theirs.metrics["val_r2"] == 0
+
+
+def trainer_of(activation="tanh", kind="softmax", optimizer=ADAM, scheduler=CONSTANT, every="epoch", **changes):
+    loss, outputs = LOSSES[kind]
+    model = fl.mlp([3, 6, 5, outputs], activation)
+    options = {"model": model, "loss": loss, "optimizer": optimizer, "scheduler": scheduler, "schedule_every": every}
+    return fl.Trainer(**{**options, "batch_size": 4, **changes})
+
+
+def far(a, b):
+    """The relative distance of two vectors."""
+    return np.linalg.norm(a.astype(np.float64) - b) / np.linalg.norm(a.astype(np.float64))
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(("activation", "kind", "optimizer", "scheduler", "every"), TABLE)
+def test_the_engines_agree(activation, kind, optimizer, scheduler, every, dtype):
+    """After 50 steps with a ragged batch among them: parameters, slots, metrics, and all else to the bit."""
+    data, other = dataset(kind, 18), dataset(kind, 7, seed=1)
+    trainer = trainer_of(activation, kind, optimizer, scheduler, every, dtype=dtype)
+    ours, theirs = (nth(10, fl.epochs(trainer, data, other, engine=name)) for name in ("numpy", "jax"))
+    assert ours.step == theirs.step == 50
+    assert far(ours.params.vector, theirs.params.vector) < TOLERANCE[dtype]
+    for a, b in zip(ours.optimizer.slots, theirs.optimizer.slots, strict=True):
+        assert far(a, b) < 10 * TOLERANCE[dtype]
+    assert ours.metrics.keys() == theirs.metrics.keys()
+    for name, value in ours.metrics.items():
+        assert theirs.metrics[name] == pytest.approx(value, rel=10 * TOLERANCE[dtype], abs=10 * TOLERANCE[dtype])
+    assert ours.lr == theirs.lr
+    assert theirs.params.vector.dtype == ours.params.vector.dtype == dtype
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradients_by_hand_equal_those_of_jax(activation, kind, seed):
+    """In float64 to 1e-10; also at ReLU's kink, where units without input stand."""
+    trainer, data = trainer_of(activation, kind, dtype="float64"), dataset(kind, 9, seed)
+    vector = np.random.default_rng(seed).standard_normal(trainer.model.size) * np.array([1.0, 0.0])[seed % 2]
+    gradient = np.empty_like(vector)
+    engine.make_gradient(trainer, vector, gradient)(data.x, data.y.astype(np.float64))
+
+    def mean_loss(vector):
+        outputs = trainer.model(vector, jax.numpy.asarray(data.x))
+        return trainer.loss.forward(outputs, jax.numpy.asarray(data.y))[0].mean()
+
+    np.testing.assert_allclose(gradient, jax.grad(mean_loss)(jax.numpy.asarray(vector)), rtol=1e-10, atol=1e-12)
+
+
+@settings(max_examples=6)
+@given(problems(), st.integers(1, 5))
+def test_a_run_has_its_bits_however_it_is_taken(problem, cut):
+    """Again, step by step, and gone on with from any step."""
+    trainer, data = problem
+    whole = list(take(3, fl.epochs(trainer, data, engine="jax")))
+    assert fl.same_bits(whole, list(take(3, fl.epochs(trainer, data, engine="jax"))))
+    middle = fl.last(take(cut, fl.steps(trainer, data, engine="jax")))
+    rest = fl.epochs(trainer, data, start=middle, engine="jax")
+    assert fl.same_bits(whole[-1], next(state for state in rest if state.epoch == whole[-1].epoch))
+
+
+def test_one_compilation_a_run():
+    """The ragged last batch, another learning rate, a later epoch, a step, a rest of an epoch: the same programs."""
+    data, other = dataset("softmax", 22), dataset("softmax", 9, seed=1)
+    trainer = trainer_of(batch_size=5, scheduler=fl.schedulers.ExponentialLR(0.0123), optimizer=fl.optimizers.Adam(0.87))
+    program = _program(trainer)
+    fl.last(take(6, fl.epochs(trainer, data, other, engine="jax")))
+    middle = fl.last(take(9, fl.steps(trainer, data, other, engine="jax")))
+    again = evolve(trainer, scheduler=fl.schedulers.ConstantLR(0.3), seed=9)
+    fl.last(take(3, fl.epochs(again, data, other, start=middle, engine="jax")))
+    assert _program(again) is program
+    assert [f._cache_size() for f in (program.split, program.fold, program.join, program.measure)] == [1, 1, 1, 1]
+
+
+def test_a_state_goes_from_engine_to_engine(tmp_path):
+    """And through a file; the states are frozen records of NumPy arrays on both."""
+    data, trainer = dataset("binary", 20), trainer_of(kind="binary", optimizer=fl.optimizers.SGD(0.9))
+    first = nth(2, fl.epochs(trainer, data))
+    second = nth(2, fl.epochs(trainer, data, start=first, engine="jax"))
+    fl.save(second, tmp_path / "second.npz")
+    assert fl.same_bits(fl.load(tmp_path / "second.npz"), second)
+    third = nth(2, fl.epochs(trainer, data, start=fl.load(tmp_path / "second.npz")))
+    assert far(nth(6, fl.epochs(trainer, data)).params.vector, third.params.vector) < 1e-5
+    assert type(second.params.vector) is np.ndarray
+    assert not second.params.vector.flags.writeable
+    assert fl.same_bits(fl.best("loss", [first, second, third]), third)
+    for name in ("numpy", "jax"):
+        assert fl.evaluate(trainer, third, data, engine=name)["loss"] == pytest.approx(third.metrics["loss"], abs=0.1)
+    np.testing.assert_array_equal(*(fl.predict(trainer, third, data.x, engine=name) for name in ("numpy", "jax")))
+
+
+@pytest.mark.parametrize("rows", [1, 1023, 1024, 1025, 2048])
+def test_measures_go_in_chunks(rows):
+    """Whatever the number of rows is beside a chunk's."""
+    data, trainer = dataset("mse", rows), trainer_of(kind="mse", metrics=("r2",))
+    state = fl.init_state(trainer)
+    ours, theirs = (fl.evaluate(trainer, state, data, engine=name) for name in ("numpy", "jax"))
+    assert theirs == pytest.approx(ours, rel=1e-4, abs=1e-4)
+    outputs = [fl.predict(trainer, state, data.x, engine=name) for name in ("numpy", "jax")]
+    np.testing.assert_allclose(*outputs, rtol=1e-4, atol=1e-5)
+
+
+@record
+class Scale:
+    """A layer whose only parameter is a vector: nothing has to be put together or cut."""
+
+    params = staticmethod(tuple)
+    shapes = ((3,),)
+
+    def initial(self, seed, layer):
+        return (np.ones(3),)
+
+    def forward(self, params, x):
+        return x * params[0], lambda dy, grads, wanted: np.copyto(grads[0], (dy * x).sum(0))
+
+
+def test_nothing_handed_out_is_written_over():
+    """Also where the flat vector and its one piece could be the same memory."""
+    data = fl.Dataset(dataset("softmax", 12).x, dataset("softmax", 12).x * 2)
+    trainer = fl.Trainer(model=Sequential(3, 3, (Scale(),)), loss=fl.losses.MeanSquaredError(), batch_size=5)
+    seen = [(state, fl.digest(state)) for state in take(5, fl.epochs(trainer, data, engine="jax"))]
+    assert all(fl.digest(state) == digest for state, digest in seen)
+    assert len({digest for _, digest in seen}) == 5
+    assert far(nth(4, fl.epochs(trainer, data)).params.vector, seen[-1][0].params.vector) < 1e-5
+
+
+def test_accumulation_agrees():
+    """Micro-batches, with a ragged one."""
+    data = dataset("softmax", 23)
+    trainer = trainer_of(accumulate=3, dtype="float64")
+    assert far(*(nth(5, fl.epochs(trainer, data, engine=name)).params.vector for name in ("numpy", "jax"))) < 1e-9
+
+
+@pytest.mark.parametrize("answer", ["stop", "skip"])
+def test_what_is_not_finite_is_answered_alike(answer):
+    """At the same step, with the same counts."""
+    trainer, data = exploding(answer, dtype="float64")
+    ours, theirs = (fl.last(take(3, fl.epochs(trainer, data, engine=name))) for name in ("numpy", "jax"))
+    assert (ours.epoch, ours.step, ours.stop_reason) == (theirs.epoch, theirs.step, theirs.stop_reason)
+    assert ours.optimizer.count == theirs.optimizer.count
+    assert far(ours.params.vector, theirs.params.vector) < 1e-9
+
+
+def test_states_are_pytrees():
+    """Down and up again to the bit, mapped, and taken by jit."""
+    trainer, data = trainer_of(early_stopping=fl.EarlyStopping("loss")), dataset("softmax", 9)
+    state = nth(2, fl.epochs(trainer, data))
+    leaves, tree = jax.tree.flatten(state)
+    assert fl.same_bits(jax.tree.unflatten(tree, leaves), state)
+    double = jax.tree.map(lambda leaf: 2 * leaf, state)
+    assert fl.same_bits(double.params.vector, 2 * state.params.vector)
+    assert double.metrics["loss"] == 2 * state.metrics["loss"]
+    assert double.params.model is state.params.model
+    total = jax.jit(lambda s: s.params.vector.sum())(state)
+    assert total == pytest.approx(state.params.vector.sum(), rel=1e-5)
+
+
+def numpy_only(outputs, targets):
+    return np.linalg.norm(np.asarray(outputs), axis=1)
+
+
+@record
+class Branching(Elementwise):
+    """A kernel that looks at its values."""
+
+    def kernel(self, gradient, slots, params, scalars):
+        return (gradient if gradient[0] > 0 else -gradient), ()
+
+
+@record
+class Looping:
+    """A layer that leaves the array's namespace."""
+
+    params = staticmethod(tuple)
+    shapes = ()
+
+    def initial(self, seed, layer):
+        return ()
+
+    def forward(self, params, x):
+        return np.array([[float(v) for v in row] for row in x]), None
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"metrics": (numpy_only,)}, "metric 'numpy_only'"),
+        ({"optimizer": Branching()}, r"optimizer Branching\(\)"),
+        ({"model": Sequential(3, 3, (Looping(),))}, r"layer 0, Looping\(\)"),
+    ],
+)
+def test_what_cannot_be_traced_is_refused_by_name(changes, name):
+    """At the call, before anything is trained."""
+    trainer, data = trainer_of(**changes), dataset("softmax", 9)
+    with pytest.raises(fl.EngineError, match=f"{name}.* cannot be traced by JAX"):
+        fl.epochs(trainer, data, engine="jax")
+
+
+def test_float64_is_never_cut_in_silence():
+    """Where JAX is set to float32 it is refused, with what to do."""
+    trainer, data = trainer_of(dtype="float64"), dataset("softmax", 9)
+    with jax.enable_x64(False), pytest.raises(fl.EngineError, match=r"dtype.*jax_enable_x64.*JAX_ENABLE_X64=1"):
+        fl.epochs(trainer, data, engine="jax")
+
+
+@pytest.mark.parametrize("name", ["jax:abacus", "jax:cpu:99", "jax:cpu:x"])
+def test_a_device_that_is_not_there(name):
+    with pytest.raises(fl.EngineError, match=f"'{name}'.*there are jax:cpu:0"):
+        fl.epochs(trainer_of(), dataset("softmax", 9), engine=name)
+
+
+def test_the_command_takes_an_engine(tmp_path):
+    """And says how to have JAX where it is not installed; the core needs none of it."""
+    command = [sys.executable, "-m", "fnloop", "train", "iris", "--epochs", "2", "--out", str(tmp_path), "--engine"]
+    done = subprocess.run([*command, "jax"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    code = (
+        "import sys; sys.modules['jax'] = None; sys.argv = ['fnloop', 'train', 'iris', '--engine', 'jax', '--out', 'x'];"
+        "import fnloop as fl; fl.fit; from fnloop.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'fnloop[jax]'" in done.stderr
