@@ -1,6 +1,6 @@
 """The trainer: a frozen value with all that defines a run, beside its data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 import attrs
@@ -68,7 +68,7 @@ class Trainer:
             raise ValueError(f"metrics must have names of their own, none of them 'loss', got {names}")
         if "accuracy" in self.metrics and "accuracy" not in self.loss.metrics:
             raise ValueError(f"metrics: 'accuracy' needs a loss for classification, got {type(self.loss).__name__}")
-        if self.schedule_every == "step" and hasattr(self.scheduler, "metric"):
+        if self.schedule_every == "step" and any(hasattr(part, "metric") for part in _within(self.scheduler)):
             raise ValueError("schedule_every must be 'epoch' for a scheduler that reads a metric, got 'step'")
 
     def measured(self) -> tuple[Metric, ...]:
@@ -94,7 +94,7 @@ class Trainer:
         """Refuse to monitor a metric that the run will not produce."""
         own = ["loss", *(metric.name for metric in self.measured())]
         produced = [*own, *(f"val_{name}" for name in own)] if validation else own
-        for part in (self.scheduler, self.early_stopping):
+        for part in (*_within(self.scheduler), self.early_stopping):
             monitored = getattr(part, "metric", None)
             if monitored is not None and monitored not in produced:
                 hint = "" if validation or not monitored.startswith("val_") else " (no validation data was given)"
@@ -102,6 +102,13 @@ class Trainer:
                     f"{type(part).__name__} monitors metric {monitored!r}, which this run does not produce{hint}; "
                     f"it produces {', '.join(produced)}"
                 )
+
+
+def _within(scheduler: Any) -> Iterator[Any]:
+    """A schedule, and those that it is made of."""
+    yield scheduler
+    for part in getattr(scheduler, "schedulers", ()):
+        yield from _within(part)
 
 
 _PARTS = {

@@ -7,6 +7,7 @@ form (a NumPy integer becomes an `int`), or raises a `TypeError` or `ValueError`
 import math
 import operator
 from collections.abc import Callable
+from itertools import pairwise
 from numbers import Real
 from typing import Annotated, Any, Literal
 
@@ -81,12 +82,28 @@ def text(name: str, value: Any) -> str:
     return value
 
 
+def several(check: Check, ascending: bool = False) -> Check:
+    """The check for a sequence of values that each pass a check; it becomes a tuple."""
+
+    def check_all(name: str, values: Any) -> tuple[Any, ...]:
+        if isinstance(values, str) or not hasattr(values, "__iter__"):
+            raise TypeError(f"{name} must be a sequence of numbers, got {values!r}")
+        checked = tuple(check(f"{name}[{i}]", value) for i, value in enumerate(values))
+        if ascending and any(a > b for a, b in pairwise(checked)):
+            raise ValueError(f"{name} must be in ascending order, got {values!r}")
+        return checked
+
+    return check_all
+
+
 Count = Annotated[int, integer(0)]
 PositiveInt = Annotated[int, integer(1)]
 Seed = Annotated[int, integer(0, 2**64)]
 Positive = Annotated[float, real("(0, inf)")]
 NonNegative = Annotated[float, real("[0, inf)")]
 Finite = Annotated[float, real("(-inf, inf)")]
+Times = Annotated[tuple[int, ...], several(integer(0), ascending=True)]
+NonNegatives = Annotated[tuple[float, ...], several(real("[0, inf)"))]
 Decay = Annotated[float, real("[0, 1)")]  # of a running mean: 0 forgets at once, 1 never learns
 Factor = Annotated[float, real("(0, 1]")]
 ModeName = Annotated[Mode, choice("min", "max")]

@@ -29,6 +29,9 @@ SCHEDULERS = (
     fl.schedulers.StepLR(0.05, step_size=2, gamma=0.5),
     fl.schedulers.ExponentialLR(0.05, gamma=0.9),
     fl.schedulers.CosineAnnealingLR(0.05, T_max=3),
+    fl.schedulers.warmup(
+        fl.schedulers.times(fl.schedulers.CyclicLR(0.05, 0.1, 2, 3), fl.schedulers.InverseTimeLR(1.0)), 2, 0.5
+    ),
 )
 PLATEAU = fl.schedulers.ReduceLROnPlateau(0.05, metric="loss", patience=1, min_delta=0.05)
 

@@ -8,6 +8,7 @@ import pytest
 from toolz import take
 
 import fnloop as fl
+from fnloop import schedulers as sch
 from fnloop.optimizers import SGD, Adam, AdamW, add_decayed_weights, chain, clip_by_global_norm
 from fnloop.schedulers import ConstantLR, CosineAnnealingLR, ExponentialLR, ReduceLROnPlateau, StepLR
 from tests.strategies import dataset
@@ -79,12 +80,55 @@ TABLE = [
             "patience": lambda v: fl.EarlyStopping(patience=v),
             "T_max": lambda v: CosineAnnealingLR(0.1, v),
             "step_size": lambda v: StepLR(0.1, v),
+            "T_0": lambda v: sch.CosineAnnealingWarmRestarts(0.1, v),
+            "T_mult": lambda v: sch.CosineAnnealingWarmRestarts(0.1, 3, v),
+            "step_size_up": lambda v: sch.CyclicLR(0.1, 0.2, v),
+            "step_size_down": lambda v: sch.CyclicLR(0.1, 0.2, 3, v),
+            "total_steps": lambda v: sch.OneCycleLR(0.1, v),
+            "period": lambda v: sch.repeat(ConstantLR(0.1), v),
             "size": lambda v: fl.batches(DATA, v, seed=0, epoch=0),
             "n": lambda v: fl.every(v, []),
             "sizes[1]": lambda v: fl.mlp([3, v, 1]),
         }.items()
         for value in (0, -1, 2.5, "3", True, None)
     ],
+    *[
+        (lambda call=call, value=value: call(value), (ValueError, TypeError), [name, repr(value), "integer of at least 0"])
+        for name, call in {
+            "total_iters": lambda v: sch.LinearLR(0.1, v),
+            "warmup": lambda v: sch.WarmupStableDecayLR(0.1, v, 1, 1),
+            "stable": lambda v: sch.WarmupStableDecayLR(0.1, 1, v, 1),
+            "decay": lambda v: sch.WarmupStableDecayLR(0.1, 1, 1, v),
+            "milestones[1]": lambda v: sch.MultiStepLR(0.1, [3, v]),
+            "times[0]": lambda v: sch.PiecewiseLR([v], [0.1]),
+            "boundaries[0]": lambda v: sch.join([ConstantLR(0.1)] * 2, [v]),
+            "length": lambda v: sch.warmup(ConstantLR(0.1), v),
+        }.items()
+        for value in (-1, 2.5, "3", None)
+    ],
+    (lambda: sch.MultiStepLR(0.1, [3, 2]), ValueError, ["milestones", "[3, 2]", "ascending"]),
+    (lambda: sch.MultiStepLR(0.1, 3), TypeError, ["milestones", "3", "sequence"]),
+    (lambda: sch.MultiStepLR(0.1, "33"), TypeError, ["milestones", "'33'", "sequence"]),
+    (lambda: sch.PiecewiseLR([1, 2], [0.1]), ValueError, ["values", "as many as times", "1", "2"]),
+    (lambda: sch.PiecewiseLR([], []), ValueError, ["values", "at least one"]),
+    (lambda: sch.CyclicLR(0.2, 0.1), ValueError, ["max_lr", "0.1", "at least initial_lr=0.2"]),
+    (lambda: sch.CosineAnnealingWarmRestarts(0.1, 3, eta_min=0.2), ValueError, ["eta_min", "0.2", "at most"]),
+    (lambda: sch.WarmupStableDecayLR(0.1, 1, 1, 1, 0.2), ValueError, ["min_lr", "0.2", "at most"]),
+    (lambda: sch.LambdaLR(0.1, 3), TypeError, ["function", "3", "callable"]),
+    (lambda: sch.LambdaLR(0.1, lambda t: NAN)(2), ValueError, ["function", "nan", "t=2", "at least 0"]),
+    (lambda: sch.join([ConstantLR(0.1)] * 2, []), ValueError, ["boundaries", "[]", "one fewer", "2"]),
+    (lambda: sch.join([ConstantLR(0.1)] * 2, [3, 4]), ValueError, ["boundaries", "[3, 4]", "one fewer"]),
+    (lambda: sch.join([ConstantLR(0.1)] * 3, [4, 3]), ValueError, ["boundaries", "(4, 3)", "ascending"]),
+    (lambda: sch.join([ConstantLR(0.1), 0.2], [3]), TypeError, ["scheduler", "0.2", "init and step"]),
+    (lambda: sch.warmup(0.1, 3), TypeError, ["scheduler", "0.1", "init and step"]),
+    (lambda: sch.times(), ValueError, ["schedulers", "at least one"]),
+    (lambda: sch.times(ConstantLR(0.1), "x"), TypeError, ["schedulers", "'x'"]),
+    (lambda: sch.clamp(ConstantLR(0.1), 0.3, 0.2), ValueError, ["low", "0.3", "at most high=0.2"]),
+    (
+        lambda: trainer(scheduler=sch.times(2, ReduceLROnPlateau(1.0)), schedule_every="step"),
+        ValueError,
+        ["schedule_every", "'step'"],
+    ),
     (lambda: ReduceLROnPlateau(0.1, patience=0), ValueError, ["patience", "0", "at least 1"]),
     (lambda: trainer(seed=-1), ValueError, ["seed", "-1"]),
     (lambda: trainer(seed=2**64), ValueError, ["seed", str(2**64)]),
@@ -102,6 +146,22 @@ TABLE = [
             ("min_delta", lambda v: ReduceLROnPlateau(0.1, min_delta=v), [-1, NAN, INF]),
             ("min_delta", lambda v: fl.EarlyStopping(min_delta=v), [-1, NAN, INF]),
             ("eta_min", lambda v: CosineAnnealingLR(0.1, 3, v), [-1, NAN]),
+            ("decay_rate", lambda v: sch.InverseTimeLR(0.1, v), [-1, NAN]),
+            ("timescale", lambda v: sch.InverseSqrtLR(0.1, v), [0, -1, NAN]),
+            ("start_factor", lambda v: sch.LinearLR(0.1, 3, v), [-1, NAN]),
+            ("end_factor", lambda v: sch.LinearLR(0.1, 3, 1, v), [-1, INF]),
+            ("power", lambda v: sch.PolynomialLR(0.1, 3, v), [0, NAN]),
+            ("end_lr", lambda v: sch.PolynomialLR(0.1, 3, 1, v), [-1, NAN]),
+            ("decay", lambda v: sch.CosineAnnealingWarmRestarts(0.1, 3, decay=v), [0, 1.1]),
+            ("max_lr", lambda v: sch.OneCycleLR(v, 3), [0, NAN]),
+            ("pct_start", lambda v: sch.OneCycleLR(0.1, 3, v), [-0.1, 1.1, NAN]),
+            ("div_factor", lambda v: sch.OneCycleLR(0.1, 3, div_factor=v), [0, NAN]),
+            ("final_div_factor", lambda v: sch.OneCycleLR(0.1, 3, final_div_factor=v), [0, NAN]),
+            ("gamma", lambda v: sch.MultiStepLR(0.1, [2], v), [0, 1.5, NAN]),
+            ("gamma", lambda v: sch.CyclicLR(0.1, 0.2, gamma=v), [0, 1.5, NAN]),
+            ("values[1]", lambda v: sch.PiecewiseLR([0, 1], [0.1, v]), [-1, NAN, "1"]),
+            ("start_factor", lambda v: sch.warmup(ConstantLR(0.1), 3, v), [-0.1, 1.1, NAN]),
+            ("low", lambda v: sch.clamp(ConstantLR(0.1), v), [-1, NAN]),
             ("b1", Adam, [-0.1, 1, NAN]),
             ("b2", lambda v: AdamW(b2=v), [-0.1, 1, NAN]),
             ("eps", lambda v: Adam(eps=v), [0, -1, NAN]),
@@ -117,6 +177,10 @@ TABLE = [
     (lambda: ConstantLR(0.1)(-1), ValueError, ["t", "-1", "at least 0"]),
     (lambda: ConstantLR(0.1)(1.5), TypeError, ["t", "1.5", "integer"]),
     # names
+    (lambda: sch.CyclicLR(0.1, 0.2, mode="square"), ValueError, ["mode", "'square'", "'triangular'", "'exp_range'"]),
+    (lambda: sch.OneCycleLR(0.1, 3, anneal_strategy="x"), ValueError, ["anneal_strategy", "'x'", "'cos'", "'linear'"]),
+    (lambda: sch.WarmupStableDecayLR(0.1, 1, 1, 1, 0, "x"), ValueError, ["anneal_strategy", "'x'", "'sqrt'"]),
+    (lambda: sch.PiecewiseLR([0], [1.0], "x"), ValueError, ["interpolate", "'x'", "'previous'"]),
     (lambda: fl.get_scheduler("magic", 0.1), ValueError, ["magic", "constant", "step", "exponential", "plateau", "cosine"]),
     (lambda: fl.get_scheduler("step", 0.1, steps=3), ValueError, ["steps", "step_size", "gamma"]),
     (lambda: fl.mlp([3, 1], "swoosh"), ValueError, ["activation", "swoosh", "relu", "sigmoid", "tanh", "identity"]),

@@ -8,15 +8,24 @@ from typing import Any, Protocol
 
 from fnloop.record import field_names
 from fnloop.schedulers.closed_form import ClosedForm, SchedulerState
+from fnloop.schedulers.compose import clamp, join, repeat, times, warmup
 from fnloop.schedulers.constant import ConstantLR
 from fnloop.schedulers.cosine import CosineAnnealingLR
+from fnloop.schedulers.cyclic import CyclicLR
 from fnloop.schedulers.exponential import ExponentialLR
+from fnloop.schedulers.inverse import InverseSqrtLR, InverseTimeLR
+from fnloop.schedulers.multi_step import MultiStepLR
+from fnloop.schedulers.one_cycle import OneCycleLR
+from fnloop.schedulers.piecewise import LambdaLR, PiecewiseLR
 from fnloop.schedulers.plateau import PlateauState, ReduceLROnPlateau
+from fnloop.schedulers.polynomial import LinearLR, PolynomialLR
 from fnloop.schedulers.step import StepLR
+from fnloop.schedulers.warm_restarts import CosineAnnealingWarmRestarts
+from fnloop.schedulers.warmup_stable_decay import WarmupStableDecayLR
 
 
 class Scheduler(Protocol):
-    """Anything that moves a state with a learning rate: the five here, or a user's own record."""
+    """Anything that moves a state with a learning rate: those here, or a user's own record."""
 
     def init(self) -> Any: ...
     def step(self, state: Any, metrics: Mapping[str, float] | None = None) -> Any: ...
@@ -56,11 +65,27 @@ __all__ = [
     "ClosedForm",
     "ConstantLR",
     "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+    "CyclicLR",
     "ExponentialLR",
+    "InverseSqrtLR",
+    "InverseTimeLR",
+    "LambdaLR",
+    "LinearLR",
+    "MultiStepLR",
+    "OneCycleLR",
+    "PiecewiseLR",
     "PlateauState",
+    "PolynomialLR",
     "ReduceLROnPlateau",
     "Scheduler",
     "SchedulerState",
     "StepLR",
+    "WarmupStableDecayLR",
+    "clamp",
     "get_scheduler",
+    "join",
+    "repeat",
+    "times",
+    "warmup",
 ]

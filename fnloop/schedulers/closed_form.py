@@ -39,10 +39,26 @@ class ClosedForm:
 
         Raises: TypeError: if t is not whole; ValueError: if it is negative.
         """
-        at = np.asarray(t)
-        if at.dtype.kind not in "iu":
-            raise TypeError(f"t must be an integer or an array of integers, got {t!r}")
-        if at.size and at.min() < 0:
-            raise ValueError(f"t must be at least 0, got {t!r}")
+        at = check_times(t)
         lr = self.formula(np.atleast_1d(at).astype(np.float64))
         return float(lr[0]) if at.ndim == 0 else lr.reshape(at.shape)
+
+
+def check_times(t: int | Array) -> Array:
+    """The array of t, if t is what a schedule can be called with."""
+    at = np.asarray(t)
+    if at.dtype.kind not in "iu":
+        raise TypeError(f"t must be an integer or an array of integers, got {t!r}")
+    if at.size and at.min() < 0:
+        raise ValueError(f"t must be at least 0, got {t!r}")
+    return at
+
+
+def share(t: Any, length: Any) -> Any:
+    """How much of a way of that length is gone at t, in [0, 1]; a way of length 0 is gone at once."""
+    return np.clip(t / length, 0.0, 1.0) if np.all(length) else np.ones_like(t)
+
+
+def half_cosine(x: Any) -> Any:
+    """What is left at x in [0, 1] of a descent along half a cosine, from 1 at 0 to exactly 0 at 1."""
+    return (1 + np.cos(np.pi * x)) / 2

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import numpy as np
-
 from fnloop.record import record
-from fnloop.schedulers.closed_form import ClosedForm
+from fnloop.schedulers.closed_form import ClosedForm, half_cosine, share
 from fnloop.typing import NonNegative, Positive, PositiveInt
 
 
@@ -30,5 +28,4 @@ class CosineAnnealingLR(ClosedForm):
             raise ValueError(f"eta_min must be at most initial_lr={self.initial_lr!r}, got {self.eta_min!r}")
 
     def formula(self, t: Any) -> Any:
-        descent = (1 + np.cos(np.pi * np.minimum(t, self.T_max) / self.T_max)) / 2
-        return self.eta_min + (self.initial_lr - self.eta_min) * descent
+        return self.eta_min + (self.initial_lr - self.eta_min) * half_cosine(share(t, self.T_max))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from toolz import accumulate, take
 
 import fnloop as fl
+from fnloop import schedulers as sch
 from fnloop.schedulers import ConstantLR, CosineAnnealingLR, ExponentialLR, ReduceLROnPlateau, StepLR
 from tests.strategies import dataset, histories
 
@@ -18,6 +19,54 @@ closed = st.one_of(
     st.builds(StepLR, rates, st.integers(1, 50), st.floats(0.01, 1)),
     st.builds(ExponentialLR, rates, st.floats(0.5, 1)),
     st.builds(lambda lr, n, share: CosineAnnealingLR(lr, n, lr * share), rates, st.integers(1, 300), st.floats(0, 1)),
+)
+
+lengths, counts, shares = st.integers(1, 50), st.integers(0, 50), st.floats(0, 1)
+ascending = st.lists(counts, max_size=4).map(sorted)
+others = st.one_of(
+    st.builds(sch.MultiStepLR, rates, ascending, st.floats(0.01, 1)),
+    st.builds(sch.InverseTimeLR, rates, st.floats(0, 10)),
+    st.builds(sch.InverseSqrtLR, rates, st.floats(0.1, 100)),
+    st.builds(sch.LinearLR, rates, counts, st.floats(0, 3), st.floats(0, 3)),
+    st.builds(sch.PolynomialLR, rates, counts, st.floats(0.1, 3), rates),
+    st.builds(
+        lambda lr, n, m, share, decay: sch.CosineAnnealingWarmRestarts(lr, n, m, lr * share, decay),
+        rates, lengths, st.integers(1, 4), shares, st.floats(0.1, 1),
+    ),
+    st.builds(
+        lambda lr, more, *rest: sch.CyclicLR(lr, lr + more, *rest),
+        rates, shares, lengths, lengths, st.sampled_from(["triangular", "triangular2", "exp_range"]), st.floats(0.5, 1),
+    ),
+    st.builds(sch.OneCycleLR, rates, lengths, shares, st.sampled_from(["cos", "linear"])),
+    st.builds(
+        lambda lr, a, b, c, share, kind: sch.WarmupStableDecayLR(lr, a, b, c, lr * share, kind),
+        rates, counts, counts, counts, shares, st.sampled_from(["linear", "cos", "sqrt"]),
+    ),
+    st.lists(st.tuples(counts, rates), min_size=1, max_size=4).flatmap(
+        lambda points: st.builds(
+            sch.PiecewiseLR,
+            st.just(sorted(t for t, _ in points)),
+            st.just([value for _, value in points]),
+            st.sampled_from(["linear", "cos", "previous"]),
+        )
+    ),
+    st.builds(lambda lr: sch.LambdaLR(lr, abs), rates),
+)  # fmt: skip
+composed = st.recursive(
+    st.one_of(closed, others),
+    lambda parts: st.one_of(
+        st.builds(sch.times, parts, parts),
+        st.builds(sch.times, parts, rates),
+        st.builds(sch.warmup, parts.filter(lambda part: part(0) > 0), counts, shares),
+        st.builds(sch.repeat, parts, lengths),
+        st.builds(sch.clamp, parts, st.just(0.01), st.just(0.02)),
+        st.lists(parts, min_size=1, max_size=3).flatmap(
+            lambda several: st.builds(
+                sch.join, st.just(several), st.lists(counts, min_size=len(several) - 1, max_size=len(several) - 1).map(sorted)
+            )
+        ),
+    ),
+    max_leaves=3,
 )
 
 
@@ -44,7 +93,7 @@ def test_closed_forms_equal_their_formula(scheduler, t):
     assert scheduler(t) == pytest.approx(formula(scheduler, t), rel=1e-12, abs=1e-300 if t < 400 else 1e-18)
 
 
-@given(closed, st.lists(st.integers(0, 60), min_size=1, max_size=20))
+@given(composed, st.lists(st.integers(0, 60), min_size=1, max_size=20))
 def test_random_access_equals_going_step_by_step(scheduler, times):
     """To the bit, one by one, all at once, and along the states; reading has no effect."""
     states = list(take(61, accumulate(lambda state, _: scheduler.step(state), range(60), scheduler.init())))
@@ -62,6 +111,110 @@ def test_schedules_fall_and_stay_within_their_bounds(scheduler):
     if isinstance(scheduler, CosineAnnealingLR):
         assert np.all(lr[scheduler.T_max :] == scheduler.eta_min)
         assert np.all(lr >= scheduler.eta_min)
+
+
+@given(composed)
+def test_rates_are_finite_and_never_negative(scheduler):
+    """Zero-length phases and coinciding boundaries included."""
+    lr = scheduler(np.arange(200))
+    assert np.all(np.isfinite(lr))
+    assert np.all(lr >= 0)
+
+
+T = np.arange(120)
+
+
+@given(composed, composed, st.integers(0, 50), st.integers(0, 50), lengths, rates)
+def test_the_algebra_of_composition(a, b, first, more, period, factor):
+    """Products commute and have 1; joins associate; a repetition is periodic; clamping twice is clamping once."""
+    second = first + more
+    assert np.array_equal(sch.times(a, b)(T), sch.times(b, a)(T))
+    assert np.array_equal(sch.times(a, 1)(T), a(T))
+    np.testing.assert_allclose(sch.times(a, factor)(T), a(T) * factor, rtol=1e-15)
+    assert np.array_equal(sch.join([a], [])(T), a(T))
+    flat, nested = sch.join([a, b, a], [first, second]), sch.join([a, sch.join([b, a], [more])], [first])
+    assert np.array_equal(flat(T), nested(T))
+    assert np.array_equal(sch.repeat(a, period)(T + period), sch.repeat(a, period)(T))
+    assert np.array_equal(sch.repeat(a, period)(T[:period]), a(T[:period]))
+    once = sch.clamp(a, 0.01, 0.1)
+    assert np.array_equal(sch.clamp(once, 0.01, 0.1)(T), once(T))
+    assert np.array_equal(once(T), np.clip(a(T), 0.01, 0.1))
+    assert np.array_equal(sch.clamp(a)(T), a(T))
+
+
+@given(composed.filter(lambda a: a(0) > 0), counts, shares)
+def test_a_warm_up_leads_to_the_schedule(scheduler, length, start):
+    """It never falls, begins at its share, and behind it the schedule is as it was, only later."""
+    warm = sch.warmup(scheduler, length, start)
+    assert np.array_equal(warm(T + length), scheduler(T))
+    rise = warm(np.arange(length + 1))
+    assert np.all(np.diff(rise) >= -1e-15 * rise[-1])
+    assert rise[0] == pytest.approx(scheduler(0) * (start if length else 1), rel=1e-12, abs=1e-300)
+
+
+@given(histories, composed)
+def test_a_plateau_multiplies_any_schedule(history, scheduler):
+    """The rate is the product of both, the counters are the plateau's own."""
+    plateau = ReduceLROnPlateau(1.0, "m", patience=1)
+    both = sch.times(plateau, scheduler)
+    together, alone = both.init(), plateau.init()
+    for t, value in enumerate(history, 1):
+        together, alone = both.step(together, {"m": value}), plateau.step(alone, {"m": value})
+        assert together.lr == alone.lr * scheduler(t)
+        assert fl.same_bits(together.parts[0], alone)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "rates_"),
+    [
+        (sch.LinearLR(1.0, 0, 0.5, 2.0), [2, 2, 2]),
+        (sch.PolynomialLR(1.0, 0), [0, 0, 0]),
+        (sch.MultiStepLR(1.0, [0, 2, 2], 0.5), [0.5, 0.5, 0.125]),
+        (sch.WarmupStableDecayLR(1.0, 0, 0, 0, 0.25), [0.25, 0.25, 0.25]),
+        (sch.WarmupStableDecayLR(1.0, 2, 0, 2), [0, 0.5, 1, 0.5, 0, 0]),
+        (sch.PiecewiseLR([1, 1, 3], [1.0, 2.0, 4.0]), [1, 2, 3, 4, 4]),
+        (sch.OneCycleLR(1.0, 1), [1, 1 / 25 / 1e4]),
+        (sch.CyclicLR(1.0, 3.0, 2, 1), [1, 2, 3, 1, 2, 3]),
+        (
+            sch.CosineAnnealingWarmRestarts(1.0, 2, 2, decay=0.5),
+            [1, 0.5, 0.5, 0.4267766952966369, 0.25, 0.07322330470336313, 0.25],
+        ),
+        (sch.join([sch.ConstantLR(1.0), sch.ConstantLR(2.0), sch.ConstantLR(3.0)], [1, 1]), [1, 3, 3]),
+        (sch.join([sch.ConstantLR(1.0), sch.ConstantLR(2.0)], [0]), [2, 2]),
+        (sch.LambdaLR(2.0, lambda t: 1 / (1 + t)), [2, 1, 2 / 3]),
+        (sch.InverseTimeLR(1.0, 0.5), [1, 1 / 1.5, 0.5]),
+        (sch.InverseSqrtLR(1.0, 2.0), [1, (2 / 3) ** 0.5, 0.5**0.5]),
+    ],
+)
+def test_golden_tables_of_schedules(scheduler, rates_):
+    """Starts, ends, and phases without length."""
+    assert scheduler(np.arange(len(rates_))).tolist() == pytest.approx(rates_, rel=1e-12, abs=1e-15)
+
+
+def test_warm_restarts_begin_exactly_where_they_should():
+    """At every start of a cycle, to 10**9, the rate is the peak: no logarithm rounds a start away."""
+    for factor in (2, 3, 5, 10):
+        scheduler = sch.CosineAnnealingWarmRestarts(0.1, 3, factor)
+        starts = [3 * (factor**n - 1) // (factor - 1) for n in range(9)]
+        assert scheduler(np.array(starts)).tolist() == [0.1] * 9
+        assert all(scheduler(start - 1) < 0.1 for start in starts[1:])
+
+
+def test_a_run_follows_a_composed_schedule_through_a_file(tmp_path):
+    """A plateau over a warmed-up cosine: the state travels, the trainer too, the rates are the parts' product."""
+    scheduler = sch.times(sch.warmup(CosineAnnealingLR(0.1, 10), 3), ReduceLROnPlateau(1.0, "loss", patience=1, min_delta=9.0))
+    trainer = fl.Trainer(model=fl.mlp([3, 1]), loss=fl.losses.BinaryCrossEntropy(), scheduler=scheduler, batch_size=4)
+    data = dataset("binary", 12)
+    whole = list(take(7, fl.epochs(trainer, data)))
+    assert fl.history(whole)["lr"] == pytest.approx([scheduler.schedulers[0](t) * 0.5 ** max(0, t - 1) for t in range(6)])
+    fl.save(whole[2], tmp_path / "state.npz", trainer=trainer)
+    checkpoint = fl.load_checkpoint(tmp_path / "state.npz")
+    again = list(take(5, fl.epochs(checkpoint.trainer, data, start=checkpoint.state)))
+    assert fl.same_bits(again, whole[2:])
+    with pytest.raises(ValueError, match=r"monitors metric 'val_loss'.*no validation data"):
+        fl.epochs(fl.Trainer(model=trainer.model, loss=trainer.loss, scheduler=sch.times(2, ReduceLROnPlateau(1.0))), data)
+    with pytest.raises(TypeError, match="ReduceLROnPlateau has no closed form"):
+        scheduler(3)
 
 
 def brute_force(scheduler, history):

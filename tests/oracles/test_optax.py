@@ -5,8 +5,8 @@ import numpy as np
 import optax
 import pytest
 
+from fnloop import schedulers as sch
 from fnloop.optimizers import SGD, Adam, AdamW, add_decayed_weights, chain, clip_by_global_norm
-from fnloop.schedulers import CosineAnnealingLR, ExponentialLR, StepLR
 
 LR = 0.05
 PAIRS = {
@@ -44,15 +44,47 @@ def test_optimizers_equal_optax(name, dtype, tolerance):
             np.testing.assert_allclose(vector, np.asarray(params), rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        (ExponentialLR(0.1, 0.9), optax.exponential_decay(0.1, 1, 0.9)),
-        (StepLR(0.1, 7, 0.5), optax.exponential_decay(0.1, 7, 0.5, staircase=True)),
-        (CosineAnnealingLR(0.1, 30, 0.001), optax.cosine_decay_schedule(0.1, 30, alpha=0.01)),
-    ],
-)
-def test_schedules_equal_optax(ours, theirs):
-    """To 1e-6, before, at and beyond their ends (optax computes in float32)."""
+SCHEDULES = {
+    "exponential": (sch.ExponentialLR(0.1, 0.9), optax.exponential_decay(0.1, 1, 0.9)),
+    "step": (sch.StepLR(0.1, 7, 0.5), optax.exponential_decay(0.1, 7, 0.5, staircase=True)),
+    "cosine": (sch.CosineAnnealingLR(0.1, 30, 0.001), optax.cosine_decay_schedule(0.1, 30, alpha=0.01)),
+    "linear": (sch.LinearLR(0.1, 12, 0.2, 3.0), optax.linear_schedule(0.02, 0.3, 12)),
+    "polynomial": (sch.PolynomialLR(0.1, 25, 2.5, 0.01), optax.polynomial_schedule(0.1, 0.01, 2.5, 25)),
+    "warm-up, cosine": (
+        sch.warmup(sch.CosineAnnealingLR(0.1, 30), 8),
+        optax.warmup_cosine_decay_schedule(0.0, 0.1, 8, 38),
+    ),
+    "warm-up, exponential": (
+        sch.warmup(sch.ExponentialLR(0.1, 0.9), 5, 0.5),
+        optax.warmup_exponential_decay_schedule(0.05, 0.1, 5, 1, 0.9),
+    ),
+    "joined": (
+        sch.join([sch.ConstantLR(0.1), sch.ExponentialLR(0.2, 0.9), sch.LinearLR(0.3, 9, 1.0, 0.0)], [10, 20]),
+        optax.join_schedules(
+            [optax.constant_schedule(0.1), optax.exponential_decay(0.2, 1, 0.9), optax.linear_schedule(0.3, 0.0, 9)], [10, 20]
+        ),
+    ),
+    "warm-up, stable, decay": (
+        sch.WarmupStableDecayLR(0.1, 6, 20, 15, 0.01),
+        optax.join_schedules(
+            [optax.linear_schedule(0.0, 0.1, 6), optax.constant_schedule(0.1), optax.linear_schedule(0.1, 0.01, 15)], [6, 26]
+        ),
+    ),
+    "piecewise": (
+        sch.PiecewiseLR([0, 10, 25], [0.1, 0.3, 0.15]),
+        optax.piecewise_interpolate_schedule("linear", 0.1, {10: 3.0, 25: 0.5}),
+    ),
+    "piecewise cosine": (
+        sch.PiecewiseLR([0, 10, 25], [0.1, 0.3, 0.15], "cos"),
+        optax.piecewise_interpolate_schedule("cosine", 0.1, {10: 3.0, 25: 0.5}),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_equal_optax(name):
+    """To 1e-12, before, at and beyond their ends."""
+    ours, theirs = SCHEDULES[name]
     t = np.arange(60)
-    np.testing.assert_allclose(ours(t), [float(theirs(i)) for i in t], rtol=2e-6)
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(ours(t), [float(theirs(jax.numpy.float64(i))) for i in t], rtol=1e-12, atol=1e-15)

@@ -1,0 +1,41 @@
+"""Decay by an inverse of the time."""
+
+from typing import Any
+
+import numpy as np
+
+from fnloop.record import record
+from fnloop.schedulers.closed_form import ClosedForm
+from fnloop.typing import NonNegative, Positive
+
+
+@record
+class InverseTimeLR(ClosedForm):
+    """Decay as the inverse of the time: lr(t) = initial_lr / (1 + decay_rate * t).
+
+    Args:
+        decay_rate: per epoch (or step), at least 0.
+    Source: Robbins & Monro 1951, whose conditions it meets.
+    """
+
+    initial_lr: Positive
+    decay_rate: NonNegative = 0.1
+
+    def formula(self, t: Any) -> Any:
+        return self.initial_lr / (1 + self.decay_rate * t)
+
+
+@record
+class InverseSqrtLR(ClosedForm):
+    """Decay as the inverse square root of the time: lr(t) = initial_lr * sqrt(timescale / (timescale + t)).
+
+    Args:
+        timescale: after three of them the rate is half of the first; in what is scheduled (epochs or steps), above 0.
+    Source: Vaswani et al. 2017, Attention is all you need, section 5.3, behind its warm-up.
+    """
+
+    initial_lr: Positive
+    timescale: Positive = 1.0
+
+    def formula(self, t: Any) -> Any:
+        return self.initial_lr * np.sqrt(self.timescale / (self.timescale + t))

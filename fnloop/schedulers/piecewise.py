@@ -1,0 +1,66 @@
+"""Through given points, and by any function."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+
+from fnloop.record import record
+from fnloop.schedulers.closed_form import ClosedForm, half_cosine, share
+from fnloop.typing import NonNegatives, Positive, Times, choice
+
+
+@record
+class PiecewiseLR(ClosedForm):
+    """Go through (times[i], values[i]), before the first and behind the last at its value.
+
+    Args:
+        times: ascending, in what is scheduled (epochs or steps); where several coincide the last one's value holds.
+        values: learning rates, at least 0, as many as times.
+        interpolate: `"linear"`, `"cos"`, or `"previous"`, which keeps a value until the next time.
+    """
+
+    times: Times
+    values: NonNegatives
+    interpolate: Annotated[str, choice("linear", "cos", "previous")] = "linear"
+
+    def __attrs_post_init__(self) -> None:
+        if not self.times or len(self.times) != len(self.values):
+            raise ValueError(
+                f"values must be as many as times, at least one, got {len(self.values)} for {len(self.times)} times"
+            )
+
+    def formula(self, t: Any) -> Any:
+        times, values = np.array(self.times, np.float64), np.array(self.values)
+        before = np.searchsorted(times, t, side="right") - 1
+        i, j = np.maximum(before, 0), np.minimum(before + 1, len(times) - 1)
+        x = np.where(times[j] > times[i], share(t - times[i], np.maximum(times[j] - times[i], 1)), 0.0)
+        x = {"linear": x, "cos": 1 - half_cosine(x), "previous": np.zeros_like(x)}[self.interpolate]
+        return values[i] + (values[j] - values[i]) * x
+
+
+@record
+class LambdaLR(ClosedForm):
+    """Multiply the learning rate by any function of t: lr(t) = initial_lr * function(t).
+
+    Args:
+        function: takes t, an int of at least 0, and returns a finite number of at least 0. A function is no data: a trainer
+            with one cannot be written to a file; its states can.
+    Raises: ValueError: at the t at which the function's value is not allowed.
+    """
+
+    initial_lr: Positive
+    function: Callable[[int], float]
+
+    def __attrs_post_init__(self) -> None:
+        if not callable(self.function):
+            raise TypeError(f"function must be callable, got {self.function!r}")
+
+    def formula(self, t: Any) -> Any:
+        return self.initial_lr * np.array([self._factor(int(at)) for at in t.ravel()], np.float64).reshape(t.shape)
+
+    def _factor(self, t: int) -> float:
+        factor = float(self.function(t))
+        if not 0 <= factor < np.inf:
+            raise ValueError(f"function must return finite numbers of at least 0, got {factor!r} at t={t}")
+        return factor

@@ -1,0 +1,51 @@
+"""Half a cosine again and again, each time longer and from a lower peak."""
+
+from typing import Any
+
+import numpy as np
+
+from fnloop.record import record
+from fnloop.schedulers.closed_form import ClosedForm, half_cosine
+from fnloop.typing import Factor, NonNegative, Positive, PositiveInt
+
+
+@record
+class CosineAnnealingWarmRestarts(ClosedForm):
+    """Anneal along half a cosine, and start again at its end, for ever.
+
+        lr(t) = eta_min + (initial_lr * decay ** n - eta_min) (1 + cos(pi (t - s_n) / (T_0 T_mult ** n))) / 2
+
+    where cycle n starts at s_n = T_0 (T_mult ** n - 1) / (T_mult - 1), or T_0 n if T_mult is 1. A peak is never below eta_min.
+
+    Args:
+        T_0: length of the first cycle, in what is scheduled (epochs or steps); at least 1.
+        T_mult: each cycle's length as a multiple of the one before; a whole number of at least 1.
+        decay: each peak as a share of the one before, in (0, 1].
+    Source: Loshchilov & Hutter 2017, SGDR, equation 5.
+    """
+
+    initial_lr: Positive
+    T_0: PositiveInt
+    T_mult: PositiveInt = 1
+    eta_min: NonNegative = 0.0
+    decay: Factor = 1.0
+
+    def __attrs_post_init__(self) -> None:
+        if self.eta_min > self.initial_lr:
+            raise ValueError(f"eta_min must be at most initial_lr={self.initial_lr!r}, got {self.eta_min!r}")
+
+    def formula(self, t: Any) -> Any:
+        starts = self._starts(t.max(initial=0.0))
+        n = np.searchsorted(starts, t, side="right") - 1.0
+        descent = half_cosine((t - starts[n.astype(int)]) / (self.T_0 * float(self.T_mult) ** n))
+        peak = np.maximum(self.initial_lr * self.decay**n, self.eta_min)
+        return self.eta_min + (peak - self.eta_min) * descent
+
+    def _starts(self, end: float) -> Any:
+        """Where the cycles up to `end` start: in whole numbers, for a logarithm would miss some by rounding."""
+        if self.T_mult == 1:
+            return np.arange(0.0, end + self.T_0, self.T_0)
+        starts = [0]
+        while starts[-1] <= end:
+            starts.append(starts[-1] + self.T_0 * self.T_mult ** (len(starts) - 1))
+        return np.array(starts, np.float64)
