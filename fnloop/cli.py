@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +12,7 @@ import typer
 
 from fnloop import demo as demo_room
 from fnloop import job
+from fnloop.runs.files import replacing
 from fnloop.schedulers import BY_NAME
 
 app = typer.Typer(
@@ -38,7 +39,7 @@ def root(
 @app.command()
 def demo(out: Out = Path("fnloop-demo")) -> None:
     """Train a classifier with early stopping, then compare four learning-rate schedules."""
-    _exit(demo_room.demo(_folder(out), typer.echo))
+    _exit(demo_room.demo(_folder(out, demo_room.WRITTEN), typer.echo))
 
 
 @app.command()
@@ -79,7 +80,7 @@ def train(
         engine=engine,
     )
     prepared = job.prepare(data, options)
-    _exit(job.train(prepared, options, _folder(out), (lambda text: None) if quiet else typer.echo, quiet))
+    _exit(job.train(prepared, options, _folder(out, job.WRITTEN), (lambda text: None) if quiet else typer.echo, quiet))
 
 
 @app.command()
@@ -93,14 +94,22 @@ def predict(
     if out is None:
         typer.echo(text, nl=False)
     else:
-        out.write_text(text, encoding="utf-8")
+        with replacing(out) as file:
+            file.write(text.encode())
 
 
-def _folder(path: Path) -> Path:
-    """The folder, made if need be, and known to be writable before anything is trained."""
+def _folder(path: Path, names: Sequence[str]) -> Path:
+    """The folder, made if need be, and known to take files of these names before anything is trained."""
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"--out must be a folder, got the file {str(path)!r}")
     path.mkdir(parents=True, exist_ok=True)
     if not os.access(path, os.W_OK):
         raise PermissionError(f"--out must be a folder that can be written, got {str(path)!r}")
+    for name in names:
+        if (path / name).is_dir():
+            raise IsADirectoryError(
+                f"--out must be a folder where {name} can be written, but {str(path / name)!r} is a folder"
+            )
     return path
 
 
@@ -118,18 +127,18 @@ def _status(command: Callable[..., Any]) -> int:
     try:
         result = command(standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
-        return _fail("interrupted before there was anything to keep", 130)
+        return _fail("interrupted", 130)
     except BrokenPipeError:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, MemoryError) as error:
         return _fail(str(error), 1)
     except Exception as error:
         if not hasattr(error, "format_message"):  # what typer raises for wrong usage is no public class in every version
             raise
         return _fail(f"{error.format_message()} Try 'fnloop --help'.", 2)
-    return result if isinstance(result, int) else 0
+    return _fail("interrupted", 130) if result == 130 else 0
 
 
 def _fail(message: str, status: int) -> int:

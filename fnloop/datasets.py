@@ -1,14 +1,15 @@
 """Small real datasets in three parts, standardised by the statistics of the training part."""
 
+import math
 from functools import partial
 
 import numpy as np
 
 from fnloop.data import Dataset
-from fnloop.preprocessing import Preprocessing, Task, fit_preprocessing, label_text, task_of
+from fnloop.preprocessing import Preprocessing, Task, categories_of, fit_preprocessing, label_text, task_of
 from fnloop.record import record
 from fnloop.tables import NAMES, Table, named_table
-from fnloop.typing import Array
+from fnloop.typing import Array, integer
 
 
 @record
@@ -41,17 +42,19 @@ def split(
     for name, fraction in (("test", test), ("validation", validation)):
         if not 0 < fraction < 1:
             raise ValueError(f"{name} must be a fraction in (0, 1), got {fraction!r}")
+    integer(0, 2**32)("seed", seed)
     if target not in table:
         raise ValueError(f"target must be one of the columns {', '.join(table)}, got {target!r}")
     if len(table) < 2:
-        raise ValueError(f"the data must have a column beside the target {target!r}, got none")
+        raise ValueError(f"the data must have a column beside the target {target!r}, between commas, got none")
     task = task or task_of(table[target])
     labels = _labels(table[target], target) if task == "classification" else None
     if labels is None and table[target].dtype.kind != "f":
-        raise ValueError(f"target {target!r} must be of numbers for regression, got {table[target][0]!r}")
+        raise ValueError(f"target {target!r} must be of numbers for regression, got {str(table[target][0])!r}")
     rows = _split_rows(len(table[target]), labels, test, validation, seed)
     parts = [{name: values[part] for name, values in table.items()} for part in rows]
-    how = fit_preprocessing(parts[0], target, () if labels is None else np.unique(labels).tolist())
+    known = categories_of(table, [name for name in table if name != target])
+    how = fit_preprocessing(parts[0], target, () if labels is None else np.unique(labels).tolist(), known)
     train, validation_part, test_part = (how.dataset(part) for part in parts)
     return Splits(train, validation_part, test_part, how, task)
 
@@ -60,11 +63,10 @@ def _labels(values: Array, target: str) -> Array:
     labels = label_text(values)
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
-        raise ValueError(f"target {target!r} must have at least 2 classes, got only {classes[0]!r}")
+        raise ValueError(f"target {target!r} must have at least 2 classes, got only {str(classes[0])!r}")
     if counts.min() < 5:
-        raise ValueError(
-            f"each class of {target!r} must have 5 rows or more to split, got {counts.min()} of {classes[counts.argmin()]!r}"
-        )
+        rare = str(classes[counts.argmin()])
+        raise ValueError(f"each class of {target!r} must have 5 rows or more to split, got {counts.min()} of {rare!r}")
     return labels
 
 
@@ -73,6 +75,13 @@ def _split_rows(n: int, labels: Array | None, test: float, validation: float, se
 
     if n < 5:
         raise ValueError(f"the data must have at least 5 rows to be split, got {n}")
+    least = 1 if labels is None else len(np.unique(labels))
+    tested_rows = math.ceil(n * test)
+    validated_rows = math.ceil((n - tested_rows) * validation)
+    if min(tested_rows, validated_rows, n - tested_rows - validated_rows) < least:
+        raise ValueError(
+            f"test and validation must leave each part {least} rows or more, got {test!r} and {validation!r} of {n} rows"
+        )
     rest, tested = train_test_split(np.arange(n), test_size=test, random_state=seed, stratify=labels)
     kept = None if labels is None else labels[rest]
     trained, validated = train_test_split(rest, test_size=validation, random_state=seed, stratify=kept)

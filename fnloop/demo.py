@@ -13,10 +13,12 @@ from fnloop.losses import BinaryCrossEntropy
 from fnloop.nn import mlp
 from fnloop.progress import values
 from fnloop.runs.checkpoint import save
+from fnloop.runs.files import replacing
 from fnloop.schedulers import ReduceLROnPlateau, Scheduler, get_scheduler
 from fnloop.trainer import Trainer
 
 Say = Callable[[str], Any]
+WRITTEN = ("best.npz", "training.png", "schedulers.png")
 
 SCHEDULES: dict[str, dict[str, Any]] = {
     "constant": {},
@@ -48,10 +50,11 @@ def demo(out: Path, say: Say) -> bool:
     data = lab()
     say(f"1. Training with early stopping: 10-16-12-8-1, {len(data.train)} examples\n")
     result = fit(first_trainer(), data.train, data.validation, epochs=100, monitor="val_accuracy")
+    save(result.best, out / "best.npz", trainer=result.trainer, preprocessing=data.preprocessing)
+    with replacing(out / "training.png") as file:
+        plots.training(result.history).savefig(file, dpi=110)
     say("\n" + result.summary())
     say(f"\ntest  {values(evaluate(result.trainer, result.best, data.test))}")
-    save(result.best, out / "best.npz", trainer=result.trainer, preprocessing=data.preprocessing)
-    plots.training(result.history).savefig(out / "training.png", dpi=110)
     if result.stop_reason == StopReason.INTERRUPTED.value:
         say(f"\nInterrupted. Wrote {out / 'best.npz'} and {out / 'training.png'}.")
         return True
@@ -69,8 +72,9 @@ def _compare(data: Splits, out: Path, say: Say) -> bool:
             say(f"\nInterrupted. Wrote {out / 'best.npz'} and {out / 'training.png'}.")
             return True
     tests = {name: evaluate(fit.trainer, fit.last, data.test) for name, fit in fits.items()}
+    with replacing(out / "schedulers.png") as file:
+        plots.schedulers(fits, tests).savefig(file, dpi=110)
     say("\n" + table(fits, tests))
-    plots.schedulers(fits, tests).savefig(out / "schedulers.png", dpi=110)
     say(f"\nWrote {out / 'best.npz'}, {out / 'training.png'} and {out / 'schedulers.png'}.")
     say(f"Next: look at the pictures; fnloop predict {out / 'best.npz'} lab; fnloop train breast_cancer")
     return False

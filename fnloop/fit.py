@@ -116,7 +116,7 @@ def _collect(trainer: Trainer, states: Iterable[TrainState], monitor: str, mode:
             last, before = state, state.epoch
             found = keep_best(found, state, monitor, mode)
     except KeyboardInterrupt:
-        if last is None:
+        if not history and found is None:  # nothing was trained
             raise
         reason = StopReason.INTERRUPTED.value
     return Fit(trainer, last, history, last.stop_reason or reason, monitor, found)

@@ -20,6 +20,7 @@ from fnloop.optimizers import AdamW
 from fnloop.progress import values
 from fnloop.record import record
 from fnloop.runs.checkpoint import load_checkpoint, save
+from fnloop.runs.files import replacing
 from fnloop.schedulers import Scheduler, get_scheduler
 from fnloop.tables import find_table
 from fnloop.trainer import Trainer
@@ -100,15 +101,18 @@ def _scheduler(options: Options) -> Scheduler:
     return get_scheduler(options.scheduler, options.lr, **spread.get(options.scheduler.lower(), {}))
 
 
+WRITTEN = ("best.npz", "training.png", "metrics.json")
+
+
 def train(prepared: tuple[Splits, Trainer], options: Options, out: Path, say: Say, quiet: bool) -> bool:
     """Train, test, and write what came of it; whether Ctrl-C ended it."""
     splits, trainer = prepared
     say(describe(splits))
     result = fit(trainer, splits.train, splits.validation, epochs=options.epochs, engine=options.engine, progress=not quiet)
-    say("\n" + result.summary())
     tested = evaluate(trainer, result.best, splits.test)
+    write(result, splits, tested, out)  # before anything more is said: the output may be closed
+    say("\n" + result.summary())
     say(f"\ntest  {values(tested)}")
-    write(result, splits, tested, out)
     say(f"\nWrote {out / 'best.npz'}, {out / 'training.png'} and {out / 'metrics.json'}.")
     say(f"Next: fnloop predict {out / 'best.npz'} DATA")
     return result.stop_reason == StopReason.INTERRUPTED.value
@@ -129,7 +133,8 @@ def _few(names: tuple[str, ...]) -> str:
 def write(result: Fit, splits: Splits, tested: dict[str, float], out: Path) -> None:
     """Write the checkpoint, the picture and the metrics."""
     save(result.best, out / "best.npz", trainer=result.trainer, preprocessing=splits.preprocessing)
-    plots.training(result.history).savefig(out / "training.png", dpi=110)
+    with replacing(out / "training.png") as file:
+        plots.training(result.history).savefig(file, dpi=110)
     report = {
         "task": splits.task,
         "best_epoch": result.best.epoch,
@@ -137,7 +142,8 @@ def write(result: Fit, splits: Splits, tested: dict[str, float], out: Path) -> N
         "test": tested,
         "history": dict(result.history),
     }
-    (out / "metrics.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    with replacing(out / "metrics.json") as file:
+        file.write((json.dumps(report, indent=1) + "\n").encode())
 
 
 def predict(checkpoint: Path, data: str) -> str:

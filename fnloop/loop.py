@@ -15,9 +15,9 @@ from fnloop.engines.numpy import Moved
 from fnloop.errors import NonFiniteError
 from fnloop.optimizers import OptimizerState
 from fnloop.parameters import Params
-from fnloop.record import evolve, owned, same_bits
+from fnloop.record import evolve, owned
 from fnloop.state import Running, TrainState
-from fnloop.trainer import Trainer
+from fnloop.trainer import Trainer, check_trainer
 from fnloop.typing import Array
 
 Step = Callable[[TrainState, Batch], TrainState]
@@ -31,8 +31,7 @@ _quiet = partial(np.errstate, all="ignore")
 
 def init_state(trainer: Trainer) -> TrainState:
     """The state before anything is trained: a pure function of the trainer."""
-    if not isinstance(trainer, Trainer):
-        raise TypeError(f"trainer must be a fl.Trainer, got {trainer!r}")
+    check_trainer(trainer)
     params = trainer.model.initial(trainer.seed, trainer.dtype)
     scheduler = trainer.scheduler.init()
     stopping = trainer.early_stopping.init() if trainer.early_stopping else EarlyStoppingState(math.nan)
@@ -48,6 +47,8 @@ def make_step(trainer: Trainer) -> Step:
     Raises: ValueError: from the step, if the batch does not fit the model and the loss;
         NonFiniteError: from the step, if the loss, gradient or parameters stop being finite under `non_finite="raise"`.
     """
+
+    check_trainer(trainer)
 
     def step(state: TrainState, batch: Batch) -> TrainState:
         trainer.check(Dataset(batch.x, batch.y), "batch")
@@ -133,6 +134,7 @@ def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = No
 
     Raises: ValueError: if the data does not fit the model and the loss, or a metric is monitored that the run has not.
     """
+    check_trainer(trainer)
     close, advance = _make_close(trainer, train, validation, engine), _make_advance(trainer, train, engine)
     stop = count_batches(train, trainer.batch_size * trainer.accumulate)
 
@@ -208,12 +210,7 @@ def _start(trainer: Trainer, start: TrainState | None) -> TrainState:
     """The state that a stream begins with."""
     if start is None:
         return init_state(trainer)
-    if not isinstance(start, TrainState):
-        raise TypeError(f"start must be a TrainState, got {start!r}")
-    if not same_bits(start.params.model, trainer.model):
-        raise ValueError(f"start is a state of another model, {start.params.model!r}; the trainer's is {trainer.model!r}")
-    if start.params.vector.dtype != trainer.dtype:
-        raise ValueError(f"start has parameters of {start.params.vector.dtype}; the trainer's dtype is {trainer.dtype}")
+    check_trainer(trainer).check_start(start)
     return start
 
 
@@ -255,6 +252,7 @@ def steps(
 
     The end of an epoch (metrics, scheduler, early stopping) comes with the next one's first step. The rest is as in `epochs`.
     """
+    check_trainer(trainer)
     close, advance = _make_close(trainer, train, validation, engine), _make_advance(trainer, train, engine)
     stop = count_batches(train, trainer.batch_size * trainer.accumulate)
     return _generate_steps(trainer, advance, close, stop, _start(trainer, start))
@@ -276,8 +274,9 @@ def evaluate(trainer: Trainer, state: TrainState, data: Dataset, *, engine: str 
 
     Raises: ValueError: if the data does not fit the model and the loss.
     """
+    check_trainer(trainer).check_state(state, "state")
     trainer.check(data, "data")
-    return _make_measure(trainer, data, engine)(_start(trainer, state))
+    return _make_measure(trainer, data, engine)(state)
 
 
 def predict(trainer: Trainer, state: TrainState, x: Array, *, engine: str = "numpy") -> Array:
@@ -285,7 +284,7 @@ def predict(trainer: Trainer, state: TrainState, x: Array, *, engine: str = "num
 
     Raises: ValueError: if x does not fit the model.
     """
-    return trainer.loss.predict(_outputs(trainer, state, x, engine))
+    return check_trainer(trainer).loss.predict(_outputs(trainer, state, x, engine))
 
 
 def predict_proba(trainer: Trainer, state: TrainState, x: Array, *, engine: str = "numpy") -> Array:
@@ -293,13 +292,14 @@ def predict_proba(trainer: Trainer, state: TrainState, x: Array, *, engine: str 
 
     Raises: ValueError: if x does not fit the model; TypeError: if the loss is one for regression.
     """
-    return trainer.loss.probabilities(_outputs(trainer, state, x, engine))
+    return check_trainer(trainer).loss.probabilities(_outputs(trainer, state, x, engine))
 
 
 def _outputs(trainer: Trainer, state: TrainState, x: Any, engine: str) -> Array:
+    trainer.check_state(state, "state")
     if not isinstance(x, np.ndarray):
         raise TypeError(f"x must be a NumPy array, got {type(x).__name__}")
     check_array("x", x, ndims=(2,))
     trainer.check_features(x, "data")
     with _quiet():
-        return get_engine(engine).outputs_over(trainer, _start(trainer, state), x)
+        return get_engine(engine).outputs_over(trainer, state, x)

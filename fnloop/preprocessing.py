@@ -10,6 +10,7 @@ from fnloop.record import record
 from fnloop.typing import Array
 
 Task = Literal["classification", "regression"]
+LARGEST = 1e150  # the square of a larger number is beyond float64
 MOST_CLASSES = 20  # a target of whole numbers with more distinct values is taken for a quantity
 
 
@@ -56,14 +57,25 @@ class Preprocessing:
         return np.array(self.classes)[predicted] if self.classes else predicted * self.target_scale + self.target_mean
 
 
-def fit_preprocessing(table: Mapping[str, Array], target: str, classes: Sequence[str]) -> Preprocessing:
+def categories_of(table: Mapping[str, Array], columns: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """The texts that stand in each column, sorted; none for a column of numbers."""
+    return tuple(() if table[name].dtype.kind == "f" else tuple(np.unique(table[name]).tolist()) for name in columns)
+
+
+def fit_preprocessing(
+    table: Mapping[str, Array], target: str, classes: Sequence[str], categories: tuple[tuple[str, ...], ...]
+) -> Preprocessing:
     """The preprocessing by the statistics of a (training) table.
 
     Args:
         classes: all labels there are, sorted; empty for regression.
+        categories: all texts that each column beside the target may hold.
+    Raises: ValueError: if a column's numbers are too large to have a variance.
     """
     columns = tuple(name for name in table if name != target)
-    categories = tuple(() if table[name].dtype.kind == "f" else tuple(np.unique(table[name]).tolist()) for name in columns)
+    for name, values in table.items():
+        if values.dtype.kind == "f" and np.abs(values).max() > LARGEST:
+            raise ValueError(f"column {name!r} must hold numbers of at most {LARGEST:g} in size, got {np.abs(values).max():g}")
     x = expand(table, columns, categories)
     scale = x.std(axis=0)
     y = np.zeros(1) if classes else table[target]
@@ -87,7 +99,7 @@ def expand(table: Mapping[str, Array], columns: Sequence[str], categories: Seque
         values = table[name]
         if not known:
             if values.dtype.kind != "f":
-                raise ValueError(f"column {name!r} must be of numbers, got {values[0]!r}")
+                raise ValueError(f"column {name!r} must be of numbers, got {str(values[0])!r}")
             parts.append(values[:, None])
             continue
         strange = set(label_text(values).tolist()) - set(known)

@@ -69,6 +69,10 @@ def column(values: Array, name: str) -> Array:
     if values.dtype.kind in "US":
         return values.astype(str)
     check_array(name, values, ndims=(1,))
+    if values.dtype.kind in "iu" and np.any((values > 2**53) | (values < -(2**53))):
+        raise ValueError(
+            f"{name} must hold integers of at most 2**53 in size, got {np.abs(values).max()}; as text larger ones are labels"
+        )
     return values.astype(np.float64)
 
 
@@ -117,10 +121,14 @@ def _parse(cells: list[str], name: str, path: str) -> Array:
 
 
 def _is_number(cell: str) -> bool:
+    """Whether a cell is a number, and not a code: a leading zero, or more digits than float64 has, would be lost."""
     try:
-        float(cell)
+        number = float(cell)
     except ValueError:
         return False
+    digits = cell.lstrip("+-")
+    if digits.isdecimal():
+        return (digits[0] != "0" or len(digits) == 1) and int(digits) == abs(number)
     return "_" not in cell
 
 

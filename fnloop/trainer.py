@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 import attrs
+import numpy as np
 
 from fnloop.data import Dataset
 from fnloop.early_stopping import EarlyStopping
@@ -11,8 +12,9 @@ from fnloop.losses import Loss
 from fnloop.metrics import Metric, get_metric
 from fnloop.nn import Sequential
 from fnloop.optimizers import Adam, Elementwise
-from fnloop.record import record
+from fnloop.record import record, same_bits
 from fnloop.schedulers import ConstantLR, Scheduler
+from fnloop.state import TrainState
 from fnloop.typing import PositiveInt, Seed, choice
 
 
@@ -89,6 +91,33 @@ class Trainer:
         """Refuse examples that do not have the model's number of features."""
         if x.ndim != 2 or x.shape[1] != self.model.inputs:
             raise ValueError(f"{name}: x must be of shape (N, {self.model.inputs}) for this model, got {x.shape}")
+        most = float(np.finfo(self.dtype).max)
+        if x.dtype.kind == "f" and x.size and max(x.max(), -x.min()) > most:
+            raise ValueError(
+                f"{name}: x must be at most {most:.3g} in size for dtype {self.dtype!r}, got {np.abs(x).max():.3g}"
+            )
+
+    def check_state(self, state: Any, name: str) -> None:
+        """Refuse a state of another model."""
+        if not isinstance(state, TrainState):
+            raise TypeError(f"{name} must be a TrainState, got {state!r}")
+        if not same_bits(state.params.model, self.model):
+            raise ValueError(f"{name} is a state of another model, {state.params.model!r}; the trainer's is {self.model!r}")
+        if state.params.vector.dtype != self.dtype:
+            raise ValueError(f"{name} has parameters of {state.params.vector.dtype}; the trainer's dtype is {self.dtype}")
+
+    def check_start(self, start: Any) -> None:
+        """Refuse a state that this trainer cannot go on from."""
+        self.check_state(start, "start")
+        kept, slots = len(start.optimizer.slots), sum(part.slots for part in self.optimizer.parts)
+        if kept != slots:
+            raise ValueError(f"start has {kept} arrays of another optimizer; the trainer's, {self.optimizer!r}, keeps {slots}")
+        kind = type(self.scheduler.init())
+        if type(start.scheduler) is not kind:
+            raise ValueError(f"start has another scheduler's state, {start.scheduler!r}; the trainer's has a {kind.__name__}")
+        kept, width = start.running.sums.size, 1 + sum(metric.width(self.model.outputs) for metric in self.measured())
+        if start.running.batches and kept != width:
+            raise ValueError(f"start is in the middle of an epoch with {kept} sums; the metrics {self.metrics!r} have {width}")
 
     def check_monitored(self, validation: bool) -> None:
         """Refuse to monitor a metric that the run will not produce."""
@@ -102,6 +131,13 @@ class Trainer:
                     f"{type(part).__name__} monitors metric {monitored!r}, which this run does not produce{hint}; "
                     f"it produces {', '.join(produced)}"
                 )
+
+
+def check_trainer(trainer: Any) -> Trainer:
+    """The trainer, if it is one."""
+    if not isinstance(trainer, Trainer):
+        raise TypeError(f"trainer must be a fl.Trainer, got {trainer!r}")
+    return trainer
 
 
 def _within(scheduler: Any) -> Iterator[Any]:

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from toolz import take
+from toolz import nth, take
 
 import fnloop as fl
 from fnloop import schedulers as sch
@@ -15,6 +15,7 @@ from tests.strategies import dataset
 
 X, Y = np.zeros((4, 3)), np.array([0, 1, 0, 1])
 DATA = dataset("binary", 10)
+ROWS = {"a": np.arange(10.0), "y": np.array(["p", "q"] * 5)}
 NAN, INF = math.nan, math.inf
 
 
@@ -70,6 +71,55 @@ TABLE = [
     (lambda: run(softmax(), fl.Dataset(X, Y - 1)), ValueError, ["labels", "[0, 3)", "-1"]),
     (lambda: run(softmax(), fl.Dataset(X, Y + 0.5)), ValueError, ["integer labels"]),
     (lambda: run(softmax(), fl.Dataset(X, np.ones((4, 3)))), ValueError, ["rows", "sum to 1"]),
+    # numbers that no float holds once they are scaled or squared
+    (lambda: fl.predict(trainer(), fl.init_state(trainer()), X + 1e300), ValueError, ["x", "3.4e+38", "float32", "1e+300"]),
+    (lambda: run(trainer(), fl.Dataset(X - 1e300, Y)), ValueError, ["train", "x", "1e+300"]),
+    (
+        lambda: fl.datasets.split({"a": np.full(50, 1e200), "y": np.arange(50.0)}, "y"),
+        ValueError,
+        ["column 'a'", "1e+150", "1e+200"],
+    ),
+    # what is no trainer, no state, or a state of another trainer
+    *[
+        (lambda call=call: call(None), TypeError, ["trainer", "fl.Trainer", "None"])
+        for call in (
+            fl.make_step,
+            lambda v: fl.make_epoch(v, DATA),
+            lambda v: fl.epochs(v, DATA),
+            lambda v: fl.steps(v, DATA),
+            lambda v: fl.fit(v, DATA),
+            lambda v: fl.predict(v, fl.init_state(trainer()), X),
+            lambda v: fl.evaluate(v, fl.init_state(trainer()), DATA),
+        )
+    ],
+    (lambda: fl.predict(trainer(), None, X), TypeError, ["state", "TrainState", "None"]),
+    (lambda: fl.evaluate(trainer(), None, DATA), TypeError, ["state", "TrainState", "None"]),
+    *[
+        (lambda a=a, b=b: fl.epochs(trainer(**b), DATA, start=fl.init_state(trainer(**a))), ValueError, ["start", *said])
+        for a, b, said in [
+            ({}, {"optimizer": SGD(0.9)}, ["2 arrays", "keeps 1", "SGD"]),
+            ({"optimizer": SGD()}, {}, ["0 arrays", "keeps 2", "Adam"]),
+            ({}, {"scheduler": ReduceLROnPlateau(0.1, "loss")}, ["another scheduler", "PlateauState"]),
+        ]
+    ],
+    (
+        lambda: fl.epochs(trainer(metrics=()), DATA, start=nth(2, fl.steps(trainer(batch_size=3), DATA))),
+        ValueError,
+        ["start", "middle of an epoch", "2 sums", "have 1"],
+    ),
+    (lambda: fl.save(fl.init_state(trainer()), "never.npz", trainer=5), TypeError, ["trainer", "5", "Trainer"]),
+    (lambda: fl.save(fl.init_state(trainer()), "never.npz", preprocessing=5), TypeError, ["preprocessing", "5"]),
+    (lambda: fl.save(fl.init_state(trainer()), ""), FileNotFoundError, ["path", "'.'", "a file"]),
+    # splits
+    (lambda: fl.datasets.split({"a": np.arange(9.0), "y": np.arange(9.0)}, "y", seed=2**32), ValueError, ["seed", str(2**32)]),
+    *[
+        (
+            lambda t=t, v=v: fl.datasets.split(ROWS, "y", test=t, validation=v),
+            ValueError,
+            ["test", repr(t), repr(v), "10 rows"],
+        )
+        for t, v in [(0.99, 0.2), (0.01, 0.01), (0.2, 0.99)]
+    ],
     # counts
     *[
         (lambda call=call, value=value: call(value), (ValueError, TypeError), [name, repr(value), "integer of at least"])

@@ -190,6 +190,52 @@ def test_ctrl_c_keeps_the_best_state_and_exits_with_130(tmp_path):
     assert fl.load(tmp_path / "best.npz").epoch >= 1
 
 
+def test_ctrl_c_in_the_first_epoch_is_one_line(tmp_path):
+    """There is nothing to keep, and it is no error of the run."""
+    command = [sys.executable, "-m", "fnloop", "train", "digits", "--hidden", "2000,2000,2000", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.readline()  # the task is told once the data is read, before anything is trained
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == "fnloop: error: interrupted\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_is_written_before_it_is_told_of(tmp_path):
+    """Also where nobody listens any more."""
+    command = [sys.executable, "-m", "fnloop", "train", "iris", "--epochs", "2", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=60) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"best.npz", "training.png", "metrics.json"}
+
+
+def test_where_the_output_cannot_lie(tmp_path):
+    """Said before anything is trained; memory that is not there is one line too."""
+    (tmp_path / "training.png").mkdir()
+    assert "training.png" in fails("train", "iris", "--out", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["training.png"]
+    assert "llocate" in fails("train", "iris", "--hidden", 99999999999, "--out", tmp_path / "b")
+
+
+def test_a_table_with_a_rare_category_is_trained_on(tmp_path):
+    """Wherever its only row falls."""
+    rows = "".join(f"{i % 7},{'Oslo' if i == 0 else 'Rome'},{i % 3}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text("a,city,y\n" + rows)
+    for seed in range(3):
+        run("train", tmp_path / "t.csv", "--epochs", 1, "--quiet", "--seed", seed, "--out", tmp_path / "o")
+
+
+def test_codes_are_not_numbers(tmp_path):
+    """Leading zeros and long whole numbers stay what they are."""
+    codes = ["00501", "501", "9007199254740993", "9007199254740992"]
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{i},{codes[i % 4]}\n" for i in range(80)))
+    run("train", tmp_path / "t.csv", "--epochs", 1, "--quiet", "--out", tmp_path / "o")
+    assert set(fl.load_checkpoint(tmp_path / "o" / "best.npz").preprocessing.classes) == set(codes)
+
+
 def test_a_terminal_gets_a_bar(tmp_path):
     """On a pseudo-terminal the bar is drawn, and no plain lines."""
     ours, theirs = pty.openpty()

@@ -6,12 +6,10 @@ The file is a zip of the arrays, by layer, and of `record.json`, the records aro
 import io
 import json
 import os
-import secrets
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ from fnloop.parameters import Params
 from fnloop.preprocessing import Preprocessing
 from fnloop.record import KINDS, digest, record
 from fnloop.runs.codec import decode, encode
+from fnloop.runs.files import replacing
 from fnloop.state import TrainState
 from fnloop.streams import keep_best
 from fnloop.trainer import Trainer
@@ -72,6 +71,9 @@ def save(
     """
     if not isinstance(state, TrainState | Params):
         raise TypeError(f"state must be a TrainState or Params, got {type(state).__name__}")
+    for name, value, kind in (("trainer", trainer, Trainer), ("preprocessing", preprocessing, Preprocessing)):
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(f"{name} must be a {kind.__name__} or None, got {value!r}")
     checkpoint, arrays = Checkpoint(state, trainer, preprocessing), dict[str, Array]()
     tree = encode(checkpoint, arrays)
     header = {"format": FORMAT, "version": VERSION, "digest": digest(checkpoint), "record": tree}
@@ -80,30 +82,9 @@ def save(
         content = io.BytesIO()
         np.lib.format.write_array(content, array, allow_pickle=False)
         members[f"{name}.npy"] = content.getvalue()
-    _replace(Path(path), members)
-
-
-def _replace(path: Path, members: dict[str, bytes]) -> None:
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"path must lie in a folder that exists, got {str(path)!r}")
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        with open(partial, "xb") as file:
-            with zipfile.ZipFile(file, "w") as archive:
-                for name, content in members.items():
-                    archive.writestr(zipfile.ZipInfo(name), content)  # ZipInfo's fixed date: equal states, equal files
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":  # elsewhere a folder cannot be opened to be flushed
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, member in members.items():
+            archive.writestr(zipfile.ZipInfo(name), member)  # ZipInfo's fixed date: equal states, equal files
 
 
 def load(path: str | os.PathLike[str], *, records: Iterable[type] = ()) -> Any:

@@ -1,0 +1,35 @@
+"""Files that are whole: written beside their place, flushed, then renamed into it."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file to write to, which takes the path's place at the end: at any time the path holds the former file or this one.
+
+    Raises: OSError: if it cannot be written there.
+    """
+    path = Path(path)
+    if not path.name or not path.parent.is_dir():
+        raise FileNotFoundError(f"path must be a file in a folder that exists, got {str(path)!r}")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with open(partial, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # elsewhere a folder cannot be opened to be flushed
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
