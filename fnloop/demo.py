@@ -13,12 +13,12 @@ from fnloop.losses import BinaryCrossEntropy
 from fnloop.nn import mlp
 from fnloop.progress import values
 from fnloop.runs.checkpoint import save
-from fnloop.runs.files import replacing
+from fnloop.runs.files import write_picture
 from fnloop.schedulers import ReduceLROnPlateau, Scheduler, get_scheduler
 from fnloop.trainer import Trainer
 
 Say = Callable[[str], Any]
-WRITTEN = ("best.npz", "training.png", "schedulers.png")
+WRITTEN = CHECKPOINT, PICTURE, COMPARISON = "best.npz", "training.png", "schedulers.png"
 
 SCHEDULES: dict[str, dict[str, Any]] = {
     "constant": {},
@@ -50,13 +50,12 @@ def demo(out: Path, say: Say) -> bool:
     data = lab()
     say(f"1. Training with early stopping: 10-16-12-8-1, {len(data.train)} examples\n")
     result = fit(first_trainer(), data.train, data.validation, epochs=100, monitor="val_accuracy")
-    save(result.best, out / "best.npz", trainer=result.trainer, preprocessing=data.preprocessing)
-    with replacing(out / "training.png") as file:
-        plots.training(result.history).savefig(file, dpi=110)
+    save(result.best, out / CHECKPOINT, trainer=result.trainer, preprocessing=data.preprocessing)
+    write_picture(plots.training(result.history), out / PICTURE)
     say("\n" + result.summary())
     say(f"\ntest  {values(evaluate(result.trainer, result.best, data.test))}")
     if result.stop_reason == StopReason.INTERRUPTED.value:
-        say(f"\nInterrupted. Wrote {out / 'best.npz'} and {out / 'training.png'}.")
+        say(f"\nInterrupted. Wrote {out / CHECKPOINT} and {out / PICTURE}.")
         return True
     return _compare(data, out, say)
 
@@ -69,14 +68,13 @@ def _compare(data: Splits, out: Path, say: Say) -> bool:
         trainer = second_trainer(get_scheduler(name, 0.01, **parameters))
         fits[name] = fit(trainer, data.train, data.validation, epochs=50, progress=10)
         if fits[name].stop_reason == StopReason.INTERRUPTED.value:
-            say(f"\nInterrupted. Wrote {out / 'best.npz'} and {out / 'training.png'}.")
+            say(f"\nInterrupted. Wrote {out / CHECKPOINT} and {out / PICTURE}.")
             return True
     tests = {name: evaluate(fit.trainer, fit.last, data.test) for name, fit in fits.items()}
-    with replacing(out / "schedulers.png") as file:
-        plots.schedulers(fits, tests).savefig(file, dpi=110)
+    write_picture(plots.schedulers(fits, tests), out / COMPARISON)
     say("\n" + table(fits, tests))
-    say(f"\nWrote {out / 'best.npz'}, {out / 'training.png'} and {out / 'schedulers.png'}.")
-    say(f"Next: look at the pictures; fnloop predict {out / 'best.npz'} lab; fnloop train breast_cancer")
+    say(f"\nWrote {out / CHECKPOINT}, {out / PICTURE} and {out / COMPARISON}.")
+    say(f"Next: look at the pictures; fnloop predict {out / CHECKPOINT} lab; fnloop train breast_cancer")
     return False
 
 

@@ -83,7 +83,8 @@ def fit(
 ) -> Fit:
     """Train for up to that many epochs, and keep the best state.
 
-    Ctrl-C ends the run as any other reason does: what was reached is returned, with `stop_reason` "interrupted".
+    Ctrl-C ends the run as any other reason does: what was reached is returned, with `stop_reason` "interrupted". Before the
+    end of the first epoch, where nothing was reached, it is `KeyboardInterrupt` as usual.
 
     Args:
         epochs: in all, those of `start` included; at least 1.

@@ -20,13 +20,14 @@ from fnloop.optimizers import AdamW
 from fnloop.progress import values
 from fnloop.record import record
 from fnloop.runs.checkpoint import load_checkpoint, save
-from fnloop.runs.files import replacing
+from fnloop.runs.files import replacing, write_picture
 from fnloop.schedulers import Scheduler, get_scheduler
 from fnloop.tables import find_table
 from fnloop.trainer import Trainer
 from fnloop.typing import PositiveInt
 
 Say = Callable[[str], Any]
+WRITTEN = CHECKPOINT, PICTURE, METRICS = "best.npz", "training.png", "metrics.json"
 
 
 @record
@@ -53,8 +54,7 @@ def prepare(data: str, options: Options) -> tuple[Splits, Trainer]:
     if options.task not in {"auto", "classification", "regression"}:
         raise ValueError(f"--task must be auto, classification or regression, got {options.task!r}")
     get_engine(options.engine)
-    table, target = find_table(data)
-    target = options.target or target
+    table, target = find_table(data, options.target)
     if target is None:
         raise ValueError(f"{data}: it must hold an array 'y' to train on")
     splits = split(
@@ -101,20 +101,17 @@ def _scheduler(options: Options) -> Scheduler:
     return get_scheduler(options.scheduler, options.lr, **spread.get(options.scheduler.lower(), {}))
 
 
-WRITTEN = ("best.npz", "training.png", "metrics.json")
-
-
 def train(prepared: tuple[Splits, Trainer], options: Options, out: Path, say: Say, quiet: bool) -> bool:
     """Train, test, and write what came of it; whether Ctrl-C ended it."""
     splits, trainer = prepared
     say(describe(splits))
     result = fit(trainer, splits.train, splits.validation, epochs=options.epochs, engine=options.engine, progress=not quiet)
-    tested = evaluate(trainer, result.best, splits.test)
+    tested = evaluate(trainer, result.best, splits.test, engine=options.engine)
     write(result, splits, tested, out)  # before anything more is said: the output may be closed
     say("\n" + result.summary())
     say(f"\ntest  {values(tested)}")
-    say(f"\nWrote {out / 'best.npz'}, {out / 'training.png'} and {out / 'metrics.json'}.")
-    say(f"Next: fnloop predict {out / 'best.npz'} DATA")
+    say(f"\nWrote {out / CHECKPOINT}, {out / PICTURE} and {out / METRICS}.")
+    say(f"Next: fnloop predict {out / CHECKPOINT} DATA")
     return result.stop_reason == StopReason.INTERRUPTED.value
 
 
@@ -132,9 +129,8 @@ def _few(names: tuple[str, ...]) -> str:
 
 def write(result: Fit, splits: Splits, tested: dict[str, float], out: Path) -> None:
     """Write the checkpoint, the picture and the metrics."""
-    save(result.best, out / "best.npz", trainer=result.trainer, preprocessing=splits.preprocessing)
-    with replacing(out / "training.png") as file:
-        plots.training(result.history).savefig(file, dpi=110)
+    save(result.best, out / CHECKPOINT, trainer=result.trainer, preprocessing=splits.preprocessing)
+    write_picture(plots.training(result.history), out / PICTURE)
     report = {
         "task": splits.task,
         "best_epoch": result.best.epoch,
@@ -142,7 +138,7 @@ def write(result: Fit, splits: Splits, tested: dict[str, float], out: Path) -> N
         "test": tested,
         "history": dict(result.history),
     }
-    with replacing(out / "metrics.json") as file:
+    with replacing(out / METRICS) as file:
         file.write((json.dumps(report, indent=1) + "\n").encode())
 
 
@@ -152,7 +148,7 @@ def predict(checkpoint: Path, data: str) -> str:
     trainer, how = loaded.trainer, loaded.preprocessing
     if trainer is None or how is None:
         raise ValueError(f"{str(checkpoint)!r} must be a checkpoint of `fnloop train`; it has no trainer or no preprocessing")
-    x = how.features(find_table(data)[0])
+    x = how.features(find_table(data, how.target)[0])
     header, columns = ["prediction"], [how.decode(predict_with(trainer, loaded.state, x)).tolist()]
     if how.classes:
         header += [f"p({name})" for name in how.classes]

@@ -47,7 +47,6 @@ def make_step(trainer: Trainer) -> Step:
     Raises: ValueError: from the step, if the batch does not fit the model and the loss;
         NonFiniteError: from the step, if the loss, gradient or parameters stop being finite under `non_finite="raise"`.
     """
-
     check_trainer(trainer)
 
     def step(state: TrainState, batch: Batch) -> TrainState:
@@ -210,7 +209,7 @@ def _start(trainer: Trainer, start: TrainState | None) -> TrainState:
     """The state that a stream begins with."""
     if start is None:
         return init_state(trainer)
-    check_trainer(trainer).check_start(start)
+    trainer.check_start(start)
     return start
 
 

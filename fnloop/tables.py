@@ -36,17 +36,17 @@ def named_table(name: str) -> tuple[dict[str, Array], str]:
     return {**columns, "target": column(y, "target")}, "target"
 
 
-def read_table(path: str) -> tuple[dict[str, Array], str | None]:
+def read_table(path: str, target: str | None = None) -> tuple[dict[str, Array], str | None]:
     """Read a CSV file with a header, or an `.npz` with `x` and perhaps `y`; with the name of the target, if there is one.
 
-    The target of a CSV file is its last column, unless the user says otherwise.
+    The target of a CSV file is its last column, unless another is given. Codes in it, such as 00501, stay text.
 
     Raises: ValueError: if the file is not such a table; the message says where; OSError: if it cannot be read.
     """
     if path.endswith(".npz"):
-        return _read_npz(path)
-    table = _read_csv(path)
-    return table, list(table)[-1]
+        table, own = _read_npz(path)
+        return table, target or own
+    return _read_csv(path, target)
 
 
 def from_arrays(x: Array, y: Array | None = None) -> dict[str, Array]:
@@ -89,7 +89,7 @@ def _read_npz(path: str) -> tuple[dict[str, Array], str | None]:
         raise ValueError(f"{path}: not a table to read: {error}") from None
 
 
-def _read_csv(path: str) -> dict[str, Array]:
+def _read_csv(path: str, target: str | None) -> tuple[dict[str, Array], str]:
     with open(path, newline="", encoding="utf-8-sig") as file:
         try:
             lines = [row for row in csv.reader(file) if row]
@@ -105,7 +105,10 @@ def _read_csv(path: str) -> dict[str, Array]:
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise ValueError(f"{path}: row {number} must have {len(header)} cells, as the header has, got {len(row)}")
-    return {name: _parse([row[i].strip() for row in rows], name, path) for i, name in enumerate(header)}
+    target = target or header[-1]
+    columns = {name: [row[i].strip() for row in rows] for i, name in enumerate(header)}
+    table = {name: _parse(cells, name, path) for name, cells in columns.items()}
+    return table | {name: np.array(cells) for name, cells in columns.items() if name == target and _are_codes(cells)}, target
 
 
 def _parse(cells: list[str], name: str, path: str) -> Array:
@@ -121,24 +124,27 @@ def _parse(cells: list[str], name: str, path: str) -> Array:
 
 
 def _is_number(cell: str) -> bool:
-    """Whether a cell is a number, and not a code: a leading zero, or more digits than float64 has, would be lost."""
     try:
-        number = float(cell)
+        float(cell)
     except ValueError:
         return False
-    digits = cell.lstrip("+-")
-    if digits.isdecimal():
-        return (digits[0] != "0" or len(digits) == 1) and int(digits) == abs(number)
     return "_" not in cell
 
 
-def find_table(data: str) -> tuple[dict[str, Array], str | None]:
-    """The table of a file, or of one of the names in `NAMES`.
+def _are_codes(cells: list[str]) -> bool:
+    """Whether whole numbers are codes, which would be lost as numbers: by a leading zero, or where two would become one."""
+    whole = {cell for cell in cells if cell.isdecimal()}
+    return any(cell[0] == "0" and len(cell) > 1 for cell in whole) or len({float(cell) for cell in whole}) < len(whole)
+
+
+def find_table(data: str, target: str | None = None) -> tuple[dict[str, Array], str | None]:
+    """The table of a file, or of one of the names in `NAMES`, and its target: the one given, or its own.
 
     Raises: ValueError: for what is neither; OSError: if the file cannot be read.
     """
     if data in NAMES and not os.path.exists(data):
-        return named_table(data)
+        table, own = named_table(data)
+        return table, target or own
     if not os.path.isfile(data):
         raise ValueError(f"DATA must be a CSV or .npz file, or one of {', '.join(NAMES)}, got {data!r}")
-    return read_table(data)
+    return read_table(data, target)

@@ -171,6 +171,7 @@ TABLE = [
     (lambda: sch.join([ConstantLR(0.1)] * 3, [4, 3]), ValueError, ["boundaries", "(4, 3)", "ascending"]),
     (lambda: sch.join([ConstantLR(0.1), 0.2], [3]), TypeError, ["scheduler", "0.2", "init and step"]),
     (lambda: sch.warmup(0.1, 3), TypeError, ["scheduler", "0.1", "init and step"]),
+    (lambda: sch.warmup(sch.LinearLR(0.1, 3, 0.0), 3), ValueError, ["scheduler", "above 0", "0.0", "LinearLR"]),
     (lambda: sch.times(), ValueError, ["schedulers", "at least one"]),
     (lambda: sch.times(ConstantLR(0.1), "x"), TypeError, ["schedulers", "'x'"]),
     (lambda: sch.clamp(ConstantLR(0.1), 0.3, 0.2), ValueError, ["low", "0.3", "at most high=0.2"]),

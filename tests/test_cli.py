@@ -217,7 +217,7 @@ def test_where_the_output_cannot_lie(tmp_path):
     (tmp_path / "training.png").mkdir()
     assert "training.png" in fails("train", "iris", "--out", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["training.png"]
-    assert "llocate" in fails("train", "iris", "--hidden", 99999999999, "--out", tmp_path / "b")
+    assert "llocate" in fails("train", "iris", "--hidden", 10**15, "--out", tmp_path / "b")
 
 
 def test_a_table_with_a_rare_category_is_trained_on(tmp_path):
@@ -229,11 +229,15 @@ def test_a_table_with_a_rare_category_is_trained_on(tmp_path):
 
 
 def test_codes_are_not_numbers(tmp_path):
-    """Leading zeros and long whole numbers stay what they are."""
+    """Leading zeros and long whole numbers stay what they are in a target; in a feature they are numbers."""
     codes = ["00501", "501", "9007199254740993", "9007199254740992"]
-    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{i},{codes[i % 4]}\n" for i in range(80)))
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{i:03},{codes[i % 4]}\n" for i in range(80)))
     run("train", tmp_path / "t.csv", "--epochs", 1, "--quiet", "--out", tmp_path / "o")
     assert set(fl.load_checkpoint(tmp_path / "o" / "best.npz").preprocessing.classes) == set(codes)
+    (tmp_path / "new.csv").write_text("a\n81\n007\n")
+    assert run("predict", tmp_path / "o" / "best.npz", tmp_path / "new.csv").stdout.count("\n") == 3
+    np.savez(tmp_path / "t.npz", x=np.zeros((80, 1)), y=np.array([2**63, 1] * 40, np.uint64))
+    assert "2**53" in fails("train", tmp_path / "t.npz", "--out", tmp_path / "p")
 
 
 def test_a_terminal_gets_a_bar(tmp_path):

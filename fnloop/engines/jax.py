@@ -139,23 +139,8 @@ def _computation(trainer: Trainer) -> tuple[Any, ...]:
 def _compiled(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, size: int, accumulate: int) -> Program:
     batch = size * accumulate
 
-    def forward(params: Any, x: Any, y: Any) -> tuple[Any, Any]:
-        """The mean loss, and the sums of the loss and of each metric."""
-        outputs, _ = model.forward(params, x)
-        losses, _ = loss.forward(outputs, y)
-        sums = [losses.astype(np.float64).sum(), *(s for metric in metrics for s in metric.sums(outputs, y))]
-        return losses.mean(), jnp.stack([jnp.asarray(s, np.float64) for s in sums])
-
-    def gradient_of(params: Any, x: Any, y: Any) -> tuple[Any, Any]:
-        """The gradient of the mean loss over micro-batches, each counted by its examples, and the sums."""
-        parts = []
-        for start in range(0, len(x), size):
-            part = slice(start, start + size)
-            (_, sums), gradient = jax.value_and_grad(forward, has_aux=True)(params, x[part], y[part])
-            share = len(x[part]) / len(x)
-            parts.append((gradient if share == 1 else jax.tree.map(lambda g, s=share: g * s, gradient), sums))
-        total: tuple[Any, Any] = reduce(partial(jax.tree.map, jnp.add), parts)
-        return total
+    forward = _make_forward(model, loss, metrics)
+    gradient_of = _make_gradient(forward, size)
 
     def update(carry: Any, x: Any, y: Any, lr: Any, count: Any, scalars: Any) -> tuple[Any, Any, Any]:
         params, slots = carry
@@ -196,22 +181,49 @@ def _compiled(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, size:
         pieces, sums, finite = all_
         return pieces, sums, finite & _is_finite(pieces[0])
 
-    def in_chunks(function: Callable[..., Any], *arrays: Any) -> list[Any]:
-        """The function over rows, ROWS at a time, so that what lies between its input and output stays small."""
-        full = len(arrays[0]) // ROWS * ROWS
-        chunks = [a[:full].reshape(-1, ROWS, *a.shape[1:]) for a in arrays]
-        done = [lax.map(lambda parts: function(*parts), tuple(chunks))] if full else []
-        return [*done, function(*(a[full:] for a in arrays))[None]] if full < len(arrays[0]) else done
-
     @jax.jit
     def measure(vector: Any, x: Any, y: Any) -> Any:
-        return jnp.concatenate(in_chunks(lambda x, y: forward(model.views(vector), x, y)[1], x, y))
+        return jnp.concatenate(_in_chunks(lambda x, y: forward(model.views(vector), x, y)[1], x, y))
 
     @jax.jit
     def outputs(vector: Any, x: Any) -> Any:
-        return jnp.concatenate([done.reshape(-1, model.outputs) for done in in_chunks(partial(model, vector), x)])
+        return jnp.concatenate([done.reshape(-1, model.outputs) for done in _in_chunks(partial(model, vector), x)])
 
     return Program(split, fold, join, measure, outputs, batch)
+
+
+def _make_forward(model: Any, loss: Any, metrics: Any) -> Callable[..., tuple[Any, Any]]:
+    def forward(params: Any, x: Any, y: Any) -> tuple[Any, Any]:
+        """The mean loss, and the sums of the loss and of each metric."""
+        outputs, _ = model.forward(params, x)
+        losses, _ = loss.forward(outputs, y)
+        sums = [losses.astype(np.float64).sum(), *(s for metric in metrics for s in metric.sums(outputs, y))]
+        return losses.mean(), jnp.stack([jnp.asarray(s, np.float64) for s in sums])
+
+    return forward
+
+
+def _make_gradient(forward: Callable[..., tuple[Any, Any]], size: int) -> Callable[..., tuple[Any, Any]]:
+    def gradient_of(params: Any, x: Any, y: Any) -> tuple[Any, Any]:
+        """The gradient of the mean loss over micro-batches, each counted by its examples, and the sums."""
+        parts = []
+        for start in range(0, len(x), size):
+            part = slice(start, start + size)
+            (_, sums), gradient = jax.value_and_grad(forward, has_aux=True)(params, x[part], y[part])
+            share = len(x[part]) / len(x)
+            parts.append((gradient if share == 1 else jax.tree.map(lambda g, s=share: g * s, gradient), sums))
+        total: tuple[Any, Any] = reduce(partial(jax.tree.map, jnp.add), parts)
+        return total
+
+    return gradient_of
+
+
+def _in_chunks(function: Callable[..., Any], *arrays: Any) -> list[Any]:
+    """The function over rows, ROWS at a time, so that what lies between its input and output stays small."""
+    full = len(arrays[0]) // ROWS * ROWS
+    chunks = [a[:full].reshape(-1, ROWS, *a.shape[1:]) for a in arrays]
+    done = [lax.map(lambda parts: function(*parts), tuple(chunks))] if full else []
+    return [*done, function(*(a[full:] for a in arrays))[None]] if full < len(arrays[0]) else done
 
 
 def _chain(optimizer: Elementwise, value: Any, slots: Any, params: Any, count: Any, scalars: Sequence[Any]) -> Any:

@@ -14,11 +14,22 @@ from fnloop.early_stopping import EarlyStoppingState
 from fnloop.optimizers import OptimizerState
 from fnloop.parameters import Params
 from fnloop.record import field_names
-from fnloop.schedulers import PlateauState, SchedulerState
+from fnloop.schedulers import ComposedState, PlateauState, SchedulerState
 from fnloop.state import Running, TrainState
 
 T = TypeVar("T")
-STATES = (Batch, Dataset, EarlyStoppingState, OptimizerState, Params, PlateauState, Running, SchedulerState, TrainState)
+STATES = (
+    Batch,
+    ComposedState,
+    Dataset,
+    EarlyStoppingState,
+    OptimizerState,
+    Params,
+    PlateauState,
+    Running,
+    SchedulerState,
+    TrainState,
+)
 
 
 def register(cls: type[T]) -> None:

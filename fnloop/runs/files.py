@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 @contextmanager
@@ -33,3 +33,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def write_picture(figure: Any, path: Path) -> None:
+    """Write a Matplotlib figure as PNG."""
+    with replacing(path) as file:
+        figure.savefig(file, dpi=110)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from fnloop.record import field_names
 from fnloop.schedulers.closed_form import ClosedForm, SchedulerState
-from fnloop.schedulers.compose import clamp, join, repeat, times, warmup
+from fnloop.schedulers.compose import ComposedState, clamp, join, repeat, times, warmup
 from fnloop.schedulers.constant import ConstantLR
 from fnloop.schedulers.cosine import CosineAnnealingLR
 from fnloop.schedulers.cyclic import CyclicLR
@@ -63,6 +63,7 @@ def get_scheduler(name: str, initial_lr: float, **parameters: Any) -> Scheduler:
 __all__ = [
     "BY_NAME",
     "ClosedForm",
+    "ComposedState",
     "ConstantLR",
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",

@@ -3,6 +3,7 @@
 Each record has the parts' states in its own. It can be called at any t if each of its parts can.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,11 +40,10 @@ class Product:
         return self._at(state.t + 1, [part.step(s, metrics) for part, s in zip(self.schedulers, state.parts, strict=True)])
 
     def _at(self, t: int, parts: list[Any]) -> ComposedState:
-        return ComposedState(t, float(np.prod([part.lr for part in parts])), tuple(parts))
+        return ComposedState(t, math.prod(part.lr for part in parts), tuple(parts))
 
     def __call__(self, t: int | Array) -> Any:
-        lr = np.prod([called(part, t) for part in self.schedulers], axis=0)
-        return lr if np.ndim(t) else float(lr)
+        return math.prod(called(part, t) for part in self.schedulers)
 
 
 @record
@@ -154,10 +154,13 @@ def warmup(scheduler: Any, length: int, start_factor: float = 0.0) -> Joined:
     Args:
         length: in what is scheduled (epochs or steps); 0 is no warm-up.
         start_factor: in [0, 1]; at 0 the first epoch (or step) moves nothing.
+    Raises: TypeError, ValueError: if an argument is not allowed, or the schedule begins at 0.
     Source: Goyal et al. 2017, Accurate, large minibatch SGD, section 2.2.
     """
-    length = integer(0)("length", length)
-    rise = LinearLR(_checked(scheduler).init().lr, length, real("[0, 1]")("start_factor", start_factor))
+    length, first = integer(0)("length", length), _checked(scheduler).init().lr
+    if first <= 0:
+        raise ValueError(f"scheduler must begin with a rate above 0 to lead up to, got {first!r} from {scheduler!r}")
+    rise = LinearLR(first, length, real("[0, 1]")("start_factor", start_factor))
     return join([rise, scheduler], [length])
 
 

@@ -142,6 +142,14 @@ def test_the_algebra_of_composition(a, b, first, more, period, factor):
     assert np.array_equal(sch.clamp(a)(T), a(T))
 
 
+@given(st.lists(st.one_of(closed, others), min_size=4, max_size=24))
+def test_long_products_are_taken_in_one_order(parts):
+    """Step by step, at one t, and over many at once: the same bits."""
+    product = sch.times(*parts)
+    states = list(take(9, accumulate(lambda state, _: product.step(state), range(9), product.init())))
+    assert [state.lr for state in states] == [product(t) for t in range(9)] == product(np.arange(9)).tolist()
+
+
 @given(composed.filter(lambda a: a(0) > 0), counts, shares)
 def test_a_warm_up_leads_to_the_schedule(scheduler, length, start):
     """It never falls, begins at its share, and behind it the schedule is as it was, only later."""

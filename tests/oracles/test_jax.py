@@ -191,12 +191,14 @@ def test_what_is_not_finite_is_answered_alike(answer):
 
 def test_states_are_pytrees():
     """Down and up again to the bit, mapped, and taken by jit."""
-    trainer, data = trainer_of(early_stopping=fl.EarlyStopping("loss")), dataset("softmax", 9)
+    scheduler = fl.schedulers.times(fl.schedulers.ReduceLROnPlateau(1.0, "loss"), fl.schedulers.warmup(CONSTANT, 3))
+    trainer, data = trainer_of(early_stopping=fl.EarlyStopping("loss"), scheduler=scheduler), dataset("softmax", 9)
     state = nth(2, fl.epochs(trainer, data))
     leaves, tree = jax.tree.flatten(state)
     assert fl.same_bits(jax.tree.unflatten(tree, leaves), state)
     double = jax.tree.map(lambda leaf: 2 * leaf, state)
     assert fl.same_bits(double.params.vector, 2 * state.params.vector)
+    assert double.scheduler.parts[0].best == 2 * state.scheduler.parts[0].best
     assert double.metrics["loss"] == 2 * state.metrics["loss"]
     assert double.params.model is state.params.model
     total = jax.jit(lambda s: s.params.vector.sum())(state)
