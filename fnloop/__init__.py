@@ -11,13 +11,14 @@ from fnloop.early_stopping import EarlyStopping, StopReason
 from fnloop.errors import CheckpointError, EngineError, FnloopError, NoBestError, NonFiniteError
 from fnloop.fit import Fit, fit
 from fnloop.loop import epochs, evaluate, init_state, make_epoch, make_step, predict, predict_proba, steps
+from fnloop.lr_range_test import LRRange, lr_range_test
 from fnloop.nn import mlp
-from fnloop.progress import progress
+from fnloop.progress import progress, until_seconds
 from fnloop.record import digest, same_bits
 from fnloop.runs.checkpoint import Checkpoint, checkpoint, load, load_checkpoint, save
 from fnloop.schedulers import get_scheduler
 from fnloop.state import TrainState
-from fnloop.streams import best, every, history, last, tap
+from fnloop.streams import best, every, history, last, moving_average, reaches, tap, top, until, what_if
 from fnloop.trainer import Trainer
 
 __version__ = "0.1.0"

@@ -14,6 +14,8 @@ class StopReason(StrEnum):
     FINISHED = "finished"
     NO_IMPROVEMENT = "no improvement"
     NON_FINITE = "non-finite"
+    THRESHOLD = "threshold reached"
+    TIME = "time budget"
     INTERRUPTED = "interrupted"
 
 

@@ -1,6 +1,6 @@
 """The whole pipe in one call: train, keep the best, measure, sum up."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from toolz import take
@@ -10,13 +10,14 @@ from fnloop.early_stopping import StopReason
 from fnloop.errors import NoBestError
 from fnloop.loop import epochs as stream_of_epochs
 from fnloop.metrics import look_up, mode_of
+from fnloop.progress import passed, timed
 from fnloop.progress import progress as show
-from fnloop.progress import timed
 from fnloop.record import record
 from fnloop.state import TrainState
 from fnloop.streams import append, keep_best
+from fnloop.streams import until as up_to
 from fnloop.trainer import Trainer
-from fnloop.typing import Mode, integer
+from fnloop.typing import Mode, integer, real
 
 
 @record
@@ -80,6 +81,8 @@ def fit(
     start: TrainState | None = None,
     engine: str = "numpy",
     progress: bool | int = True,
+    until: Callable[[TrainState], Any] | None = None,
+    seconds: float | None = None,
 ) -> Fit:
     """Train for up to that many epochs, and keep the best state.
 
@@ -93,6 +96,9 @@ def fit(
         start: a state to go on from.
         engine: `"numpy"` or `"jax"`, as in `epochs`.
         progress: whether to show it, or the number of epochs between plain lines; False or 0 prints nothing.
+        until: a predicate of a state, such as `fl.reaches("val_accuracy", 0.9)`; the run ends behind the first for which it
+            holds, with `stop_reason` "threshold reached".
+        seconds: the time that the run may take, above 0; it ends behind the epoch in which it is over, with "time budget".
     Raises: TypeError, ValueError: if trainer, data and arguments do not fit together.
     """
     integer(1)("epochs", epochs)
@@ -100,16 +106,31 @@ def fit(
     states: Iterable[TrainState] = stream_of_epochs(trainer, train, validation, start=start, engine=engine)
     name, mode = _monitored(trainer, validation is not None, monitor)
     done = 0 if start is None else start.epoch
-    states = take(max(0, epochs - done) + 1, states)
+    ends: list[tuple[str, Callable[[TrainState], Any]]] = []
+    if until is not None:
+        if not callable(until):
+            raise TypeError(f"until must be a function of a state, got {until!r}")
+        ends.append((StopReason.THRESHOLD.value, until))
+    if seconds is not None:
+        late = passed(real("(0, inf)")("seconds", seconds))
+        ends.append((StopReason.TIME.value, lambda state: state.epoch < epochs and late(state)))
+    reasons: list[str] = []
+
+    def over(state: TrainState) -> bool:
+        reasons.extend(reason for reason, holds in ends if holds(state))
+        return bool(reasons)
+
+    states = up_to(over, take(max(0, epochs - done) + 1, states))
     if every:
         states = show(states, total=epochs, every=every)
-    return _collect(trainer, states, name, mode)
+    return _collect(trainer, states, reasons, name, mode)
 
 
-def _collect(trainer: Trainer, states: Iterable[TrainState], monitor: str, mode: Mode) -> Fit:
+def _collect(trainer: Trainer, states: Iterable[TrainState], reasons: list[str], monitor: str, mode: Mode) -> Fit:
+    """The fit of a stream; `reasons` holds, once the stream is over, what ended it beside the state's own reason."""
     history: dict[str, list[float]] = {}
     last: Any = None
-    found, reason, before = None, StopReason.FINISHED.value, 0
+    found, before, interrupted = None, 0, False
     try:
         for state, seconds in timed(states):
             if last is not None and state.epoch > before:
@@ -119,8 +140,9 @@ def _collect(trainer: Trainer, states: Iterable[TrainState], monitor: str, mode:
     except KeyboardInterrupt:
         if not history and found is None:  # nothing was trained
             raise
-        reason = StopReason.INTERRUPTED.value
-    return Fit(trainer, last, history, last.stop_reason or reason, monitor, found)
+        interrupted = True
+    other = StopReason.INTERRUPTED.value if interrupted else next(iter(reasons), StopReason.FINISHED.value)
+    return Fit(trainer, last, history, last.stop_reason or other, monitor, found)
 
 
 def _monitored(trainer: Trainer, validation: bool, monitor: str | None) -> tuple[str, Mode]:

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from fnloop.lr_range_test import LRRange
+
 History = Mapping[str, Sequence[float]]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito: told apart by all
 
@@ -72,6 +74,42 @@ def schedulers(fits: Mapping[str, Any], tests: Mapping[str, Mapping[str, float]]
     return figure
 
 
+def lr_range_test(result: "LRRange") -> "Figure":
+    """A range test: the loss of each step and the smoothed loss over the learning rate, and the rate that is suggested.
+
+    A loss above the picture, which ends a little above the smoothed loss, stands as a triangle at its upper edge.
+
+    Args:
+        result: what `fl.lr_range_test` returns.
+    Raises: ValueError: if it has no step, so that there is nothing to draw.
+    """
+    if not len(result.lr):
+        raise ValueError(f"result must have at least one step, got none; the test ended: {result.stop_reason}")
+    figure = _figure(9, 5.5)
+    axes = figure.subplots()
+    axes.plot(result.lr, result.smoothed, color=COLOURS[0], linewidth=2, label="smoothed")
+    axes.set_xscale("log")
+    low, high = float(min(result.smoothed.min(), result.loss.min())), float(result.smoothed.max())
+    room = 0.5 * (high - low) or 1.0
+    top = high + room  # how far the loss explodes would press all else to a line
+    axes.set_ylim(low - 0.2 * room, top)
+    inside = result.loss <= top
+    axes.plot(result.lr[inside], result.loss[inside], ".", color="#888888", label="loss of a step", zorder=1)
+    if not inside.all():
+        above = result.lr[~inside]
+        label = f"above {top:.2g}"
+        axes.plot(above, [top] * len(above), "^", color="#888888", clip_on=False, label=label, zorder=1)
+    if result.steepest is None:
+        title = "no suggestion: the loss did not fall"
+    else:
+        at, title = result.suggestion, f"suggested {result.suggestion:.2g}, where the smoothed loss falls fastest"
+        axes.axvline(at, color=COLOURS[1], linestyle="--", linewidth=1)
+        axes.plot([at], [result.smoothed[result.steepest]], "o", color=COLOURS[1], label=f"suggestion {at:.2g}")
+    _dress(axes, f"Learning-rate range test: {title}", "loss", "learning rate")
+    axes.legend(frameon=False)
+    return figure
+
+
 def comparison(fits: Mapping[str, Any], tests: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
     """A row for each scheduler: its test accuracy, test loss and final learning rate, as the run used it."""
     histories = _histories(fits, tests)
@@ -122,13 +160,14 @@ def _epochs(values: Sequence[float]) -> range:
     return range(1, len(values) + 1)
 
 
-def _dress(axes: "Axes", title: str, label: str) -> None:
+def _dress(axes: "Axes", title: str, label: str, over: str = "epoch") -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_title(title)
-    axes.set_xlabel("epoch")
+    axes.set_xlabel(over)
     axes.set_ylabel(label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if over == "epoch":
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
 
 

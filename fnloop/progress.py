@@ -1,13 +1,13 @@
 """What a person sees of a run while it goes on: a bar on a terminal, plain lines elsewhere."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import perf_counter
 from typing import TextIO
 
 from fnloop.state import TrainState
-from fnloop.streams import append
-from fnloop.typing import curry, integer
+from fnloop.streams import append, until
+from fnloop.typing import curry, integer, real
 
 WINDOW = 10  # epochs between moving averages, and in each of them
 
@@ -38,6 +38,30 @@ def timed(states: Iterable[TrainState]) -> Iterator[tuple[TrainState, float]]:
     for state in iterator:
         yield state, perf_counter() - started
         started = perf_counter()
+
+
+@curry
+def until_seconds(
+    seconds: float, states: Iterable[TrainState], *, clock: Callable[[], float] = perf_counter
+) -> Iterator[TrainState]:
+    """The states up to and including the first that comes so many seconds, or more, after the first was asked for.
+
+    Args:
+        seconds: above 0.
+        clock: a function that returns the time in seconds.
+    See Also: until
+    """
+    return _until_seconds(real("(0, inf)")("seconds", seconds), states, clock)
+
+
+def _until_seconds(seconds: float, states: Iterable[TrainState], clock: Callable[[], float]) -> Iterator[TrainState]:
+    yield from until(passed(seconds, clock), states)
+
+
+def passed(seconds: float, clock: Callable[[], float] = perf_counter) -> Callable[[TrainState], bool]:
+    """The predicate that so many seconds have passed since it was made."""
+    end = clock() + seconds
+    return lambda state: clock() >= end
 
 
 def line(state: TrainState, seconds: float, total: int | None) -> str:

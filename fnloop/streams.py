@@ -1,15 +1,19 @@
 """Functions of a stream of states: each takes the stream last, and is curried, to stand in a `pipe`."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from heapq import nsmallest
 from typing import Any
 
 import numpy as np
 
+from fnloop.early_stopping import EarlyStopping, EarlyStoppingState
 from fnloop.errors import NoBestError
 from fnloop.metrics import improves, look_up, mode_of
+from fnloop.record import same_bits
 from fnloop.state import TrainState
-from fnloop.typing import Mode, choice, curry, integer
+from fnloop.typing import Mode, choice, curry, integer, real
 
 
 @curry
@@ -22,9 +26,9 @@ def best(metric: str, states: Iterable[TrainState], *, mode: Mode | None = None)
     Args:
         mode: `"min"` or `"max"`; by default the smallest for a loss, the largest otherwise.
     Raises: NoBestError: if no state can be called best; ValueError: if the run does not produce the metric.
-    See Also: last, history
+    See Also: top, last, history
     """
-    mode = choice("min", "max")("mode", mode_of(metric) if mode is None else mode)
+    mode = _mode(metric, mode)
     found: TrainState | None = None
     for state in states:
         found = keep_best(found, state, metric, mode)
@@ -44,6 +48,43 @@ def keep_best(found: TrainState | None, state: TrainState, metric: str, mode: Mo
 
 def _finite(state: TrainState) -> bool:
     return bool(np.isfinite(state.params.vector).all())
+
+
+def _mode(metric: str, mode: Any) -> Any:
+    return choice("min", "max")("mode", mode_of(metric) if mode is None else mode)
+
+
+@curry
+def top(k: int, metric: str, states: Iterable[TrainState], *, mode: Mode | None = None) -> list[TrainState]:
+    """The k states with the best values of a metric, best first and the earlier of equals first; only k are kept in memory.
+
+    What `best` never chooses is not among them, nor a state that only carries on the metrics of the one before; so they may
+    be fewer than k, or none.
+
+    Args:
+        k: at least 1.
+        mode: as in `best`.
+    Raises: ValueError: if the run does not produce the metric.
+    See Also: best
+    """
+    k, mode = integer(1)("k", k), _mode(metric, mode)
+    sign = 1 if mode == "min" else -1
+    ranked = ((sign * look_up(state.metrics, metric), state) for state in _measured(states))
+    known = (pair for pair in ranked if not math.isnan(pair[0]) and _finite(pair[1]))
+    return [state for _, state in nsmallest(k, known, key=lambda pair: pair[0])]
+
+
+def _measured(states: Iterable[TrainState]) -> Iterator[TrainState]:
+    """The states that bring metrics: not one before the first epoch's end, nor one that only carries on those before it.
+
+    The latter are the states within an epoch, and the one that a run ends with when its next step is not finite.
+    """
+    before: Any = None
+    for state in states:
+        here = state.epoch, state.metrics
+        if state.metrics and not same_bits(here, before):
+            yield state
+        before = here
 
 
 def last(states: Iterable[TrainState]) -> TrainState:
@@ -93,13 +134,103 @@ def _every(n: int, states: Iterable[TrainState]) -> Iterator[TrainState]:
             yield state
 
 
+@curry
+def until(predicate: Callable[[TrainState], Any], states: Iterable[TrainState]) -> Iterator[TrainState]:
+    """The states up to and including the first for which the predicate holds. Each is asked as it comes, the initial one too.
+
+    Examples:
+        >>> list(until(lambda n: n > 2, range(8)))
+        [0, 1, 2, 3]
+
+    See Also: reaches, until_seconds
+    """
+    if not callable(predicate):
+        raise TypeError(f"predicate must be a function of a state, got {predicate!r}")
+
+    def up_to() -> Iterator[TrainState]:
+        for state in states:
+            held = predicate(state)
+            yield state
+            if held:
+                return
+
+    return up_to()
+
+
+def reaches(metric: str, value: float, *, mode: Mode | None = None) -> Callable[[TrainState], bool]:
+    """The predicate that a state's metric is at least as good as a value; a state without metrics, and NaN, never are.
+
+    Args:
+        mode: `"min"` or `"max"`; by default the smaller is better for a loss, the larger otherwise.
+    Raises: ValueError: from the predicate, if the run does not produce the metric.
+    See Also: until
+    """
+    mode, value = _mode(metric, mode), real("(-inf, inf)")("value", value)
+
+    def reached(state: TrainState) -> bool:
+        if not state.metrics:
+            return False
+        now = look_up(state.metrics, metric)
+        return now <= value if mode == "min" else now >= value
+
+    return reached
+
+
+@curry
+def moving_average(window: int, metric: str, states: Iterable[TrainState]) -> Iterator[float]:
+    """The mean of a metric over the last `window` epochs, or over those there are so far: one value an epoch.
+
+    Args:
+        window: epochs, at least 1.
+    Raises: ValueError: if the run does not produce the metric.
+    See Also: history
+    """
+    return _moving_average(integer(1)("window", window), metric, states)
+
+
+def _moving_average(window: int, metric: str, states: Iterable[TrainState]) -> Iterator[float]:
+    values: deque[float] = deque(maxlen=window)
+    for state in _measured(states):
+        values.append(look_up(state.metrics, metric))
+        yield sum(values) / len(values)  # anew each time: a sum that is carried along drifts, and one NaN would stay in it
+
+
+@curry
+def what_if(policy: EarlyStopping, states: Iterable[TrainState] | Mapping[str, Sequence[float]]) -> EarlyStoppingState:
+    """Where a policy of early stopping would have come to on a run, whatever ended that: its fold over the metrics.
+
+    Asked of a run's own policy it gives the run's own answer. Its `stopped_epoch` is None if the run was over before it
+    would have stopped.
+
+    Args:
+        states: a stream of states, or a history, whose lists begin with the first epoch and which has no parameters to keep.
+    Raises: ValueError: if the run does not produce the policy's metric.
+    See Also: history
+    """
+    if not (hasattr(policy, "init") and hasattr(policy, "step")):
+        raise TypeError(f"policy must be a fl.EarlyStopping, got {policy!r}")
+    found = policy.init()
+    if isinstance(states, Mapping):
+        if not states:  # no epoch was finished
+            return found
+        look_up(dict.fromkeys(states, 0.0), policy.metric)
+        for epoch, value in enumerate(states[policy.metric], start=1):
+            found = policy.step(found, {policy.metric: value}, epoch)
+        return found
+    for state in _measured(states):
+        # A stopped run may have put its best parameters back: then those of its last epoch are not known.
+        restored = state.stop_reason is not None and state.early_stopping.best_vector is not None
+        found = policy.step(found, state.metrics, state.epoch, None if restored else state.params.vector)
+    return found
+
+
 def history(states: Iterable[TrainState]) -> dict[str, list[float]]:
     """Every metric of a stream: its name to its values, one an epoch; `lr` is the learning rate as it was used.
 
     See Also: best
     """
     rows: dict[str, list[float]] = {}
-    for state in states:
+    for state in _measured(states):
         append(rows, state.metrics)
     return rows
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fnloop as fl
+from fnloop.lr_range_test import LRRange
 from fnloop.plots import best_performer, comparison, verdict
 
 LOSS = {"loss": [1.0, 0.5, 0.25]}
@@ -134,6 +135,37 @@ def test_fits_that_cannot_be_compared(fits):
         fl.plots.schedulers({})
     with pytest.raises(ValueError, match="names of fits, constant, step, got constant"):
         fl.plots.schedulers(fits, {"constant": {"accuracy": 1.0, "loss": 0.0}})
+
+
+def swept(loss, smoothed):
+    rates = 10.0 ** np.arange(-len(loss), 0)
+    return LRRange(rates, np.array(loss, np.float64), np.array(smoothed, np.float64), "finished")
+
+
+def test_a_range_test_draws_each_step_and_the_suggestion():
+    """Over a log axis; a loss that has exploded stands at the upper edge instead of pressing all else to a line."""
+    result = swept([3.0, 2.5, 1.0, 1.5, 1e9], [3.0, 2.5, 1.5, 1.25, 2.0])
+    (axes,) = axes_of(fl.plots.lr_range_test(result))
+    assert axes.get_xscale() == "log"
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    assert list(lines["smoothed"].get_ydata()) == result.smoothed.tolist()
+    assert list(lines["loss of a step"].get_ydata()) == [3.0, 2.5, 1.0, 1.5]
+    top = axes.get_ylim()[1]
+    assert list(lines[f"above {top:.2g}"].get_xdata()) == [result.lr[4]]
+    assert 3.0 < top < 10
+    (at,) = [line for name, line in lines.items() if name.startswith("suggestion")]
+    assert (list(at.get_xdata()), list(at.get_ydata())) == ([result.suggestion], [2.5])
+    assert f"{result.suggestion:.2g}" in axes.get_title()
+
+
+def test_a_range_test_without_descent_says_so():
+    """A picture, but no suggestion in it; without any step there is nothing to draw."""
+    (axes,) = axes_of(fl.plots.lr_range_test(swept([1.0, 2.0], [1.0, 2.0])))
+    assert "did not fall" in axes.get_title()
+    assert not any("suggest" in line.get_label() for line in axes.get_lines())
+    axes_of(fl.plots.lr_range_test(swept([1.0], [1.0])))
+    with pytest.raises(ValueError, match=r"result must have at least one step, got none.*finished"):
+        fl.plots.lr_range_test(swept([], []))
 
 
 def test_drawing_touches_no_global_state():

@@ -14,7 +14,7 @@ FLOORS = [
     {"schedulers", "optimizers", "nn", "losses", "metrics", "data", "preprocessing"},
     {"state", "early_stopping"},
     {"trainer", "loop", "engines"},
-    {"streams", "progress", "runs", "tables"},
+    {"streams", "progress", "lr_range_test", "runs", "tables"},
     {"fit", "plots", "datasets"},
     {"job", "demo"},
     {"cli", "__main__"},

@@ -1,0 +1,192 @@
+"""The range test is a fold: equal to steps taken by hand, the same each time, and it changes nothing."""
+
+import math
+from itertools import count, islice
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toolz import nth
+
+import fnloop as fl
+from fnloop.lr_range_test import LRRange, _smoothed, lr_range_test
+from fnloop.record import evolve
+from fnloop.schedulers import ConstantLR, SchedulerState
+from fnloop.state import Running
+from tests.strategies import dataset, problems
+
+TRAINER = fl.Trainer(model=fl.mlp([3, 4, 1]), loss=fl.losses.BinaryCrossEntropy(), batch_size=8)
+STATE, DATA = fl.init_state(TRAINER), dataset("binary", 40)
+stops = st.sampled_from([None, fl.EarlyStopping("loss", patience=1)])
+
+
+def by_hand(trainer, state, data, min_lr, max_lr, n):
+    """Each step at a constant rate of its own, the batches written out epoch by epoch from the state's place on."""
+    trainer = evolve(trainer, early_stopping=None, non_finite="stop", schedule_every="epoch", scheduler=ConstantLR(1.0))
+    size, lrs, losses = trainer.batch_size * trainer.accumulate, [], []
+    batches = (b for epoch in count(state.epoch) for b in fl.batches(data, size, seed=trainer.seed, epoch=epoch))
+    now = evolve(state, early_stopping=fl.init_state(trainer).early_stopping)
+    for i, batch in enumerate(islice(batches, state.running.batches, state.running.batches + n)):
+        lr = float((min_lr * (max_lr / min_lr) ** (np.array([float(i)]) / (n - 1)))[0])
+        now = evolve(now, scheduler=SchedulerState(0, lr), running=Running(0, 0, np.zeros(0), lr))
+        batch = fl.Batch(batch.x.astype(trainer.dtype), batch.y.astype(trainer.dtype))
+        now = fl.make_step(trainer)(now, batch)
+        if now.stop_reason:
+            break
+        lrs.append(lr)
+        losses.append(now.running.sums[0] / len(batch.x))
+    return lrs, losses
+
+
+def diverged(losses, smoothing, threshold):
+    """The steps up to the one whose running mean is beyond the threshold, each mean from all that came before."""
+    means = []
+    for i in range(len(losses)):
+        weights = [smoothing ** (i - j) for j in range(i + 1)]
+        means.append(sum(w * x for w, x in zip(weights, losses, strict=False)) / sum(weights))
+        low = min(means)
+        if means[-1] > low + (threshold - 1) * abs(low):
+            return i + 1
+    return None
+
+
+@given(
+    problems(stops), st.integers(0, 12), st.integers(2, 30), st.sampled_from([(1e-6, 0.1), (1e-3, 1e4)]), st.floats(1.05, 4.0)
+)
+def test_it_is_the_fold_of_steps_by_hand(problem, at, n, rates, threshold):
+    """From any state of a run, a stopped one too; to the bit, each loss being its batch's own."""
+    trainer, data = problem
+    state = list(islice(fl.steps(trainer, data), at + 1))[-1]
+    options = {"num_iter": n, "smoothing": 0.5, "diverge_threshold": threshold}
+    result = lr_range_test(trainer, state, data, min_lr=rates[0], max_lr=rates[1], **options)
+    lrs, losses = by_hand(trainer, state, data, *rates, n)
+    length = len(result.lr)
+    assert result.lr.tolist() == lrs[:length]
+    assert result.loss.tolist() == losses[:length]
+    stop = diverged(losses, 0.5, threshold)
+    if stop is not None:
+        assert (result.stop_reason, length) == ("threshold reached", stop)
+    else:
+        assert (result.stop_reason, length) == ("finished" if len(losses) == n else "non-finite", len(losses))
+
+
+@given(problems(stops), st.integers(0, 5), st.sampled_from(["stop", "skip", "raise"]))
+def test_it_touches_nothing(problem, at, non_finite):
+    """State, trainer, data and NumPy's global generator are the same before and after; twice gives the same bits."""
+    trainer, data = evolve(problem[0], non_finite=non_finite), problem[1]
+    state = list(islice(fl.steps(trainer, data), at + 1))[-1] if non_finite != "raise" else fl.init_state(trainer)
+    everything = lambda: (  # noqa: E731
+        fl.digest((trainer, state, data)),
+        fl.digest(list(np.random.get_state(legacy=True))),  # noqa: NPY002
+    )
+    before = everything()
+    assert fl.same_bits(lr_range_test(trainer, state, data, num_iter=15), lr_range_test(trainer, state, data, num_iter=15))
+    assert everything() == before
+
+
+def test_an_early_part_of_a_sweep_over_epochs_shows_their_order():
+    """At rates that move nothing the losses are those of the epochs' own batches, epoch after epoch from the state's place."""
+    state = nth(7, fl.steps(TRAINER, DATA))  # two batches into the second epoch of five
+    result = lr_range_test(TRAINER, state, DATA, min_lr=1e-30, max_lr=1e-29, num_iter=9)
+    batches = [b for epoch in (1, 2, 3) for b in fl.batches(DATA, 8, seed=0, epoch=epoch)][2:11]
+    losses = [fl.evaluate(TRAINER, state, fl.Dataset(b.x, b.y))["loss"] for b in batches]
+    assert result.loss.tolist() == pytest.approx(losses, rel=1e-6)
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=1, max_size=25), st.sampled_from([0.0, 0.5, 0.9]))
+def test_the_smoothed_loss_is_the_mean_of_its_neighbours(losses, smoothing):
+    """Weighted by distance on both sides, each loss counted as no more than the largest of the first tenth."""
+    cap = max(losses[: max(1, len(losses) // 10)])
+    for i, mean in enumerate(_smoothed(np.array(losses), smoothing)):
+        weights = [smoothing ** abs(i - j) for j in range(len(losses))]
+        expected = math.fsum(w * min(x, cap) for w, x in zip(weights, losses, strict=True)) / math.fsum(weights)
+        assert mean == pytest.approx(expected, rel=1e-12)
+
+
+def found(smoothed):
+    values = np.array(smoothed, np.float64)
+    return LRRange(10.0 ** np.arange(len(values)), values, values, "finished")
+
+
+@given(st.lists(st.integers(-3, 3), max_size=12))
+def test_the_suggestion_is_the_steepest_step_before_the_minimum(smoothed):
+    """There is one exactly where the loss falls below its start; the loss falls there."""
+    result = found(smoothed)
+    if not smoothed or min(smoothed) == smoothed[0]:
+        assert result.steepest is None
+        with pytest.raises(fl.NoBestError, match=f"did not fall in {len(smoothed)} steps"):
+            _ = result.suggestion
+        return
+    n, low = len(smoothed), smoothed.index(min(smoothed))
+    near = [(max(i - 1, 0), min(i + 1, n - 1)) for i in range(low + 1)]
+    slopes = [(smoothed[b] - smoothed[a]) / (b - a) for a, b in near]
+    assert result.steepest == slopes.index(min(slopes))
+    assert min(slopes) < 0
+    assert result.suggestion == 10.0**result.steepest
+
+
+def test_a_stopped_state_is_swept_too():
+    """Why it stopped is no part of the test: the result is that of the same state, not stopped."""
+    going = nth(3, fl.epochs(TRAINER, DATA))
+    stopped = evolve(going, early_stopping=evolve(going.early_stopping, reason="no improvement", stopped_epoch=3))
+    result = lr_range_test(TRAINER, stopped, DATA, num_iter=20, max_lr=0.1)
+    assert len(result.lr) == 20
+    assert fl.same_bits(result, lr_range_test(TRAINER, going, DATA, num_iter=20, max_lr=0.1))
+
+
+def test_it_suggests_a_rate_that_trains_and_stops_where_none_does():
+    """On the lab data: a hundredth to a tenth, and the sweep ends long before its last rate."""
+    data = fl.datasets.lab().train
+    trainer = fl.Trainer(model=fl.mlp([10, 16, 12, 8, 1]), loss=fl.losses.BinaryCrossEntropy())
+    result = lr_range_test(trainer, fl.init_state(trainer), data)
+    assert 3e-3 < result.suggestion < 0.1
+    assert result.stop_reason == "threshold reached"
+    assert len(result.lr) < 100
+    assert not result.lr.flags.writeable
+
+
+def test_what_is_not_finite_ends_it():
+    """With what there was before; a first step that cannot be taken leaves nothing, and no suggestion."""
+    data = fl.Dataset(np.full((4, 1), 1e3), np.array([1.0, -1.0, 2.0, 0.5]))
+    trainer = fl.Trainer(
+        model=fl.mlp([1, 1]), loss=fl.losses.MeanSquaredError(), optimizer=fl.optimizers.SGD(), non_finite="raise"
+    )
+    state = fl.init_state(trainer)
+    some = lr_range_test(trainer, state, data, min_lr=1e-3, max_lr=1e30, num_iter=20, diverge_threshold=1e300)
+    assert some.stop_reason == "non-finite"
+    assert 0 < len(some.lr) < 20
+    assert np.isfinite(some.loss).all()
+    none = lr_range_test(trainer, state, data, min_lr=1e300, max_lr=1e301, num_iter=2)
+    assert (len(none.lr), none.stop_reason, none.steepest) == (0, "non-finite", None)
+
+
+BAD = [
+    *[
+        (lambda name=name, value=value: lr_range_test(TRAINER, STATE, DATA, **{name: value}), [name, repr(value), allowed])
+        for name, allowed, values in [
+            ("min_lr", "(0, inf)", [0, -1, math.nan, "1", None]),
+            ("max_lr", "(0, inf)", [0, math.inf]),
+            ("max_lr", "above min_lr=1e-07", [1e-7, 1e-8]),
+            ("num_iter", "integer of at least 2", [1, 0, 2.5, True]),
+            ("smoothing", "[0, 1)", [1, -0.1, math.nan]),
+            ("diverge_threshold", "(1, inf)", [1, 0, math.nan]),
+        ]
+        for value in values
+    ],
+    (lambda: lr_range_test(None, STATE, DATA), ["trainer", "None", "fl.Trainer"]),
+    (lambda: lr_range_test(TRAINER, None, DATA), ["state", "None", "TrainState"]),
+    (lambda: lr_range_test(evolve(TRAINER, model=fl.mlp([3, 1])), STATE, DATA), ["state", "another model"]),
+    (lambda: lr_range_test(TRAINER, STATE, (1, 2)), ["train", "tuple", "fl.Dataset"]),
+    (lambda: lr_range_test(TRAINER, STATE, fl.Dataset(DATA.x[:, :2], DATA.y)), ["train", "(N, 3)", "(40, 2)"]),
+    (lambda: lr_range_test(evolve(TRAINER, optimizer=fl.optimizers.SGD()), STATE, DATA), ["2 arrays", "keeps 0", "SGD"]),
+]
+
+
+@pytest.mark.parametrize(("call", "said"), BAD, ids=[f"{i}: {' '.join(row[1])}" for i, row in enumerate(BAD)])
+def test_bad_input_raises_where_it_came_in(call, said):
+    """The message names the argument, shows the value and says what is allowed."""
+    with pytest.raises((ValueError, TypeError)) as caught:
+        call()
+    for word in said:
+        assert word in str(caught.value), f"{word!r} not in {caught.value}"
