@@ -10,6 +10,7 @@ from fnloop.record import record
 from fnloop.typing import Array, PositiveInt, Seed, integer
 
 CHUNK = 1 << 20  # bytes of examples gathered at once; batches are views into a chunk
+EXAMPLES = (2, 3, 4, 5)  # dimensions that examples may have together
 _size = integer(1)
 _seed = integer(0, 2**64)
 _epoch = integer(0)
@@ -17,32 +18,47 @@ _epoch = integer(0)
 
 @record
 class Batch:
-    """The examples of one step.
-
-    Shapes: `x` is (N, D); `y` is (N,) or (N, K).
-    """
+    """The examples of one step, as `Dataset` has them."""
 
     x: Array
     y: Array
+    weights: Array | None = None
+
+    def cast(self, dtype: str) -> tuple[Array, Array, Array | None]:
+        """The arrays in a dtype."""
+        weights = None if self.weights is None else self.weights.astype(dtype, copy=False)
+        return self.x.astype(dtype, copy=False), self.y.astype(dtype, copy=False), weights
 
 
 @record
 class Dataset:
     """Examples and their targets, frozen; an array that nothing can write to is taken without a copy.
 
-    Shapes: `x` is (N, D); `y` is (N,) or (N, K).
+    With weights the loss is the mean over the N examples of weight times loss; metrics count each example once.
+
+    Args:
+        weights: of the examples, at least 0, or None where all count the same.
+    Shapes: `x` is (N, D), or has more dimensions where the model takes them, as images (N, height, width, channels); `y` is
+        (N,) or (N, K); `weights` are (N,).
     Raises: ValueError: if there are no examples, lengths or dimensions do not fit, or a value is NaN or infinite;
         TypeError: if an array is not of numbers.
     """
 
     x: Array
     y: Array
+    weights: Array | None = None
 
     def __attrs_post_init__(self) -> None:
-        check_array("x", self.x, ndims=(2,))
+        check_array("x", self.x, ndims=EXAMPLES)
         check_array("y", self.y, ndims=(1, 2))
         if len(self.x) != len(self.y):
             raise ValueError(f"x and y must have the same length, got {len(self.x)} and {len(self.y)}")
+        if self.weights is not None:
+            check_array("weights", self.weights, ndims=(1,))
+            if len(self.weights) != len(self.x):
+                raise ValueError(f"weights must be one for each of the {len(self.x)} examples, got {len(self.weights)}")
+            if self.weights.min() < 0:
+                raise ValueError(f"weights must be at least 0, got {self.weights.min()}")
 
     def __len__(self) -> int:
         return len(self.x)
@@ -92,16 +108,20 @@ def count_batches(dataset: Dataset, size: int) -> int:
 
 def batches_from(
     dataset: Dataset, size: PositiveInt, seed: Seed, epoch: int, first: int, stop: int, dtype: str | None
-) -> Iterator[tuple[Array, Array]]:
-    """The (x, y) of an epoch's batches in [first, stop), so that it can go on in its middle; cast, if a dtype is given."""
+) -> Iterator[tuple[Array, Array, Array | None]]:
+    """The (x, y, weights) of an epoch's batches in [first, stop), so that it can go on in its middle; cast, if a dtype is
+    given.
+    """
     order = permutation(len(dataset), seed, epoch)[: stop * size]
     row = max(1, (dataset.x.nbytes + dataset.y.nbytes) // len(dataset))
     chunk = size * max(1, CHUNK // (row * size))
     for start in range(first * size, len(order), chunk):
         rows = order[start : start + chunk]
         x, y = _gather(dataset.x, rows, dtype), _gather(dataset.y, rows, dtype)
+        weights = None if dataset.weights is None else _gather(dataset.weights, rows, dtype)
         for low in range(0, len(rows), size):
-            yield x[low : low + size], y[low : low + size]
+            at = slice(low, low + size)
+            yield x[at], y[at], None if weights is None else weights[at]
 
 
 def _gather(array: Array, rows: Array, dtype: str | None) -> Array:

@@ -24,14 +24,15 @@ class EarlyStoppingState:
     """Where early stopping stands.
 
     `best` is the best value so far and `best_epoch` the number of epochs after which it was had (0: none yet), `wait` the
-    epochs running without improvement, `best_vector` the parameters of the best epoch if they are to be restored; `reason` and
-    `stopped_epoch` are set when the run stops.
+    epochs running without improvement, `best_vector` and `best_buffers` the parameters and the model's buffers of the best
+    epoch if they are to be restored; `reason` and `stopped_epoch` are set when the run stops.
     """
 
     best: float
     best_epoch: int = 0
     wait: int = 0
     best_vector: Array | None = None
+    best_buffers: tuple[Array, ...] = ()
     reason: str | None = None
     stopped_epoch: int | None = None
 
@@ -60,20 +61,25 @@ class EarlyStopping:
         return EarlyStoppingState(worst(self.mode))
 
     def step(
-        self, state: EarlyStoppingState, metrics: Mapping[str, float], epoch: int, vector: Array | None = None
+        self,
+        state: EarlyStoppingState,
+        metrics: Mapping[str, float],
+        epoch: int,
+        vector: Array | None = None,
+        buffers: tuple[Array, ...] = (),
     ) -> EarlyStoppingState:
         """The state after that many epochs, the last with these metrics; a stopped state is returned as it is.
 
         Args:
             epoch: epochs trained, the one of these metrics included.
-            vector: the parameters after it, (P,), kept if they are the best.
+            vector: the parameters after it, (P,), and the model's buffers, kept if they are the best.
         Raises: ValueError: if the monitored metric is not among the metrics.
         """
         if state.reason is not None:
             return state
         value = look_up(metrics, self.metric)
         if improves(value, state.best, self.mode, self.min_delta):
-            return EarlyStoppingState(value, epoch, 0, vector if self.restore_best else None)
+            return EarlyStoppingState(value, epoch, 0, *((vector, buffers) if self.restore_best else (None, ())))
         wait = state.wait + 1
         stop = (StopReason.NO_IMPROVEMENT.value, epoch) if wait >= self.patience else (None, None)
-        return EarlyStoppingState(state.best, state.best_epoch, wait, state.best_vector, *stop)
+        return EarlyStoppingState(state.best, state.best_epoch, wait, state.best_vector, state.best_buffers, *stop)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.data import Batch, Dataset, check_array, count_batches
+from fnloop.data import EXAMPLES, Batch, Dataset, check_array, count_batches
 from fnloop.early_stopping import EarlyStoppingState, StopReason
 from fnloop.engines import get_engine
 from fnloop.engines import numpy as numpy_engine
@@ -32,11 +32,12 @@ _quiet = partial(np.errstate, all="ignore")
 def init_state(trainer: Trainer) -> TrainState:
     """The state before anything is trained: a pure function of the trainer."""
     check_trainer(trainer)
-    params = trainer.model.initial(trainer.seed, trainer.dtype)
+    params = trainer.model.init(trainer.seed, trainer.dtype)
+    buffers = tuple(owned(buffer.astype(trainer.dtype)) for buffer in trainer.model.buffers)
     scheduler = trainer.scheduler.init()
     stopping = trainer.early_stopping.init() if trainer.early_stopping else EarlyStoppingState(math.nan)
     running = Running(0, 0, _NO_SUMS, scheduler.lr)
-    return TrainState(params, (), trainer.optimizer.init(params.vector), scheduler, stopping, 0, 0, running, {})
+    return TrainState(params, buffers, trainer.optimizer.init(params.vector), scheduler, stopping, 0, 0, running, {})
 
 
 def make_step(trainer: Trainer) -> Step:
@@ -50,13 +51,12 @@ def make_step(trainer: Trainer) -> Step:
     check_trainer(trainer)
 
     def step(state: TrainState, batch: Batch) -> TrainState:
-        trainer.check(Dataset(batch.x, batch.y), "batch")
+        trainer.check(Dataset(batch.x, batch.y, batch.weights), "batch")
         if state.stop_reason is not None:
             return state
-        examples = batch.x.astype(trainer.dtype, copy=False), batch.y.astype(trainer.dtype, copy=False)
         with _quiet():
             rates, scheduler = _rates(trainer, state, 1)
-            moved = numpy_engine.fold(trainer, state, rates, [examples])
+            moved = numpy_engine.fold(trainer, state, rates, [batch.cast(trainer.dtype)])
         return _non_finite(trainer, state) if moved is None else _advanced(state, moved, rates, scheduler, len(batch.x))
 
     return step
@@ -81,6 +81,7 @@ def _advanced(state: TrainState, moved: Moved, rates: Sequence[float], scheduler
     return evolve(
         state,
         params=Params(moved.vector, state.params.model),
+        buffers=moved.buffers,
         optimizer=OptimizerState(state.optimizer.count + n, moved.slots),
         scheduler=scheduler,
         step=state.step + n,
@@ -161,11 +162,11 @@ def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None, en
         if measure is not None:
             metrics |= {f"val_{name}": value for name, value in measure(state).items()}
         metrics["lr"] = state.running.lr
-        params, epoch, stopping = state.params, state.epoch + 1, state.early_stopping
+        params, buffers, epoch, stopping = state.params, state.buffers, state.epoch + 1, state.early_stopping
         if trainer.early_stopping is not None:
-            stopping = trainer.early_stopping.step(stopping, metrics, epoch, params.vector)
+            stopping = trainer.early_stopping.step(stopping, metrics, epoch, params.vector, buffers)
             if stopping.reason is not None and stopping.best_vector is not None:
-                params = Params(stopping.best_vector, params.model)
+                params, buffers = Params(stopping.best_vector, params.model), stopping.best_buffers
         scheduler = state.scheduler
         if trainer.schedule_every == "epoch":
             scheduler = trainer.scheduler.step(scheduler, metrics)
@@ -173,6 +174,7 @@ def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None, en
         return evolve(
             state,
             params=params,
+            buffers=buffers,
             scheduler=scheduler,
             early_stopping=stopping,
             epoch=epoch,
@@ -298,7 +300,7 @@ def _outputs(trainer: Trainer, state: TrainState, x: Any, engine: str) -> Array:
     trainer.check_state(state, "state")
     if not isinstance(x, np.ndarray):
         raise TypeError(f"x must be a NumPy array, got {type(x).__name__}")
-    check_array("x", x, ndims=(2,))
+    check_array("x", x, ndims=EXAMPLES)
     trainer.check_features(x, "data")
     with _quiet():
         return get_engine(engine).outputs_over(trainer, state, x)

@@ -140,9 +140,9 @@ def _losses(trainer: Trainer, state: TrainState, train: Dataset) -> Iterator[tup
     step, size = make_step(trainer), trainer.batch_size * trainer.accumulate
     stop, first = count_batches(train, size), state.running.batches
     for epoch in itertools.count(state.epoch):
-        for x, y in batches_from(train, size, trainer.seed, epoch, first, stop, trainer.dtype):
+        for examples in batches_from(train, size, trainer.seed, epoch, first, stop, trainer.dtype):
             # Sums are begun anew for each step: they are the batch's own to the last digit, no difference of large numbers.
-            state = step(evolve(state, epoch=epoch, running=Running(first, 0, _NO_SUMS, state.lr)), Batch(x, y))
+            state = step(evolve(state, epoch=epoch, running=Running(first, 0, _NO_SUMS, state.lr)), Batch(*examples))
             if state.stop_reason is not None:
                 return
             first = state.running.batches

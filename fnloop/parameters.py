@@ -1,5 +1,6 @@
 """All parameters of a model in one flat vector, and the layers as views into it."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -32,23 +33,23 @@ class Params:
 
 
 class Slot(NamedTuple):
-    """Where one array stands in the flat vector."""
+    """Where one array stands in the flat vector, and which of the model's `layers` it belongs to."""
 
     start: int
     stop: int
     shape: tuple[int, ...]
+    layer: int
 
     def view(self, vector: Any) -> Any:
         return vector[self.start : self.stop].reshape(self.shape)
 
 
-def slots(shapes: Sequence[tuple[int, ...]], start: int = 0) -> tuple[Slot, ...]:
-    """Lay arrays of the given shapes one after the other, from `start` on."""
+def lay_out(layers: Sequence[Sequence[tuple[int, ...]]]) -> tuple[Slot, ...]:
+    """Lay arrays one after the other: for each layer with parameters, the shapes of its arrays."""
     placed: list[Slot] = []
-    for shape in shapes:
-        size = 1
-        for extent in shape:
-            size *= extent
-        placed.append(Slot(start, start + size, shape))
-        start += size
+    start = 0
+    for layer, shapes in enumerate(layers):
+        for shape in shapes:
+            placed.append(Slot(start, start + math.prod(shape), shape, layer))
+            start = placed[-1].stop
     return tuple(placed)

@@ -18,6 +18,8 @@ class Stream(IntEnum):
 
     INITIAL = 0
     SHUFFLE = 1
+    DROPOUT = 2
+    NOISE = 3
 
 
 def words(n: int, seed: int, stream: Stream, *counters: int) -> Array:
@@ -34,6 +36,17 @@ def words(n: int, seed: int, stream: Stream, *counters: int) -> Array:
 def uniform(n: int, seed: int, stream: Stream, *counters: int) -> Array:
     """n uniform draws in [0, 1), float64, each a multiple of 2^-53."""
     return (words(n, seed, stream, *counters) >> np.uint64(11)) * 2.0**-53
+
+
+def normal(n: int, seed: int, stream: Stream, *counters: int) -> Array:
+    """n draws from the standard normal distribution, float64: of each pair of uniform ones, r cos(2πv) with r² = -2 log(1 -
+    u).
+
+    Source: Box & Muller 1958.
+    """
+    u, v = uniform(2 * n, seed, stream, *counters).reshape(2, n)
+    drawn: Array = np.sqrt(-2 * np.log1p(-u)) * np.cos(2 * np.pi * v)
+    return drawn
 
 
 @lru_cache(maxsize=2)  # who takes an epoch step by step asks for its order each time

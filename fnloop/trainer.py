@@ -64,6 +64,9 @@ class Trainer:
         if isinstance(self.metrics, str) or not isinstance(self.metrics, tuple | list):
             raise TypeError(f"metrics must be a tuple of names or functions, got {self.metrics!r}")
         object.__setattr__(self, "metrics", tuple(self.metrics))
+        if len(self.model.shape) != 1:
+            shape = ", ".join(map(str, ("N", *self.model.shape)))
+            raise ValueError(f"model must give a row of outputs for each example, (N, K), got ({shape})")
         self.loss.check_outputs(self.model.outputs)
         names = [metric.name for metric in self.measured()]
         if len({*names, "loss"}) <= len(names):
@@ -89,13 +92,16 @@ class Trainer:
 
     def check_features(self, x: Any, name: str) -> None:
         """Refuse examples that do not have the model's number of features."""
-        if x.ndim != 2 or x.shape[1] != self.model.inputs:
-            raise ValueError(f"{name}: x must be of shape (N, {self.model.inputs}) for this model, got {x.shape}")
+        if x.shape[1:] != self.model.inputs:
+            expected = ", ".join(map(str, ("N", *self.model.inputs)))
+            raise ValueError(f"{name}: x must be of shape ({expected}) for this model, got {x.shape}")
         most = float(np.finfo(self.dtype).max)
         if x.dtype.kind == "f" and x.size and max(x.max(), -x.min()) > most:
             raise ValueError(
                 f"{name}: x must be at most {most:.3g} in size for dtype {self.dtype!r}, got {np.abs(x).max():.3g}"
             )
+        if hasattr(self.model, "check_values"):
+            self.model.check_values(x)
 
     def check_state(self, state: Any, name: str) -> None:
         """Refuse a state of another model."""
@@ -148,7 +154,7 @@ def _within(scheduler: Any) -> Iterator[Any]:
 
 
 _PARTS = {
-    "model": ("forward", "initial", "inputs", "outputs"),
+    "model": ("forward", "init", "inputs", "shape", "views", "buffers"),
     "loss": ("forward", "check", "check_outputs", "predict"),
     "optimizer": ("init", "update", "parts"),
     "scheduler": ("init", "step"),

@@ -96,6 +96,16 @@ def several(check: Check, ascending: bool = False) -> Check:
     return check_all
 
 
+def extents(name: str, value: Any) -> tuple[int, ...]:
+    """The check for a shape without its number of examples; a number stands for one dimension."""
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        return (integer(1)(name, value),)
+    checked: tuple[int, ...] = several(integer(1))(name, value)
+    if not checked:
+        raise ValueError(f"{name} must have at least one extent, got {value!r}")
+    return checked
+
+
 Count = Annotated[int, integer(0)]
 PositiveInt = Annotated[int, integer(1)]
 Seed = Annotated[int, integer(0, 2**64)]
@@ -109,3 +119,4 @@ Factor = Annotated[float, real("(0, 1]")]
 ModeName = Annotated[Mode, choice("min", "max")]
 MetricName = Annotated[str, text]
 Flag = Annotated[bool, boolean]
+Extents = Annotated[tuple[int, ...], extents]

@@ -15,11 +15,14 @@ from jax import numpy as jnp
 
 from fnloop.data import Dataset, count_batches
 from fnloop.engines import pytrees as pytrees  # states become pytrees where JAX is used
-from fnloop.engines.numpy import ROWS, Moved, Sums
+from fnloop.engines.numpy import ROWS, Moved, Sums, weighted
+from fnloop.engines.philox import uniform
 from fnloop.errors import EngineError
+from fnloop.nn import Context
+from fnloop.nn.layer import contextual
 from fnloop.optimizers import Elementwise
 from fnloop.optimizers.elementwise import global_norm
-from fnloop.random import permutation
+from fnloop.random import Stream, permutation
 from fnloop.state import TrainState
 from fnloop.trainer import Trainer
 from fnloop.typing import Array
@@ -52,8 +55,7 @@ class JaxEngine(NamedTuple):
     def make_run(self, trainer: Trainer, data: Dataset) -> Callable[[TrainState, Sequence[float], int], Moved | None]:
         """As `make_run` of the NumPy engine. The data is placed on the device here, once; batches are gathered there."""
         program = _program(trainer)
-        x, y = self._place(trainer, data.x), self._place(trainer, data.y)
-        _refuse(*_computation(trainer), y.shape[1:], y.dtype)
+        examples = self._examples(trainer, data)
         total = count_batches(data, program.batch)
         early = [not part.needs_norm for part in trainer.optimizer.parts]
         held: Any = (), ()  # the arrays handed out last, and their pieces, which the user has not seen
@@ -70,37 +72,46 @@ class JaxEngine(NamedTuple):
             ]
             order = permutation(len(data), trainer.seed, state.epoch).astype(np.int32)
             (known, pieces), held = held, ((), ())
-            arrays = state.params.vector, *state.optimizer.slots
+            arrays = state.params.vector, *state.buffers, *state.optimizer.slots
             if len(known) != len(arrays) or any(a is not b for a, b in zip(known, arrays, strict=True)):
                 pieces = program.split(*jax.device_put(arrays, self.device))
+            at = np.uint64(trainer.seed), np.uint64(state.step - first)
             with _numpys_types():
-                pieces, sums, finite = program.fold(pieces, x, y, order, lrs, counts.astype(np.int32), scalars, first, stop)
+                pieces, sums, finite = program.fold(
+                    pieces, examples, order, lrs, counts.astype(np.int32), scalars, first, stop, at
+                )
             if not finite:
                 return None
-            vector, *slots = arrays = tuple(np.asarray(array) for array in program.join(pieces))
+            vector, *rest = arrays = tuple(np.asarray(array) for array in program.join(pieces))
+            buffers, slots = rest[: len(state.buffers)], rest[len(state.buffers) :]
             held = arrays, pieces
             before = state.running.sums[None] if state.running.sums.size else np.zeros((0, sums.shape[1]))
             folded = np.cumsum(np.concatenate([before, np.asarray(sums)[first:stop]]), axis=0, dtype=np.float64)
-            return Moved(vector, tuple(slots), folded[-1].tolist())
+            return Moved(vector, tuple(buffers), tuple(slots), folded[-1].tolist())
 
         return run
 
     def make_measure(self, trainer: Trainer, data: Dataset) -> Callable[[TrainState], Sums]:
         """As `make_measure` of the NumPy engine."""
-        program = _program(trainer)
-        x, y = self._place(trainer, data.x), self._place(trainer, data.y)
-        _refuse(*_computation(trainer), y.shape[1:], y.dtype)
+        program, examples = _program(trainer), self._examples(trainer, data)
 
         def measure(state: TrainState) -> Sums:
             with _numpys_types():
-                sums = program.measure(state.params.vector, x, y)
+                sums = program.measure(state.params.vector, state.buffers, *examples)
             return list(map(float, np.asarray(sums).sum(0)))
 
         return measure
 
     def outputs_over(self, trainer: Trainer, state: TrainState, x: Array) -> Array:
         """The model's outputs for each row of x."""
-        return np.asarray(_program(trainer).outputs(state.params.vector, self._place(trainer, x)))
+        return np.asarray(_program(trainer).outputs(state.params.vector, state.buffers, self._place(trainer, x)))
+
+    def _examples(self, trainer: Trainer, data: Dataset) -> tuple[Any, ...]:
+        """The examples on the device, with their weights if they have any; refused if something cannot be traced with them."""
+        arrays = (data.x, data.y) if data.weights is None else (data.x, data.y, data.weights)
+        placed = tuple(self._place(trainer, array) for array in arrays)
+        _refuse(*_computation(trainer), placed[1].shape[1:], placed[1].dtype)
+        return placed
 
     def _place(self, trainer: Trainer, array: Array) -> Any:
         if jax.dtypes.canonicalize_dtype(trainer.dtype) != trainer.dtype:
@@ -140,80 +151,94 @@ def _compiled(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, size:
     batch = size * accumulate
 
     forward = _make_forward(model, loss, metrics)
-    gradient_of = _make_gradient(forward, size)
+    gradient_of = _make_gradient(forward, size, accumulate)
 
-    def update(carry: Any, x: Any, y: Any, lr: Any, count: Any, scalars: Any) -> tuple[Any, Any, Any]:
-        params, slots = carry
-        gradient, sums = gradient_of(params, x, y)
+    def update(carry: Any, examples: Any, lr: Any, count: Any, scalars: Any, at: Any) -> tuple[Any, Any, Any]:
+        params, buffers, slots = carry
+        gradient, buffers, sums = gradient_of(params, buffers, examples, *at)
         direction, slots = _chain(optimizer, gradient, slots, params, count, scalars)
         finite = jnp.isfinite(sums[0]) & _is_finite(gradient)
-        return (jax.tree.map(lambda p, d: p - lr * d, params, direction), slots), sums, finite
+        return (jax.tree.map(lambda p, d: p - lr * d, params, direction), buffers, slots), sums, finite
 
     @jax.jit
-    def split(vector: Any, *slots: Any) -> Any:
-        pieces = model.views(vector), [model.views(slot) for slot in slots]
+    def split(vector: Any, *rest: Any) -> Any:
+        kept = len(model.buffers)
+        pieces = model.views(vector), rest[:kept], [model.views(slot) for slot in rest[kept:]]
         return jax.tree.map(jnp.copy, pieces)  # nothing that is handed out may share memory with what the fold writes over
 
     @jax.jit
     def join(pieces: Any) -> Any:
-        params, slots = pieces
+        params, buffers, slots = pieces
         flat = [jnp.concatenate([array.reshape(-1) for array in jax.tree.leaves(each)]) for each in (params, *slots)]
-        return [jnp.copy(array) for array in flat]
+        return [jnp.copy(array) for array in (flat[0], *buffers, *flat[1:])]
 
     @partial(jax.jit, donate_argnums=0)
-    def fold(pieces: Any, x: Any, y: Any, order: Any, lrs: Any, counts: Any, scalars: Any, first: Any, stop: Any) -> Any:
-        full, tail = divmod(len(x), batch)
+    def fold(
+        pieces: Any, examples: Any, order: Any, lrs: Any, counts: Any, scalars: Any, first: Any, stop: Any, at: Any
+    ) -> Any:
+        full, tail = divmod(len(order), batch)
+        seed, step = at
 
         def body(i: Any, rows: Any, carry: Any, sums: Any, finite: Any) -> Any:
             here = jax.tree.map(lambda a: a[i], scalars)
-            carry, more, good = update(carry, x[rows], y[rows], lrs[i], counts[i], here)
+            batch_of = [array[rows] for array in examples]
+            place = seed, step + jnp.asarray(i, np.uint64)
+            carry, more, good = update(carry, batch_of, lrs[i], counts[i], here, place)
             return carry, sums.at[i].set(more), finite & good
 
-        def step(i: Any, all_: Any) -> Any:
+        def whole(i: Any, all_: Any) -> Any:
             return body(i, lax.dynamic_slice(order, (i * batch,), (batch,)), *all_)
 
         width = 1 + sum(metric.width(model.outputs) for metric in metrics)
         all_ = pieces, jnp.zeros((len(lrs), width), np.float64), jnp.asarray(True)
         if full:
-            all_ = lax.fori_loop(first, jnp.minimum(stop, full), step, all_)
+            all_ = lax.fori_loop(first, jnp.minimum(stop, full), whole, all_)
         if tail:
             all_ = lax.cond(stop > full, lambda all_: body(full, order[full * batch :], *all_), lambda all_: all_, all_)
         pieces, sums, finite = all_
-        return pieces, sums, finite & _is_finite(pieces[0])
+        return pieces, sums, finite & _is_finite(pieces[:2])
 
     @jax.jit
-    def measure(vector: Any, x: Any, y: Any) -> Any:
-        return jnp.concatenate(_in_chunks(lambda x, y: forward(model.views(vector), x, y)[1], x, y))
+    def measure(vector: Any, buffers: Any, *examples: Any) -> Any:
+        sums = _in_chunks(lambda *part: forward(model.views(vector), Context(buffers), *part)[1][0], *examples)
+        return jnp.concatenate(sums)
 
     @jax.jit
-    def outputs(vector: Any, x: Any) -> Any:
-        return jnp.concatenate([done.reshape(-1, model.outputs) for done in _in_chunks(partial(model, vector), x)])
+    def outputs(vector: Any, buffers: Any, x: Any) -> Any:
+        done = _in_chunks(lambda part: model(vector, part, buffers), x)
+        return jnp.concatenate([part.reshape(-1, *model.shape) for part in done])
 
     return Program(split, fold, join, measure, outputs, batch)
 
 
 def _make_forward(model: Any, loss: Any, metrics: Any) -> Callable[..., tuple[Any, Any]]:
-    def forward(params: Any, x: Any, y: Any) -> tuple[Any, Any]:
-        """The mean loss, and the sums of the loss and of each metric."""
-        outputs, _ = model.forward(params, x)
-        losses, _ = loss.forward(outputs, y)
+    def forward(params: Any, context: Context, x: Any, y: Any, weights: Any = None) -> tuple[Any, Any]:
+        """The mean loss; and the sums of the loss and of each metric, and the new buffers."""
+        outputs, _, buffers = model.forward(params, x, context)
+        losses, _ = weighted(loss.forward(outputs, y), weights)
         sums = [losses.astype(np.float64).sum(), *(s for metric in metrics for s in metric.sums(outputs, y))]
-        return losses.mean(), jnp.stack([jnp.asarray(s, np.float64) for s in sums])
+        return losses.mean(), (jnp.stack([jnp.asarray(s, np.float64) for s in sums]), buffers)
 
     return forward
 
 
-def _make_gradient(forward: Callable[..., tuple[Any, Any]], size: int) -> Callable[..., tuple[Any, Any]]:
-    def gradient_of(params: Any, x: Any, y: Any) -> tuple[Any, Any]:
-        """The gradient of the mean loss over micro-batches, each counted by its examples, and the sums."""
-        parts = []
-        for start in range(0, len(x), size):
-            part = slice(start, start + size)
-            (_, sums), gradient = jax.value_and_grad(forward, has_aux=True)(params, x[part], y[part])
-            share = len(x[part]) / len(x)
+def _draw(seed: Any, place: Any, n: int, address: int) -> Any:
+    return uniform(n, seed, Stream.DROPOUT, place, address)
+
+
+def _make_gradient(forward: Callable[..., tuple[Any, Any]], size: int, accumulate: int) -> Callable[..., tuple[Any, Any, Any]]:
+    def gradient_of(params: Any, buffers: Any, examples: Any, seed: Any, step: Any) -> tuple[Any, Any, Any]:
+        """The gradient of the mean loss over micro-batches, each counted by its examples, the new buffers, and the sums."""
+        parts, n = [], len(examples[0])
+        for i, start in enumerate(range(0, n, size)):
+            part = [array[start : start + size] for array in examples]
+            place = step * np.uint64(accumulate) + np.uint64(i)
+            context = Context(buffers, partial(_draw, seed, place))
+            (_, (sums, buffers)), gradient = jax.value_and_grad(forward, has_aux=True)(params, context, *part)
+            share = len(part[0]) / n
             parts.append((gradient if share == 1 else jax.tree.map(lambda g, s=share: g * s, gradient), sums))
-        total: tuple[Any, Any] = reduce(partial(jax.tree.map, jnp.add), parts)
-        return total
+        gradient, sums = reduce(partial(jax.tree.map, jnp.add), parts)
+        return gradient, buffers, sums
 
     return gradient_of
 
@@ -262,9 +287,16 @@ def _rows(scalars: Any, n: int, dtype: str) -> Any:
 def _refuse(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, columns: tuple[int, ...], dtype: Any) -> None:
     """Refuse what cannot be traced, by its name, before anything is trained."""
     vector, count = _abstract((model.size,), dtype), _abstract((), np.int32)
-    x, y = _abstract((2, model.inputs), dtype), _abstract((2, *columns), dtype)
-    for i, layer in enumerate(model.layers):
-        x = _traced(f"layer {i}, {layer!r},", lambda v, x, i=i, layer=layer: layer.forward(model.views(v)[i], x)[0], vector, x)
+    x, y = _abstract((2, *model.inputs), dtype), _abstract((2, *columns), dtype)
+    for i, layer in enumerate(getattr(model, "layers", ())):
+        buffers = tuple(buffer.astype(dtype) for buffer in getattr(layer, "buffers", ()))
+
+        def values(v: Any, x: Any, i: int = i, layer: Any = layer, buffers: Any = buffers) -> Any:
+            return contextual(layer)(model.views(v)[i], x, Context(buffers, lambda n, address: jnp.zeros(n)))[0]
+
+        x = _traced(f"layer {i}, {layer!r},", values, vector, x)
+    if not hasattr(model, "layers"):
+        x = _traced(f"model {model!r}", model, vector, x)
     _traced(f"loss {loss!r}", lambda outputs, y: loss.forward(outputs, y)[0], x, y)
     for metric in metrics:
         _traced(f"metric {metric.name!r}", lambda outputs, y, metric=metric: jnp.stack(metric.sums(outputs, y)), x, y)

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fnloop.data import Dataset, batches_from
+from fnloop.nn import Context
 from fnloop.optimizers.elementwise import make_pass
+from fnloop.random import Stream, uniform
 from fnloop.record import owned
 from fnloop.state import TrainState
 from fnloop.trainer import Trainer
@@ -17,19 +19,24 @@ from fnloop.typing import Array
 ROWS = 1024  # examples of one forward pass, where no gradient is wanted
 
 Sums = list[float]
-Examples = tuple[Array, Array]
-Update = Callable[[int, float, Array, Array], Sums]
+Examples = tuple[Array, Array, Array | None]
+Kept = tuple[Array, ...]
+Update = Callable[[int, float, Examples, Kept, int], tuple[Sums, Kept]]
+Gradient = Callable[[Examples, Kept, int], tuple[Sums, Kept]]
 
 
 class Moved(NamedTuple):
-    """What a fold over batches makes: the parameters, the optimizer's slots, and the sums of the loss and the metrics."""
+    """What a fold over batches makes: the parameters, the model's buffers, the optimizer's slots, the sums of loss and
+    metrics.
+    """
 
     vector: Array
+    buffers: Kept
     slots: tuple[Array, ...]
     sums: Sums
 
 
-class Buffers(NamedTuple):
+class Work(NamedTuple):
     """The arrays that updates are done in: the flat vector, the optimizer's slots, and room for the gradient."""
 
     vector: Array
@@ -40,7 +47,7 @@ class Buffers(NamedTuple):
 def make_run(trainer: Trainer, data: Dataset) -> Callable[[TrainState, Sequence[float], int], Moved | None]:
     """The function `run(state, rates, stop)`: the epoch's batches from the state's on to `stop`, folded at these rates.
 
-    It returns None if on the way the loss, the gradient or the parameters were not finite.
+    It returns None if on the way the loss, the gradient, the parameters or the buffers were not finite.
     """
     size = trainer.batch_size * trainer.accumulate
 
@@ -53,73 +60,94 @@ def make_run(trainer: Trainer, data: Dataset) -> Callable[[TrainState, Sequence[
 
 def fold(trainer: Trainer, state: TrainState, rates: Iterable[float], batches: Iterable[Examples]) -> Moved | None:
     """The update folded over batches, in place, in a copy of the state's arrays that nobody sees before all are done."""
-    buffers = _copied(state.params.vector, state.optimizer.slots)
-    update, sums = make_update(trainer, buffers), state.running.sums.tolist()
-    for count, lr, (x, y) in zip(itertools.count(state.optimizer.count + 1), rates, batches, strict=False):
-        more = update(count, lr, x, y)
+    work = _copied(state.params.vector, state.optimizer.slots)
+    update, sums, buffers = make_update(trainer, work), state.running.sums.tolist(), state.buffers
+    first = state.optimizer.count + 1, state.step
+    for count, step, lr, examples in zip(*map(itertools.count, first), rates, batches, strict=False):
+        more, buffers = update(count, lr, examples, buffers, step)
         if not more:
             return None
         sums = add(sums, more) if sums else more
-    if not is_finite(buffers.vector):
+    if not all(map(is_finite, (work.vector, *buffers))):
         return None
-    return Moved(owned(buffers.vector), tuple(owned(slot) for slot in buffers.slots), sums)
+    return Moved(owned(work.vector), tuple(map(owned, buffers)), tuple(map(owned, work.slots)), sums)
 
 
-def _copied(vector: Array, slots: Sequence[Array]) -> Buffers:
-    return Buffers(vector.copy(), tuple(slot.copy() for slot in slots), np.empty_like(vector))
+def _copied(vector: Array, slots: Sequence[Array]) -> Work:
+    return Work(vector.copy(), tuple(slot.copy() for slot in slots), np.empty_like(vector))
 
 
-def make_update(trainer: Trainer, buffers: Buffers) -> Update:
-    """The function `update(count, lr, x, y)`, which does the count-th update in the buffers.
+def make_update(trainer: Trainer, work: Work) -> Update:
+    """The function `update(count, lr, examples, buffers, step)`, which does the count-th update in the work's arrays.
 
-    It returns the sums over the batch of the loss and the metrics, or none if the loss or the gradient is not finite; then the
-    buffers are not to be used again. That the parameters are finite is for the caller to see: once they are not, they stay so.
+    It returns the sums over the batch of the loss and the metrics, and the new buffers; no sums if the loss or the gradient is
+    not finite: then the arrays are not to be used again. That the parameters are finite is for the caller to see: once they
+        are not, they stay so.
     """
-    vector, slots, gradient = buffers
+    vector, slots, gradient = work
     gradient_of = make_gradient(trainer, vector, gradient)
     run_pass = make_pass(trainer.optimizer, gradient, slots, vector)
 
-    def update(count: int, lr: float, x: Array, y: Array) -> Sums:
-        sums = gradient_of(x, y)
+    def update(count: int, lr: float, examples: Examples, buffers: Kept, step: int) -> tuple[Sums, Kept]:
+        sums, buffers = gradient_of(examples, buffers, step)
         if not (math.isfinite(sums[0]) and is_finite(gradient)):
-            return []
+            return [], buffers
 
         def move(direction: Array, room: Array, here: Array) -> None:
             np.multiply(direction, lr, out=room)
             np.subtract(here, room, out=here)
 
         run_pass(count, move)
-        return sums
+        return sums, buffers
 
     return update
 
 
-def make_gradient(trainer: Trainer, vector: Array, gradient: Array) -> Callable[[Array, Array], Sums]:
-    """The function of a batch that writes the gradient of the mean loss and returns the sums of the loss and each metric."""
+def make_gradient(trainer: Trainer, vector: Array, gradient: Array) -> Gradient:
+    """The function `gradient_of(examples, buffers, step)`, which writes the gradient of the mean loss over the examples.
+
+    It returns the sums of the loss and each metric, and the new buffers.
+    """
     forward, loss, metrics = trainer.model.forward, trainer.loss.forward, trainer.measured()
     params, grads = trainer.model.views(vector), trainer.model.views(gradient)
 
-    def gradient_of(x: Array, y: Array) -> Sums:
-        outputs, backward = forward(params, x)
-        losses, loss_backward = loss(outputs, y)
-        backward(loss_backward(), grads)
-        return _sums(metrics, losses, outputs, y)
+    def gradient_of(examples: Examples, buffers: Kept, place: int) -> tuple[Sums, Kept]:
+        x, y, weights = examples
+        outputs, backward, buffers = forward(params, x, Context(buffers, _draws(trainer.seed, place)))
+        losses, loss_backward = weighted(loss(outputs, y), weights)
+        backward(loss_backward(), grads, False)
+        return _sums(metrics, losses, outputs, y), buffers
 
-    return gradient_of if trainer.accumulate == 1 else _accumulated(gradient_of, gradient, trainer.batch_size)
+    return (
+        gradient_of if trainer.accumulate == 1 else _accumulated(gradient_of, gradient, trainer.batch_size, trainer.accumulate)
+    )
 
 
-def _accumulated(gradient_of: Callable[[Array, Array], Sums], gradient: Array, size: int) -> Callable[[Array, Array], Sums]:
+def _draws(seed: int, place: int) -> Callable[[int, int], Array]:
+    """What layers draw for the (micro-)batch that comes behind `place` others."""
+    return lambda n, address: uniform(n, seed, Stream.DROPOUT, place, address)
+
+
+def weighted(loss: tuple[Any, Callable[[], Any]], weights: Any) -> tuple[Any, Callable[[], Any]]:
+    """The examples' losses and their way back, each example times its weight if there are any."""
+    losses, backward = loss
+    return loss if weights is None else (losses * weights, lambda: backward() * weights[:, None])
+
+
+def _accumulated(gradient_of: Gradient, gradient: Array, size: int, most: int) -> Gradient:
     """The same over micro-batches: each counts by its examples, so that the mean is that of one big batch."""
 
-    def accumulated(x: Array, y: Array) -> Sums:
-        total, mean = [0.0], np.zeros_like(gradient)
-        for start in range(0, len(x), size):
+    def accumulated(examples: Examples, buffers: Kept, step: int) -> tuple[Sums, Kept]:
+        x, y, weights = examples
+        total, mean, n = [0.0], np.zeros_like(gradient), len(x)
+        for i, start in enumerate(range(0, n, size)):
             part = slice(start, start + size)
-            sums = gradient_of(x[part], y[part])
-            mean += gradient * (len(x[part]) / len(x))
+            micro = x[part], y[part], None if weights is None else weights[part]
+            sums, buffers = gradient_of(micro, buffers, step * most + i)
+            mean += gradient * (len(micro[0]) / n)
             total = add(total, sums) if start else sums
         gradient[:] = mean
-        return total
+        return total, buffers
 
     return accumulated
 
@@ -148,7 +176,9 @@ def make_measure(trainer: Trainer, data: Dataset) -> Callable[[TrainState], Sums
         total: Sums = []
         for rows, outputs in _outputs(trainer, state, data.x):
             targets = np.asarray(data.y[rows]).astype(trainer.dtype, copy=False)
-            sums = _sums(trainer.measured(), trainer.loss.forward(outputs, targets)[0], outputs, targets)
+            weights = None if data.weights is None else data.weights[rows].astype(trainer.dtype, copy=False)
+            losses, _ = weighted(trainer.loss.forward(outputs, targets), weights)
+            sums = _sums(trainer.measured(), losses, outputs, targets)
             total = add(total, sums) if total else sums
         return total
 
@@ -163,4 +193,5 @@ def outputs_over(trainer: Trainer, state: TrainState, x: Array) -> Array:
 def _outputs(trainer: Trainer, state: TrainState, x: Array) -> Iterator[tuple[slice, Array]]:
     for start in range(0, len(x), ROWS):
         rows = slice(start, start + ROWS)
-        yield rows, trainer.model(state.params.vector, np.asarray(x[rows]).astype(trainer.dtype, copy=False))
+        here = np.asarray(x[rows]).astype(trainer.dtype, copy=False)
+        yield rows, trainer.model(state.params.vector, here, state.buffers)

@@ -1,7 +1,41 @@
 """Models: layers whose parameters stand in one flat vector, each with its forward and its hand-derived backward pass."""
 
 from fnloop.nn.activations import Activation
+from fnloop.nn.convolution import Conv1d, Conv2d
 from fnloop.nn.dense import Dense, DenseParams
-from fnloop.nn.sequential import Layer, Sequential, mlp
+from fnloop.nn.dropout import Dropout
+from fnloop.nn.embedding import Embedding, EmbeddingParams
+from fnloop.nn.function import Function
+from fnloop.nn.layer import Context, Layer
+from fnloop.nn.normalization import BatchNorm, LayerNorm, NormParams
+from fnloop.nn.pooling import AvgPool1d, AvgPool2d, GlobalAvgPool, MaxPool1d, MaxPool2d
+from fnloop.nn.residual import Residual
+from fnloop.nn.sequential import Sequential, mlp
+from fnloop.nn.shaping import Flatten, Reshape
 
-__all__ = ["Activation", "Dense", "DenseParams", "Layer", "Sequential", "mlp"]
+__all__ = [
+    "Activation",
+    "AvgPool1d",
+    "AvgPool2d",
+    "BatchNorm",
+    "Context",
+    "Conv1d",
+    "Conv2d",
+    "Dense",
+    "DenseParams",
+    "Dropout",
+    "Embedding",
+    "EmbeddingParams",
+    "Flatten",
+    "Function",
+    "GlobalAvgPool",
+    "Layer",
+    "LayerNorm",
+    "MaxPool1d",
+    "MaxPool2d",
+    "NormParams",
+    "Reshape",
+    "Residual",
+    "Sequential",
+    "mlp",
+]

@@ -1,12 +1,13 @@
-"""Activations: elementwise functions between the dense layers, each with its derivative."""
+"""Activations: functions between the layers, each with its derivative."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
 
+from fnloop.nn.layer import Plain
 from fnloop.record import record
-from fnloop.typing import Array, choice
+from fnloop.typing import choice
 
-Elementwise = Callable[[Any], tuple[Any, Callable[[Any], Any]]]
+Differentiable = Callable[[Any], tuple[Any, Callable[[Any], Any]]]
 
 
 def identity(x: Any) -> tuple[Any, Callable[[Any], Any]]:
@@ -18,6 +19,34 @@ def relu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
     """y = x where x > 0, else 0; dx = dy there, else 0: at the kink the derivative is 0, on every engine."""
     kept = (x > 0).astype(x.dtype)
     return x * kept, lambda dy: dy * kept
+
+
+def leaky_relu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """y = x where x > 0, else x / 100. Source: Maas, Hannun & Ng 2013."""
+    kept = (x > 0).astype(x.dtype)
+    slope = kept + 0.01 * (1 - kept)
+    return x * slope, lambda dy: dy * slope
+
+
+def elu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """y = x where x > 0, else exp(x) - 1. Source: Clevert, Unterthiner & Hochreiter 2016."""
+    kept = (x > 0).astype(x.dtype)
+    below = x.__array_namespace__().expm1(x * (1 - kept))
+    return x * kept + below, lambda dy: dy * (kept + (1 - kept) * (below + 1))
+
+
+def gelu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """y = x (1 + tanh(c (x + 0.044715 x³))) / 2 with c = sqrt(2 / π). Source: Hendrycks & Gimpel 2016, section 2."""
+    c = 0.7978845608028654
+    square = x * x
+    t = x.__array_namespace__().tanh(c * x * (1 + 0.044715 * square))
+    return 0.5 * x * (1 + t), lambda dy: dy * 0.5 * (1 + t + x * (1 - t * t) * c * (1 + 0.134145 * square))
+
+
+def silu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """y = x sigmoid(x), also called swish. Source: Elfwing, Uchibe & Doya 2018."""
+    s = logistic(x)
+    return x * s, lambda dy: dy * s * (1 + x * (1 - s))
 
 
 def sigmoid(x: Any) -> tuple[Any, Callable[[Any], Any]]:
@@ -38,28 +67,35 @@ def tanh(x: Any) -> tuple[Any, Callable[[Any], Any]]:
     return y, lambda dy: dy * (1 - y * y)
 
 
-BY_NAME: dict[str, Elementwise] = {"relu": relu, "sigmoid": sigmoid, "tanh": tanh, "identity": identity}
-# The initialisation that keeps the signal's variance through each activation.
-INITIALIZER = {"relu": "he_uniform"}
+def softplus(x: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """y = log(1 + exp(x)), which no x overflows; dx = dy sigmoid(x). Source: Dugas et al. 2001."""
+    return x.__array_namespace__().logaddexp(x, 0.0), lambda dy: dy * logistic(x)
+
+
+def softmax(x: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """y_k = exp(x_k) / sum_j exp(x_j) over the last axis; dx = y (dy - sum_j dy_j y_j). Losses from logits do not want it."""
+    xp = x.__array_namespace__()
+    exp = xp.exp(x - x.max(-1, keepdims=True))
+    y = exp / exp.sum(-1, keepdims=True)
+    return y, lambda dy: y * (dy - xp.vecdot(dy, y)[..., None])
+
+
+_ALL = (relu, leaky_relu, elu, gelu, silu, tanh, sigmoid, softplus, identity, softmax)
+BY_NAME: dict[str, Differentiable] = {activation.__name__: activation for activation in _ALL}
+# The initialisation that keeps the signal's variance through each activation, where it is not Glorot's.
+INITIALIZER = dict.fromkeys(("relu", "leaky_relu", "elu", "gelu", "silu"), "he_uniform")
 
 
 @record
-class Activation:
+class Activation(Plain):
     """A layer without parameters that applies an activation by its name.
 
-    Shapes: `x` and `y` are (N, D).
+    Args:
+        name: `relu`, `leaky_relu`, `elu`, `gelu`, `silu`, `tanh`, `sigmoid`, `softplus`, `identity` or `softmax`.
+    Shapes: `x` and `y` are (N, ...), of any shape.
     """
 
     name: Annotated[str, choice(*BY_NAME)]
-
-    params = staticmethod(tuple)
-
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        return ()
-
-    def initial(self, seed: int, layer: int) -> tuple[Array, ...]:
-        return ()
 
     def forward(self, params: Any, x: Any) -> tuple[Any, Callable[[Any, Any, bool], Any]]:
         """The activation of x, and the function that takes dy back to dx."""

@@ -1,18 +1,20 @@
 """The dense (fully connected, linear) layer."""
 
-from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
 from fnloop.constants import ones
-from fnloop.nn.initializers import VARIANCE, initial_weights
+from fnloop.nn.initializers import INITIALIZERS, initial_weights
+from fnloop.nn.layer import Backward
 from fnloop.record import record
 from fnloop.typing import Array, PositiveInt, choice
 
 
 class DenseParams(NamedTuple):
-    """The parameters of a dense layer, views into the flat vector: `weights` (D, K) and `biases` (K,)."""
+    """The parameters of a layer with weights and biases, views into the flat vector: of `Dense`, `weights` (D, K) and `biases`
+    (K,).
+    """
 
     weights: Any
     biases: Any
@@ -24,12 +26,14 @@ class Dense:
 
         dx = dy wᵀ      dw = xᵀ dy      db = sum over examples of dy
 
+    Args:
+        init: of the weights, `glorot_`, `he_` or `lecun_` with `uniform` or `normal`, or `orthogonal`; biases start at zero.
     Shapes: `x` is (N, D) with D = `inputs`, `y` is (N, K) with K = `outputs`.
     """
 
     inputs: PositiveInt
     outputs: PositiveInt
-    init: Annotated[str, choice(*VARIANCE)] = "glorot_uniform"
+    init: Annotated[str, choice(*INITIALIZERS)] = "glorot_uniform"
 
     params = DenseParams
 
@@ -38,12 +42,14 @@ class Dense:
         """The shape of each of the layer's parameters."""
         return (self.inputs, self.outputs), (self.outputs,)
 
-    def initial(self, seed: int, layer: int) -> tuple[Array, ...]:
-        """Random weights and zero biases, float64, flat."""
-        return initial_weights(self.init, self.inputs, self.outputs, seed, layer), np.zeros(self.outputs)
+    def initial(self, seed: int, address: int) -> tuple[Array, ...]:
+        """Random weights and zero biases, float64."""
+        return initial_weights(self.init, (self.inputs, self.outputs), seed, address), np.zeros(self.outputs)
 
-    def forward(self, params: DenseParams, x: Any) -> tuple[Any, Callable[[Any, DenseParams, bool], Any]]:
+    def forward(self, params: DenseParams, x: Any) -> tuple[Any, Backward]:
         """The layer's value, and the function that takes dy back: it writes dw and db, and returns dx if it is wanted."""
+        if x.ndim != 2:
+            raise ValueError(f"Dense takes (N, {self.inputs}); where there are more dimensions, Flatten stands before it")
         y = x.dot(params.weights)
         y += params.biases
 

@@ -1,101 +1,145 @@
 """A model: layers one after the other, their parameters in one flat vector."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 import numpy as np
+import toolz
 
 from fnloop.nn.activations import BY_NAME, INITIALIZER, Activation
 from fnloop.nn.dense import Dense
-from fnloop.parameters import Params, Slot, slots
+from fnloop.nn.layer import EVALUATION, Backward, Context, Layer, contextual, within
+from fnloop.parameters import Params, Slot, lay_out
 from fnloop.record import owned, record
-from fnloop.typing import Array, PositiveInt, choice, integer
-
-
-class Layer(Protocol):
-    """What a model is made of.
-
-    `params` makes the record of the layer's arrays from them, `shapes` and `initial` lay them out, and `forward(params, x)`
-    returns the value and its `backward(dy, grads, wanted)`, which writes the gradients and returns dx if it is wanted.
-    """
-
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]: ...
-    @property
-    def params(self) -> Callable[..., Any]: ...
-    def initial(self, seed: int, layer: int) -> tuple[Array, ...]: ...
-    def forward(self, params: Any, x: Any) -> tuple[Any, Callable[[Any, Any, bool], Any]]: ...
+from fnloop.typing import Array, Extents, choice, integer
 
 
 @record
 class Sequential:
-    """A chain of layers, with their parameters in one flat vector.
+    """A chain of layers, with their parameters in one flat vector; it is a layer too, and may stand in another.
 
-    Shapes: `x` is (N, `inputs`), the outputs are (N, `outputs`), the vector is (`size`,).
+    Args:
+        inputs: the shape of one example, (D,) or for images (height, width, channels); a number D stands for (D,).
+        layers: each takes what the one before it gives, as is tried at construction.
+    Shapes: `x` is (N, *`inputs`), the outputs are (N, *`shape`), the vector is (`size`,).
+    Raises: ValueError: if a layer does not take the values that come to it.
     """
 
-    inputs: PositiveInt
-    outputs: PositiveInt
-    layers: tuple[Layer, ...]
-    layout: tuple[tuple[Callable[[Any], Any], tuple[Slot, ...]], ...] = attrs.field(init=False, repr=False)
+    inputs: Extents
+    layers: tuple[Layer, ...] = attrs.field(converter=tuple)
+    shapes: tuple[tuple[int, ...], ...] = attrs.field(init=False, repr=False)
+    layout: tuple[Slot, ...] = attrs.field(init=False, repr=False)
     size: int = attrs.field(init=False, repr=False)
+    shape: tuple[int, ...] = attrs.field(init=False, repr=False)
+    _forwards: tuple[tuple[Any, int], ...] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        placed, start = [], 0
-        for layer in self.layers:
-            laid = slots(layer.shapes, start)
-            placed.append((getattr(layer.params, "_make", layer.params), laid))
-            start = laid[-1].stop if laid else start
-        object.__setattr__(self, "layout", tuple(placed))
-        object.__setattr__(self, "size", start)
+        for i, layer in enumerate(self.layers):
+            if isinstance(layer, type) or not all(hasattr(layer, name) for name in ("shapes", "params", "initial", "forward")):
+                raise TypeError(f"layers[{i}] must be an instance with shapes, params, initial and forward, got {layer!r}")
+        shapes = [layer.shapes for layer in self.layers if layer.shapes]
+        layout = lay_out(shapes)
+        derived = {
+            "shapes": tuple(toolz.concat(shapes)),
+            "layout": layout,
+            "size": layout[-1].stop if layout else 0,
+            "_forwards": tuple((contextual(layer), len(getattr(layer, "buffers", ()))) for layer in self.layers),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "shape", self._try())
 
-    def initial(self, seed: int, dtype: str = "float32") -> Params:
+    def _try(self) -> tuple[int, ...]:
+        """The shape of an output, found by giving the layers two examples of zeros."""
+        x: Any = np.zeros((2, *self.inputs), np.float32)
+        for i, (layer, params) in enumerate(zip(self.layers, self.views(np.zeros(self.size, np.float32)), strict=True)):
+            given = f"({', '.join(map(str, ('N', *x.shape[1:])))})"
+            context = Context(tuple(buffer.astype(np.float32) for buffer in getattr(layer, "buffers", ())))
+            try:
+                x = contextual(layer)(params, x, context)[0]
+            except (ValueError, TypeError, IndexError) as error:
+                raise ValueError(f"layers[{i}], {layer!r}, does not take values of shape {given}: {error}") from error
+        return tuple(x.shape[1:])
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs for an example."""
+        return self.shape[0] if len(self.shape) == 1 else 0
+
+    @property
+    def buffers(self) -> tuple[Array, ...]:
+        """What the layers keep beside parameters, as it is at first, float64."""
+        return tuple(buffer for layer in self.layers for buffer in getattr(layer, "buffers", ()))
+
+    def initial(self, seed: int, address: int) -> tuple[Array, ...]:
+        """The arrays that the layers start with, float64, flat."""
+        places = enumerate(self.layers)
+        return tuple(array for i, layer in places for array in layer.initial(seed, within(address, i)))
+
+    def init(self, seed: int, dtype: str = "float32") -> Params:
         """The initial parameters, a pure function of the seed."""
         arrays = [array for i, layer in enumerate(self.layers) for array in layer.initial(seed, i)]
-        return Params(owned(np.concatenate([*arrays, np.zeros(0)]).astype(dtype)), self)
+        return Params(owned(np.concatenate([*map(np.ravel, arrays), np.zeros(0)]).astype(dtype)), self)
+
+    def params(self, arrays: Sequence[Any]) -> list[Any]:
+        """For each layer, the record of its arrays; an empty one where it has none."""
+        left = iter(arrays)
+        return [getattr(layer.params, "_make", layer.params)([next(left) for _ in layer.shapes]) for layer in self.layers]
+
+    def views(self, vector: Any) -> list[Any]:
+        """For each layer, the record of its views into the vector."""
+        return self.params([slot.view(vector) for slot in self.layout])
 
     def unflatten(self, vector: Any) -> tuple[Any, ...]:
         """For each layer with parameters, the record of its views into the vector."""
         return tuple(params for params in self.views(vector) if params)
 
-    def views(self, vector: Any) -> list[Any]:
-        """For each layer, the record of its views into the vector; an empty one where it has no parameters."""
-        return [make([slot.view(vector) for slot in placed]) for make, placed in self.layout]
+    def check_values(self, x: Array) -> None:
+        """Refuse values that the first layer does not take, such as indices that an embedding has no vector for."""
+        for layer in self.layers[:1]:
+            getattr(layer, "check_values", _anything)(x)
 
-    def forward(self, params: Sequence[Any], x: Any) -> tuple[Any, Callable[[Any, Sequence[Any]], None]]:
-        """The outputs for x, and the function that takes their cotangent back and writes the gradients.
+    def forward(self, params: Any, x: Any, context: Context = EVALUATION) -> tuple[Any, Backward, tuple[Any, ...]]:
+        """The outputs for x, the function that takes their cotangent back and writes the gradients, and the new buffers.
 
         Args:
             params: the `views` of the parameters; those of the flat gradient are given to the way back.
         """
-        backwards = []
-        for layer, layer_params in zip(self.layers, params, strict=True):
-            x, backward = layer.forward(layer_params, x)
+        backwards, kept, start = [], list[Any](), 0
+        for i, ((forward, n), own) in enumerate(zip(self._forwards, params, strict=True)):
+            here = Context(context.buffers[start : start + n], context.draw, within(context.address, i))
+            x, backward, new = forward(own, x, here)
             backwards.append(backward)
+            kept += new
+            start += n
 
-        def backward_all(dy: Any, grads: Sequence[Any]) -> None:
+        def backward_all(dy: Any, grads: Any, wanted: bool) -> Any:
             for i in range(len(backwards) - 1, -1, -1):
-                dy = backwards[i](dy, grads[i], i > 0)
+                dy = backwards[i](dy, grads[i], wanted or i > 0)
+            return dy
 
-        return x, backward_all
+        return x, backward_all, tuple(kept)
 
-    def __call__(self, vector: Any, x: Any) -> Any:
-        """The outputs for x alone; nothing is kept for a backward pass."""
-        for layer, params in zip(self.layers, self.views(vector), strict=True):
-            x = layer.forward(params, x)[0]
-        return x
+    def __call__(self, vector: Any, x: Any, buffers: tuple[Any, ...] = ()) -> Any:
+        """The outputs for x as a model that is not trained gives them."""
+        return self.forward(self.views(vector), x, Context(buffers))[0]
+
+
+def _anything(x: Array) -> None:
+    """No layer but one that says so looks at values."""
 
 
 def mlp(sizes: Sequence[int], activation: str = "relu") -> Sequential:
     """A multilayer perceptron: dense layers with an activation between them, and none after the last (losses take logits).
 
-    Weights start as He et al. have it for ReLU and as Glorot & Bengio have it otherwise, biases at zero.
+    Weights start as He et al. have it for ReLU and its kin and as Glorot & Bengio have it otherwise, biases at zero.
 
     Args:
         sizes: the width of the input, of each hidden layer, and of the output; at least two.
-        activation: of the hidden layers, `relu`, `sigmoid`, `tanh` or `identity`.
+        activation: of the hidden layers: `relu`, `leaky_relu`, `elu`, `gelu`, `silu`, `tanh`, `sigmoid`, `softplus`,
+            `identity` or `softmax`.
 
     Examples:
         >>> mlp([10, 16, 1]).size
@@ -109,4 +153,4 @@ def mlp(sizes: Sequence[int], activation: str = "relu") -> Sequential:
     layers: list[Layer] = []
     for fan_in, fan_out in pairwise(widths[:-1]):
         layers += [Dense(fan_in, fan_out, hidden), Activation(activation)]
-    return Sequential(widths[0], widths[-1], (*layers, Dense(widths[-2], widths[-1], "glorot_uniform")))
+    return Sequential(widths[0], (*layers, Dense(widths[-2], widths[-1], "glorot_uniform")))

@@ -5,7 +5,7 @@ A record's own constructor checks what comes back, so the codec is a walk and no
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -22,11 +22,8 @@ def encode(value: Any, arrays: dict[str, Array], path: str = "") -> Any:
     Raises: TypeError: for what is not data, such as a function.
     """
     if isinstance(value, Params):
-        layers = [
-            {name: _place(array, arrays, f"{path}.layers.{i}.{name}") for name, array in layer._asdict().items()}
-            for i, layer in enumerate(value.layers)
-        ]
-        return {"type": "Params", "model": encode(value.model, arrays, f"{path}.model"), "layers": layers}
+        parts = [_place(array, arrays, name) for name, array in _named(value.layers, f"{path}.layers")]
+        return {"type": "Params", "model": encode(value.model, arrays, f"{path}.model"), "vector": {"parts": parts}}
     if attrs.has(type(value)):
         fields = {name: encode(getattr(value, name), arrays, f"{path}.{name}") for name in field_names(type(value))}
         return {"type": type(value).__name__, **fields}
@@ -41,6 +38,15 @@ def encode(value: Any, arrays: dict[str, Array], path: str = "") -> Any:
     if value is None or isinstance(value, str | bool | int | float):
         return value
     raise TypeError(f"{path.lstrip('.')} cannot be written to a file, only data can: got {value!r}")
+
+
+def _named(layers: Any, path: str) -> Iterator[tuple[str, Array]]:
+    """The arrays of nested records and sequences in their order, each with its dotted path."""
+    if isinstance(layers, np.ndarray):
+        yield path, layers
+        return
+    for name, item in layers._asdict().items() if hasattr(layers, "_asdict") else enumerate(layers):
+        yield from _named(item, f"{path}.{name}")
 
 
 def _place(array: Array, arrays: dict[str, Array], path: str) -> str:
@@ -61,16 +67,13 @@ def decode(tree: Any, arrays: Mapping[str, Array], kinds: Mapping[str, type]) ->
         return tree
     if tree.keys() == {"array"}:
         return owned(arrays[tree["array"]])
+    if tree.keys() == {"parts"}:
+        return owned(np.concatenate([arrays[name].ravel() for name in tree["parts"]]))
     if tree.keys() == {"float"}:
         return struct.unpack(">d", bytes.fromhex(tree["float"]))[0]
     if tree.keys() == {"mapping"}:
         return {key: decode(item, arrays, kinds) for key, item in tree["mapping"].items()}
     if tree["type"] not in kinds:
         raise ValueError(f"it asks for a record {tree['type']!r}, which is not on the list of known ones")
-    fields = {name: decode(item, arrays, kinds) for name, item in tree.items() if name not in {"type", "layers"}}
-    if tree["type"] == "Params":
-        parts = [arrays[key].ravel() for layer in tree["layers"] for key in layer.values()]
-        return Params(owned(np.concatenate(parts)), **fields)
-    if "layers" in tree:
-        fields["layers"] = decode(tree["layers"], arrays, kinds)
+    fields = {name: decode(item, arrays, kinds) for name, item in tree.items() if name != "type"}
     return kinds[tree["type"]](**fields)

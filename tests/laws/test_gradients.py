@@ -25,7 +25,7 @@ def loss_at(trainer, vector, x, y):
 
 def gradient_at(trainer, vector, x, y):
     gradient = np.empty_like(vector)
-    engine.make_gradient(trainer, vector, gradient)(x, y)
+    engine.make_gradient(trainer, vector, gradient)((x, y, None), (), 0)
     return gradient
 
 

@@ -111,6 +111,6 @@ def test_layers_are_views_into_the_flat_vector():
 def test_initial_weights_have_the_variance_that_keeps_the_signal():
     """He for ReLU, Glorot otherwise."""
     for activation, variance in {"relu": 2 / 300, "sigmoid": 2 / 500}.items():
-        weights = fl.mlp([300, 200, 1], activation).initial(0, "float64").layers[0].weights
+        weights = fl.mlp([300, 200, 1], activation).init(0, "float64").layers[0].weights
         assert weights.var() == pytest.approx(variance, rel=0.02)
         assert abs(weights.mean()) < 3 * (variance / weights.size) ** 0.5

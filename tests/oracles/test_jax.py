@@ -86,7 +86,7 @@ def test_gradients_by_hand_equal_those_of_jax(activation, kind, seed):
     trainer, data = trainer_of(activation, kind, dtype="float64"), dataset(kind, 9, seed)
     vector = np.random.default_rng(seed).standard_normal(trainer.model.size) * np.array([1.0, 0.0])[seed % 2]
     gradient = np.empty_like(vector)
-    engine.make_gradient(trainer, vector, gradient)(data.x, data.y.astype(np.float64))
+    engine.make_gradient(trainer, vector, gradient)((data.x, data.y.astype(np.float64), None), (), 0)
 
     def mean_loss(vector):
         outputs = trainer.model(vector, jax.numpy.asarray(data.x))
@@ -165,7 +165,7 @@ class Scale:
 def test_nothing_handed_out_is_written_over():
     """Also where the flat vector and its one piece could be the same memory."""
     data = fl.Dataset(dataset("softmax", 12).x, dataset("softmax", 12).x * 2)
-    trainer = fl.Trainer(model=Sequential(3, 3, (Scale(),)), loss=fl.losses.MeanSquaredError(), batch_size=5)
+    trainer = fl.Trainer(model=Sequential(3, (Scale(),)), loss=fl.losses.MeanSquaredError(), batch_size=5)
     seen = [(state, fl.digest(state)) for state in take(5, fl.epochs(trainer, data, engine="jax"))]
     assert all(fl.digest(state) == digest for state, digest in seen)
     assert len({digest for _, digest in seen}) == 5
@@ -236,7 +236,7 @@ class Looping:
     [
         ({"metrics": (numpy_only,)}, "metric 'numpy_only'"),
         ({"optimizer": Branching()}, r"optimizer Branching\(\)"),
-        ({"model": Sequential(3, 3, (Looping(),))}, r"layer 0, Looping\(\)"),
+        ({"model": Sequential(3, (Looping(),))}, r"layer 0, Looping\(\)"),
     ],
 )
 def test_what_cannot_be_traced_is_refused_by_name(changes, name):

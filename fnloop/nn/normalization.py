@@ -1,0 +1,126 @@
+"""Normalisation: values brought to mean 0 and variance 1, then scaled and shifted by parameters."""
+
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+
+from fnloop.nn.layer import Backward, Context, expect
+from fnloop.record import record
+from fnloop.typing import Array, Positive, PositiveInt, real
+
+
+class NormParams(NamedTuple):
+    """The parameters of a normalisation, views into the flat vector: `scale` and `shift`, both (C,)."""
+
+    scale: Any
+    shift: Any
+
+
+class Normalization:
+    """What the normalisations share: their parameters."""
+
+    __slots__ = ()
+    params = NormParams
+    features: PositiveInt
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shape of each of the layer's parameters."""
+        return (self.features,), (self.features,)
+
+    def initial(self, seed: int, address: int) -> tuple[Array, ...]:
+        """A scale of ones and a shift of zeros, float64."""
+        return np.ones(self.features), np.zeros(self.features)
+
+
+@record
+class LayerNorm(Normalization):
+    """Normalise each vector over its last axis: y = scale (x - mean) / sqrt(variance + eps) + shift.
+
+        dx = (dz - mean dz - z mean(dz z)) / sqrt(variance + eps),  with z the normalised x and dz = dy scale
+
+    Args:
+        features: C, the last extent.
+        eps: above 0; in the units of the variance.
+    Shapes: `x` and `y` are (N, ..., C).
+    Source: Ba, Kiros & Hinton 2016.
+    """
+
+    features: PositiveInt
+    eps: Positive = 1e-5
+
+    def forward(self, params: NormParams, x: Any) -> tuple[Any, Backward]:
+        """The layer's value, and the function that takes dy back."""
+        expect(x, ..., self.features)
+        centred = x - x.mean(-1, keepdims=True)
+        root = (centred * centred).mean(-1, keepdims=True) + self.eps
+        root = root**0.5
+        z = centred / root
+
+        def backward(dy: Any, grads: NormParams, wanted: bool) -> Any:
+            dz = _parameters(dy, z, grads, params)
+            return (dz - dz.mean(-1, keepdims=True) - z * (dz * z).mean(-1, keepdims=True)) / root if wanted else None
+
+        return z * params.scale + params.shift, backward
+
+
+@record
+class BatchNorm(Normalization):
+    """Normalise each channel over the batch: y = scale (x - mean) / sqrt(variance + eps) + shift.
+
+    In training mean and variance are those of the batch, over all axes but the last, and its running moments, which are the
+    state's `buffers`, follow: moment' = (1 - momentum) moment + momentum (the batch's), with n - 1 in the variance's
+    denominator. Outside training the running moments stand in their place. The gradient goes through the batch's moments; dx
+    is as in `LayerNorm`, over the batch.
+
+    Args:
+        features: C, the last extent.
+        momentum: of the running moments, in (0, 1].
+        eps: above 0; in the units of the variance.
+    Shapes: `x` and `y` are (N, ..., C); the buffers are the running mean and variance, both (C,).
+    Source: Ioffe & Szegedy 2015.
+    """
+
+    features: PositiveInt
+    momentum: Annotated[float, real("(0, 1]")] = 0.1
+    eps: Positive = 1e-5
+
+    @property
+    def buffers(self) -> tuple[Array, ...]:
+        """The running mean and variance before anything is seen."""
+        return np.zeros(self.features), np.ones(self.features)
+
+    def forward(self, params: NormParams, x: Any, context: Context) -> tuple[Any, Backward, tuple[Any, ...]]:
+        """The layer's value, the function that takes dy back, and the running moments."""
+        expect(x, ..., self.features)
+        mean, variance = context.buffers
+        if context.draw is None:
+            root = (variance + self.eps) ** 0.5
+            z = (x - mean) / root
+
+            def backward_at(dy: Any, grads: NormParams, wanted: bool) -> Any:
+                return _parameters(dy, z, grads, params) / root
+
+            return z * params.scale + params.shift, backward_at, context.buffers
+        axes, n = tuple(range(x.ndim - 1)), x.size // self.features
+        here = x.mean(axes)
+        centred = x - here
+        spread = (centred * centred).mean(axes)
+        root = (spread + self.eps) ** 0.5
+        z = centred / root
+
+        def backward(dy: Any, grads: NormParams, wanted: bool) -> Any:
+            dz = _parameters(dy, z, grads, params)
+            return (dz - dz.mean(axes) - z * (dz * z).mean(axes)) / root if wanted else None
+
+        keep = 1 - self.momentum
+        moved = keep * mean + self.momentum * here, keep * variance + self.momentum * (n / max(n - 1, 1)) * spread
+        return z * params.scale + params.shift, backward, moved
+
+
+def _parameters(dy: Any, z: Any, grads: NormParams, params: NormParams) -> Any:
+    """Write the gradients of scale and shift, and return that of z."""
+    axes = tuple(range(dy.ndim - 1))
+    grads.scale[...] = (dy * z).sum(axes)
+    grads.shift[...] = dy.sum(axes)
+    return dy * params.scale

@@ -1,0 +1,116 @@
+"""Pooling: one value for each window of a series or an image, channel by channel."""
+
+import math
+from typing import Any
+
+import attrs
+import numpy as np
+
+from fnloop.nn.layer import Backward, Plain, expect
+from fnloop.nn.windows import OverImages, OverSeries, windows
+from fnloop.record import record
+
+_same = attrs.Factory(lambda self: self.kernel_size, takes_self=True)
+
+
+class MaxPool(Plain):
+    """The largest value of each window; where several are the largest, they share the gradient equally."""
+
+    __slots__ = ()
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    def forward(self, params: Any, x: Any) -> tuple[Any, Backward]:
+        expect(x, *(None for _ in self.kernel_size), None)
+        taken, counts, put_back = windows(x, self.kernel_size, self.stride)
+        y = taken.max(2)
+
+        def backward(dy: Any, grads: Any, wanted: bool) -> Any:
+            if not wanted:
+                return None
+            largest = taken == y[:, :, None]
+            share = dy.reshape(y.shape) / largest.sum(2, dtype=dy.dtype)
+            return put_back(largest * share[:, :, None])
+
+        return y.reshape(len(x), *counts, x.shape[-1]), backward
+
+
+class AvgPool(Plain):
+    """The mean of each window."""
+
+    __slots__ = ()
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    def forward(self, params: Any, x: Any) -> tuple[Any, Backward]:
+        expect(x, *(None for _ in self.kernel_size), None)
+        taken, counts, put_back = windows(x, self.kernel_size, self.stride)
+        share = 1 / taken.shape[2]
+
+        def backward(dy: Any, grads: Any, wanted: bool) -> Any:
+            if not wanted:
+                return None
+            each = dy.reshape(len(x), -1, 1, x.shape[-1]) * share
+            return put_back(each.repeat(taken.shape[2], axis=2))
+
+        return taken.sum(2).reshape(len(x), *counts, x.shape[-1]) * share, backward
+
+
+@record
+class MaxPool1d(MaxPool):
+    """The largest value of each window of a series, channel by channel; ties share the gradient equally.
+
+    Args:
+        kernel_size: the window's length; stride: the distance between windows, by default that length.
+    Shapes: `x` is (N, T, C), `y` is (N, (T - kernel_size) // stride + 1, C): what does not fill a window is left out.
+    """
+
+    kernel_size: OverSeries
+    stride: OverSeries = _same
+
+
+@record
+class MaxPool2d(MaxPool):
+    """The largest value of each window of an image, as in `MaxPool1d`.
+
+    Shapes: `x` is (N, height, width, C), `y` is (N, height', width', C).
+    """
+
+    kernel_size: OverImages
+    stride: OverImages = _same
+
+
+@record
+class AvgPool1d(AvgPool):
+    """The mean of each window of a series; arguments and shapes are those of `MaxPool1d`."""
+
+    kernel_size: OverSeries
+    stride: OverSeries = _same
+
+
+@record
+class AvgPool2d(AvgPool):
+    """The mean of each window of an image; arguments and shapes are those of `MaxPool2d`."""
+
+    kernel_size: OverImages
+    stride: OverImages = _same
+
+
+@record
+class GlobalAvgPool(Plain):
+    """The mean over all places, channel by channel: of a series, an image, or the vectors of an `Embedding`.
+
+    Shapes: `x` is (N, ..., C), `y` is (N, C).
+    """
+
+    def forward(self, params: Any, x: Any) -> tuple[Any, Backward]:
+        """The means, and the function that takes dy back to dx."""
+        expect(x, ..., None, None)
+        between = x.shape[1:-1]
+        share = 1 / math.prod(between)
+
+        def backward(dy: Any, grads: Any, wanted: bool) -> Any:
+            each = dy.reshape(len(x), *(1 for _ in between), -1) * share
+            return np.broadcast_to(each, x.shape) if wanted else None
+
+        return x.sum(tuple(range(1, x.ndim - 1))) * share, backward

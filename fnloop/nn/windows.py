@@ -1,0 +1,67 @@
+"""Windows over a series or an image: what stands in each, taken by one gather, and how it goes back."""
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Annotated, Any
+
+import numpy as np
+
+from fnloop.record import owned
+from fnloop.typing import Array, Check, extents
+
+
+def spread(dims: int) -> Check:
+    """The check for as many positive integers as dimensions; one number stands for all of them."""
+
+    def check(name: str, value: Any) -> tuple[int, ...]:
+        checked = extents(name, value)
+        if len(checked) not in (1, dims):
+            raise ValueError(f"{name} must be a positive integer or {dims} of them, got {value!r}")
+        return checked * dims if len(checked) == 1 else checked
+
+    return check
+
+
+OverSeries = Annotated[tuple[int, ...], spread(1)]
+OverImages = Annotated[tuple[int, ...], spread(2)]
+
+
+@lru_cache(maxsize=64)
+def places(extents: tuple[int, ...], size: tuple[int, ...], stride: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
+    """What each window takes, as indices (windows, window size) into the flattened extents; and how many windows there are
+    each way.
+    """
+    counts = tuple((n - s) // step + 1 for n, s, step in zip(extents, size, stride, strict=True))
+    if min(counts) < 1:
+        raise ValueError(f"windows of {size} are larger than what they move over, {extents}")
+    corner, inside = np.indices(counts), np.indices(size)
+    index = np.zeros((*counts, *size), np.intp)
+    for n, first, offset, step in zip(extents, corner, inside, stride, strict=True):
+        index = index * n + np.add.outer(first * step, offset)
+    return owned(index.reshape(math.prod(counts), math.prod(size))), counts
+
+
+def windows(
+    x: Any, size: tuple[int, ...], stride: tuple[int, ...], padding: int = 0
+) -> tuple[Any, tuple[int, ...], Callable[[Any], Any]]:
+    """The windows of x (N, *extents, C), their counts each way, and the way back, which adds up what each place had a part in.
+
+    Shapes: the windows are (N, W, S, C), with W the product of the counts and S that of the size.
+    """
+    xp, dims, (n, *_, channels) = x.__array_namespace__(), len(size), x.shape
+    if padding:
+        x = xp.pad(x, ((0, 0), *((padding, padding),) * dims, (0, 0)))
+    index, counts = places(x.shape[1:-1], size, stride)
+    taken = xp.take(x.reshape(n, -1, channels), index, axis=1, mode="clip")
+    last = tuple(step * (count - 1) + 1 for step, count in zip(stride, counts, strict=True))
+
+    def backward(d: Any) -> Any:
+        dx, each = np.zeros(x.shape, d.dtype), d.reshape(n, *counts, *size, channels)
+        for offset in np.ndindex(*size):
+            at = tuple(slice(o, o + width, step) for o, width, step in zip(offset, last, stride, strict=True))
+            dx[(slice(None), *at)] += each[(slice(None), *(slice(None),) * dims, *offset)]
+        inner = (slice(padding, extent - padding) for extent in x.shape[1:-1])
+        return dx[(slice(None), *inner)]
+
+    return taken, counts, backward
