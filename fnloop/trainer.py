@@ -100,8 +100,10 @@ class Trainer:
             raise ValueError(
                 f"{name}: x must be at most {most:.3g} in size for dtype {self.dtype!r}, got {np.abs(x).max():.3g}"
             )
-        if hasattr(self.model, "check_values"):
+        try:
             self.model.check_values(x)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
 
     def check_state(self, state: Any, name: str) -> None:
         """Refuse a state of another model."""
@@ -154,7 +156,7 @@ def _within(scheduler: Any) -> Iterator[Any]:
 
 
 _PARTS = {
-    "model": ("forward", "init", "inputs", "shape", "views", "buffers"),
+    "model": ("forward", "init", "inputs", "shape", "views", "buffers", "check_values"),
     "loss": ("forward", "check", "check_outputs", "predict"),
     "optimizer": ("init", "update", "parts"),
     "scheduler": ("init", "step"),

@@ -87,7 +87,7 @@ def several(check: Check, ascending: bool = False) -> Check:
 
     def check_all(name: str, values: Any) -> tuple[Any, ...]:
         if isinstance(values, str) or not hasattr(values, "__iter__"):
-            raise TypeError(f"{name} must be a sequence of numbers, got {values!r}")
+            raise TypeError(f"{name} must be a sequence, got {values!r}")
         checked = tuple(check(f"{name}[{i}]", value) for i, value in enumerate(values))
         if ascending and any(a > b for a, b in pairwise(checked)):
             raise ValueError(f"{name} must be in ascending order, got {values!r}")

@@ -74,7 +74,7 @@ def fold(trainer: Trainer, state: TrainState, rates: Iterable[float], batches: I
 
 
 def _copied(vector: Array, slots: Sequence[Array]) -> Work:
-    return Work(vector.copy(), tuple(slot.copy() for slot in slots), np.empty_like(vector))
+    return Work(vector.copy(), tuple(slot.copy() for slot in slots), np.zeros_like(vector))
 
 
 def make_update(trainer: Trainer, work: Work) -> Update:

@@ -20,7 +20,7 @@ def uniform(n: int, seed: Any, stream: Stream, *counters: Any) -> Any:
     third, fourth = (jnp.asarray(counter, np.uint64) for counter in (*counters, 0, 0)[:2])
     first = jnp.arange(1, -(-n // 4) + 1, dtype=np.uint64)
     a, b, c, d = first, jnp.zeros_like(first), jnp.broadcast_to(third, first.shape), jnp.broadcast_to(fourth, first.shape)
-    keys = jnp.asarray(seed, np.uint64), np.uint64(stream)
+    keys = jnp.asarray(seed, np.uint64), jnp.asarray(stream, np.uint64)
     for _ in range(_ROUNDS):
         (high, low), (other_high, other_low) = _product(_MULTIPLIERS[0], a), _product(_MULTIPLIERS[1], c)
         a, b, c, d = other_high ^ b ^ keys[0], other_low, high ^ d ^ keys[1], low

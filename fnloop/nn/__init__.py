@@ -1,11 +1,12 @@
 """Models: layers whose parameters stand in one flat vector, each with its forward and its hand-derived backward pass."""
 
-from fnloop.nn.activations import Activation
+from fnloop.nn.activations import ACTIVATIONS, Activation
 from fnloop.nn.convolution import Conv1d, Conv2d
 from fnloop.nn.dense import Dense, DenseParams
 from fnloop.nn.dropout import Dropout
 from fnloop.nn.embedding import Embedding, EmbeddingParams
 from fnloop.nn.function import Function
+from fnloop.nn.initializers import INITIALIZERS
 from fnloop.nn.layer import Context, Layer
 from fnloop.nn.normalization import BatchNorm, LayerNorm, NormParams
 from fnloop.nn.pooling import AvgPool1d, AvgPool2d, GlobalAvgPool, MaxPool1d, MaxPool2d
@@ -14,6 +15,8 @@ from fnloop.nn.sequential import Sequential, mlp
 from fnloop.nn.shaping import Flatten, Reshape
 
 __all__ = [
+    "ACTIVATIONS",
+    "INITIALIZERS",
     "Activation",
     "AvgPool1d",
     "AvgPool2d",

@@ -82,6 +82,7 @@ def softmax(x: Any) -> tuple[Any, Callable[[Any], Any]]:
 
 _ALL = (relu, leaky_relu, elu, gelu, silu, tanh, sigmoid, softplus, identity, softmax)
 BY_NAME: dict[str, Differentiable] = {activation.__name__: activation for activation in _ALL}
+ACTIVATIONS = tuple(BY_NAME)
 # The initialisation that keeps the signal's variance through each activation, where it is not Glorot's.
 INITIALIZER = dict.fromkeys(("relu", "leaky_relu", "elu", "gelu", "silu"), "he_uniform")
 
@@ -95,7 +96,7 @@ class Activation(Plain):
     Shapes: `x` and `y` are (N, ...), of any shape.
     """
 
-    name: Annotated[str, choice(*BY_NAME)]
+    name: Annotated[str, choice(*ACTIVATIONS)]
 
     def forward(self, params: Any, x: Any) -> tuple[Any, Callable[[Any, Any, bool], Any]]:
         """The activation of x, and the function that takes dy back to dx."""

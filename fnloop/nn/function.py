@@ -76,6 +76,9 @@ class Function:
         """The vector itself, as the one layer's."""
         return ((vector,),)
 
+    def check_values(self, x: Array) -> None:
+        """Any values will do."""
+
     def forward(self, params: Any, x: Any, context: Context = EVALUATION) -> tuple[Any, Backward, tuple[Any, ...]]:
         """The outputs for x, and the function that takes their cotangent back and writes the gradient."""
         (vector,) = params

@@ -1,9 +1,9 @@
 """What a layer is, and what it is given beside its parameters."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
-from fnloop.typing import Array
+from fnloop.typing import Array, several
 
 Backward = Callable[[Any, Any, bool], Any]
 Draw = Callable[[int, int], Any]
@@ -42,6 +42,18 @@ class Layer(Protocol):
     def initial(self, seed: int, address: int) -> tuple[Array, ...]: ...
     @property
     def forward(self) -> Callable[..., tuple[Any, ...]]: ...
+
+
+def layer(name: str, value: Any) -> Layer:
+    """The check for a layer."""
+    if isinstance(value, type) or not all(hasattr(value, part) for part in ("shapes", "params", "initial", "forward")):
+        raise TypeError(f"{name} must be an instance with shapes, params, initial and forward, got {value!r}")
+    checked: Layer = value
+    return checked
+
+
+OneLayer = Annotated[Layer, layer]
+Layers = Annotated[tuple[Layer, ...], several(layer)]
 
 
 class Plain:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from fnloop.nn.layer import Backward, Context, Layer, contextual
+from fnloop.nn.layer import Backward, Context, OneLayer, contextual
 from fnloop.record import record
 from fnloop.typing import Array
 
@@ -17,7 +17,7 @@ class Residual:
     Source: He et al. 2016.
     """
 
-    layer: Layer
+    layer: OneLayer
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:

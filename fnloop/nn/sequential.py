@@ -8,9 +8,9 @@ import attrs
 import numpy as np
 import toolz
 
-from fnloop.nn.activations import BY_NAME, INITIALIZER, Activation
+from fnloop.nn.activations import ACTIVATIONS, INITIALIZER, Activation
 from fnloop.nn.dense import Dense
-from fnloop.nn.layer import EVALUATION, Backward, Context, Layer, contextual, within
+from fnloop.nn.layer import EVALUATION, Backward, Context, Layer, Layers, contextual, within
 from fnloop.parameters import Params, Slot, lay_out
 from fnloop.record import owned, record
 from fnloop.typing import Array, Extents, choice, integer
@@ -28,7 +28,7 @@ class Sequential:
     """
 
     inputs: Extents
-    layers: tuple[Layer, ...] = attrs.field(converter=tuple)
+    layers: Layers
     shapes: tuple[tuple[int, ...], ...] = attrs.field(init=False, repr=False)
     layout: tuple[Slot, ...] = attrs.field(init=False, repr=False)
     size: int = attrs.field(init=False, repr=False)
@@ -36,9 +36,6 @@ class Sequential:
     _forwards: tuple[tuple[Any, int], ...] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        for i, layer in enumerate(self.layers):
-            if isinstance(layer, type) or not all(hasattr(layer, name) for name in ("shapes", "params", "initial", "forward")):
-                raise TypeError(f"layers[{i}] must be an instance with shapes, params, initial and forward, got {layer!r}")
         shapes = [layer.shapes for layer in self.layers if layer.shapes]
         layout = lay_out(shapes)
         derived = {
@@ -148,7 +145,7 @@ def mlp(sizes: Sequence[int], activation: str = "relu") -> Sequential:
     if isinstance(sizes, str) or not isinstance(sizes, Sequence) or len(sizes) < 2:
         raise ValueError(f"sizes must name at least an input and an output width, got {sizes!r}")
     widths = [integer(1)(f"sizes[{i}]", size) for i, size in enumerate(sizes)]
-    choice(*BY_NAME)("activation", activation)
+    choice(*ACTIVATIONS)("activation", activation)
     hidden = INITIALIZER.get(activation, "glorot_uniform")
     layers: list[Layer] = []
     for fan_in, fan_out in pairwise(widths[:-1]):

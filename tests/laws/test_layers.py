@@ -1,0 +1,269 @@
+"""What holds for every layer, and for what the layers of a kind promise."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toolz import nth, take
+
+import fnloop as fl
+from fnloop import nn
+from fnloop.nn.initializers import initial_weights
+from fnloop.nn.layer import EVALUATION, Context, contextual
+from fnloop.random import Stream, uniform
+from tests.models import LAYERS, MODELS, examples
+from tests.strategies import dataset
+
+
+def drawn(n, address):
+    return uniform(n, 3, Stream.DROPOUT, 5, address)
+
+
+def layer_of(name, dtype="float64", training=True):
+    """A layer as a function of its parameters and values, and what it starts with."""
+    layer, _ = LAYERS[name]
+    buffers = tuple(buffer.astype(dtype) for buffer in getattr(layer, "buffers", ()))
+    make = getattr(layer.params, "_make", layer.params)
+    context = Context(buffers, drawn if training else None, 7)
+    arrays = [array.astype(dtype) for array in layer.initial(1, 0)]
+    return lambda arrays, x: contextual(layer)(make(arrays), x, context), make, arrays
+
+
+def backward_of(name, arrays, x, dy, training=True):
+    """The gradients of sum(y dy) with respect to each array, and to x."""
+    forward, make, _ = layer_of(name, training=training)
+    grads = [np.full_like(array, np.nan) for array in arrays]
+    dx = forward(arrays, x)[1](dy, make(grads), True)
+    return grads, dx
+
+
+def central(function, at):
+    """The gradient of a function of an array, element by element."""
+    h, gradient = 1e-6, np.zeros_like(at)
+    for i in np.ndindex(at.shape):
+        ahead, behind = at.copy(), at.copy()
+        ahead[i] += h
+        behind[i] -= h
+        gradient[i] = (function(ahead) - function(behind)) / (2 * h)
+    return gradient
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_gradients_agree_with_central_differences(name, training):
+    """Of every array of parameters, and of the values, which for an embedding are indices and have none."""
+    forward, _, arrays = layer_of(name, training=training)
+    x = examples(name, 4, seed=2)
+    dy = np.random.default_rng(1).standard_normal(forward(arrays, x)[0].shape)
+    grads, dx = backward_of(name, arrays, x, dy, training)
+    for i, array in enumerate(arrays):
+        numeric = central(lambda a, i=i: (forward([*arrays[:i], a, *arrays[i + 1 :]], x)[0] * dy).sum(), array)
+        np.testing.assert_allclose(grads[i], numeric, rtol=1e-6, atol=1e-7)
+    if name != "embedding":
+        np.testing.assert_allclose(dx, central(lambda a: (forward(arrays, a)[0] * dy).sum(), x), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_is_pure_and_keeps_the_dtype(name, dtype):
+    """The same bits twice, of the dtype that came in; neither values nor parameters nor cotangents change."""
+    forward, make, arrays = layer_of(name, dtype)
+    x = examples(name, 3, 0, dtype)
+    first, second = forward(arrays, x), forward(arrays, x)
+    assert fl.same_bits((first[0], first[2]), (second[0], second[2]))
+    dy = np.random.default_rng(1).standard_normal(first[0].shape).astype(dtype)
+    inputs = [array.copy() for array in (x, dy, *arrays)]
+    given = [np.zeros_like(array) for array in arrays], [np.ones_like(array) for array in arrays]
+    dxs = [made[1](dy, make(grads), True) for made, grads in zip((first, second), given, strict=True)]
+    assert fl.same_bits((dxs[0], given[0]), (dxs[1], given[1]))
+    assert first[1](dy, make(given[0]), False) is None or name in {"batch norm", "batch norm of images"}
+    assert fl.same_bits(inputs, [x, dy, *arrays])
+    assert {array.dtype for array in (first[0], *first[2], dxs[0])} == {np.dtype(dtype)}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_examples_do_not_meet(name):
+    """Outside training each example has its value whatever stands beside it."""
+    forward, _, arrays = layer_of(name, training=False)
+    x = examples(name, 5, seed=4)
+    whole = forward(arrays, x)[0]
+    np.testing.assert_allclose(whole, np.concatenate([forward(arrays, row[None])[0] for row in x]), rtol=1e-12, atol=1e-14)
+
+
+@given(st.integers(1, 9), st.integers(1, 4), st.integers(1, 3), st.integers(0, 3))
+def test_windows_are_those_of_the_definition(extent, size, stride, padding):
+    """A convolution is the sum written out, in one dimension and so in each."""
+    if extent + 2 * padding < size:
+        return
+    layer = nn.Conv1d(2, 3, size, stride=stride, padding=padding)
+    weights, biases = layer.initial(0, 0)
+    x = np.random.default_rng(0).standard_normal((2, extent, 2))
+    padded = np.pad(x, ((0, 0), (padding, padding), (0, 0)))
+    starts = range(0, extent + 2 * padding - size + 1, stride)
+    plain = np.stack([np.einsum("nsc,sck->nk", padded[:, t : t + size], weights) + 0.5 for t in starts], axis=1)
+    np.testing.assert_allclose(layer.forward(nn.DenseParams(weights, biases + 0.5), x)[0], plain, rtol=1e-12, atol=1e-13)
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 10**6), st.floats(0.05, 0.95))
+def test_dropout_is_drawn_by_address(seed, place, rate):
+    """The same for the same address, another for another; the share is that of the rate, and the mean is kept."""
+    layer, x = nn.Dropout(rate), np.ones((100, 100))
+
+    def dropped(place, address):
+        return layer.forward((), x, Context((), lambda n, a: uniform(n, seed, Stream.DROPOUT, place, a), address))[0]
+
+    here = dropped(place, 1)
+    assert np.array_equal(here, dropped(place, 1))
+    assert not np.array_equal(here, dropped(place + 1, 1))
+    assert not np.array_equal(here, dropped(place, 2))
+    assert set(np.unique(here)) <= {0.0, 1 / (1 - rate)}
+    assert abs((here == 0).mean() - rate) < 0.04
+    assert np.array_equal(layer.forward((), x, EVALUATION)[0], x)
+
+
+def test_batch_norm_follows_the_moments():
+    """As written out as a loop; a batch of one example leaves a variance of 0, and no division by it."""
+    layer, draw = nn.BatchNorm(2, momentum=0.2), np.random.default_rng(0)
+    mean, variance = np.zeros(2), np.ones(2)
+    buffers = layer.buffers
+    for rows in (4, 1, 7):
+        x = draw.standard_normal((rows, 2)) * 3 + 1
+        y, _, buffers = layer.forward(nn.NormParams(*layer.initial(0, 0)), x, Context(buffers, drawn))
+        mean = 0.8 * mean + 0.2 * x.mean(0)
+        variance = 0.8 * variance + 0.2 * (x.var(0, ddof=1) if rows > 1 else 0)
+        np.testing.assert_allclose(buffers, (mean, variance))
+        np.testing.assert_allclose(y, (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5), atol=1e-12)
+    x = draw.standard_normal((3, 2))
+    y, _, after = layer.forward(nn.NormParams(*layer.initial(0, 0)), x, Context(buffers))
+    np.testing.assert_allclose(y, (x - mean) / np.sqrt(variance + 1e-5))
+    assert fl.same_bits(after, buffers)
+
+
+def trainer_of(model, **changes):
+    options = {
+        "model": model(2),
+        "loss": fl.losses.MeanSquaredError(),
+        "batch_size": 4,
+        "scheduler": fl.schedulers.ConstantLR(0.01),
+    }
+    return fl.Trainer(**{**options, **changes})
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_a_run_has_its_bits_however_it_is_taken(model, accumulate, tmp_path):
+    """Buffers and draws are of the state and the step: again, step by step, from a file in the middle."""
+    trainer, data = trainer_of(model, accumulate=accumulate), dataset("mse", 15)
+    whole = nth(4, fl.epochs(trainer, data))
+    assert fl.same_bits(whole, nth(4, fl.epochs(trainer, data)))
+    middle = nth(5, fl.steps(trainer, data))
+    fl.save(middle, tmp_path / "middle.npz", trainer=trainer)
+    back = fl.load_checkpoint(tmp_path / "middle.npz")
+    assert fl.same_bits((back.state, back.trainer), (middle, trainer))
+    *_, end = (s for s in take(20, fl.epochs(back.trainer, data, start=back.state)) if s.epoch <= 4)
+    assert fl.same_bits(end, whole)
+    step = fl.make_step(trainer)
+    state = fl.init_state(trainer)
+    for batch in fl.batches(data, 4 * accumulate, seed=trainer.seed, epoch=0):
+        state = step(state, batch)
+    trained = nth(-(-15 // (4 * accumulate)), fl.steps(trainer, data))
+    assert fl.same_bits((state.params, state.buffers), (trained.params, trained.buffers))
+
+
+def test_the_best_epochs_buffers_come_back():
+    """Early stopping restores parameters and buffers of one and the same epoch."""
+    stopping = fl.EarlyStopping("val_loss", patience=2)
+    trainer = trainer_of(MODELS["regularised"], early_stopping=stopping, scheduler=fl.schedulers.ConstantLR(0.5))
+    states = list(fl.epochs(trainer, dataset("mse", 20), dataset("mse", 9, seed=1)))
+    stopped = states[-1]
+    best = states[stopped.early_stopping.best_epoch]
+    assert stopped.stop_reason == "no improvement"
+    assert best is not stopped
+    assert fl.same_bits((stopped.params, stopped.buffers), (best.params, best.buffers))
+    data = dataset("mse", 9, seed=1)
+    assert fl.evaluate(trainer, stopped, data) == fl.evaluate(trainer, best, data)
+
+
+def test_skipping_leaves_the_buffers():
+    """An update that is skipped moves nothing but the counts; the next one draws at its own step."""
+    trainer = trainer_of(MODELS["regularised"], non_finite="skip")
+    state = fl.init_state(trainer)
+    huge = fl.Batch(1e30 * np.arange(6.0).reshape(2, 3), np.zeros((2, 2)))
+    skipped = fl.make_step(trainer)(state, huge)
+    assert skipped.step == 1
+    assert fl.same_bits((skipped.params, skipped.buffers), (state.params, state.buffers))
+
+
+def test_networks_in_networks_have_draws_of_their_own():
+    """Two dropouts at the same place of two inner networks, or one behind the other, never drop the same."""
+    inner = nn.Sequential(64, [nn.Dropout(0.5)])
+    model = nn.Sequential(64, [inner, nn.Dropout(0.5), nn.Residual(inner), nn.Residual(nn.Dropout(0.5))])
+    seen = []
+    model.forward(
+        model.views(np.zeros(0)), np.ones((1, 64)), Context((), lambda n, address: seen.append(address) or drawn(n, address))
+    )
+    assert len(set(seen)) == len(seen) == 4
+
+
+def test_one_flat_vector():
+    """The views of nested layers cover the vector, in order; the checkpoint names each."""
+    model = MODELS["deep"](2)
+    params = model.init(0)
+    assert all(a.stop == b.start for a, b in pairwise(model.layout))
+    assert model.layout[-1].stop == model.size == params.vector.size
+    assert [slot.layer for slot in model.layout] == [0, 0, *[1] * 6, *[2] * 6, 3, 3]
+    for slot in model.layout:
+        assert np.shares_memory(slot.view(params.vector), params.vector)
+    _, block, _, last = params.layers
+    assert block[0].scale.shape == (5,)
+    assert last.weights.shape == (5, 2)
+
+
+@settings(max_examples=30)
+@given(st.sampled_from(nn.INITIALIZERS), st.sampled_from([(300, 200), (200, 300), (3, 5, 20, 30)]), st.integers(0, 99))
+def test_initial_weights_have_the_variance_that_they_say(name, shape, seed):
+    """Or orthonormal columns, or rows where there are fewer of them."""
+    weights = initial_weights(name, shape, seed, 0)
+    matrix = weights.reshape(-1, shape[-1])
+    fan_in, fan_out = len(matrix), matrix.size // len(matrix) * int(np.prod(shape[:-2]))
+    if name == "orthogonal":
+        product = matrix.T @ matrix if len(matrix) >= matrix.shape[1] else matrix @ matrix.T
+        np.testing.assert_allclose(product, np.eye(len(product)), atol=1e-12)
+        return
+    scheme, kind = name.split("_")
+    variance = {"he": 2 / fan_in, "lecun": 1 / fan_in, "glorot": 2 / (fan_in + fan_out)}[scheme]
+    assert weights.var() == pytest.approx(variance, rel=0.1)
+    largest = np.abs(weights).max() / variance**0.5
+    assert largest <= 3**0.5 if kind == "uniform" else largest > 3
+
+
+@given(st.integers(0, 10**6), st.integers(1, 12), st.sampled_from(["mse", "binary", "softmax"]))
+def test_weights_of_ones_are_no_weights(seed, rows, kind):
+    """And a weight counts its example's loss and gradient that many times; metrics count it once."""
+    data = dataset(kind, rows, seed)
+    loss, outputs = {
+        "mse": (fl.losses.MeanSquaredError(), 2),
+        "binary": (fl.losses.BinaryCrossEntropy(), 1),
+        "softmax": (fl.losses.SoftmaxCrossEntropy(), 3),
+    }[kind]
+    trainer = fl.Trainer(
+        model=fl.mlp([3, 4, outputs]), loss=loss, optimizer=fl.optimizers.SGD(), batch_size=12, dtype="float64"
+    )
+    state, step = fl.init_state(trainer), fl.make_step(trainer)
+    ones, counts = np.ones(rows), np.random.default_rng(seed).integers(0, 4, rows)
+    plain = step(state, fl.Batch(data.x, data.y))
+    assert fl.same_bits(plain, step(state, fl.Batch(data.x, data.y, ones)))
+    weighted = fl.Dataset(data.x, data.y, counts)
+    moved = step(state, fl.Batch(data.x, data.y, counts)).params.vector - state.params.vector
+    if counts.sum():
+        again = np.repeat(np.arange(rows), counts)
+        repeated = step(state, fl.Batch(data.x[again], data.y[again])).params.vector - state.params.vector
+        np.testing.assert_allclose(moved, repeated * (len(again) / rows), rtol=1e-9, atol=1e-12)
+        total = fl.evaluate(trainer, state, fl.Dataset(data.x[again], data.y[again]))["loss"] * len(again)
+        assert fl.evaluate(trainer, state, weighted)["loss"] * rows == pytest.approx(total)
+    else:
+        assert not moved.any()
+    name = loss.metrics[0]
+    assert fl.evaluate(trainer, state, weighted)[name] == fl.evaluate(trainer, state, data)[name]

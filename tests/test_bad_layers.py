@@ -1,0 +1,100 @@
+"""Bad input to layers, models and examples of more dimensions: refused where it came in, with name and value."""
+
+import autograd
+import numpy as np
+import pytest
+
+import fnloop as fl
+from fnloop import nn
+
+X, Y = np.zeros((4, 3)), np.zeros(4)
+MSE = fl.losses.MeanSquaredError()
+IMAGES = nn.Sequential((4, 4, 1), [nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Dense(8, 1)])
+WORDS = nn.Sequential(3, [nn.Embedding(5, 2), nn.Flatten(), nn.Dense(6, 1)])
+
+
+def evaluate(model, x):
+    trainer = fl.Trainer(model=model, loss=MSE)
+    return fl.evaluate(trainer, fl.init_state(trainer), fl.Dataset(x, Y))
+
+
+def function(**changes):
+    options = {
+        "initial": lambda seed: np.zeros(3),
+        "apply": lambda v, x: (x @ v)[:, None],
+        "value_and_grad": autograd.value_and_grad,
+    }
+    return nn.Function(3, **{**options, **changes})
+
+
+TABLE = [
+    (lambda: nn.Dense(0, 1), ValueError, ["inputs", "at least 1", "0"]),
+    (lambda: nn.Dense(2, 1, "xavier"), ValueError, ["init", "'glorot_uniform'", "'orthogonal'", "'xavier'"]),
+    (lambda: nn.Activation("mish"), ValueError, ["name", "'relu'", "'softmax'", "'mish'"]),
+    (lambda: fl.mlp([3, 1], "mish"), ValueError, ["activation", "'gelu'", "'mish'"]),
+    (lambda: nn.Conv1d(1, 1, 0), ValueError, ["kernel_size", "at least 1", "0"]),
+    (lambda: nn.Conv1d(1, 1, (2, 2)), ValueError, ["kernel_size", "1 of them", "(2, 2)"]),
+    (lambda: nn.Conv2d(1, 1, (2, 2, 2)), ValueError, ["kernel_size", "2 of them", "(2, 2, 2)"]),
+    (lambda: nn.Conv2d(1, 1, "3"), TypeError, ["kernel_size", "'3'"]),
+    (lambda: nn.Conv2d(1, 1, 3, stride=0), ValueError, ["stride", "at least 1", "0"]),
+    (lambda: nn.Conv2d(1, 1, 3, padding=-1), ValueError, ["padding", "at least 0", "-1"]),
+    (lambda: nn.Conv2d(0, 1, 3), ValueError, ["inputs", "at least 1", "0"]),
+    (lambda: nn.Conv2d(1, 1.5, 3), TypeError, ["outputs", "1.5"]),
+    (lambda: nn.MaxPool1d(0), ValueError, ["kernel_size", "at least 1", "0"]),
+    (lambda: nn.MaxPool2d(2, stride=0), ValueError, ["stride", "at least 1", "0"]),
+    (lambda: nn.AvgPool1d(1.0), TypeError, ["kernel_size", "1.0"]),
+    (lambda: nn.AvgPool2d(()), ValueError, ["kernel_size", "()"]),
+    (lambda: nn.Reshape((2, 0)), ValueError, ["shape[1]", "at least 1", "0"]),
+    (lambda: nn.Dropout(1.0), ValueError, ["rate", "[0, 1)", "1.0"]),
+    (lambda: nn.Dropout(float("nan")), ValueError, ["rate", "[0, 1)", "nan"]),
+    (lambda: nn.BatchNorm(0), ValueError, ["features", "at least 1", "0"]),
+    (lambda: nn.BatchNorm(3, momentum=0.0), ValueError, ["momentum", "(0, 1]", "0.0"]),
+    (lambda: nn.BatchNorm(3, eps=0.0), ValueError, ["eps", "(0, inf)", "0.0"]),
+    (lambda: nn.LayerNorm(3, eps=-1.0), ValueError, ["eps", "(0, inf)", "-1.0"]),
+    (lambda: nn.Embedding(0, 3), ValueError, ["inputs", "at least 1", "0"]),
+    (lambda: nn.Embedding(3, 0), ValueError, ["outputs", "at least 1", "0"]),
+    (lambda: nn.Residual(nn.Dense), TypeError, ["layer", "instance", "Dense"]),
+    (lambda: nn.Sequential(0, []), ValueError, ["inputs", "at least 1", "0"]),
+    (lambda: nn.Sequential((), []), ValueError, ["inputs", "()"]),
+    (lambda: nn.Sequential(3, nn.Dense(3, 1)), TypeError, ["layers", "sequence", "Dense"]),
+    (lambda: nn.Sequential(3, [nn.Dense(3, 1), nn.Flatten]), TypeError, ["layers[1]", "instance", "Flatten"]),
+    (lambda: nn.Sequential(3, [nn.Dense(3, 2), nn.Dense(3, 1)]), ValueError, ["layers[1]", "Dense(inputs=3", "(N, 2)"]),
+    (lambda: nn.Sequential((4, 4), [nn.Dense(4, 2)]), ValueError, ["layers[0]", "(N, 4, 4)", "Flatten"]),
+    (lambda: nn.Sequential((4, 4, 2), [nn.Conv2d(1, 2, 3)]), ValueError, ["layers[0]", "(N, any, any, 1)", "(N, 4, 4, 2)"]),
+    (lambda: nn.Sequential((4, 2), [nn.Conv1d(2, 2, 5)]), ValueError, ["layers[0]", "(5,)", "(4,)", "larger"]),
+    (lambda: nn.Sequential((2, 2, 1), [nn.MaxPool2d(3)]), ValueError, ["layers[0]", "(3, 3)", "(2, 2)", "larger"]),
+    (lambda: nn.Sequential(4, [nn.MaxPool1d(2)]), ValueError, ["layers[0]", "(N, any, any)", "(N, 4)"]),
+    (lambda: nn.Sequential(4, [nn.GlobalAvgPool()]), ValueError, ["layers[0]", "(N, ..., any, any)", "(N, 4)"]),
+    (lambda: nn.Sequential(4, [nn.BatchNorm(3)]), ValueError, ["layers[0]", "(N, ..., 3)", "(N, 4)"]),
+    (lambda: nn.Sequential((2, 4), [nn.LayerNorm(2)]), ValueError, ["layers[0]", "(N, ..., 2)", "(N, 2, 4)"]),
+    (lambda: nn.Sequential(4, [nn.Reshape((3, 2))]), ValueError, ["layers[0]", "Reshape", "(N, 4)"]),
+    (lambda: nn.Sequential(4, [nn.Residual(nn.Dense(4, 3))]), ValueError, ["layers[0]", "keep the shape", "(4,)", "(3,)"]),
+    (
+        lambda: fl.Trainer(model=nn.Sequential((4, 4, 1), [nn.Conv2d(1, 2, 3)]), loss=MSE),
+        ValueError,
+        ["model", "(N, K)", "(N, 2, 2, 2)"],
+    ),
+    (lambda: evaluate(IMAGES, X), ValueError, ["data", "(N, 4, 4, 1)", "(4, 3)"]),
+    (lambda: evaluate(WORDS, X + 5), ValueError, ["data", "[0, 5)", "Embedding", "5.0"]),
+    (lambda: evaluate(WORDS, X - 1), ValueError, ["data", "[0, 5)", "-1.0"]),
+    (lambda: evaluate(WORDS, X + 0.5), ValueError, ["data", "whole numbers", "0.5"]),
+    (lambda: function(apply=3), TypeError, ["apply", "function", "3"]),
+    (lambda: function(value_and_grad=None), TypeError, ["value_and_grad", "function", "None"]),
+    (lambda: function(initial=lambda seed: np.zeros((3, 1))), ValueError, ["initial", "(P,)", "(3, 1)"]),
+    (lambda: function(apply=lambda v, x: x @ v), ValueError, ["apply", "(N, K)", "(2,)"]),
+    (lambda: fl.Dataset(np.zeros((4,) + (1,) * 5), Y), ValueError, ["x", "5-dimensional", "(4, 1, 1, 1, 1, 1)"]),
+    (lambda: fl.Dataset(X, Y, np.ones(3)), ValueError, ["weights", "4 examples", "3"]),
+    (lambda: fl.Dataset(X, Y, np.ones((4, 1))), ValueError, ["weights", "1-dimensional", "(4, 1)"]),
+    (lambda: fl.Dataset(X, Y, np.array([1.0, 2.0, -0.5, 0.0])), ValueError, ["weights", "at least 0", "-0.5"]),
+    (lambda: fl.Dataset(X, Y, np.array([1.0, np.nan, 1.0, 1.0])), ValueError, ["weights", "finite", "nan", "[1]"]),
+    (lambda: fl.Dataset(X, Y, [1.0] * 4), TypeError, ["weights", "NumPy array"]),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "said"), TABLE)
+def test_bad_input_raises_where_it_came_in(call, error, said):
+    """The words are all there, and no traceback of another error behind it but a layer's own."""
+    with pytest.raises(error) as caught:
+        call()
+    for word in said:
+        assert word in str(caught.value), f"{word!r} not in {caught.value}"
