@@ -32,23 +32,29 @@ class Params:
 
 
 class Slot(NamedTuple):
-    """Where one array stands in the flat vector."""
+    """Where one array stands in the flat vector, and its layer, an index into `Params.layers`."""
 
     start: int
     stop: int
     shape: tuple[int, ...]
+    layer: int = 0
 
     def view(self, vector: Any) -> Any:
         return vector[self.start : self.stop].reshape(self.shape)
 
 
-def slots(shapes: Sequence[tuple[int, ...]], start: int = 0) -> tuple[Slot, ...]:
-    """Lay arrays of the given shapes one after the other, from `start` on."""
+def slots(shapes: Sequence[tuple[int, ...]], start: int = 0, layer: int = 0) -> tuple[Slot, ...]:
+    """Lay a layer's arrays of the given shapes one after the other, from `start` on."""
     placed: list[Slot] = []
     for shape in shapes:
         size = 1
         for extent in shape:
             size *= extent
-        placed.append(Slot(start, start + size, shape))
+        placed.append(Slot(start, start + size, shape, layer))
         start += size
     return tuple(placed)
+
+
+def layout_of(model: Any) -> tuple[Slot, ...]:
+    """Where each array of a model's parameters stands, in order; a model without a `layout` counts as one array."""
+    return getattr(model, "layout", None) or (Slot(0, model.size, (model.size,)),)

@@ -23,6 +23,28 @@ OPTIMIZERS = (
     fl.optimizers.chain(
         fl.optimizers.add_decayed_weights(0.1), fl.optimizers.clip_by_global_norm(0.1), fl.optimizers.SGD(0.9)
     ),
+    fl.optimizers.Adamax(),
+    fl.optimizers.AMSGrad(b2=0.9),
+    fl.optimizers.NAdam(),
+    fl.optimizers.RAdam(),
+    fl.optimizers.RMSprop(),
+    fl.optimizers.RMSprop(0.9, 1e-3, 0.5, centered=True),
+    fl.optimizers.Adagrad(0.1),
+    fl.optimizers.Adadelta(),
+    fl.optimizers.Rprop(),
+    fl.optimizers.Lion(),
+    fl.optimizers.chain(
+        fl.optimizers.clip_by_value(0.1),
+        fl.optimizers.add_l1_penalty(0.01),
+        fl.optimizers.add_l2_penalty(0.01),
+        fl.optimizers.SGD(0.9),
+    ),
+    fl.optimizers.scheduled(fl.optimizers.SGD(0.9), momentum=fl.schedulers.LinearLR(0.9, 30, 0.5, 1.0)),
+    fl.optimizers.scheduled(
+        fl.optimizers.AdamW(),
+        b1=fl.schedulers.LinearLR(0.9, 30, 0.5, 1.0),
+        weight_decay=fl.schedulers.CosineAnnealingLR(0.1, T_max=30),
+    ),
 )
 SCHEDULERS = (
     fl.schedulers.ConstantLR(0.05),

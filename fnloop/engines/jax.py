@@ -18,7 +18,8 @@ from fnloop.engines import pytrees as pytrees  # states become pytrees where JAX
 from fnloop.engines.numpy import ROWS, Moved, Sums
 from fnloop.errors import EngineError
 from fnloop.optimizers import Elementwise
-from fnloop.optimizers.elementwise import global_norm
+from fnloop.optimizers.elementwise import Now, global_norm
+from fnloop.parameters import layout_of
 from fnloop.random import permutation
 from fnloop.state import TrainState
 from fnloop.trainer import Trainer
@@ -55,26 +56,23 @@ class JaxEngine(NamedTuple):
         x, y = self._place(trainer, data.x), self._place(trainer, data.y)
         _refuse(*_computation(trainer), y.shape[1:], y.dtype)
         total = count_batches(data, program.batch)
-        early = [not part.needs_norm for part in trainer.optimizer.parts]
         held: Any = (), ()  # the arrays handed out last, and their pieces, which the user has not seen
 
         def run(state: TrainState, rates: Sequence[float], stop: int) -> Moved | None:
             nonlocal held
             first, count = state.running.batches, state.optimizer.count
-            lrs = np.zeros(total, trainer.dtype)
+            lrs = np.zeros(total)
             lrs[first:stop] = rates
             counts = np.maximum(1, np.arange(total) + (count + 1 - first))
-            scalars = [
-                _rows(part.scalars(counts, None), total, trainer.dtype) if known else None
-                for part, known in zip(trainer.optimizer.parts, early, strict=True)
-            ]
+            scalars = _early_scalars(trainer.optimizer, _layers(trainer.model), Now(counts, lrs), total, trainer.dtype)
+            steps = lrs.astype(trainer.dtype), counts.astype(np.int32), scalars
             order = permutation(len(data), trainer.seed, state.epoch).astype(np.int32)
             (known, pieces), held = held, ((), ())
             arrays = state.params.vector, *state.optimizer.slots
             if len(known) != len(arrays) or any(a is not b for a, b in zip(known, arrays, strict=True)):
                 pieces = program.split(*jax.device_put(arrays, self.device))
             with _numpys_types():
-                pieces, sums, finite = program.fold(pieces, x, y, order, lrs, counts.astype(np.int32), scalars, first, stop)
+                pieces, sums, finite = program.fold(pieces, x, y, order, *steps, first, stop)
             if not finite:
                 return None
             vector, *slots = arrays = tuple(np.asarray(array) for array in program.join(pieces))
@@ -145,7 +143,7 @@ def _compiled(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, size:
     def update(carry: Any, x: Any, y: Any, lr: Any, count: Any, scalars: Any) -> tuple[Any, Any, Any]:
         params, slots = carry
         gradient, sums = gradient_of(params, x, y)
-        direction, slots = _chain(optimizer, gradient, slots, params, count, scalars)
+        direction, slots = _chain(optimizer, _layers(model), gradient, slots, params, Now(count, lr), scalars)
         finite = jnp.isfinite(sums[0]) & _is_finite(gradient)
         return (jax.tree.map(lambda p, d: p - lr * d, params, direction), slots), sums, finite
 
@@ -226,18 +224,45 @@ def _in_chunks(function: Callable[..., Any], *arrays: Any) -> list[Any]:
     return [*done, function(*(a[full:] for a in arrays))[None]] if full < len(arrays[0]) else done
 
 
-def _chain(optimizer: Elementwise, value: Any, slots: Any, params: Any, count: Any, scalars: Sequence[Any]) -> Any:
+def _chain(
+    optimizer: Elementwise, layers: Sequence[int], value: Any, slots: Any, params: Any, now: Now, early: Sequence[Any]
+) -> Any:
     """The kernels of a chain, one behind the other, on each array; the compiler makes one pass of them."""
     moved: list[Any] = []
-    leaves, tree = jax.tree.leaves(params), jax.tree.structure(params)
-    for part, early in zip(optimizer.parts, scalars, strict=True):
-        norm = global_norm(jnp.concatenate([v.reshape(-1) for v in jax.tree.leaves(value)])) if part.needs_norm else None
-        here = part.scalars(count, norm) if part.needs_norm else early
+    values, leaves, tree = jax.tree.leaves(value), jax.tree.leaves(params), jax.tree.structure(params)
+    for part, known in zip(optimizer.parts, early, strict=True):
+        scalars = _scalars(part, layers, values, leaves, now, known)
         own = [jax.tree.leaves(slot) for slot in slots[len(moved) : len(moved) + part.slots]]
-        done = [part.kernel(v, list(kept), p, here) for v, p, *kept in zip(jax.tree.leaves(value), leaves, *own, strict=True)]
-        value = jax.tree.unflatten(tree, [direction for direction, _ in done])
+        done = [part.kernel(v, list(kept), p, s) for v, p, s, *kept in zip(values, leaves, scalars, *own, strict=True)]
+        values = [direction for direction, _ in done]
         moved += [jax.tree.unflatten(tree, kept) for kept in zip(*(kept for _, kept in done), strict=True)]
-    return value, moved
+    return jax.tree.unflatten(tree, values), moved
+
+
+def _scalars(part: Elementwise, layers: Sequence[int], values: Sequence[Any], params: Any, now: Now, early: Any) -> list[Any]:
+    """A part's scalars for each array: those known early, or made of the values that come in."""
+    if part.needs == "arrays":
+        return [part.scalars(Now(now.count, now.lr, None, *known)) for known in zip(values, params, layers, strict=True)]
+    if part.needs == "norm":
+        norm = global_norm(jnp.concatenate([v.reshape(-1) for v in values]))
+        return [part.scalars(now._replace(norm=norm))] * len(values)
+    return early if part.needs == "layer" else [early] * len(values)
+
+
+def _early_scalars(optimizer: Elementwise, layers: Sequence[int], now: Now, n: int, dtype: str) -> list[Any]:
+    """The scalars of n updates that depend on no values, part by part, where the layer counts array by array."""
+    return [
+        None
+        if part.needs in ("norm", "arrays")
+        else [_rows(part.scalars(now._replace(layer=layer)), n, dtype) for layer in layers]
+        if part.needs == "layer"
+        else _rows(part.scalars(now), n, dtype)
+        for part in optimizer.parts
+    ]
+
+
+def _layers(model: Any) -> list[int]:
+    return [place.layer for place in layout_of(model)]
 
 
 def _is_finite(arrays: Any) -> Any:
@@ -253,6 +278,8 @@ def _is_finite(arrays: Any) -> Any:
 
 def _rows(scalars: Any, n: int, dtype: str) -> Any:
     """Scalars for n steps, computed at once in float64: the i-th entry of each array is the i-th step's."""
+    if scalars is None:
+        return None
     if isinstance(scalars, tuple):
         return tuple(_rows(scalar, n, dtype) for scalar in scalars)
     return np.broadcast_to(np.asarray(scalars, dtype), (n,))
@@ -271,9 +298,9 @@ def _refuse(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, columns
     for part in optimizer.parts:
 
         def kernel(vector: Any, count: Any, part: Any = part) -> Any:
-            known = None if part.needs_norm else _rows(part.scalars(np.arange(1, 2), None), 1, dtype)
-            early = jax.tree.map(lambda row: vector[0] * row[0], known)
-            return _chain(part, vector, [vector] * part.slots, vector, count, [early])
+            rows = _early_scalars(part, [0], Now(np.arange(1, 2), np.ones(1)), 1, dtype)
+            early = jax.tree.map(lambda row: vector[0] * row[0], rows)
+            return _chain(part, [0], vector, [vector] * part.slots, vector, Now(count, vector[0]), early)
 
         _traced(f"optimizer {part!r}", kernel, vector, count)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from fnloop.data import Dataset, batches_from
 from fnloop.optimizers.elementwise import make_pass
+from fnloop.parameters import layout_of
 from fnloop.record import owned
 from fnloop.state import TrainState
 from fnloop.trainer import Trainer
@@ -77,7 +78,7 @@ def make_update(trainer: Trainer, buffers: Buffers) -> Update:
     """
     vector, slots, gradient = buffers
     gradient_of = make_gradient(trainer, vector, gradient)
-    run_pass = make_pass(trainer.optimizer, gradient, slots, vector)
+    run_pass = make_pass(trainer.optimizer, gradient, slots, vector, layout_of(trainer.model))
 
     def update(count: int, lr: float, x: Array, y: Array) -> Sums:
         sums = gradient_of(x, y)
@@ -88,7 +89,7 @@ def make_update(trainer: Trainer, buffers: Buffers) -> Update:
             np.multiply(direction, lr, out=room)
             np.subtract(here, room, out=here)
 
-        run_pass(count, move)
+        run_pass(count, lr, move)
         return sums
 
     return update

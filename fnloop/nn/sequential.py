@@ -39,16 +39,18 @@ class Sequential:
     inputs: PositiveInt
     outputs: PositiveInt
     layers: tuple[Layer, ...]
-    layout: tuple[tuple[Callable[[Any], Any], tuple[Slot, ...]], ...] = attrs.field(init=False, repr=False)
+    layout: tuple[Slot, ...] = attrs.field(init=False, repr=False)  # of each array of parameters, in order
+    placed: tuple[tuple[Callable[[Any], Any], tuple[Slot, ...]], ...] = attrs.field(init=False, repr=False)
     size: int = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        placed, start = [], 0
+        placed, start, filled = [], 0, 0
         for layer in self.layers:
-            laid = slots(layer.shapes, start)
+            laid = slots(layer.shapes, start, filled)
             placed.append((getattr(layer.params, "_make", layer.params), laid))
-            start = laid[-1].stop if laid else start
-        object.__setattr__(self, "layout", tuple(placed))
+            start, filled = (laid[-1].stop, filled + 1) if laid else (start, filled)
+        object.__setattr__(self, "placed", tuple(placed))
+        object.__setattr__(self, "layout", tuple(slot for _, laid in placed for slot in laid))
         object.__setattr__(self, "size", start)
 
     def initial(self, seed: int, dtype: str = "float32") -> Params:
@@ -62,7 +64,7 @@ class Sequential:
 
     def views(self, vector: Any) -> list[Any]:
         """For each layer, the record of its views into the vector; an empty one where it has no parameters."""
-        return [make([slot.view(vector) for slot in placed]) for make, placed in self.layout]
+        return [make([slot.view(vector) for slot in laid]) for make, laid in self.placed]
 
     def forward(self, params: Sequence[Any], x: Any) -> tuple[Any, Callable[[Any, Sequence[Any]], None]]:
         """The outputs for x, and the function that takes their cotangent back and writes the gradients.

@@ -8,9 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fnloop as fl
-from fnloop.optimizers import SGD, Adam, AdamW, Elementwise, add_decayed_weights, chain, clip_by_global_norm
+from fnloop.optimizers import (
+    SGD,
+    Adam,
+    AdamW,
+    Elementwise,
+    RMSprop,
+    add_decayed_weights,
+    add_l1_penalty,
+    chain,
+    clip_by_global_norm,
+    clip_by_value,
+    scheduled,
+)
 from fnloop.optimizers.elementwise import global_norm, make_pass
 from fnloop.record import record
+from fnloop.schedulers import ConstantLR
 from tests.strategies import OPTIMIZERS
 
 
@@ -68,17 +81,25 @@ def test_optimizers_equal_their_formula_as_a_loop(name, seed, scale):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@given(st.integers(1, 40), st.integers(1, 50), st.sampled_from(["float32", "float64"]), st.integers(0, 1000))
-def test_the_block_size_changes_no_bit(optimizer, size, block, dtype, seed):
-    """Neither of the slots nor of what is made of the direction."""
-    draw = np.random.default_rng(seed)
+@given(
+    st.integers(1, 6),
+    st.integers(1, 6),
+    st.booleans(),
+    st.integers(1, 50),
+    st.sampled_from(["float32", "float64"]),
+    st.integers(0, 1000),
+)
+def test_the_block_size_changes_no_bit(optimizer, width, outputs, layered, block, dtype, seed):
+    """Neither of the slots nor of what is made of the direction, whether the arrays are known or not."""
+    draw, model = np.random.default_rng(seed), fl.mlp([3, width, outputs])
+    size, layout = model.size, model.layout if layered else ()
     gradient, vector = (draw.standard_normal(size).astype(dtype) for _ in range(2))
     state = optimizer.init(vector)
 
     def result(block):
         slots, params = [slot.copy() for slot in state.slots], vector.copy()
         move = lambda direction, gradient, params: np.subtract(params, direction, out=params)  # noqa: E731
-        make_pass(optimizer, gradient.copy(), slots, params, block)(3, move)
+        make_pass(optimizer, gradient.copy(), slots, params, layout, block)(3, 0.1, move)
         return params, slots
 
     assert fl.same_bits(result(block), result(size))
@@ -109,6 +130,20 @@ def test_clipping_keeps_zero_and_hides_nothing():
         assert global_norm(huge) == np.inf or global_norm(huge) > 3e38
         tiny = np.full(4, 1e-40, np.float32)
         assert global_norm(tiny) == pytest.approx(2e-40, rel=1e-3)
+
+
+def test_a_kernel_owns_its_gradient():
+    """What a kernel keeps and hands on is not written over by the next: momentum in front of RMSprop."""
+    draw = np.random.default_rng(0)
+    gradients, vector = draw.standard_normal((9, 4)), draw.standard_normal(4)
+    optimizer, momentum, rmsprop = chain(SGD(0.9), RMSprop()), SGD(0.9), RMSprop()
+    state, first, second = optimizer.init(vector), momentum.init(vector), rmsprop.init(vector)
+    for gradient in gradients:
+        direction, state = optimizer.update(gradient, state, vector)
+        half, first = momentum.update(gradient, first, vector)
+        whole, second = rmsprop.update(half, second, vector)
+        assert fl.same_bits(direction, whole)
+        assert fl.same_bits(state.slots, first.slots + second.slots)
 
 
 def test_a_chain_is_its_parts_in_their_order():
@@ -157,3 +192,35 @@ def test_update_is_pure(optimizer):
     first, second = (optimizer.update(gradient, state, vector) for _ in range(2))
     assert fl.same_bits(first, second)
     assert fl.digest((gradient, vector, state)) == before
+
+
+def test_scheduled_hyperparameters_have_their_value_of_the_moment():
+    """A schedule that stays changes nothing; one that moves is the optimizer with that value at that update."""
+    draw = np.random.default_rng(0)
+    gradients, vector = draw.standard_normal((12, 4)), draw.standard_normal(4)
+    staying = scheduled(AdamW(), b1=lambda t: 0.9, weight_decay=ConstantLR(0.01))
+    np.testing.assert_allclose(run(staying, gradients, vector), run(AdamW(), gradients, vector), rtol=1e-14)
+    rates = (0.5, 0.0, 0.9, 0.3)
+    moving = scheduled(SGD(0.9), momentum=lambda t: rates[t % 4])
+    state, m = moving.init(vector), np.zeros(4)
+    for t, gradient in enumerate(gradients):
+        direction, state = moving.update(gradient, state, vector)
+        m = rates[t % 4] * m + gradient
+        np.testing.assert_allclose(direction, m, rtol=1e-14)
+
+
+def test_scheduled_hyperparameters_keep_float32():
+    """A schedule's numbers widen no array."""
+    vector = np.ones(3, np.float32)
+    optimizer = scheduled(AdamW(), b1=lambda t: np.float64(0.9), weight_decay=ConstantLR(0.1))
+    direction, state = optimizer.update(vector, optimizer.init(vector), vector)
+    assert {direction.dtype, *(slot.dtype for slot in state.slots)} == {np.dtype("float32")}
+
+
+def test_penalties_and_the_clip_by_value():
+    """Their formulas, number by number."""
+    gradient, vector = np.array([3.0, -0.2, 0.0, -4.0]), np.array([2.0, 0.0, -1.0, -0.5])
+    direct = lambda part: part.update(gradient, part.init(vector), vector)[0].tolist()  # noqa: E731
+    assert direct(clip_by_value(1.5)) == [1.5, -0.2, 0.0, -1.5]
+    assert direct(add_l1_penalty(0.5)) == [3.5, -0.2, -0.5, -4.5]
+    assert math.isnan(clip_by_value(1.0).update(np.array([np.nan]), clip_by_value(1.0).init(vector[:1]), vector[:1])[0][0])
