@@ -45,6 +45,21 @@ OPTIMIZERS = (
         b1=fl.schedulers.LinearLR(0.9, 30, 0.5, 1.0),
         weight_decay=fl.schedulers.CosineAnnealingLR(0.1, T_max=30),
     ),
+    fl.optimizers.LAMB(weight_decay=0.1),
+    fl.optimizers.chain(
+        fl.optimizers.add_decayed_weights(0.1),
+        fl.optimizers.clip_by_norm(0.5),
+        fl.optimizers.adaptive_grad_clip(0.3),
+        fl.optimizers.centralize(),
+        fl.optimizers.SGD(0.9),
+    ),
+    fl.optimizers.chain(
+        fl.optimizers.masked(fl.optimizers.scheduled(fl.optimizers.Adam(), b1=fl.schedulers.ExponentialLR(0.9, 0.99)), [0]),
+        fl.optimizers.scale_by_layer({0: 0.3}),
+        fl.optimizers.ema(0.9, debias=True),
+    ),
+    fl.optimizers.lookahead(fl.optimizers.SGD(0.9), k=3),
+    fl.optimizers.chain(fl.optimizers.Adam(), fl.optimizers.swa(5, 3)),
 )
 SCHEDULERS = (
     fl.schedulers.ConstantLR(0.05),

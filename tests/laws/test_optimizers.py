@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toolz import nth
 
 import fnloop as fl
 from fnloop.optimizers import (
@@ -19,12 +20,18 @@ from fnloop.optimizers import (
     chain,
     clip_by_global_norm,
     clip_by_value,
+    ema,
+    freeze,
+    lookahead,
+    masked,
+    scale_by_layer,
     scheduled,
+    swa,
 )
 from fnloop.optimizers.elementwise import global_norm, make_pass
 from fnloop.record import record
 from fnloop.schedulers import ConstantLR
-from tests.strategies import OPTIMIZERS
+from tests.strategies import OPTIMIZERS, dataset
 
 
 def run(optimizer, gradients, vector, lr=0.01):
@@ -224,3 +231,109 @@ def test_penalties_and_the_clip_by_value():
     assert direct(clip_by_value(1.5)) == [1.5, -0.2, 0.0, -1.5]
     assert direct(add_l1_penalty(0.5)) == [3.5, -0.2, -0.5, -4.5]
     assert math.isnan(clip_by_value(1.0).update(np.array([np.nan]), clip_by_value(1.0).init(vector[:1]), vector[:1])[0][0])
+
+
+def trained(optimizer, epochs=3, **changes):
+    model = fl.mlp([3, 4, 5, 1])
+    options = {"model": model, "loss": fl.losses.BinaryCrossEntropy(), "optimizer": optimizer, "batch_size": 5, **changes}
+    trainer = fl.Trainer(**options)
+    return trainer, nth(epochs, fl.epochs(trainer, dataset("binary", 17)))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_trainer_with_any_optimizer_is_data(optimizer, tmp_path):
+    """It comes back from a file with its state, to the bit, and goes on from there as if it had never been away."""
+    trainer, state = trained(optimizer, 2)
+    fl.save(state, tmp_path / "state.npz", trainer=trainer)
+    there = fl.load_checkpoint(tmp_path / "state.npz")
+    assert fl.same_bits(there.trainer, trainer)
+    onward = nth(1, fl.epochs(there.trainer, dataset("binary", 17), start=there.state))
+    assert fl.same_bits(onward, trained(optimizer)[1])
+
+
+@given(st.sets(st.integers(0, 2)), st.integers(0, 9))
+def test_frozen_layers_keep_their_bits(layers, seed):
+    """All others move."""
+    trainer, state = trained(chain(AdamW(weight_decay=0.1), freeze(*layers)), seed=seed)
+    before = fl.init_state(trainer)
+    for i, (old, new) in enumerate(zip(before.params.layers, state.params.layers, strict=True)):
+        assert fl.same_bits(tuple(old), tuple(new)) == (i in layers)
+
+
+def test_frozen_means_zero():
+    """Minus zero stays, and what is no number is not let through."""
+    vector, gradient = np.array([-0.0, 0.0, 1.0]), np.array([-1.0, np.nan, np.inf])
+    direction, _ = freeze(0).update(gradient, freeze(0).init(vector), vector)
+    assert fl.same_bits(direction, np.zeros(3))
+    assert fl.same_bits(vector - 0.1 * direction, vector)
+
+
+def test_layers_have_rates_and_masks_of_their_own():
+    """A factor is a learning rate; a mask leaves the gradient of other layers and the slots there alone."""
+    layout = fl.mlp([3, 4, 1]).layout
+    first = slice(layout[0].start, layout[1].stop)
+    draw = np.random.default_rng(0)
+    gradient, vector = draw.standard_normal(layout[-1].stop), draw.standard_normal(layout[-1].stop)
+    direct = lambda o: o.update(gradient, o.init(vector), vector, layout=layout)  # noqa: E731
+    whole, _ = direct(Adam())
+    for factors in ({0: 0.25}, [0.25, 1.0]):
+        scaled, _ = direct(chain(Adam(), scale_by_layer(factors)))
+        assert fl.same_bits(scaled[first], 0.25 * whole[first])
+        assert fl.same_bits(scaled[first.stop :], whole[first.stop :])
+    some, state = direct(masked(Adam(), [0]))
+    assert fl.same_bits(some[first], whole[first])
+    assert fl.same_bits(some[first.stop :], gradient[first.stop :])
+    assert all(slot[first].any() and not slot[first.stop :].any() for slot in state.slots)
+
+
+def test_at_a_rate_of_zero_nothing_moves():
+    """Lookahead's slow parameters wait, where they would meet the fast ones, for a rate at which these can come."""
+    optimizer, vector = lookahead(SGD(), k=2), np.array([1.0, 2.0])
+    state = optimizer.init(vector)
+    for lr in (0.1, 0.0, 0.0, 0.1):
+        direction, state = optimizer.update(np.ones(2), state, vector, lr=lr)
+        assert np.isfinite(direction).all()
+        vector = vector - lr * direction
+        if lr == 0.0:
+            assert vector.tolist() == [0.9, 1.9]
+            assert state.slots[0].tolist() == [1.0, 2.0]
+    np.testing.assert_allclose(vector, [0.9, 1.9])  # half way from 1 to 0.8: they met
+    np.testing.assert_allclose(vector, state.slots[0])
+
+
+def test_averages_are_means_of_what_was():
+    """Each kind against the mean of the parameters written out; no step is changed by it."""
+    draw = np.random.default_rng(0)
+    gradients, vector = draw.standard_normal((20, 3)), draw.standard_normal(3)
+    plain = run(SGD(0.9), gradients, vector)
+
+    def average_of(average):
+        optimizer, here = chain(SGD(0.9), average), vector
+        state = optimizer.init(vector)
+        for gradient, after in zip(gradients, plain, strict=True):
+            direction, state = optimizer.update(gradient, state, here, lr=0.01)
+            here = here - 0.01 * direction
+            assert fl.same_bits(here, after)
+        return state.slots[-1]
+
+    weights = 0.8 ** np.arange(20)[::-1]
+    np.testing.assert_allclose(average_of(ema(0.8, debias=True)), weights @ plain / weights.sum(), rtol=1e-12)
+    weights[1:] *= 0.2
+    np.testing.assert_allclose(average_of(ema(0.8)), weights @ plain, rtol=1e-12)
+    np.testing.assert_allclose(average_of(swa(4, 6)), plain[[3, 9, 15]].mean(0), rtol=1e-12)
+    assert fl.same_bits(average_of(swa(21)), plain[-1])
+
+
+def test_an_averaged_state_is_a_state(tmp_path):
+    """It is evaluated, saved and trained on; its parameters are the average, all else is the state's."""
+    trainer, state = trained(chain(Adam(), ema(0.8)))
+    there = fl.averaged(state)
+    assert fl.same_bits(there.params.vector, state.optimizer.slots[-1])
+    assert not fl.same_bits(there.params, state.params)
+    assert fl.same_bits(there.optimizer, state.optimizer)
+    data = dataset("binary", 17)
+    assert fl.evaluate(trainer, there, data) != fl.evaluate(trainer, state, data)
+    assert fl.predict(trainer, there, data.x).shape == (17,)
+    fl.save(there, tmp_path / "there.npz")
+    assert fl.same_bits(fl.load(tmp_path / "there.npz"), there)
+    assert nth(1, fl.epochs(trainer, data, start=there)).epoch == 4

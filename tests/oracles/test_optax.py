@@ -8,6 +8,7 @@ import pytest
 import fnloop as fl
 from fnloop import schedulers as sch
 from fnloop.optimizers import (
+    LAMB,
     SGD,
     Adadelta,
     Adagrad,
@@ -19,17 +20,25 @@ from fnloop.optimizers import (
     NAdam,
     RAdam,
     RMSprop,
+    adaptive_grad_clip,
     add_decayed_weights,
     add_l2_penalty,
+    centralize,
     chain,
     clip_by_global_norm,
     clip_by_value,
+    freeze,
+    lookahead,
+    masked,
+    scale_by_layer,
+    scale_by_trust_ratio,
     scheduled,
 )
+from fnloop.parameters import Slot
 
 LR, STEPS = 0.05, 200
 LAYOUT = fl.mlp([3, 4, 2]).layout
-SIZE = LAYOUT[-1].stop
+SIZE, LAYERS = LAYOUT[-1].stop, [place.layer for place in LAYOUT]
 RISING = sch.LinearLR(0.9, 100, 0.5, 1.0)  # from 0.45 to 0.9
 RISING_THERE = lambda t: 0.45 + 0.45 * jax.numpy.minimum(t, 100).astype(float) / 100  # noqa: E731  in x64, if it is on
 inject = optax.inject_hyperparams
@@ -59,6 +68,30 @@ PAIRS = {
     "decay, clip, sgd": (
         chain(add_decayed_weights(0.1), clip_by_global_norm(0.5), SGD()),
         optax.chain(optax.add_decayed_weights(0.1), optax.clip_by_global_norm(0.5), optax.sgd(LR)),
+    ),
+    "lamb": (LAMB(weight_decay=0.1), optax.lamb(LR, weight_decay=0.1)),
+    "trust ratio": (
+        chain(scale_by_trust_ratio(0.01, 1e-3), SGD(0.9)),
+        optax.chain(optax.scale_by_trust_ratio(trust_coefficient=0.01, eps=1e-3), optax.sgd(LR, 0.9)),
+    ),
+    "adaptive clip": (
+        chain(adaptive_grad_clip(0.3, 0.01), SGD(0.9)),
+        optax.chain(optax.adaptive_grad_clip(0.3, 0.01), optax.sgd(LR, 0.9)),
+    ),
+    "masked": (
+        chain(masked(chain(Adam(), add_decayed_weights(0.1)), [1]), SGD()),
+        optax.chain(
+            optax.masked(optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(0.1)), [False, False, True, True]),
+            optax.scale(-LR),
+        ),
+    ),
+    "frozen": (
+        chain(AdamW(), freeze(0)),
+        optax.partition({0: optax.set_to_zero(), 1: optax.adamw(LR, weight_decay=0.01)}, LAYERS),
+    ),
+    "rates by layer": (
+        chain(Adam(), scale_by_layer({0: 0.1})),
+        optax.partition({0: optax.adam(0.1 * LR), 1: optax.adam(LR)}, LAYERS),
     ),
     "momentum by schedule": (
         scheduled(SGD(0.9), momentum=RISING),
@@ -104,6 +137,40 @@ def test_optimizers_equal_optax(name, dtype, tolerance):
         vector = vector - LR * direction
         assert vector.dtype == dtype
         np.testing.assert_allclose(vector, after, rtol=tolerance, atol=tolerance)
+
+
+def test_lookahead_equals_optax():
+    """The fast and the slow parameters after each of 200 random steps."""
+    draw, ours = np.random.default_rng(0), lookahead(Adam(), k=4, alpha=0.3)
+    vector, gradients = draw.standard_normal(5), draw.standard_normal((STEPS, 5))
+    theirs = optax.lookahead(optax.adam(LR), sync_period=4, slow_step_size=0.3)
+
+    def step(carry, gradient):
+        params, state = carry
+        updates, state = theirs.update(gradient, state, params)
+        params = optax.apply_updates(params, updates)
+        return (params, state), params
+
+    with jax.enable_x64(True):
+        params = optax.LookaheadParams.init_synced(jax.numpy.asarray(vector))
+        fast, slow = map(np.asarray, jax.lax.scan(step, (params, theirs.init(params)), gradients)[1])
+    state = ours.init(vector)
+    for t, gradient in enumerate(gradients):
+        direction, state = ours.update(gradient, state, vector, lr=LR)
+        vector = vector - LR * direction
+        np.testing.assert_allclose(vector, fast[t], rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(state.slots[-1], slow[t], rtol=1e-10, atol=1e-10)
+
+
+def test_centralize_equals_optax():
+    """Whose unit is the first axis, where it is the last one here."""
+    gradient = np.random.default_rng(0).standard_normal((3, 2, 4))
+    direct = centralize().update(
+        gradient.ravel(), centralize().init(gradient.ravel()), gradient.ravel(), layout=[Slot(0, 24, (3, 2, 4))]
+    )[0]
+    with jax.enable_x64(True):
+        turned = optax.centralize().update(jax.numpy.moveaxis(gradient, -1, 0), None)[0]
+    np.testing.assert_allclose(direct.reshape(3, 2, 4), np.moveaxis(np.asarray(turned), 0, -1), rtol=1e-12)
 
 
 SCHEDULES = {

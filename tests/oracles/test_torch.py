@@ -8,7 +8,7 @@ import pytest
 
 import fnloop as fl
 from fnloop import schedulers as sch
-from fnloop.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, RAdam, RMSprop, Rprop
+from fnloop.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, RAdam, RMSprop, Rprop, chain, clip_by_norm, ema, swa
 
 torch = pytest.importorskip("torch")
 kinds = torch.optim.lr_scheduler
@@ -119,3 +119,56 @@ def test_optimizers_equal_torch(name, dtype, tolerance):
         direction, state = ours.update(gradient, state, vector, lr=LR, layout=LAYOUT)
         vector = vector - LR * direction
         np.testing.assert_allclose(vector, after, rtol=tolerance, atol=tolerance)
+
+
+def torch_clipped(params):
+    """A step of SGD with each array's gradient clipped on its own."""
+    optimizer, step = optim.SGD(params, LR, 0.9), optim.SGD.step
+
+    def clipped():
+        for param in params:
+            torch.nn.utils.clip_grad_norm_([param], 0.7)
+        step(optimizer)
+
+    optimizer.step = clipped
+    return optimizer
+
+
+def test_clip_by_norm_equals_torch():
+    """Array by array, to the 1e-6 that PyTorch adds to the norm."""
+    draw, ours = np.random.default_rng(0), chain(clip_by_norm(0.7), SGD(0.9))
+    vector, gradients = draw.standard_normal(SIZE), draw.standard_normal((20, SIZE)) * np.geomspace(0.01, 3, 20)[:, None]
+    state = ours.init(vector)
+    for gradient, (_, after) in zip(gradients, steps_of_torch(torch_clipped, vector, gradients), strict=True):
+        direction, state = ours.update(gradient, state, vector, layout=LAYOUT)
+        vector = vector - LR * direction
+        np.testing.assert_allclose(vector, after, rtol=1e-5, atol=1e-5)
+
+
+averages = torch.optim.swa_utils
+
+
+@pytest.mark.parametrize(
+    ("ours", "options", "taken"),
+    [
+        (ema(0.9), {"multi_avg_fn": averages.get_ema_multi_avg_fn(0.9)}, lambda t: True),
+        (swa(1), {}, lambda t: True),
+        (swa(7, 5), {}, lambda t: t >= 7 and (t - 7) % 5 == 0),
+    ],
+)
+def test_averages_equal_torch(ours, options, taken):
+    """The average after each of 200 random steps of Adam; before the first it is the parameters."""
+    draw, optimizer = np.random.default_rng(0), chain(Adam(), ours)
+    vector, gradients = draw.standard_normal(SIZE), draw.standard_normal((200, SIZE))
+    state, average = optimizer.init(vector), None
+    theirs = steps_of_torch(lambda p: optim.Adam(p, LR), vector, gradients)
+    for t, (gradient, (params, after)) in enumerate(zip(gradients, theirs, strict=True), start=1):
+        direction, state = optimizer.update(gradient, state, vector, lr=LR)
+        vector = vector - LR * direction
+        average = average or averages.AveragedModel(torch.nn.ParameterList(params), **options)
+        if taken(t):
+            average.update_parameters(torch.nn.ParameterList(params))
+            flat = np.concatenate([param.detach().numpy().ravel() for param in average.module])
+        elif t < 7:
+            flat = after
+        np.testing.assert_allclose(state.slots[-1], flat, rtol=1e-10, atol=1e-10)
