@@ -182,9 +182,11 @@ def plain(scalar: Any) -> Any:
 def global_norm(gradient: Any) -> Any:
     """The Euclidean norm, scaled by the largest element so that no square overflows or vanishes."""
     xp = gradient.__array_namespace__()
-    peak = xp.max(xp.abs(gradient))
+    peak = xp.maximum(xp.max(gradient), -xp.min(gradient))
     scale = xp.where((peak > 0) & xp.isfinite(peak), peak, 1)
-    return scale * xp.sqrt(xp.sum(xp.square(gradient / scale)))
+    scaled = gradient / scale
+    scaled *= scaled
+    return scale * xp.sqrt(xp.sum(scaled))
 
 
 def _split_where_values_are_needed(parts: Sequence[Elementwise]) -> list[list[Elementwise]]:

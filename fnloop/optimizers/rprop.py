@@ -41,7 +41,12 @@ class Rprop(Elementwise):
         xp = gradient.__array_namespace__()
         sign, (before, step) = xp.sign(gradient), slots
         before *= sign
-        step *= xp.where(before > 0, self.eta_plus, xp.where(before < 0, self.eta_minus, 1.0)).astype(step.dtype)
+        # The parabola through eta_minus, 1, eta_plus at -1, 0, 1: a choice element by element takes ten times as long.
+        factor = before * ((self.eta_plus + self.eta_minus) / 2 - 1)
+        factor += (self.eta_plus - self.eta_minus) / 2
+        factor *= before
+        factor += 1
+        step *= factor
         step = xp.clip(step, self.min_step, self.max_step)
         sign *= before >= 0
         return sign * step, (sign, step)
