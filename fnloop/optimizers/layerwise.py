@@ -23,7 +23,8 @@ class ClipByNorm(Elementwise):
         return self.max_norm / xp.maximum(norm, self.max_norm)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        return gradient * scalars, ()
+        gradient *= scalars
+        return gradient, ()
 
 
 def clip_by_norm(max_norm: float) -> ClipByNorm:
@@ -51,7 +52,8 @@ class AdaptiveGradClip(Elementwise):
         return bound / xp.maximum(norm, bound)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        return gradient * scalars, ()
+        gradient *= scalars
+        return gradient, ()
 
 
 def adaptive_grad_clip(clipping: float, eps: float = 1e-3) -> AdaptiveGradClip:
@@ -120,7 +122,8 @@ class ScaleByTrustRatio(Elementwise):
         return xp.where(there, self.trust_coefficient * size / (xp.where(there, step, 1) + self.eps), 1).astype(step.dtype)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        return gradient * scalars, ()
+        gradient *= scalars
+        return gradient, ()
 
 
 def scale_by_trust_ratio(trust_coefficient: float = 1.0, eps: float = 0.0) -> ScaleByTrustRatio:

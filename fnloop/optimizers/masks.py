@@ -97,7 +97,8 @@ class ScaleByLayer(Elementwise):
         return dict(zip(self.layers, self.factors, strict=True)).get(now.layer, 1.0)  # type: ignore[arg-type]
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        return gradient * scalars, ()
+        gradient *= scalars
+        return gradient, ()
 
 
 def scale_by_layer(factors: Mapping[int, float] | Sequence[float]) -> ScaleByLayer:

@@ -20,7 +20,8 @@ class ClipByGlobalNorm(Elementwise):
         return self.max_norm / xp.maximum(now.norm, self.max_norm)  # NaN stays NaN: it is never made to look finite
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        return gradient * scalars, ()
+        gradient *= scalars
+        return gradient, ()
 
 
 def clip_by_global_norm(max_norm: float) -> ClipByGlobalNorm:
@@ -42,7 +43,8 @@ class AddDecayedWeights(Elementwise):
     weight_decay: NonNegative
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        return gradient + self.weight_decay * params, ()
+        gradient += self.weight_decay * params
+        return gradient, ()
 
 
 def add_decayed_weights(weight_decay: float) -> AddDecayedWeights:
@@ -80,7 +82,8 @@ class AddL1Penalty(Elementwise):
     l1: NonNegative
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        return gradient + self.l1 * params.__array_namespace__().sign(params), ()
+        gradient += self.l1 * params.__array_namespace__().sign(params)
+        return gradient, ()
 
 
 def add_l1_penalty(l1: float) -> AddL1Penalty:
@@ -100,7 +103,8 @@ class AddL2Penalty(Elementwise):
     l2: NonNegative
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        return gradient + self.l2 * params, ()
+        gradient += self.l2 * params
+        return gradient, ()
 
 
 def add_l2_penalty(l2: float) -> AddL2Penalty:
