@@ -17,7 +17,7 @@ from fnloop.progress import progress, until_seconds
 from fnloop.record import digest, same_bits
 from fnloop.runs.checkpoint import Checkpoint, checkpoint, load, load_checkpoint, save
 from fnloop.schedulers import get_scheduler
-from fnloop.state import TrainState
+from fnloop.state import TrainState, averaged
 from fnloop.streams import best, every, history, last, moving_average, reaches, tap, top, until, what_if
 from fnloop.trainer import Trainer
 

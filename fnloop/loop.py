@@ -13,7 +13,6 @@ from fnloop.engines import get_engine
 from fnloop.engines import numpy as numpy_engine
 from fnloop.engines.numpy import Moved
 from fnloop.errors import NonFiniteError
-from fnloop.optimizers import OptimizerState
 from fnloop.parameters import Params
 from fnloop.record import evolve, owned
 from fnloop.state import Running, TrainState
@@ -82,7 +81,7 @@ def _advanced(state: TrainState, moved: Moved, rates: Sequence[float], scheduler
         state,
         params=Params(moved.vector, state.params.model),
         buffers=moved.buffers,
-        optimizer=OptimizerState(state.optimizer.count + n, moved.slots),
+        optimizer=evolve(state.optimizer, count=state.optimizer.count + n, slots=moved.slots),
         scheduler=scheduler,
         step=state.step + n,
         running=Running(running.batches + n, running.examples + examples, sums, rates[-1]),

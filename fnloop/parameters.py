@@ -38,7 +38,7 @@ class Slot(NamedTuple):
     start: int
     stop: int
     shape: tuple[int, ...]
-    layer: int
+    layer: int = 0
 
     def view(self, vector: Any) -> Any:
         return vector[self.start : self.stop].reshape(self.shape)

@@ -6,7 +6,7 @@ from typing import Any
 from fnloop.early_stopping import EarlyStoppingState
 from fnloop.optimizers import OptimizerState
 from fnloop.parameters import Params
-from fnloop.record import record
+from fnloop.record import evolve, record
 from fnloop.typing import Array
 
 
@@ -47,3 +47,18 @@ class TrainState:
     def stop_reason(self) -> str | None:
         """Why the run stopped, or None while it goes on."""
         return self.early_stopping.reason
+
+
+def averaged(state: TrainState) -> TrainState:
+    """The state with the parameters that its optimizer averaged, for `evaluate`, `predict` and `save`.
+
+    Examples:
+        optimizer=chain(AdamW(), ema(0.999)), then fl.evaluate(trainer, fl.averaged(state), data)
+    Raises: TypeError: for what is no state; ValueError: if the optimizer keeps no average.
+    See Also: fnloop.optimizers.ema, fnloop.optimizers.swa
+    """
+    if not isinstance(state, TrainState):
+        raise TypeError(f"state must be a TrainState, got {state!r}")
+    if not state.optimizer.averaged:
+        raise ValueError("state must be of an optimizer that ends in ema(...) or swa(...), this one keeps no average")
+    return evolve(state, params=Params(state.optimizer.slots[-1], state.params.model))

@@ -12,6 +12,7 @@ from fnloop.losses import Loss
 from fnloop.metrics import Metric, get_metric
 from fnloop.nn import Sequential
 from fnloop.optimizers import Adam, Elementwise
+from fnloop.optimizers.masks import named_layers
 from fnloop.record import record, same_bits
 from fnloop.schedulers import ConstantLR, Scheduler
 from fnloop.state import TrainState
@@ -67,6 +68,7 @@ class Trainer:
         if len(self.model.shape) != 1:
             shape = ", ".join(map(str, ("N", *self.model.shape)))
             raise ValueError(f"model must give a row of outputs for each example, (N, K), got ({shape})")
+        self._check_layers()
         self.loss.check_outputs(self.model.outputs)
         names = [metric.name for metric in self.measured()]
         if len({*names, "loss"}) <= len(names):
@@ -75,6 +77,16 @@ class Trainer:
             raise ValueError(f"metrics: 'accuracy' needs a loss for classification, got {type(self.loss).__name__}")
         if self.schedule_every == "step" and any(hasattr(part, "metric") for part in _within(self.scheduler)):
             raise ValueError("schedule_every must be 'epoch' for a scheduler that reads a metric, got 'step'")
+
+    def _check_layers(self) -> None:
+        """Refuse an optimizer that names a layer which the model does not have."""
+        layers = 1 + max((place.layer for place in self.model.layout), default=-1)
+        for part in self.optimizer.parts:
+            for layer in named_layers(part):
+                if layer >= layers:
+                    raise ValueError(
+                        f"optimizer: layer {layer} is not one of the model's {layers} layers with parameters, in {part!r}"
+                    )
 
     def measured(self) -> tuple[Metric, ...]:
         """The metrics beside the loss."""
@@ -120,6 +132,11 @@ class Trainer:
         kept, slots = len(start.optimizer.slots), sum(part.slots for part in self.optimizer.parts)
         if kept != slots:
             raise ValueError(f"start has {kept} arrays of another optimizer; the trainer's, {self.optimizer!r}, keeps {slots}")
+        if start.optimizer.averaged != any(part.averages for part in self.optimizer.parts):
+            raise ValueError(
+                f"start has {'an' if start.optimizer.averaged else 'no'} average of the parameters among its arrays; "
+                f"the trainer's optimizer is {self.optimizer!r}"
+            )
         kind = type(self.scheduler.init())
         if type(start.scheduler) is not kind:
             raise ValueError(f"start has another scheduler's state, {start.scheduler!r}; the trainer's has a {kind.__name__}")
@@ -156,7 +173,7 @@ def _within(scheduler: Any) -> Iterator[Any]:
 
 
 _PARTS = {
-    "model": ("forward", "init", "inputs", "shape", "views", "buffers", "check_values"),
+    "model": ("forward", "init", "inputs", "shape", "views", "layout", "buffers", "check_values"),
     "loss": ("forward", "check", "check_outputs", "predict"),
     "optimizer": ("init", "update", "parts"),
     "scheduler": ("init", "step"),

@@ -23,6 +23,43 @@ OPTIMIZERS = (
     fl.optimizers.chain(
         fl.optimizers.add_decayed_weights(0.1), fl.optimizers.clip_by_global_norm(0.1), fl.optimizers.SGD(0.9)
     ),
+    fl.optimizers.Adamax(),
+    fl.optimizers.AMSGrad(b2=0.9),
+    fl.optimizers.NAdam(),
+    fl.optimizers.RAdam(),
+    fl.optimizers.RMSprop(),
+    fl.optimizers.RMSprop(0.9, 1e-3, 0.5, centered=True),
+    fl.optimizers.Adagrad(0.1),
+    fl.optimizers.Adadelta(),
+    fl.optimizers.Rprop(),
+    fl.optimizers.Lion(),
+    fl.optimizers.chain(
+        fl.optimizers.clip_by_value(0.1),
+        fl.optimizers.add_l1_penalty(0.01),
+        fl.optimizers.add_l2_penalty(0.01),
+        fl.optimizers.SGD(0.9),
+    ),
+    fl.optimizers.scheduled(fl.optimizers.SGD(0.9), momentum=fl.schedulers.LinearLR(0.9, 30, 0.5, 1.0)),
+    fl.optimizers.scheduled(
+        fl.optimizers.AdamW(),
+        b1=fl.schedulers.LinearLR(0.9, 30, 0.5, 1.0),
+        weight_decay=fl.schedulers.CosineAnnealingLR(0.1, T_max=30),
+    ),
+    fl.optimizers.LAMB(weight_decay=0.1),
+    fl.optimizers.chain(
+        fl.optimizers.add_decayed_weights(0.1),
+        fl.optimizers.clip_by_norm(0.5),
+        fl.optimizers.adaptive_grad_clip(0.3),
+        fl.optimizers.centralize(),
+        fl.optimizers.SGD(0.9),
+    ),
+    fl.optimizers.chain(
+        fl.optimizers.masked(fl.optimizers.scheduled(fl.optimizers.Adam(), b1=fl.schedulers.ExponentialLR(0.9, 0.99)), [0]),
+        fl.optimizers.scale_by_layer({0: 0.3}),
+        fl.optimizers.ema(0.9, debias=True),
+    ),
+    fl.optimizers.lookahead(fl.optimizers.SGD(0.9), k=3),
+    fl.optimizers.chain(fl.optimizers.Adam(), fl.optimizers.swa(5, 3)),
 )
 SCHEDULERS = (
     fl.schedulers.ConstantLR(0.05),

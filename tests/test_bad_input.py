@@ -8,6 +8,7 @@ import pytest
 from toolz import nth, take
 
 import fnloop as fl
+from fnloop import optimizers as opt
 from fnloop import schedulers as sch
 from fnloop.optimizers import SGD, Adam, AdamW, add_decayed_weights, chain, clip_by_global_norm
 from fnloop.schedulers import ConstantLR, CosineAnnealingLR, ExponentialLR, ReduceLROnPlateau, StepLR
@@ -225,6 +226,72 @@ TABLE = [
     (lambda: CosineAnnealingLR(0.1, 3, 0.2), ValueError, ["eta_min", "0.2", "at most"]),
     (lambda: ReduceLROnPlateau(0.1, min_lr=0.2), ValueError, ["min_lr", "0.2", "at most"]),
     (lambda: SGD(nesterov=True), ValueError, ["nesterov", "momentum"]),
+    # optimizers: intervals, schedules, layers, averages
+    *[
+        (lambda make=make, bad=bad: make(bad), ValueError, [name, repr(bad)])
+        for name, make, values in [
+            ("b1", opt.Adamax, [1, -0.1, NAN]),
+            ("b2", lambda v: opt.AMSGrad(b2=v), [1, NAN]),
+            ("eps", lambda v: opt.NAdam(eps=v), [0, INF]),
+            ("threshold", lambda v: opt.RAdam(threshold=v), [4, NAN]),
+            ("alpha", opt.RMSprop, [1, -1]),
+            ("momentum", lambda v: opt.RMSprop(momentum=v), [1, -1]),
+            ("initial_accumulator_value", opt.Adagrad, [-1, INF]),
+            ("rho", opt.Adadelta, [1, NAN]),
+            ("eta_minus", opt.Rprop, [0, 1]),
+            ("eta_plus", lambda v: opt.Rprop(eta_plus=v), [1, INF]),
+            ("min_step", lambda v: opt.Rprop(min_step=v), [0, 2]),
+            ("max_step", lambda v: opt.Rprop(max_step=v), [0.5, NAN]),
+            ("b2", lambda v: opt.Lion(b2=v), [1]),
+            ("max_value", opt.clip_by_value, [0, INF]),
+            ("l1", opt.add_l1_penalty, [-1, NAN]),
+            ("l2", opt.add_l2_penalty, [-1, NAN]),
+            ("max_norm", opt.clip_by_norm, [0, NAN]),
+            ("clipping", opt.adaptive_grad_clip, [0, INF]),
+            ("eps", lambda v: opt.adaptive_grad_clip(0.1, v), [0]),
+            ("trust_coefficient", opt.scale_by_trust_ratio, [0]),
+            ("weight_decay", lambda v: opt.LAMB(weight_decay=v), [-1]),
+            ("decay", opt.ema, [1, NAN]),
+            ("alpha", lambda v: opt.lookahead(SGD(), alpha=v), [0, 2]),
+        ]
+        for bad in values
+    ],
+    (lambda: opt.lookahead(SGD(), k=0), ValueError, ["k", "0", "at least 1"]),
+    (lambda: opt.lookahead(None), TypeError, ["None", "optimizers"]),
+    (lambda: opt.swa(0), ValueError, ["start", "0", "at least 1"]),
+    (lambda: opt.swa(1, 1.5), TypeError, ["every", "1.5"]),
+    (lambda: opt.ema(debias=1), TypeError, ["debias", "1", "True or False"]),
+    (lambda: chain(opt.ema(), SGD()), ValueError, ["average", "last", "ExponentialAverage", "SGD"]),
+    (lambda: opt.lookahead(chain(SGD(), opt.swa(3))), ValueError, ["average", "last", "EqualAverage"]),
+    (lambda: opt.scheduled(None, b1=ConstantLR(0.5)), TypeError, ["optimizer", "None"]),
+    (lambda: opt.scheduled(Adam()), ValueError, ["schedules", "none"]),
+    (lambda: opt.scheduled(Adam(), b3=ConstantLR(0.5)), ValueError, ["b3", "Adam", "b1, b2, eps"]),
+    (lambda: opt.scheduled(SGD(0.9, True), nesterov=ConstantLR(0.5)), ValueError, ["nesterov", "momentum"]),
+    (lambda: opt.scheduled(SGD(), momentum=ConstantLR(0.5)), ValueError, ["momentum", "above 0", "SGD"]),
+    (lambda: opt.scheduled(SGD(0.9), momentum=ConstantLR(2.0)), ValueError, ["momentum", "2.0", "[0, 1)"]),
+    (lambda: opt.scheduled(SGD(0.9), momentum=0.5), TypeError, ["momentum", "0.5", "function of t"]),
+    (lambda: opt.scheduled(SGD(0.9), momentum=ReduceLROnPlateau(0.5)), TypeError, ["momentum", "ReduceLROnPlateau"]),
+    (lambda: opt.scheduled(clip_by_global_norm(1.0), max_norm=ConstantLR(2.0)), ValueError, ["max_norm", "none"]),
+    (lambda: opt.scheduled(chain(Adam(), Adam()), b1=ConstantLR(0.5)), ValueError, ["b1", "several parts"]),
+    (lambda: opt.masked(None, [0]), TypeError, ["transformation", "None"]),
+    (lambda: opt.masked(clip_by_global_norm(1.0), [0]), ValueError, ["layer by layer", "ClipByGlobalNorm"]),
+    (lambda: opt.masked(opt.ema(), [0]), ValueError, ["layer by layer", "ExponentialAverage"]),
+    (lambda: opt.masked(Adam(), [-1]), ValueError, ["layers[0]", "-1", "at least 0"]),
+    (lambda: opt.masked(Adam(), 1), TypeError, ["layers", "1"]),
+    (lambda: opt.freeze(0.5), TypeError, ["layers[0]", "0.5"]),
+    (lambda: opt.scale_by_layer({0: -1.0}), ValueError, ["factors[0]", "-1"]),
+    (lambda: opt.scale_by_layer(0.1), TypeError, ["factors", "0.1", "mapping"]),
+    *[
+        (lambda o=o: trainer(optimizer=o), ValueError, ["optimizer", "layer 1", "1 layers"])
+        for o in (opt.freeze(1), opt.scale_by_layer([1, 1]), chain(opt.masked(opt.masked(Adam(), [1]), [0]), SGD()))
+    ],
+    (lambda: fl.averaged(None), TypeError, ["state", "TrainState", "None"]),
+    (lambda: fl.averaged(fl.init_state(trainer())), ValueError, ["state", "ema", "swa", "no average"]),
+    (
+        lambda: fl.epochs(trainer(optimizer=chain(SGD(), opt.ema())), DATA, start=fl.init_state(trainer(optimizer=SGD(0.9)))),
+        ValueError,
+        ["start", "no average", "ExponentialAverage"],
+    ),
     (lambda: ConstantLR(0.1)(-1), ValueError, ["t", "-1", "at least 0"]),
     (lambda: ConstantLR(0.1)(1.5), TypeError, ["t", "1.5", "integer"]),
     # names

@@ -15,13 +15,14 @@ from jax import numpy as jnp
 
 from fnloop.data import Dataset, count_batches
 from fnloop.engines import pytrees as pytrees  # states become pytrees where JAX is used
+from fnloop.engines.chain import early_scalars, layers_of, run_chain
 from fnloop.engines.numpy import ROWS, Moved, Sums, weighted
 from fnloop.engines.philox import uniform
+from fnloop.engines.tracing import numpys_types, refuse
 from fnloop.errors import EngineError
 from fnloop.nn import Context
-from fnloop.nn.layer import contextual
 from fnloop.optimizers import Elementwise
-from fnloop.optimizers.elementwise import global_norm
+from fnloop.optimizers.elementwise import Now
 from fnloop.random import Stream, permutation
 from fnloop.state import TrainState
 from fnloop.trainer import Trainer
@@ -42,11 +43,6 @@ def find_device(name: str) -> Any:
         raise EngineError(f"engine {name!r} asks for a device that is not there; there are {there}") from None
 
 
-# Numbers have the types that they have in NumPy, where a sum can be of float64: metrics are the same on both engines. The
-# arrays of the model keep the trainer's dtype, for an array's type outweighs a number's.
-_numpys_types = partial(jax.enable_x64, True)
-
-
 class JaxEngine(NamedTuple):
     """The engine on a device."""
 
@@ -57,29 +53,24 @@ class JaxEngine(NamedTuple):
         program = _program(trainer)
         examples = self._examples(trainer, data)
         total = count_batches(data, program.batch)
-        early = [not part.needs_norm for part in trainer.optimizer.parts]
         held: Any = (), ()  # the arrays handed out last, and their pieces, which the user has not seen
 
         def run(state: TrainState, rates: Sequence[float], stop: int) -> Moved | None:
             nonlocal held
             first, count = state.running.batches, state.optimizer.count
-            lrs = np.zeros(total, trainer.dtype)
+            lrs = np.zeros(total)
             lrs[first:stop] = rates
             counts = np.maximum(1, np.arange(total) + (count + 1 - first))
-            scalars = [
-                _rows(part.scalars(counts, None), total, trainer.dtype) if known else None
-                for part, known in zip(trainer.optimizer.parts, early, strict=True)
-            ]
+            scalars = early_scalars(trainer.optimizer, layers_of(trainer.model), Now(counts, lrs), total, trainer.dtype)
+            steps = lrs.astype(trainer.dtype), counts.astype(np.int32), scalars
             order = permutation(len(data), trainer.seed, state.epoch).astype(np.int32)
             (known, pieces), held = held, ((), ())
             arrays = state.params.vector, *state.buffers, *state.optimizer.slots
             if len(known) != len(arrays) or any(a is not b for a, b in zip(known, arrays, strict=True)):
                 pieces = program.split(*jax.device_put(arrays, self.device))
             at = np.uint64(trainer.seed), np.uint64(state.step - first)
-            with _numpys_types():
-                pieces, sums, finite = program.fold(
-                    pieces, examples, order, lrs, counts.astype(np.int32), scalars, first, stop, at
-                )
+            with numpys_types():
+                pieces, sums, finite = program.fold(pieces, examples, order, *steps, first, stop, at)
             if not finite:
                 return None
             vector, *rest = arrays = tuple(np.asarray(array) for array in program.join(pieces))
@@ -96,7 +87,7 @@ class JaxEngine(NamedTuple):
         program, examples = _program(trainer), self._examples(trainer, data)
 
         def measure(state: TrainState) -> Sums:
-            with _numpys_types():
+            with numpys_types():
                 sums = program.measure(state.params.vector, state.buffers, *examples)
             return list(map(float, np.asarray(sums).sum(0)))
 
@@ -110,7 +101,7 @@ class JaxEngine(NamedTuple):
         """The examples on the device, with their weights if they have any; refused if something cannot be traced with them."""
         arrays = (data.x, data.y) if data.weights is None else (data.x, data.y, data.weights)
         placed = tuple(self._place(trainer, array) for array in arrays)
-        _refuse(*_computation(trainer), placed[1].shape[1:], placed[1].dtype)
+        refuse(*_computation(trainer), placed[1].shape[1:], placed[1].dtype)
         return placed
 
     def _place(self, trainer: Trainer, array: Array) -> Any:
@@ -156,7 +147,7 @@ def _compiled(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, size:
     def update(carry: Any, examples: Any, lr: Any, count: Any, scalars: Any, at: Any) -> tuple[Any, Any, Any]:
         params, buffers, slots = carry
         gradient, buffers, sums = gradient_of(params, buffers, examples, *at)
-        direction, slots = _chain(optimizer, gradient, slots, params, count, scalars)
+        direction, slots = run_chain(optimizer, layers_of(model), gradient, slots, params, Now(count, lr), scalars)
         finite = jnp.isfinite(sums[0]) & _is_finite(gradient)
         return (jax.tree.map(lambda p, d: p - lr * d, params, direction), buffers, slots), sums, finite
 
@@ -251,20 +242,6 @@ def _in_chunks(function: Callable[..., Any], *arrays: Any) -> list[Any]:
     return [*done, function(*(a[full:] for a in arrays))[None]] if full < len(arrays[0]) else done
 
 
-def _chain(optimizer: Elementwise, value: Any, slots: Any, params: Any, count: Any, scalars: Sequence[Any]) -> Any:
-    """The kernels of a chain, one behind the other, on each array; the compiler makes one pass of them."""
-    moved: list[Any] = []
-    leaves, tree = jax.tree.leaves(params), jax.tree.structure(params)
-    for part, early in zip(optimizer.parts, scalars, strict=True):
-        norm = global_norm(jnp.concatenate([v.reshape(-1) for v in jax.tree.leaves(value)])) if part.needs_norm else None
-        here = part.scalars(count, norm) if part.needs_norm else early
-        own = [jax.tree.leaves(slot) for slot in slots[len(moved) : len(moved) + part.slots]]
-        done = [part.kernel(v, list(kept), p, here) for v, p, *kept in zip(jax.tree.leaves(value), leaves, *own, strict=True)]
-        value = jax.tree.unflatten(tree, [direction for direction, _ in done])
-        moved += [jax.tree.unflatten(tree, kept) for kept in zip(*(kept for _, kept in done), strict=True)]
-    return value, moved
-
-
 def _is_finite(arrays: Any) -> Any:
     """Whether every element is finite, at the cost of a dot product where it is: a reduction with `all` takes much longer."""
     flat = [array.reshape(-1) for array in jax.tree.leaves(arrays)]
@@ -274,50 +251,3 @@ def _is_finite(arrays: Any) -> Any:
         lambda: jnp.asarray(True),
         lambda: jnp.stack([jnp.isfinite(array).all() for array in flat]).all(),
     )
-
-
-def _rows(scalars: Any, n: int, dtype: str) -> Any:
-    """Scalars for n steps, computed at once in float64: the i-th entry of each array is the i-th step's."""
-    if isinstance(scalars, tuple):
-        return tuple(_rows(scalar, n, dtype) for scalar in scalars)
-    return np.broadcast_to(np.asarray(scalars, dtype), (n,))
-
-
-@lru_cache(maxsize=64)
-def _refuse(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, columns: tuple[int, ...], dtype: Any) -> None:
-    """Refuse what cannot be traced, by its name, before anything is trained."""
-    vector, count = _abstract((model.size,), dtype), _abstract((), np.int32)
-    x, y = _abstract((2, *model.inputs), dtype), _abstract((2, *columns), dtype)
-    for i, layer in enumerate(getattr(model, "layers", ())):
-        buffers = tuple(buffer.astype(dtype) for buffer in getattr(layer, "buffers", ()))
-
-        def values(v: Any, x: Any, i: int = i, layer: Any = layer, buffers: Any = buffers) -> Any:
-            return contextual(layer)(model.views(v)[i], x, Context(buffers, lambda n, address: jnp.zeros(n)))[0]
-
-        x = _traced(f"layer {i}, {layer!r},", values, vector, x)
-    if not hasattr(model, "layers"):
-        x = _traced(f"model {model!r}", model, vector, x)
-    _traced(f"loss {loss!r}", lambda outputs, y: loss.forward(outputs, y)[0], x, y)
-    for metric in metrics:
-        _traced(f"metric {metric.name!r}", lambda outputs, y, metric=metric: jnp.stack(metric.sums(outputs, y)), x, y)
-    for part in optimizer.parts:
-
-        def kernel(vector: Any, count: Any, part: Any = part) -> Any:
-            known = None if part.needs_norm else _rows(part.scalars(np.arange(1, 2), None), 1, dtype)
-            early = jax.tree.map(lambda row: vector[0] * row[0], known)
-            return _chain(part, vector, [vector] * part.slots, vector, count, [early])
-
-        _traced(f"optimizer {part!r}", kernel, vector, count)
-
-
-def _abstract(shape: tuple[int, ...], dtype: Any) -> Any:
-    return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
-
-
-def _traced(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    try:
-        with _numpys_types():
-            return jax.eval_shape(function, *arguments)
-    except Exception as error:
-        why = str(error).partition("\n")[0]
-        raise EngineError(f"{name} cannot be traced by JAX, engine='numpy' runs it: {type(error).__name__}: {why}") from error

@@ -86,7 +86,7 @@ def make_update(trainer: Trainer, work: Work) -> Update:
     """
     vector, slots, gradient = work
     gradient_of = make_gradient(trainer, vector, gradient)
-    run_pass = make_pass(trainer.optimizer, gradient, slots, vector)
+    run_pass = make_pass(trainer.optimizer, gradient, slots, vector, trainer.model.layout)
 
     def update(count: int, lr: float, examples: Examples, buffers: Kept, step: int) -> tuple[Sums, Kept]:
         sums, buffers = gradient_of(examples, buffers, step)
@@ -97,7 +97,7 @@ def make_update(trainer: Trainer, work: Work) -> Update:
             np.multiply(direction, lr, out=room)
             np.subtract(here, room, out=here)
 
-        run_pass(count, move)
+        run_pass(count, lr, move)
         return sums, buffers
 
     return update

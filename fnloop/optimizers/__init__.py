@@ -3,20 +3,61 @@
 The parameters move by `-lr * direction`. A user's own optimizer is a record over `Elementwise` with one kernel.
 """
 
+from fnloop.optimizers.adagrad import Adadelta, Adagrad
 from fnloop.optimizers.adam import Adam, AdamW
+from fnloop.optimizers.adam_variants import Adamax, AMSGrad, NAdam, RAdam
+from fnloop.optimizers.averaging import ema, swa
 from fnloop.optimizers.chain import Chain, chain
-from fnloop.optimizers.elementwise import Elementwise, OptimizerState
+from fnloop.optimizers.elementwise import Elementwise, Now, OptimizerState
+from fnloop.optimizers.layerwise import LAMB, adaptive_grad_clip, centralize, clip_by_norm, scale_by_trust_ratio
+from fnloop.optimizers.lion import Lion
+from fnloop.optimizers.lookahead import lookahead
+from fnloop.optimizers.masks import freeze, masked, scale_by_layer
+from fnloop.optimizers.rmsprop import RMSprop
+from fnloop.optimizers.rprop import Rprop
+from fnloop.optimizers.scheduled import scheduled
 from fnloop.optimizers.sgd import SGD
-from fnloop.optimizers.transforms import add_decayed_weights, clip_by_global_norm
+from fnloop.optimizers.transforms import (
+    add_decayed_weights,
+    add_l1_penalty,
+    add_l2_penalty,
+    clip_by_global_norm,
+    clip_by_value,
+)
 
 __all__ = [
+    "LAMB",
     "SGD",
+    "AMSGrad",
+    "Adadelta",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Chain",
     "Elementwise",
+    "Lion",
+    "NAdam",
+    "Now",
     "OptimizerState",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "adaptive_grad_clip",
     "add_decayed_weights",
+    "add_l1_penalty",
+    "add_l2_penalty",
+    "centralize",
     "chain",
     "clip_by_global_norm",
+    "clip_by_norm",
+    "clip_by_value",
+    "ema",
+    "freeze",
+    "lookahead",
+    "masked",
+    "scale_by_layer",
+    "scale_by_trust_ratio",
+    "scheduled",
+    "swa",
 ]

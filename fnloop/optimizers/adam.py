@@ -3,7 +3,7 @@
 from typing import Any
 
 from fnloop.optimizers.chain import Chain, chain
-from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.elementwise import Elementwise, Now
 from fnloop.optimizers.transforms import add_decayed_weights
 from fnloop.record import record
 from fnloop.typing import Decay, Positive
@@ -20,6 +20,8 @@ class Adam(Elementwise):
         b1: decay of the first moment, in [0, 1); unitless.
         b2: decay of the second moment, in [0, 1); unitless.
         eps: keeps the quotient finite, above 0; in the units of the gradient.
+    If b1 or b2 is `scheduled`, the formula has its value of the moment in every place.
+
     Shapes: gradient, slots and direction are (P,).
     Raises: ValueError: if a parameter lies outside its interval; the message carries the name and the value.
     Source: Kingma & Ba 2015, Algorithm 1.
@@ -31,24 +33,38 @@ class Adam(Elementwise):
 
     slots = 2
 
-    def scalars(self, count: Any, norm: Any) -> Any:
+    def scalars(self, now: Now) -> Any:
         # The slots are m / (1 - b1) and v / (1 - b2), and all factors stand in the denominator: fewer passes over memory.
-        first = (1 - self.b1**count) / (1 - self.b1)
-        second = (1 - self.b2**count) / (1 - self.b2)
-        return first / second**0.5, self.eps * first
+        before = now.before or self
+        first = (1 - self.b1**now.count) / (1 - self.b1)
+        second = (1 - self.b2**now.count) / (1 - self.b2)
+        return sum_decay(self.b1, before.b1), sum_decay(self.b2, before.b2), first / second**0.5, self.eps * first
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        xp = gradient.__array_namespace__()
-        (m, v), (root, shift) = slots, scalars
-        m *= self.b1
-        m += gradient
-        gradient *= gradient
-        v *= self.b2
-        v += gradient
-        scale = xp.sqrt(v)
-        scale *= root
-        scale += shift
-        return m / scale, (m, v)
+        return divide_by_root(gradient, slots, scalars)
+
+
+def sum_decay(b: Any, before: Any) -> Any:
+    """The decay of a running sum that stands for a running mean divided by (1 - b), where b may follow a schedule.
+
+    From m' = b m + (1 - b) x with m = (1 - before) s and m' = (1 - b) s' follows s' = sum_decay s + x.
+    """
+    return b * ((1 - before) / (1 - b))
+
+
+def divide_by_root(gradient: Any, slots: Any, scalars: Any) -> tuple[Any, Any]:
+    """The kernel of Adam and of those that differ in the scalars alone: m / (root sqrt(v) + shift) of running sums m, v."""
+    xp = gradient.__array_namespace__()
+    (m, v), (b1, b2, root, shift) = slots, scalars
+    m *= b1
+    m += gradient
+    gradient *= gradient
+    v *= b2
+    v += gradient
+    scale = xp.sqrt(v)
+    scale *= root
+    scale += shift
+    return m / scale, (m, v)
 
 
 def AdamW(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.01) -> Chain:

@@ -10,6 +10,13 @@ class Chain(Elementwise):
 
     transformations: tuple[Elementwise, ...]
 
+    def __attrs_post_init__(self) -> None:
+        for part in self.parts[:-1]:
+            if part.averages:
+                raise ValueError(
+                    f"an average of the parameters stands last in a chain, got {part!r} before {self.parts[-1]!r}"
+                )
+
     @property
     def parts(self) -> tuple[Elementwise, ...]:
         return tuple(part for transformation in self.transformations for part in transformation.parts)
@@ -20,7 +27,7 @@ def chain(*transformations: Elementwise) -> Chain:
 
     Examples:
         chain(clip_by_global_norm(1.0), Adam())
-    Raises: TypeError: if an argument is no transformation.
+    Raises: TypeError: if an argument is no transformation; ValueError: if an average of the parameters does not stand last.
     """
     for i, transformation in enumerate(transformations):
         if not isinstance(transformation, Elementwise):

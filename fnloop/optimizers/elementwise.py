@@ -1,45 +1,71 @@
 """Optimizers as elementwise kernels, and the one pass over memory that applies any chain of them.
 
-A transformation has a scalar part, `scalars(count, norm)`, and an elementwise `kernel`, written as plain array arithmetic. The
-pass runs the kernels of a whole chain block by block, so that what lies between them stays in the cache. As each element is
-computed on its own, the size of a block changes no bit.
+A transformation has a scalar part, `scalars(now)`, and an elementwise `kernel`, written as plain array arithmetic. The pass
+runs the kernels of a whole chain block by block, so that what lies between them stays in the cache. Each element is computed
+on its own, so the size of a block changes no bit.
 """
 
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
-from typing import Any
+from math import prod
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from fnloop.parameters import Slot
 from fnloop.record import owned, record
 from fnloop.typing import Array
 
 BLOCK = 1 << 16  # elements of a block
 
 Finish = Callable[[Array, Array, Array], None]
-Run = Callable[[int, Finish], None]
+Run = Callable[[int, float, Finish], None]
 
 
 @record
 class OptimizerState:
     """The state of any optimizer: the number of updates applied, and its slots, each of the parameters' shape, (P,).
 
-    The slots of a chain are those of its parts, one after the other.
+    The slots of a chain are those of its parts, one after the other; if `averaged`, the last is an average of the parameters.
     """
 
     count: int
     slots: tuple[Array, ...]
+    averaged: bool = False
+
+
+class Now(NamedTuple):
+    """What scalars are made of: the number of the update, from 1, its learning rate, and what the part says that it `needs`.
+
+    `norm` is that of the gradient that comes in; `layer` is an index into `Params.layers`; `gradient` and `params` are one
+    array's, in its own shape. `before` is the part as it was at the update before, if its hyperparameters follow schedules.
+    What depends on no values is computed for all updates of an epoch at once under JAX: `count` and `lr` are then arrays.
+    """
+
+    count: Any
+    lr: Any
+    norm: Any = None
+    gradient: Any = None
+    params: Any = None
+    layer: int | None = None
+    before: Any = None
 
 
 class Elementwise:
-    """What a kernel needs to be an optimizer: `init` and `update`. A subclass gives the kernel and says what it needs."""
+    """What a kernel needs to be an optimizer: `init` and `update`. A subclass gives the kernel and says what it needs.
+
+    Its scalars need nothing but count and rate (`needs = None`), the norm of the whole gradient (`"norm"`), the layer
+    (`"layer"`: they are made once an array), or the array's gradient and parameters as well (`"arrays"`). Scalars of an array
+    broadcast against its rows: for a shape (D, K) they may be of shape (K,) or (1, K).
+    """
 
     __slots__ = ()
     slots = 0  # arrays of the parameters' shape that the kernel keeps
-    needs_norm = False  # whether the scalars need the norm of the gradient that comes in
+    needs: Literal["norm", "layer", "arrays"] | None = None
+    averages = False  # whether its last slot is an average of the parameters after the update: such a part stands last
 
-    def scalars(self, count: Any, norm: Any) -> Any:
-        """What the kernel needs beside arrays, for the count-th update (from 1) and the norm of its gradient."""
+    def scalars(self, now: Now) -> Any:
+        """What the kernel needs beside arrays: a number, or a tuple of them, or None."""
         return ()
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
@@ -55,46 +81,79 @@ class Elementwise:
         """The transformations in their order."""
         return (self,)
 
-    def init(self, vector: Array) -> OptimizerState:
-        """The state before the first update: slots of zeros."""
-        zeros = owned(np.zeros_like(vector))
-        return OptimizerState(0, tuple(zeros for part in self.parts for _ in range(part.slots)))
+    def initial(self, vector: Array) -> tuple[Array, ...]:
+        """The first value of each slot of the kernel: zeros."""
+        return (owned(np.zeros_like(vector)),) * self.slots
 
-    def update(self, gradient: Array, state: OptimizerState, vector: Array) -> tuple[Array, OptimizerState]:
+    def init(self, vector: Array) -> OptimizerState:
+        """The state before the first update."""
+        slots = tuple(slot for part in self.parts for slot in part.initial(vector))
+        return OptimizerState(0, slots, any(part.averages for part in self.parts))
+
+    def update(
+        self, gradient: Array, state: OptimizerState, vector: Array, *, lr: float = 1.0, layout: Sequence[Slot] = ()
+    ) -> tuple[Array, OptimizerState]:
         """The direction, by which the parameters move as `vector - lr * direction`, and the next state.
 
+        Args:
+            lr: the rate that the parameters will move at; most optimizers do not ask for it.
+            layout: where each array stands, `model.layout`; without it the vector counts as one array of layer 0.
         Shapes: gradient, vector and direction are (P,).
         """
         if gradient.shape != vector.shape:
             raise ValueError(f"gradient must have the parameters' shape {vector.shape}, got {gradient.shape}")
         direction, slots = gradient.copy(), [slot.copy() for slot in state.slots]
-        make_pass(self, direction, slots, vector)(state.count + 1, _keep)
-        return direction, OptimizerState(state.count + 1, tuple(owned(slot) for slot in slots))
+        make_pass(self, direction, slots, vector, layout)(state.count + 1, lr, _keep)
+        return direction, OptimizerState(state.count + 1, tuple(owned(slot) for slot in slots), state.averaged)
 
 
-def make_pass(optimizer: Elementwise, gradient: Array, slots: Sequence[Array], params: Array, block: int = BLOCK) -> Run:
-    """The function `run(count, finish)` that moves the slots in one pass over these arrays, whose gradient it consumes.
+def make_pass(
+    optimizer: Elementwise,
+    gradient: Array,
+    slots: Sequence[Array],
+    params: Array,
+    layout: Sequence[Slot] = (),
+    block: int = BLOCK,
+) -> Run:
+    """The function `run(count, lr, finish)` that moves the slots in one pass over these arrays, whose gradient it consumes.
 
-    Block by block it calls `finish(direction, gradient, params)`, for which the gradient is room to write. Only a norm asked
-    for behind another transformation costs a pass more: it must be known before use.
+    Block by block it calls `finish(direction, gradient, params)`, for which the gradient is room to write. Only what is asked
+    of values behind another transformation costs a pass more: they must be known before use.
     """
     stages = []
-    for group in _split_at_norms(optimizer.parts):
+    for group in _split_where_values_are_needed(optimizer.parts):
         ends = list(accumulate((part.slots for part in group), initial=0))
-        pieces = [slice(start, start + block) for start in range(0, params.size, block)]
-        views = [(gradient[at], [[slot[at] for slot in slots[a:b]] for a, b in pairwise(ends)], params[at]) for at in pieces]
-        stages.append((group, views))
+        apart = any(part.needs in ("layer", "arrays") for part in group)
+        arrays = []
+        for place in (apart and layout) or (Slot(0, params.size, params.shape),):
+            value, here, *own = (place.view(flat) for flat in (gradient, params, *slots[: ends[-1]]))
+            kept = [own[a:b] for a, b in pairwise(ends)]
+            pieces = [
+                (value[at], [[slot[at] for slot in part] for part in kept], here[at]) for at in _blocks(value.shape, block)
+            ]
+            arrays.append(((value, here, place.layer) if apart else (), pieces))
+        stages.append((group, arrays))
         slots = slots[ends[-1] :]
 
-    def run(count: int, finish: Finish) -> None:
-        for group, views in stages:
-            norm = global_norm(gradient) if group and group[0].needs_norm else None
-            kernels = [(part.kernel, part.scalars(count, norm)) for part in group]
+    def run(count: int, lr: float, finish: Finish) -> None:
+        for group, arrays in stages:
+            norm = global_norm(gradient) if group and group[0].needs == "norm" else None
             last = finish if group is stages[-1][0] else _keep
-            for value, kept, here in views:
-                last(_run_kernels(kernels, value, kept, here), value, here)
+            for known, pieces in arrays:
+                now = Now(count, lr, norm, *known)
+                kernels = [(part.kernel, part.scalars(now)) for part in group]
+                for value, kept, here in pieces:
+                    last(_run_kernels(kernels, value, kept, here), value, here)
 
     return run
+
+
+def _blocks(shape: tuple[int, ...], block: int) -> list[Any]:
+    """Whole rows, as many as make a block."""
+    if not shape:
+        return [...]
+    rows = max(1, block // max(1, prod(shape[1:])))
+    return [slice(start, start + rows) for start in range(0, shape[0], rows)]
 
 
 def _keep(direction: Array, gradient: Array, params: Array) -> None:
@@ -103,26 +162,37 @@ def _keep(direction: Array, gradient: Array, params: Array) -> None:
 
 def _run_kernels(kernels: Sequence[tuple[Any, Any]], value: Array, slots: Sequence[Sequence[Array]], params: Array) -> Array:
     """One block through the kernels of a group: its slots are moved, its direction is returned."""
+    before: Sequence[Array] = ()
     for (kernel, scalars), views in zip(kernels, slots, strict=True):
+        if any(value is view for view in before):
+            value = value.copy()  # the kernel before keeps it, this one may write over it
         value, kept = kernel(value, views, params, scalars)
+        before = views
         for view, new in zip(views, kept, strict=True):
             if new is not view:
                 view[...] = new
     return value
 
 
+def plain(scalar: Any) -> Any:
+    """A NumPy number as Python's, which does not widen the arrays it meets; an array as it is."""
+    return float(scalar) if np.ndim(scalar) == 0 else scalar
+
+
 def global_norm(gradient: Any) -> Any:
     """The Euclidean norm, scaled by the largest element so that no square overflows or vanishes."""
     xp = gradient.__array_namespace__()
-    peak = xp.max(xp.abs(gradient))
+    peak = xp.maximum(xp.max(gradient), -xp.min(gradient))
     scale = xp.where((peak > 0) & xp.isfinite(peak), peak, 1)
-    return scale * xp.sqrt(xp.sum(xp.square(gradient / scale)))
+    scaled = gradient / scale
+    scaled *= scaled
+    return scale * xp.sqrt(xp.sum(scaled))
 
 
-def _split_at_norms(parts: Sequence[Elementwise]) -> list[list[Elementwise]]:
+def _split_where_values_are_needed(parts: Sequence[Elementwise]) -> list[list[Elementwise]]:
     groups: list[list[Elementwise]] = [[]]
     for part in parts:
-        if part.needs_norm and groups[-1]:
+        if part.needs in ("norm", "arrays") and groups[-1]:
             groups.append([])
         groups[-1].append(part)
     return groups

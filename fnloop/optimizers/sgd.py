@@ -31,7 +31,7 @@ class SGD(Elementwise):
         return 1 if self.momentum else 0
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        if not self.momentum:
+        if not slots:
             return gradient, ()
         (m,) = slots
         m *= self.momentum

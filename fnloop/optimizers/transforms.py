@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.elementwise import Elementwise, Now
 from fnloop.record import record
 from fnloop.typing import NonNegative, Positive
 
@@ -13,14 +13,15 @@ class ClipByGlobalNorm(Elementwise):
 
     max_norm: Positive
 
-    needs_norm = True
+    needs = "norm"
 
-    def scalars(self, count: Any, norm: Any) -> Any:
-        xp = norm.__array_namespace__()
-        return self.max_norm / xp.maximum(norm, self.max_norm)  # NaN stays NaN: it is never made to look finite
+    def scalars(self, now: Now) -> Any:
+        xp = now.norm.__array_namespace__()
+        return self.max_norm / xp.maximum(now.norm, self.max_norm)  # NaN stays NaN: it is never made to look finite
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        return gradient * scalars, ()
+        gradient *= scalars
+        return gradient, ()
 
 
 def clip_by_global_norm(max_norm: float) -> ClipByGlobalNorm:
@@ -42,7 +43,8 @@ class AddDecayedWeights(Elementwise):
     weight_decay: NonNegative
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        return gradient + self.weight_decay * params, ()
+        gradient += self.weight_decay * params
+        return gradient, ()
 
 
 def add_decayed_weights(weight_decay: float) -> AddDecayedWeights:
@@ -52,3 +54,64 @@ def add_decayed_weights(weight_decay: float) -> AddDecayedWeights:
         weight_decay: at least 0.
     """
     return AddDecayedWeights(weight_decay)
+
+
+@record
+class ClipByValue(Elementwise):
+    """See `clip_by_value`."""
+
+    max_value: Positive
+
+    def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
+        return gradient.__array_namespace__().clip(gradient, -self.max_value, self.max_value), ()
+
+
+def clip_by_value(max_value: float) -> ClipByValue:
+    """Cut each element to [-max_value, max_value]; this turns the gradient, `clip_by_global_norm` does not. NaN stays NaN.
+
+    Args:
+        max_value: above 0; in the units of the gradient.
+    """
+    return ClipByValue(max_value)
+
+
+@record
+class AddL1Penalty(Elementwise):
+    """See `add_l1_penalty`."""
+
+    l1: NonNegative
+
+    def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
+        gradient += self.l1 * params.__array_namespace__().sign(params)
+        return gradient, ()
+
+
+def add_l1_penalty(l1: float) -> AddL1Penalty:
+    """Add the gradient of the penalty l1 * sum |params|: g + l1 * sign(params). It draws parameters to zero; stands first.
+
+    Args:
+        l1: at least 0.
+    Source: Tibshirani 1996, Regression shrinkage and selection via the lasso.
+    """
+    return AddL1Penalty(l1)
+
+
+@record
+class AddL2Penalty(Elementwise):
+    """See `add_l2_penalty`."""
+
+    l2: NonNegative
+
+    def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
+        gradient += self.l2 * params
+        return gradient, ()
+
+
+def add_l2_penalty(l2: float) -> AddL2Penalty:
+    """Add the gradient of the penalty l2 / 2 * sum params²: g + l2 * params. It stands first; behind an optimizer it is decay.
+
+    Args:
+        l2: at least 0.
+    Source: Hoerl & Kennard 1970, Ridge regression.
+    """
+    return AddL2Penalty(l2)

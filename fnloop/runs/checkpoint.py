@@ -103,16 +103,17 @@ def load_checkpoint(path: str | os.PathLike[str], *, records: Iterable[type] = (
     Raises: CheckpointError: if the file is not a checkpoint, or damaged; OSError: if it cannot be read.
     """
     kinds = {**KINDS, **{kind.__name__: kind for kind in records}}
-    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        content = file.read()
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename: _read(archive, info, size) for info in archive.infolist()}
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = {info.filename: _read(archive, info, len(content)) for info in archive.infolist()}
         header = json.loads(members.pop("record.json"))
         if header["format"] != FORMAT:
             raise ValueError(f"its format is {header['format']!r}, not {FORMAT!r}")
         if header["version"] > VERSION:
             raise ValueError(f"it was written by a newer version of fnloop (format {header['version']}, known is {VERSION})")
-        arrays = {name.removesuffix(".npy"): _array(content) for name, content in members.items()}
+        arrays = {name.removesuffix(".npy"): _array(member) for name, member in members.items()}
         checkpoint = decode(header["record"], arrays, kinds)
         if not isinstance(checkpoint, Checkpoint) or digest(checkpoint) != header["digest"]:
             raise ValueError("its content does not match its digest")

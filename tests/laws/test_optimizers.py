@@ -6,12 +6,32 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toolz import nth
 
 import fnloop as fl
-from fnloop.optimizers import SGD, Adam, AdamW, Elementwise, add_decayed_weights, chain, clip_by_global_norm
+from fnloop.optimizers import (
+    SGD,
+    Adam,
+    AdamW,
+    Elementwise,
+    RMSprop,
+    add_decayed_weights,
+    add_l1_penalty,
+    chain,
+    clip_by_global_norm,
+    clip_by_value,
+    ema,
+    freeze,
+    lookahead,
+    masked,
+    scale_by_layer,
+    scheduled,
+    swa,
+)
 from fnloop.optimizers.elementwise import global_norm, make_pass
 from fnloop.record import record
-from tests.strategies import OPTIMIZERS
+from fnloop.schedulers import ConstantLR
+from tests.strategies import OPTIMIZERS, dataset
 
 
 def run(optimizer, gradients, vector, lr=0.01):
@@ -68,17 +88,25 @@ def test_optimizers_equal_their_formula_as_a_loop(name, seed, scale):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@given(st.integers(1, 40), st.integers(1, 50), st.sampled_from(["float32", "float64"]), st.integers(0, 1000))
-def test_the_block_size_changes_no_bit(optimizer, size, block, dtype, seed):
-    """Neither of the slots nor of what is made of the direction."""
-    draw = np.random.default_rng(seed)
+@given(
+    st.integers(1, 6),
+    st.integers(1, 6),
+    st.booleans(),
+    st.integers(1, 50),
+    st.sampled_from(["float32", "float64"]),
+    st.integers(0, 1000),
+)
+def test_the_block_size_changes_no_bit(optimizer, width, outputs, layered, block, dtype, seed):
+    """Neither of the slots nor of what is made of the direction, whether the arrays are known or not."""
+    draw, model = np.random.default_rng(seed), fl.mlp([3, width, outputs])
+    size, layout = model.size, model.layout if layered else ()
     gradient, vector = (draw.standard_normal(size).astype(dtype) for _ in range(2))
     state = optimizer.init(vector)
 
     def result(block):
         slots, params = [slot.copy() for slot in state.slots], vector.copy()
         move = lambda direction, gradient, params: np.subtract(params, direction, out=params)  # noqa: E731
-        make_pass(optimizer, gradient.copy(), slots, params, block)(3, move)
+        make_pass(optimizer, gradient.copy(), slots, params, layout, block)(3, 0.1, move)
         return params, slots
 
     assert fl.same_bits(result(block), result(size))
@@ -109,6 +137,20 @@ def test_clipping_keeps_zero_and_hides_nothing():
         assert global_norm(huge) == np.inf or global_norm(huge) > 3e38
         tiny = np.full(4, 1e-40, np.float32)
         assert global_norm(tiny) == pytest.approx(2e-40, rel=1e-3)
+
+
+def test_a_kernel_owns_its_gradient():
+    """What a kernel keeps and hands on is not written over by the next: momentum in front of RMSprop."""
+    draw = np.random.default_rng(0)
+    gradients, vector = draw.standard_normal((9, 4)), draw.standard_normal(4)
+    optimizer, momentum, rmsprop = chain(SGD(0.9), RMSprop()), SGD(0.9), RMSprop()
+    state, first, second = optimizer.init(vector), momentum.init(vector), rmsprop.init(vector)
+    for gradient in gradients:
+        direction, state = optimizer.update(gradient, state, vector)
+        half, first = momentum.update(gradient, first, vector)
+        whole, second = rmsprop.update(half, second, vector)
+        assert fl.same_bits(direction, whole)
+        assert fl.same_bits(state.slots, first.slots + second.slots)
 
 
 def test_a_chain_is_its_parts_in_their_order():
@@ -157,3 +199,141 @@ def test_update_is_pure(optimizer):
     first, second = (optimizer.update(gradient, state, vector) for _ in range(2))
     assert fl.same_bits(first, second)
     assert fl.digest((gradient, vector, state)) == before
+
+
+def test_scheduled_hyperparameters_have_their_value_of_the_moment():
+    """A schedule that stays changes nothing; one that moves is the optimizer with that value at that update."""
+    draw = np.random.default_rng(0)
+    gradients, vector = draw.standard_normal((12, 4)), draw.standard_normal(4)
+    staying = scheduled(AdamW(), b1=lambda t: 0.9, weight_decay=ConstantLR(0.01))
+    np.testing.assert_allclose(run(staying, gradients, vector), run(AdamW(), gradients, vector), rtol=1e-14)
+    rates = (0.5, 0.0, 0.9, 0.3)
+    moving = scheduled(SGD(0.9), momentum=lambda t: rates[t % 4])
+    state, m = moving.init(vector), np.zeros(4)
+    for t, gradient in enumerate(gradients):
+        direction, state = moving.update(gradient, state, vector)
+        m = rates[t % 4] * m + gradient
+        np.testing.assert_allclose(direction, m, rtol=1e-14)
+
+
+def test_scheduled_hyperparameters_keep_float32():
+    """A schedule's numbers widen no array."""
+    vector = np.ones(3, np.float32)
+    optimizer = scheduled(AdamW(), b1=lambda t: np.float64(0.9), weight_decay=ConstantLR(0.1))
+    direction, state = optimizer.update(vector, optimizer.init(vector), vector)
+    assert {direction.dtype, *(slot.dtype for slot in state.slots)} == {np.dtype("float32")}
+
+
+def test_penalties_and_the_clip_by_value():
+    """Their formulas, number by number."""
+    gradient, vector = np.array([3.0, -0.2, 0.0, -4.0]), np.array([2.0, 0.0, -1.0, -0.5])
+    direct = lambda part: part.update(gradient, part.init(vector), vector)[0].tolist()  # noqa: E731
+    assert direct(clip_by_value(1.5)) == [1.5, -0.2, 0.0, -1.5]
+    assert direct(add_l1_penalty(0.5)) == [3.5, -0.2, -0.5, -4.5]
+    assert math.isnan(clip_by_value(1.0).update(np.array([np.nan]), clip_by_value(1.0).init(vector[:1]), vector[:1])[0][0])
+
+
+def trained(optimizer, epochs=3, **changes):
+    model = fl.mlp([3, 4, 5, 1])
+    options = {"model": model, "loss": fl.losses.BinaryCrossEntropy(), "optimizer": optimizer, "batch_size": 5, **changes}
+    trainer = fl.Trainer(**options)
+    return trainer, nth(epochs, fl.epochs(trainer, dataset("binary", 17)))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_trainer_with_any_optimizer_is_data(optimizer, tmp_path):
+    """It comes back from a file with its state, to the bit, and goes on from there as if it had never been away."""
+    trainer, state = trained(optimizer, 2)
+    fl.save(state, tmp_path / "state.npz", trainer=trainer)
+    there = fl.load_checkpoint(tmp_path / "state.npz")
+    assert fl.same_bits(there.trainer, trainer)
+    onward = nth(1, fl.epochs(there.trainer, dataset("binary", 17), start=there.state))
+    assert fl.same_bits(onward, trained(optimizer)[1])
+
+
+@given(st.sets(st.integers(0, 2)), st.integers(0, 9))
+def test_frozen_layers_keep_their_bits(layers, seed):
+    """All others move."""
+    trainer, state = trained(chain(AdamW(weight_decay=0.1), freeze(*layers)), seed=seed)
+    before = fl.init_state(trainer)
+    for i, (old, new) in enumerate(zip(before.params.layers, state.params.layers, strict=True)):
+        assert fl.same_bits(tuple(old), tuple(new)) == (i in layers)
+
+
+def test_frozen_means_zero():
+    """Minus zero stays, and what is no number is not let through."""
+    vector, gradient = np.array([-0.0, 0.0, 1.0]), np.array([-1.0, np.nan, np.inf])
+    direction, _ = freeze(0).update(gradient, freeze(0).init(vector), vector)
+    assert fl.same_bits(direction, np.zeros(3))
+    assert fl.same_bits(vector - 0.1 * direction, vector)
+
+
+def test_layers_have_rates_and_masks_of_their_own():
+    """A factor is a learning rate; a mask leaves the gradient of other layers and the slots there alone."""
+    layout = fl.mlp([3, 4, 1]).layout
+    first = slice(layout[0].start, layout[1].stop)
+    draw = np.random.default_rng(0)
+    gradient, vector = draw.standard_normal(layout[-1].stop), draw.standard_normal(layout[-1].stop)
+    direct = lambda o: o.update(gradient, o.init(vector), vector, layout=layout)  # noqa: E731
+    whole, _ = direct(Adam())
+    for factors in ({0: 0.25}, [0.25, 1.0]):
+        scaled, _ = direct(chain(Adam(), scale_by_layer(factors)))
+        assert fl.same_bits(scaled[first], 0.25 * whole[first])
+        assert fl.same_bits(scaled[first.stop :], whole[first.stop :])
+    some, state = direct(masked(Adam(), [0]))
+    assert fl.same_bits(some[first], whole[first])
+    assert fl.same_bits(some[first.stop :], gradient[first.stop :])
+    assert all(slot[first].any() and not slot[first.stop :].any() for slot in state.slots)
+
+
+def test_at_a_rate_of_zero_nothing_moves():
+    """Lookahead's slow parameters wait, where they would meet the fast ones, for a rate at which these can come."""
+    optimizer, vector = lookahead(SGD(), k=2), np.array([1.0, 2.0])
+    state = optimizer.init(vector)
+    for lr in (0.1, 0.0, 0.0, 0.1):
+        direction, state = optimizer.update(np.ones(2), state, vector, lr=lr)
+        assert np.isfinite(direction).all()
+        vector = vector - lr * direction
+        if lr == 0.0:
+            assert vector.tolist() == [0.9, 1.9]
+            assert state.slots[0].tolist() == [1.0, 2.0]
+    np.testing.assert_allclose(vector, [0.9, 1.9])  # half way from 1 to 0.8: they met
+    np.testing.assert_allclose(vector, state.slots[0])
+
+
+def test_averages_are_means_of_what_was():
+    """Each kind against the mean of the parameters written out; no step is changed by it."""
+    draw = np.random.default_rng(0)
+    gradients, vector = draw.standard_normal((20, 3)), draw.standard_normal(3)
+    plain = run(SGD(0.9), gradients, vector)
+
+    def average_of(average):
+        optimizer, here = chain(SGD(0.9), average), vector
+        state = optimizer.init(vector)
+        for gradient, after in zip(gradients, plain, strict=True):
+            direction, state = optimizer.update(gradient, state, here, lr=0.01)
+            here = here - 0.01 * direction
+            assert fl.same_bits(here, after)
+        return state.slots[-1]
+
+    weights = 0.8 ** np.arange(20)[::-1]
+    np.testing.assert_allclose(average_of(ema(0.8, debias=True)), weights @ plain / weights.sum(), rtol=1e-12)
+    weights[1:] *= 0.2
+    np.testing.assert_allclose(average_of(ema(0.8)), weights @ plain, rtol=1e-12)
+    np.testing.assert_allclose(average_of(swa(4, 6)), plain[[3, 9, 15]].mean(0), rtol=1e-12)
+    assert fl.same_bits(average_of(swa(21)), plain[-1])
+
+
+def test_an_averaged_state_is_a_state(tmp_path):
+    """It is evaluated, saved and trained on; its parameters are the average, all else is the state's."""
+    trainer, state = trained(chain(Adam(), ema(0.8)))
+    there = fl.averaged(state)
+    assert fl.same_bits(there.params.vector, state.optimizer.slots[-1])
+    assert not fl.same_bits(there.params, state.params)
+    assert fl.same_bits(there.optimizer, state.optimizer)
+    data = dataset("binary", 17)
+    assert fl.evaluate(trainer, there, data) != fl.evaluate(trainer, state, data)
+    assert fl.predict(trainer, there, data.x).shape == (17,)
+    fl.save(there, tmp_path / "there.npz")
+    assert fl.same_bits(fl.load(tmp_path / "there.npz"), there)
+    assert nth(1, fl.epochs(trainer, data, start=there)).epoch == 4

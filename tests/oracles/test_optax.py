@@ -5,10 +5,43 @@ import numpy as np
 import optax
 import pytest
 
+import fnloop as fl
 from fnloop import schedulers as sch
-from fnloop.optimizers import SGD, Adam, AdamW, add_decayed_weights, chain, clip_by_global_norm
+from fnloop.optimizers import (
+    LAMB,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    AMSGrad,
+    Lion,
+    NAdam,
+    RAdam,
+    RMSprop,
+    adaptive_grad_clip,
+    add_decayed_weights,
+    add_l2_penalty,
+    centralize,
+    chain,
+    clip_by_global_norm,
+    clip_by_value,
+    freeze,
+    lookahead,
+    masked,
+    scale_by_layer,
+    scale_by_trust_ratio,
+    scheduled,
+)
+from fnloop.parameters import Slot
 
-LR = 0.05
+LR, STEPS = 0.05, 200
+LAYOUT = fl.mlp([3, 4, 2]).layout
+SIZE, LAYERS = LAYOUT[-1].stop, [place.layer for place in LAYOUT]
+RISING = sch.LinearLR(0.9, 100, 0.5, 1.0)  # from 0.45 to 0.9
+RISING_THERE = lambda t: 0.45 + 0.45 * jax.numpy.minimum(t, 100).astype(float) / 100  # noqa: E731  in x64, if it is on
+inject = optax.inject_hyperparams
 PAIRS = {
     "sgd": (SGD(), optax.sgd(LR)),
     "momentum": (SGD(0.9), optax.sgd(LR, momentum=0.9)),
@@ -16,32 +49,128 @@ PAIRS = {
     "adam": (Adam(), optax.adam(LR)),
     "adam with other decays": (Adam(0.5, 0.9, 1e-4), optax.adam(LR, b1=0.5, b2=0.9, eps=1e-4)),
     "adamw": (AdamW(weight_decay=0.1), optax.adamw(LR, weight_decay=0.1)),
+    "adamax": (Adamax(0.8, 0.95), optax.adamax(LR, 0.8, 0.95)),
+    "amsgrad": (AMSGrad(b2=0.9), optax.amsgrad(LR, b2=0.9)),
+    "nadam": (NAdam(), optax.nadam(LR)),
+    "radam": (RAdam(), optax.radam(LR)),
+    "radam, never rectified": (RAdam(b2=0.5), optax.radam(LR, b2=0.5)),
+    "rmsprop": (RMSprop(), optax.rmsprop(LR, 0.99, 1e-8, eps_in_sqrt=False)),
+    "rmsprop, centered, momentum": (
+        RMSprop(0.9, 1e-3, 0.8, centered=True),
+        optax.rmsprop(LR, 0.9, 1e-3, eps_in_sqrt=False, centered=True, momentum=0.8),
+    ),
+    "adagrad": (Adagrad(0.1, 1e-12), optax.adagrad(LR, 0.1, 1e-12)),
+    "adadelta": (Adadelta(), optax.adadelta(LR)),
+    "lion": (Lion(), optax.lion(LR)),
     "clip, adam": (chain(clip_by_global_norm(0.5), Adam()), optax.chain(optax.clip_by_global_norm(0.5), optax.adam(LR))),
+    "clip by value": (chain(clip_by_value(0.5), SGD(0.9)), optax.chain(optax.clip(0.5), optax.sgd(LR, 0.9))),
+    "l2": (chain(add_l2_penalty(0.1), Adam()), optax.chain(optax.add_decayed_weights(0.1), optax.adam(LR))),
     "decay, clip, sgd": (
         chain(add_decayed_weights(0.1), clip_by_global_norm(0.5), SGD()),
         optax.chain(optax.add_decayed_weights(0.1), optax.clip_by_global_norm(0.5), optax.sgd(LR)),
     ),
+    "lamb": (LAMB(weight_decay=0.1), optax.lamb(LR, weight_decay=0.1)),
+    "trust ratio": (
+        chain(scale_by_trust_ratio(0.01, 1e-3), SGD(0.9)),
+        optax.chain(optax.scale_by_trust_ratio(trust_coefficient=0.01, eps=1e-3), optax.sgd(LR, 0.9)),
+    ),
+    "adaptive clip": (
+        chain(adaptive_grad_clip(0.3, 0.01), SGD(0.9)),
+        optax.chain(optax.adaptive_grad_clip(0.3, 0.01), optax.sgd(LR, 0.9)),
+    ),
+    "masked": (
+        chain(masked(chain(Adam(), add_decayed_weights(0.1)), [1]), SGD()),
+        optax.chain(
+            optax.masked(optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(0.1)), [False, False, True, True]),
+            optax.scale(-LR),
+        ),
+    ),
+    "frozen": (
+        chain(AdamW(), freeze(0)),
+        optax.partition({0: optax.set_to_zero(), 1: optax.adamw(LR, weight_decay=0.01)}, LAYERS),
+    ),
+    "rates by layer": (
+        chain(Adam(), scale_by_layer({0: 0.1})),
+        optax.partition({0: optax.adam(0.1 * LR), 1: optax.adam(LR)}, LAYERS),
+    ),
+    "momentum by schedule": (
+        scheduled(SGD(0.9), momentum=RISING),
+        optax.chain(inject(optax.trace)(decay=RISING_THERE), optax.scale(-LR)),
+    ),
+    "b1 and b2 by schedule": (
+        scheduled(Adam(), b1=RISING, b2=RISING),
+        optax.chain(inject(optax.scale_by_adam)(b1=RISING_THERE, b2=RISING_THERE), optax.scale(-LR)),
+    ),
+    "decay by schedule": (
+        scheduled(AdamW(), weight_decay=RISING),
+        inject(optax.adamw)(LR, weight_decay=RISING_THERE),
+    ),
 }
+COARSE = {"radam": 10}  # optax computes the length of the average in float32
+
+
+def pieces(vector):
+    return [place.view(vector) for place in LAYOUT]
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-10)])
 @pytest.mark.parametrize("name", PAIRS)
 def test_optimizers_equal_optax(name, dtype, tolerance):
-    """The parameters after each of 50 random steps."""
+    """The parameters after each of 200 random steps."""
     ours, theirs = PAIRS[name]
+    tolerance *= COARSE.get(name, 1) if dtype == "float32" else 1
     draw = np.random.default_rng(0)
+    vector, gradients = draw.standard_normal(SIZE).astype(dtype), draw.standard_normal((STEPS, SIZE)).astype(dtype)
+
+    def step(carry, gradient):
+        params, state = carry
+        updates, state = theirs.update(pieces(gradient), state, params)
+        params = optax.apply_updates(params, updates)
+        return (params, state), jax.numpy.concatenate([p.ravel() for p in params])
+
     with jax.enable_x64(dtype == "float64"):
-        vector = draw.standard_normal(9).astype(dtype)
-        params, state = jax.numpy.asarray(vector), ours.init(vector)
-        their_state = theirs.init(params)
-        for _ in range(50):
-            gradient = draw.standard_normal(9).astype(dtype)
-            direction, state = ours.update(gradient, state, vector)
-            vector = vector - LR * direction
-            updates, their_state = theirs.update(jax.numpy.asarray(gradient), their_state, params)
-            params = optax.apply_updates(params, updates)
-            assert vector.dtype == dtype
-            np.testing.assert_allclose(vector, np.asarray(params), rtol=tolerance, atol=tolerance)
+        params = [jax.numpy.asarray(p) for p in pieces(vector)]
+        path = np.asarray(jax.lax.scan(step, (params, theirs.init(params)), gradients)[1])
+    state = ours.init(vector)
+    for gradient, after in zip(gradients, path, strict=True):
+        direction, state = ours.update(gradient, state, vector, lr=LR, layout=LAYOUT)
+        vector = vector - LR * direction
+        assert vector.dtype == dtype
+        np.testing.assert_allclose(vector, after, rtol=tolerance, atol=tolerance)
+
+
+def test_lookahead_equals_optax():
+    """The fast and the slow parameters after each of 200 random steps."""
+    draw, ours = np.random.default_rng(0), lookahead(Adam(), k=4, alpha=0.3)
+    vector, gradients = draw.standard_normal(5), draw.standard_normal((STEPS, 5))
+    theirs = optax.lookahead(optax.adam(LR), sync_period=4, slow_step_size=0.3)
+
+    def step(carry, gradient):
+        params, state = carry
+        updates, state = theirs.update(gradient, state, params)
+        params = optax.apply_updates(params, updates)
+        return (params, state), params
+
+    with jax.enable_x64(True):
+        params = optax.LookaheadParams.init_synced(jax.numpy.asarray(vector))
+        fast, slow = map(np.asarray, jax.lax.scan(step, (params, theirs.init(params)), gradients)[1])
+    state = ours.init(vector)
+    for t, gradient in enumerate(gradients):
+        direction, state = ours.update(gradient, state, vector, lr=LR)
+        vector = vector - LR * direction
+        np.testing.assert_allclose(vector, fast[t], rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(state.slots[-1], slow[t], rtol=1e-10, atol=1e-10)
+
+
+def test_centralize_equals_optax():
+    """Whose unit is the first axis, where it is the last one here."""
+    gradient = np.random.default_rng(0).standard_normal((3, 2, 4))
+    direct = centralize().update(
+        gradient.ravel(), centralize().init(gradient.ravel()), gradient.ravel(), layout=[Slot(0, 24, (3, 2, 4))]
+    )[0]
+    with jax.enable_x64(True):
+        turned = optax.centralize().update(jax.numpy.moveaxis(gradient, -1, 0), None)[0]
+    np.testing.assert_allclose(direct.reshape(3, 2, 4), np.moveaxis(np.asarray(turned), 0, -1), rtol=1e-12)
 
 
 SCHEDULES = {

@@ -1,4 +1,4 @@
-"""Schedules equal PyTorch's, where PyTorch is installed (`pip install torch`; the tests do not ask for it, it is large)."""
+"""Schedules and optimizers equal PyTorch's, where it is installed (`pip install torch`)."""
 
 import math
 import warnings
@@ -6,7 +6,9 @@ import warnings
 import numpy as np
 import pytest
 
+import fnloop as fl
 from fnloop import schedulers as sch
+from fnloop.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, RAdam, RMSprop, Rprop, chain, clip_by_norm, ema, swa
 
 torch = pytest.importorskip("torch")
 kinds = torch.optim.lr_scheduler
@@ -72,3 +74,101 @@ def test_where_the_recursive_cosine_errs_the_closed_form_stands():
     np.testing.assert_allclose(ours[:31], rates[:31], rtol=1e-9)
     assert rates[40] > 0.001
     assert math.isclose(ours[40], 0.001)
+
+
+LR = 0.05
+LAYOUT = fl.mlp([3, 4, 2]).layout
+SIZE = LAYOUT[-1].stop
+optim = torch.optim
+OPTIMIZERS = {
+    "nesterov": (SGD(0.9, nesterov=True), lambda p: optim.SGD(p, LR, 0.9, nesterov=True)),
+    "adam": (Adam(), lambda p: optim.Adam(p, LR)),
+    "adamw": (AdamW(weight_decay=0.1), lambda p: optim.AdamW(p, LR, weight_decay=0.1)),
+    "adamax": (Adamax(), lambda p: optim.Adamax(p, LR)),
+    "radam": (RAdam(eps=1e-12), lambda p: optim.RAdam(p, LR, eps=1e-12)),  # where eps stands, they differ
+    "rmsprop": (RMSprop(), lambda p: optim.RMSprop(p, LR)),
+    "rmsprop, centered": (RMSprop(centered=True), lambda p: optim.RMSprop(p, LR, centered=True)),
+    "rmsprop, momentum": (RMSprop(momentum=0.9), lambda p: optim.RMSprop(p, LR, momentum=0.9)),
+    "adagrad": (Adagrad(), lambda p: optim.Adagrad(p, LR)),
+    "adagrad, with a start": (Adagrad(0.3, 1e-3), lambda p: optim.Adagrad(p, LR, initial_accumulator_value=0.3, eps=1e-3)),
+    "adadelta": (Adadelta(), lambda p: optim.Adadelta(p, LR)),
+    "rprop": (Rprop(0.4, 1.3, 0.01, 7.0), lambda p: optim.Rprop(p, LR, (0.4, 1.3), (0.01 * LR, 7.0 * LR))),
+}
+
+
+def steps_of_torch(make, vector, gradients):
+    """The model's parameters, one tensor an array, and after each step their flat vector."""
+    params = [torch.nn.Parameter(torch.tensor(place.view(vector))) for place in LAYOUT]
+    optimizer = make(params)
+    for gradient in gradients:
+        for param, place in zip(params, LAYOUT, strict=True):
+            param.grad = torch.tensor(place.view(gradient))
+        optimizer.step()
+        yield params, np.concatenate([param.detach().numpy().ravel() for param in params])
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-10)])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers_equal_torch(name, dtype, tolerance):
+    """The parameters after each of 200 random steps."""
+    ours, make = OPTIMIZERS[name]
+    draw = np.random.default_rng(0)
+    vector, gradients = draw.standard_normal(SIZE).astype(dtype), draw.standard_normal((200, SIZE)).astype(dtype)
+    state = ours.init(vector)
+    for gradient, (_, after) in zip(gradients, steps_of_torch(make, vector, gradients), strict=True):
+        direction, state = ours.update(gradient, state, vector, lr=LR, layout=LAYOUT)
+        vector = vector - LR * direction
+        np.testing.assert_allclose(vector, after, rtol=tolerance, atol=tolerance)
+
+
+def torch_clipped(params):
+    """A step of SGD with each array's gradient clipped on its own."""
+    optimizer, step = optim.SGD(params, LR, 0.9), optim.SGD.step
+
+    def clipped():
+        for param in params:
+            torch.nn.utils.clip_grad_norm_([param], 0.7)
+        step(optimizer)
+
+    optimizer.step = clipped
+    return optimizer
+
+
+def test_clip_by_norm_equals_torch():
+    """Array by array, to the 1e-6 that PyTorch adds to the norm."""
+    draw, ours = np.random.default_rng(0), chain(clip_by_norm(0.7), SGD(0.9))
+    vector, gradients = draw.standard_normal(SIZE), draw.standard_normal((20, SIZE)) * np.geomspace(0.01, 3, 20)[:, None]
+    state = ours.init(vector)
+    for gradient, (_, after) in zip(gradients, steps_of_torch(torch_clipped, vector, gradients), strict=True):
+        direction, state = ours.update(gradient, state, vector, layout=LAYOUT)
+        vector = vector - LR * direction
+        np.testing.assert_allclose(vector, after, rtol=1e-5, atol=1e-5)
+
+
+averages = torch.optim.swa_utils
+
+
+@pytest.mark.parametrize(
+    ("ours", "options", "taken"),
+    [
+        (ema(0.9), {"multi_avg_fn": averages.get_ema_multi_avg_fn(0.9)}, lambda t: True),
+        (swa(1), {}, lambda t: True),
+        (swa(7, 5), {}, lambda t: t >= 7 and (t - 7) % 5 == 0),
+    ],
+)
+def test_averages_equal_torch(ours, options, taken):
+    """The average after each of 200 random steps of Adam; before the first it is the parameters."""
+    draw, optimizer = np.random.default_rng(0), chain(Adam(), ours)
+    vector, gradients = draw.standard_normal(SIZE), draw.standard_normal((200, SIZE))
+    state, average = optimizer.init(vector), None
+    theirs = steps_of_torch(lambda p: optim.Adam(p, LR), vector, gradients)
+    for t, (gradient, (params, after)) in enumerate(zip(gradients, theirs, strict=True), start=1):
+        direction, state = optimizer.update(gradient, state, vector, lr=LR)
+        vector = vector - LR * direction
+        average = average or averages.AveragedModel(torch.nn.ParameterList(params), **options)
+        if taken(t):
+            average.update_parameters(torch.nn.ParameterList(params))
+            flat = np.concatenate([param.detach().numpy().ravel() for param in average.module])
+        elif t < 7:
+            flat = after
+        np.testing.assert_allclose(state.slots[-1], flat, rtol=1e-10, atol=1e-10)

@@ -1,0 +1,60 @@
+"""What JAX cannot trace is refused by its name, before anything is trained."""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax import numpy as jnp
+
+from fnloop.engines.chain import early_scalars, run_chain
+from fnloop.errors import EngineError
+from fnloop.nn import Context
+from fnloop.nn.layer import contextual
+from fnloop.optimizers import Elementwise
+from fnloop.optimizers.elementwise import Now
+
+# Numbers have the types that they have in NumPy, where a sum can be of float64: metrics are the same on both engines. The
+# arrays of the model keep the trainer's dtype, for an array's type outweighs a number's.
+numpys_types = partial(jax.enable_x64, True)
+
+
+@lru_cache(maxsize=64)
+def refuse(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, columns: tuple[int, ...], dtype: Any) -> None:
+    """Refuse what cannot be traced, by its name, before anything is trained."""
+    vector, count = _abstract((model.size,), dtype), _abstract((), np.int32)
+    x, y = _abstract((2, *model.inputs), dtype), _abstract((2, *columns), dtype)
+    for i, layer in enumerate(getattr(model, "layers", ())):
+        buffers = tuple(buffer.astype(dtype) for buffer in getattr(layer, "buffers", ()))
+
+        def values(v: Any, x: Any, i: int = i, layer: Any = layer, buffers: Any = buffers) -> Any:
+            return contextual(layer)(model.views(v)[i], x, Context(buffers, lambda n, address: jnp.zeros(n)))[0]
+
+        x = _traced(f"layer {i}, {layer!r},", values, vector, x)
+    if not hasattr(model, "layers"):
+        x = _traced(f"model {model!r}", model, vector, x)
+    _traced(f"loss {loss!r}", lambda outputs, y: loss.forward(outputs, y)[0], x, y)
+    for metric in metrics:
+        _traced(f"metric {metric.name!r}", lambda outputs, y, metric=metric: jnp.stack(metric.sums(outputs, y)), x, y)
+    for part in optimizer.parts:
+
+        def kernel(vector: Any, count: Any, part: Any = part) -> Any:
+            rows = early_scalars(part, [0], Now(np.arange(1, 2), np.ones(1)), 1, dtype)
+            early = jax.tree.map(lambda row: vector[0] * row[0], rows)
+            return run_chain(part, [0], vector, [vector] * part.slots, vector, Now(count, vector[0]), early)
+
+        _traced(f"optimizer {part!r}", kernel, vector, count)
+
+
+def _abstract(shape: tuple[int, ...], dtype: Any) -> Any:
+    return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
+
+
+def _traced(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        with numpys_types():
+            return jax.eval_shape(function, *arguments)
+    except Exception as error:
+        why = str(error).partition("\n")[0]
+        raise EngineError(f"{name} cannot be traced by JAX, engine='numpy' runs it: {type(error).__name__}: {why}") from error

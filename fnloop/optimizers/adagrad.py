@@ -1,0 +1,79 @@
+"""Adagrad, and Adadelta, which forgets and needs no rate of its own."""
+
+from typing import Any
+
+import numpy as np
+
+from fnloop.optimizers.adam import sum_decay
+from fnloop.optimizers.elementwise import Elementwise, Now
+from fnloop.record import owned, record
+from fnloop.typing import Array, Decay, NonNegative, Positive
+
+
+@record
+class Adagrad(Elementwise):
+    """Scale the gradient by the root of the sum of all its squares.
+
+        s' = s + g²          direction = g / (sqrt(s') + eps)
+
+    Args:
+        initial_accumulator_value: what s starts with, at least 0; in the units of the gradient's square.
+        eps: keeps the quotient finite, above 0; in the units of the gradient.
+    Shapes: gradient, slot and direction are (P,).
+    Raises: ValueError: if a parameter lies outside its interval; the message carries the name and the value.
+    Source: Duchi, Hazan & Singer 2011, Adaptive subgradient methods for online learning and stochastic optimization.
+    """
+
+    initial_accumulator_value: NonNegative = 0.0
+    eps: Positive = 1e-10
+
+    slots = 1
+
+    def initial(self, vector: Array) -> tuple[Array, ...]:
+        return (owned(np.full_like(vector, self.initial_accumulator_value)),)
+
+    def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
+        xp = gradient.__array_namespace__()
+        (s,) = slots
+        s += gradient * gradient
+        scale = xp.sqrt(s)
+        scale += self.eps
+        gradient /= scale
+        return gradient, (s,)
+
+
+@record
+class Adadelta(Elementwise):
+    """Scale the gradient so that steps have the size of earlier steps, in the units of the parameters.
+
+        v' = rho v + (1 - rho) g²          direction = d = g sqrt(u + eps) / sqrt(v' + eps)          u' = rho u + (1 - rho) d²
+
+    Args:
+        rho: decay of both mean squares, in [0, 1); unitless.
+        eps: keeps the first steps from being 0, above 0; in the units of v and of u.
+    Shapes: gradient, slots and direction are (P,).
+    Raises: ValueError: if a parameter lies outside its interval; the message carries the name and the value.
+    Source: Zeiler 2012, ADADELTA: an adaptive learning rate method, Algorithm 1; the method's own rate is 1.
+    """
+
+    rho: Decay = 0.9
+    eps: Positive = 1e-6
+
+    slots = 2
+
+    def scalars(self, now: Now) -> Any:
+        before = now.before or self
+        return sum_decay(self.rho, before.rho), self.eps / (1 - self.rho)
+
+    def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
+        # The slots are running sums, v / (1 - rho) and u / (1 - rho): the factor falls out of the quotient.
+        xp = gradient.__array_namespace__()
+        (v, u), (decay, eps) = slots, scalars
+        v *= decay
+        v += gradient * gradient
+        ratio = u + eps
+        ratio /= v + eps
+        gradient *= xp.sqrt(ratio)
+        u *= decay
+        u += gradient * gradient
+        return gradient, (v, u)

@@ -1,0 +1,46 @@
+"""Lion: the sign of a momentum."""
+
+from typing import Any
+
+from fnloop.optimizers.chain import Chain, chain
+from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.transforms import add_decayed_weights
+from fnloop.record import record
+from fnloop.typing import Decay
+
+
+@record
+class ScaleByLion(Elementwise):
+    """See `Lion`."""
+
+    b1: Decay = 0.9
+    b2: Decay = 0.99
+
+    slots = 1
+
+    def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
+        xp = gradient.__array_namespace__()
+        (m,) = slots
+        mixed = m * self.b1
+        mixed += gradient * (1 - self.b1)
+        gradient *= 1 - self.b2
+        m *= self.b2
+        m += gradient
+        return xp.sign(mixed), (m,)
+
+
+def Lion(b1: float = 0.9, b2: float = 0.99, weight_decay: float = 1e-3) -> Chain:
+    """Follow the sign of gradient and momentum, with decoupled weight decay.
+
+        direction = sign(b1 m + (1 - b1) g) + weight_decay params          m' = b2 m + (1 - b2) g
+
+    Every step has the same size, so the learning rate is 3 to 10 times smaller than Adam's, the decay as many times larger.
+
+    Args:
+        b1: share of the momentum in the step, in [0, 1); b2: decay of the momentum, in [0, 1); unitless.
+        weight_decay: per unit of the learning rate, at least 0.
+    Shapes: gradient, slot and direction are (P,).
+    Raises: ValueError: if a parameter lies outside its interval; the message carries the name and the value.
+    Source: Chen et al. 2023, Symbolic discovery of optimization algorithms, Algorithm 2.
+    """
+    return chain(ScaleByLion(b1, b2), add_decayed_weights(weight_decay))

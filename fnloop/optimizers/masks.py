@@ -1,0 +1,122 @@
+"""What holds for some layers only: masks, frozen layers, learning rates of their own.
+
+Layers are named by their index into `state.params.layers`: those with parameters, from 0.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+from fnloop.optimizers.chain import Chain
+from fnloop.optimizers.elementwise import Elementwise, Now
+from fnloop.record import record
+from fnloop.typing import Array, NonNegatives, integer, several
+
+Layers = Annotated[tuple[int, ...], several(integer(0))]
+
+
+@record
+class Masked(Elementwise):
+    """See `masked`."""
+
+    part: Elementwise
+    layers: Layers
+
+    @property
+    def slots(self) -> int:  # type: ignore[override]
+        return self.part.slots
+
+    @property
+    def needs(self) -> Any:  # type: ignore[override]
+        return self.part.needs or "layer"
+
+    def initial(self, vector: Array) -> tuple[Array, ...]:
+        return self.part.initial(vector)
+
+    def scalars(self, now: Now) -> Any:
+        return (self.part.scalars(now),) if now.layer in self.layers else None
+
+    def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
+        return (gradient, slots) if scalars is None else self.part.kernel(gradient, slots, params, *scalars)
+
+
+def masked(transformation: Elementwise, layers: Sequence[int]) -> Elementwise:
+    """Apply an optimizer or a transformation to some layers only; the gradient of the others goes on as it came.
+
+    Args:
+        layers: indices into `state.params.layers`.
+    Examples:
+        chain(masked(add_decayed_weights(0.1), layers=[0, 1]), Adam())
+    Raises: TypeError, ValueError: for what is no transformation or no index, and for parts that see all layers at once or
+        stand last: a clip by the global norm, an average of the parameters.
+    """
+    if not isinstance(transformation, Elementwise):
+        raise TypeError(f"transformation must be an optimizer or a transformation, got {transformation!r}")
+    for part in transformation.parts:
+        if part.needs == "norm" or part.averages:
+            raise ValueError(f"transformation must work layer by layer to be masked, got {part!r}: chain it with masked(...)")
+    parts = tuple(Masked(part, layers) for part in transformation.parts)  # type: ignore[arg-type]
+    return parts[0] if len(parts) == 1 else Chain(parts)
+
+
+@record
+class Freeze(Elementwise):
+    """See `freeze`."""
+
+    layers: Layers
+
+    needs = "layer"
+
+    def scalars(self, now: Now) -> Any:
+        return None if now.layer in self.layers else ()
+
+    def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
+        return (gradient.__array_namespace__().zeros_like(gradient) if scalars is None else gradient), ()
+
+
+def freeze(*layers: int) -> Freeze:
+    """Let no bit of these layers' parameters change: stands last, behind all that makes a direction.
+
+    Args:
+        layers: indices into `state.params.layers`.
+    Examples:
+        chain(AdamW(), freeze(0, 1))
+    """
+    return Freeze(layers)
+
+
+@record
+class ScaleByLayer(Elementwise):
+    """See `scale_by_layer`."""
+
+    layers: Layers
+    factors: NonNegatives
+
+    needs = "layer"
+
+    def scalars(self, now: Now) -> Any:
+        return dict(zip(self.layers, self.factors, strict=True)).get(now.layer, 1.0)  # type: ignore[arg-type]
+
+    def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
+        gradient *= scalars
+        return gradient, ()
+
+
+def scale_by_layer(factors: Mapping[int, float] | Sequence[float]) -> ScaleByLayer:
+    """Give layers learning rates of their own: the direction times the layer's factor. Stands behind the optimizer.
+
+    Args:
+        factors: at least 0, by index into `state.params.layers` (layers that are not named keep theirs), or one a layer.
+    Examples:
+        chain(Adam(), scale_by_layer({0: 0.1, 1: 0.3}))
+    """
+    if isinstance(factors, str) or not isinstance(factors, Mapping | Sequence):
+        raise TypeError(f"factors must be a mapping from layers to numbers, or a sequence of them, got {factors!r}")
+    named = factors if isinstance(factors, Mapping) else dict(enumerate(factors))
+    return ScaleByLayer(tuple(named), tuple(named.values()))
+
+
+def named_layers(part: Any) -> Iterator[int]:
+    """The layers that a part, or one within it, names."""
+    yield from getattr(part, "layers", ())
+    if isinstance(part, Masked):
+        yield from named_layers(part.part)
