@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.testing.law import Law, fail
+from fnloop.testing.law import Law, check_part, fail
 from fnloop.typing import Array, real
 
 GRADIENT = Law("gradient = central differences", "the gradient must agree with the slopes of the function in every component")
@@ -33,6 +33,7 @@ def check_gradients(
     Examples:
         >>> check_gradients(lambda z: (z * z).sum(), np.array([1.0, -2.0]), lambda z: 2 * z)
     """
+    check_part("function", function, "__call__")
     rtol, point = real("[0, inf)")("rtol", rtol), np.asarray(point, dtype=np.float64)
     given = np.asarray(gradient(point.copy()) if callable(gradient) else gradient)
     if given.shape != point.shape:

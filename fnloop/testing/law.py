@@ -89,6 +89,15 @@ class Law(NamedTuple):
         return LawError(self.name, "\n".join(lines))
 
 
+def check_part(name: str, part: Any, *needed: str) -> None:
+    """Refuse what cannot be checked at all.
+
+    Raises: TypeError: if the part has not what is needed, or is a class.
+    """
+    if isinstance(part, type) or not all(hasattr(part, attribute) for attribute in needed):
+        raise TypeError(f"{name} must be an instance with {', '.join(needed)}, got {part!r}")
+
+
 def require(condition: Any, where: str = "", **values: Any) -> None:
     """Break the law unless the condition holds; the values say how."""
     if not condition:

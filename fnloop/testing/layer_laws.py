@@ -11,7 +11,7 @@ from fnloop.nn import Dense, Sequential
 from fnloop.parameters import slots
 from fnloop.testing.engines import check_engine
 from fnloop.testing.gradients import GRADIENT, require_gradient
-from fnloop.testing.law import Law, require, require_same
+from fnloop.testing.law import Law, check_part, require, require_same
 from fnloop.testing.randomness import GLOBAL, require_addressed
 from fnloop.testing.tables import dataset
 from fnloop.trainer import Trainer
@@ -61,6 +61,7 @@ def check_layer(
 
     See Also: check_gradients, fnloop.testing.layers
     """
+    check_part("layer", layer, "shapes", "params", "initial", "forward")
     shape = inputs if isinstance(inputs, tuple) else (integer(1)("inputs", inputs),)
 
     def case(rows: int, seed: int, dtype: str = "float64") -> Case:

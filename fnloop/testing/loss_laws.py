@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from fnloop.record import digest
 from fnloop.testing.gradients import GRADIENT, require_gradient
-from fnloop.testing.law import Law, require, require_same
+from fnloop.testing.law import Law, check_part, require, require_same
 from fnloop.testing.randomness import GLOBAL, require_addressed
 from fnloop.typing import Array, integer, real
 
@@ -50,6 +50,7 @@ def check_loss(
 
     See Also: check_gradients, fnloop.testing.losses
     """
+    check_part("loss", loss, "forward")
     k, largest = integer(1)("outputs", outputs), real("(0, inf)")("largest", largest)
     batches = _batches(k, targets, 4.0)
 

@@ -11,7 +11,7 @@ from fnloop.losses import MeanSquaredError
 from fnloop.nn import mlp
 from fnloop.record import digest
 from fnloop.testing.engines import check_engine
-from fnloop.testing.law import Law, arrays_of, require, require_same, written
+from fnloop.testing.law import Law, arrays_of, check_part, require, require_same, written
 from fnloop.testing.randomness import GLOBAL, require_addressed
 from fnloop.testing.tables import dataset
 from fnloop.trainer import Trainer
@@ -50,6 +50,7 @@ def check_optimizer(optimizer: Any, *, engine: str | None = None, max_examples: 
 
     See Also: fnloop.testing.optimizers
     """
+    check_part("optimizer", optimizer, "init", "update")
 
     def contract(gradients: Array) -> None:
         first = optimizer.init(_start(gradients))

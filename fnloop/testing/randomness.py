@@ -18,7 +18,7 @@ def require_addressed(function: Callable[[], Any]) -> None:
     What raises, or differs without that, is no matter of generators: it is left to the other laws.
     """
     results = []
-    for seed in (0, 0, 1):
+    for seed in (0, 1, 0):
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002
         before = _generators()
@@ -28,8 +28,8 @@ def require_addressed(function: Callable[[], Any]) -> None:
             return
         for name, state in _generators().items():
             require(state == before[name], f"{name}'s global generator", before_the_call=before[name], after_it=state)
-    if same_bits(results[0], results[1]):
-        require_same(results[1], results[2], ("with generators seeded 0", "with generators seeded 1"))
+    if same_bits(results[0], results[2]):
+        require_same(results[0], results[1], ("with generators seeded 0", "with generators seeded 1"))
 
 
 def _generators() -> dict[str, str]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from toolz import accumulate
 
 from fnloop.record import digest
-from fnloop.testing.law import Law, arrays_of, require, require_same, written
+from fnloop.testing.law import Law, arrays_of, check_part, require, require_same, written
 from fnloop.testing.randomness import GLOBAL, require_addressed
 from fnloop.testing.strategies import metric_histories
 
@@ -38,6 +38,7 @@ def check_scheduler(scheduler: Any, *, metrics: Sequence[str] | None = None, max
 
     See Also: fnloop.testing.schedulers
     """
+    check_part("scheduler", scheduler, "init", "step")
     names = list(_monitored(scheduler)) if metrics is None else list(metrics)
     histories = metric_histories(max_size=20).map(lambda values: [dict.fromkeys(names or ["loss"], value) for value in values])
 
@@ -73,7 +74,7 @@ def check_scheduler(scheduler: Any, *, metrics: Sequence[str] | None = None, max
         states = list(_along(scheduler, [None] * max(times)))
         one_by_one, at_once = [scheduler(t) for t in times], scheduler(np.array(times))
         for i, t in enumerate(times):
-            require_same(states[t].lr, one_by_one[i], (f"the rate after {t} steps", f"scheduler({t})"))
+            require_same(states[t].lr, one_by_one[i], (f"state.lr after {t} of step", f"scheduler({t})"))
             require_same(one_by_one[i], float(at_once[i]), (f"scheduler({t})", f"scheduler({times})[{i}]"))
         grid = scheduler(np.array([times]))
         require(grid.shape == (1, len(times)), shape_for_t_of_one_row=grid.shape, expected=(1, len(times)))

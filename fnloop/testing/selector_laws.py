@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fnloop.record import digest
 from fnloop.state import TrainState
-from fnloop.testing.law import Law, fail, require, require_same
+from fnloop.testing.law import Law, check_part, fail, require, require_same
 from fnloop.testing.strategies import metric_histories, run_of
 
 LAZY = Law("lazy", "a stream must be read only as far as is asked for, and once")
@@ -44,6 +44,7 @@ def check_selector(
 
     See Also: fnloop.testing.runs
     """
+    check_part("selector", selector, "__call__")
     histories = metric_histories(min_size=0, max_size=12)
 
     def errors(length: int, history: list[float]) -> None:

@@ -12,7 +12,7 @@ from fnloop.loop import init_state, make_epoch, make_step, steps
 from fnloop.record import digest, evolve
 from fnloop.state import TrainState
 from fnloop.streams import last
-from fnloop.testing.law import Law, arrays_of, require, require_same, written
+from fnloop.testing.law import Law, arrays_of, check_part, require, require_same, written
 from fnloop.testing.randomness import GLOBAL, require_addressed
 from fnloop.trainer import Trainer
 
@@ -48,6 +48,7 @@ def check_step(
 
     See Also: check_trainer, fnloop.testing.states
     """
+    check_part("step", step, "__call__")
     one = batches if isinstance(batches, st.SearchStrategy) else _one_of(batches)
     several = st.lists(one, min_size=1, max_size=5)
 

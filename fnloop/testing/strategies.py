@@ -3,7 +3,7 @@
 from typing import Any
 
 from hypothesis import strategies as st
-from toolz import nth
+from toolz import take
 
 from fnloop.data import Dataset
 from fnloop.early_stopping import EarlyStopping
@@ -15,6 +15,7 @@ from fnloop.optimizers import Elementwise, add_decayed_weights, chain, clip_by_g
 from fnloop.record import evolve
 from fnloop.schedulers import Scheduler
 from fnloop.state import TrainState
+from fnloop.streams import last
 from fnloop.testing.tables import ACTIVATIONS, INPUTS, LOSSES, OPTIMIZERS, PLATEAU, SCHEDULERS, TARGETS, dataset
 from fnloop.trainer import Trainer
 from fnloop.typing import choice, integer
@@ -91,16 +92,14 @@ def datasets(kind: str = "binary", *, inputs: int = INPUTS, min_rows: int = 1, m
     return st.builds(dataset, st.just(kind), rows, st.integers(0, 9), st.just(inputs))
 
 
-@st.composite
 def trainers(
-    draw: st.DrawFn,
     *,
     kind: str | None = None,
     inputs: int = INPUTS,
     optimizer: Strategy[Elementwise] | None = None,
     scheduler: Strategy[Scheduler] | None = None,
     early_stopping: Strategy[EarlyStopping | None] = NEVER,
-) -> Trainer:
+) -> Strategy[Trainer]:
     """Trainers of small networks: sizes, parts, batches, accumulation, seed and dtype of every kind.
 
     Args:
@@ -114,29 +113,32 @@ def trainers(
         ...     assert init_state(trainer).step == 0
         >>> test_starts_at_zero()
     """
-    kind = draw(st.sampled_from(sorted(LOSSES))) if kind is None else choice(*LOSSES)("kind", kind)
-    loss, outputs = LOSSES[kind]
-    every: Any = draw(st.sampled_from(["epoch", "step"]))
-    own = st.sampled_from(SCHEDULERS if every == "step" else (*SCHEDULERS, PLATEAU))
-    return Trainer(
-        model=mlp([inputs, *draw(st.lists(st.integers(1, 5), max_size=2)), outputs], draw(st.sampled_from(ACTIVATIONS))),
-        loss=loss,
-        optimizer=draw(st.sampled_from(OPTIMIZERS) if optimizer is None else optimizer),
-        scheduler=draw(own if scheduler is None else scheduler),
-        early_stopping=draw(early_stopping),
-        batch_size=draw(st.integers(1, 9)),
-        accumulate=draw(st.sampled_from([1, 1, 2, 3])),
-        schedule_every=every if scheduler is None else "epoch",
-        seed=draw(_seeds),
-        dtype=draw(st.sampled_from(["float32", "float64"])),
-    )
+    kinds = st.sampled_from(sorted(LOSSES)) if kind is None else st.just(choice(*LOSSES)("kind", kind))
+    every = st.sampled_from(["epoch", "step"]) if scheduler is None else st.just("epoch")
+    parts = {"optimizer": optimizer or st.sampled_from(OPTIMIZERS), "early_stopping": early_stopping}
+    return _trainers(kinds, integer(1)("inputs", inputs), every, scheduler, parts)
 
 
 @st.composite
-def problems(
-    draw: st.DrawFn, /, early_stopping: Strategy[EarlyStopping | None] = NEVER, **options: Any
-) -> tuple[Trainer, Dataset]:
-    """A trainer and training data for it; the options are those of `trainers`.
+def _trainers(draw: st.DrawFn, kinds: Any, inputs: int, every: Any, scheduler: Any, parts: dict[str, Any]) -> Trainer:
+    loss, outputs = LOSSES[draw(kinds)]
+    schedule_every = draw(every)
+    own = st.sampled_from(SCHEDULERS if schedule_every == "step" else (*SCHEDULERS, PLATEAU))
+    return Trainer(
+        model=mlp([inputs, *draw(st.lists(st.integers(1, 5), max_size=2)), outputs], draw(st.sampled_from(ACTIVATIONS))),
+        loss=loss,
+        scheduler=draw(own if scheduler is None else scheduler),
+        batch_size=draw(st.integers(1, 9)),
+        accumulate=draw(st.sampled_from([1, 1, 2, 3])),
+        schedule_every=schedule_every,
+        seed=draw(_seeds),
+        dtype=draw(st.sampled_from(["float32", "float64"])),
+        **{name: draw(part) for name, part in parts.items()},
+    )
+
+
+def problems(early_stopping: Strategy[EarlyStopping | None] = NEVER, **options: Any) -> Strategy[tuple[Trainer, Dataset]]:
+    """Pairs of a trainer and training data for it; the options are those of `trainers`.
 
     Examples:
         >>> from hypothesis import given
@@ -146,13 +148,16 @@ def problems(
         ...     trainer.check(data, "data")
         >>> test_they_fit()
     """
-    trainer = draw(trainers(early_stopping=early_stopping, **options))
-    kind = next(kind for kind, (loss, _) in LOSSES.items() if loss == trainer.loss)
-    return trainer, draw(datasets(kind, inputs=trainer.model.inputs))
+    return trainers(early_stopping=early_stopping, **options).flatmap(
+        lambda trainer: st.tuples(st.just(trainer), datasets(_kind_of(trainer), inputs=trainer.model.inputs))
+    )
 
 
-@st.composite
-def states(draw: st.DrawFn, /, *, max_steps: int = 6, **options: Any) -> TrainState:
+def _kind_of(trainer: Trainer) -> str:
+    return next(kind for kind, (loss, _) in LOSSES.items() if loss == trainer.loss)
+
+
+def states(*, max_steps: int = 6, **options: Any) -> Strategy[TrainState]:
     """States of training, reached in a few steps, also in the middle of an epoch; the options are those of `trainers`.
 
     Examples:
@@ -162,9 +167,8 @@ def states(draw: st.DrawFn, /, *, max_steps: int = 6, **options: Any) -> TrainSt
         ...     assert not state.params.vector.flags.writeable
         >>> test_is_frozen()
     """
-    trainer, data = draw(problems(**options))
-    reached: TrainState = nth(draw(st.integers(0, integer(0)("max_steps", max_steps))), steps(trainer, data))
-    return reached
+    taken = st.integers(0, integer(0)("max_steps", max_steps))
+    return st.builds(lambda problem, n: last(take(n + 1, steps(*problem))), problems(**options), taken)
 
 
 def metric_histories(*, min_size: int = 1, max_size: int = 30, finite: bool = False) -> Strategy[list[float]]:

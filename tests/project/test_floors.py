@@ -59,6 +59,16 @@ def test_importing_the_package_is_light():
     assert not heavy & set(loaded)
 
 
+def test_the_laws_say_what_they_need():
+    """Without Hypothesis: one line, with the command that installs it."""
+    program = "import sys; sys.modules['hypothesis'] = None; import fnloop; import fnloop.testing"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "ImportError: fnloop.testing needs Hypothesis: python -m pip install 'fnloop[testing]'"
+    )
+
+
 def test_no_room_is_too_large():
     """One idea a file."""
     sizes = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}

@@ -164,7 +164,7 @@ class NumPysNumber:
 
 
 SCHEDULERS = [
-    (OffByOne(), "random access = step by step", ["for times = [1]", "the rate after 1 steps: 0.1", "scheduler(1): 0.05"]),
+    (OffByOne(), "random access = step by step", ["for times = [1]", "state.lr after 1 of step: 0.1", "scheduler(1): 0.05"]),
     (WrongOnArrays(), "random access = step by step", ["scheduler(0): 0.1", "scheduler([0])[0]: 0.05"]),
     (ChangesItsState(), "contract", ["a record may hold", "Mutable"]),
     (WritesIntoItsState(), "contract", ["at past:", "an array that can be written: array([0.])"]),
