@@ -54,22 +54,27 @@ class Law(NamedTuple):
         @_settings(max_examples)
         @given(st.fixed_dictionaries(strategies))
         def look(example: dict[str, Any]) -> None:
+            shown = [f"  for {name} = {show(value)}" for name, value in example.items()]  # before anything can change it
             try:
                 with np.errstate(all="ignore"):
                     check(**example)
             except HypothesisException:
                 raise
             except Exception as error:
-                found.append(self._error(error, example))
+                found.append(self._error(error, shown))
                 raise found[-1] from error
 
         try:
             look()
-        except (LawError, Flaky):  # flaky: what breaks the law does so only now and then
+        except (LawError, Flaky) as error:
             if not found:
                 raise
-            cause = found[-1].__cause__  # raised anew: without the notes of the search
-            raise LawError(self.name, str(found[-1])) from (None if isinstance(cause, _Broken) else cause)
+            # Flaky is what breaks the law only now and then: the smallest that was seen must do.
+            smallest = found[-1] if isinstance(error, LawError) else min(found, key=lambda seen: len(str(seen)))
+            cause = smallest.__cause__
+        else:
+            return
+        raise LawError(self.name, str(smallest)) from (None if isinstance(cause, _Broken) else cause)
 
     def once(self, check: Callable[[], None]) -> None:
         """The check without anything to choose.
@@ -78,12 +83,11 @@ class Law(NamedTuple):
         """
         self.search(check, max_examples=1)
 
-    def _error(self, error: Exception, example: Mapping[str, Any]) -> LawError:
+    def _error(self, error: Exception, shown: list[str]) -> LawError:
         where = values = None
         if isinstance(error, _Broken):
             where, values = error.where, error.values
-        lines = [f"{self.name}: {self.should}"]
-        lines += [f"  for {name} = {show(value)}" for name, value in example.items()]
+        lines = [f"{self.name}: {self.should}", *shown]
         lines += [f"  at {where}:"] if where else []
         lines += [f"    {name}: {show(value)}" for name, value in (values or {"raised": error}).items()]
         return LawError(self.name, "\n".join(lines))
@@ -109,6 +113,23 @@ def require_same(a: Any, b: Any, names: tuple[str, str]) -> None:
     if not have_same_bits(a, b):
         where, *sides = first_difference(a, b)
         fail(dict(zip(names, sides, strict=True)), where)
+
+
+def copied(**values: Any) -> dict[str, Any]:
+    """All leaves of the values by their paths, arrays copied: what `require_unchanged` compares with."""
+    return {
+        name + (f".{path}" if path[:1].isalpha() else path): leaf.copy() if isinstance(leaf, np.ndarray) else leaf
+        for name, value in values.items()
+        for path, leaf in leaves(value)
+    }
+
+
+def require_unchanged(before: Mapping[str, Any], **values: Any) -> None:
+    """Break the law unless the values are as they were when they were copied."""
+    for path, leaf in copied(**values).items():
+        if path not in before or bits(leaf) != bits(before[path]):
+            inner, was, now = first_difference(before.get(path), leaf)
+            fail({"before": was, "afterwards": now}, path + inner)
 
 
 def fail(values: Mapping[str, Any], where: str = "") -> NoReturn:

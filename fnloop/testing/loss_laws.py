@@ -6,9 +6,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fnloop.record import digest
 from fnloop.testing.gradients import GRADIENT, require_gradient
-from fnloop.testing.law import Law, check_part, require, require_same
+from fnloop.testing.law import Law, check_part, copied, require, require_same, require_unchanged
 from fnloop.testing.randomness import GLOBAL, require_addressed
 from fnloop.typing import Array, integer, real
 
@@ -62,9 +61,9 @@ def check_loss(
             require(array.dtype == dtype, name, dtype=str(array.dtype), dtype_of_the_outputs=dtype)
 
     def purity(batch: tuple[Array, Array]) -> None:
-        before = digest(batch)
+        before = copied(outputs=batch[0], targets=batch[1])
         require_same(_run(loss, *batch)._asdict(), _run(loss, *batch)._asdict(), ("once", "again"))
-        require(digest(batch) == before, outputs_and_targets_afterwards=batch)
+        require_unchanged(before, outputs=batch[0], targets=batch[1])
 
     def gradient(batch: tuple[Array, Array]) -> None:
         z, y = batch
@@ -104,7 +103,7 @@ def _batches(outputs: int, targets: Any, largest: float) -> st.SearchStrategy[tu
     values = st.integers(-int(largest * 16), int(largest * 16)).map(lambda n: n / 16)
     return sizes.flatmap(
         lambda n: st.tuples(
-            arrays("float64", (n, outputs), elements=values),
+            arrays("float64", (n, outputs), elements=values, fill=st.nothing()),
             st.lists(targets, min_size=n, max_size=n).map(lambda rows: np.array(rows, dtype=np.float64)),
         )
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from toolz import accumulate
 
 from fnloop.record import digest
-from fnloop.testing.law import Law, arrays_of, check_part, require, require_same, written
+from fnloop.testing.law import Law, arrays_of, check_part, copied, require, require_same, require_unchanged, written
 from fnloop.testing.randomness import GLOBAL, require_addressed
 from fnloop.testing.strategies import metric_histories
 
@@ -59,9 +59,9 @@ def check_scheduler(scheduler: Any, *, metrics: Sequence[str] | None = None, max
         require_same(scheduler.init(), scheduler.init(), ("init() once", "init() again"))
         state = scheduler.init()
         for now in history:
-            before = digest(state)
+            before = copied(state=state)
             after = scheduler.step(state, now)
-            require(digest(state) == before, digest_before_the_step=before, after_it=digest(state))
+            require_unchanged(before, state=state)
             require_same(after, scheduler.step(state, now), ("step once", "step again"))
             state = after
 
@@ -74,7 +74,7 @@ def check_scheduler(scheduler: Any, *, metrics: Sequence[str] | None = None, max
         states = list(_along(scheduler, [None] * max(times)))
         one_by_one, at_once = [scheduler(t) for t in times], scheduler(np.array(times))
         for i, t in enumerate(times):
-            require_same(states[t].lr, one_by_one[i], (f"state.lr after {t} of step", f"scheduler({t})"))
+            require_same(states[t].lr, one_by_one[i], (f"state.lr at t = {t}", f"scheduler({t})"))
             require_same(one_by_one[i], float(at_once[i]), (f"scheduler({t})", f"scheduler({times})[{i}]"))
         grid = scheduler(np.array([times]))
         require(grid.shape == (1, len(times)), shape_for_t_of_one_row=grid.shape, expected=(1, len(times)))

@@ -1,6 +1,8 @@
 """What holds of every step, and of the epochs that are its fold."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -9,10 +11,11 @@ from toolz import accumulate, nth, reduce, take
 from fnloop.data import Dataset, batches, count_batches
 from fnloop.early_stopping import StopReason
 from fnloop.loop import init_state, make_epoch, make_step, steps
-from fnloop.record import digest, evolve
+from fnloop.record import evolve
 from fnloop.state import TrainState
 from fnloop.streams import last
-from fnloop.testing.law import Law, arrays_of, check_part, require, require_same, written
+from fnloop.testing.engines import check_engine
+from fnloop.testing.law import Law, arrays_of, check_part, copied, require, require_same, require_unchanged, written
 from fnloop.testing.randomness import GLOBAL, require_addressed
 from fnloop.trainer import Trainer
 
@@ -50,45 +53,44 @@ def check_step(
     """
     check_part("step", step, "__call__")
     one = batches if isinstance(batches, st.SearchStrategy) else _one_of(batches)
-    several = st.lists(one, min_size=1, max_size=5)
+    several = st.lists(one.map(deepcopy), min_size=1, max_size=5)  # the user's own are not to be harmed
+    start = partial(deepcopy, state)
 
     def frozen(batches: list[Any]) -> None:
-        for path, array in arrays_of(reduce(step, batches, state)):
+        for path, array in arrays_of(reduce(step, batches, start())):
             require(not array.flags.writeable, path, an_array_that_can_be_written=array)
 
     def purity(batches: list[Any]) -> None:
-        now = state
+        now = start()
         for batch in batches:
-            before = digest(now), digest(batch)
+            before = copied(state=now, batch=batch)
             after, again = step(now, batch), step(now, batch)
-            for i, name in enumerate(("state", "batch")):
-                same = digest((now, batch)[i]) == before[i]
-                require(same, name, digest_before=before[i][:12], digest_after=digest((now, batch)[i])[:12])
+            require_unchanged(before, state=now, batch=batch)
             require_same(after, again, ("once", "again"))
             now = after
 
     def snapshot(batches: list[Any]) -> None:
-        seen = [(now, digest(now)) for now in accumulate(step, batches, state)]
-        for i, (now, before) in enumerate(seen):
-            require(digest(now) == before, f"step {i}", digest_then=before[:12], digest_later=digest(now)[:12])
+        seen = [(now, copied(state=now)) for now in accumulate(step, batches, start())]
+        for now, before in seen:
+            require_unchanged(before, state=now)
 
     def fold(batches: list[Any], cut: int) -> None:
-        whole = reduce(step, batches, state)
-        parts = reduce(step, batches[cut:], reduce(step, batches[:cut], state))
+        whole = reduce(step, batches, start())
+        parts = reduce(step, batches[cut:], reduce(step, batches[:cut], start()))
         require_same(whole, parts, ("at once", f"in two parts, cut at {cut}"))
 
     def resume(batches: list[Any], cut: int) -> None:
-        whole = reduce(step, batches, state)
-        middle = reduce(step, batches[:cut], state)
+        whole = reduce(step, batches, start())
+        middle = reduce(step, batches[:cut], start())
         require_same(middle, written(middle), ("the state", "read back"))
         require_same(whole, reduce(step, batches[cut:], written(middle)), ("the whole run", "gone on with"))
 
     def absorbing(batches: list[Any]) -> None:
-        reached = reduce(step, batches, state) if stopped is None else stopped
+        reached = reduce(step, batches, start()) if stopped is None else stopped
         if getattr(reached, "stop_reason", None) is not None:
             require_same(reached, step(reached, batches[-1]), ("the stopped state", "after a step"))
 
-    GLOBAL.search(lambda batches: require_addressed(lambda: reduce(step, batches, state)), max_examples, batches=several)
+    GLOBAL.search(lambda batches: require_addressed(lambda: reduce(step, batches, start())), max_examples, batches=several)
     PURITY.search(purity, max_examples, batches=several)
     FROZEN.search(frozen, max_examples, batches=several)
     SNAPSHOT.search(snapshot, max_examples, batches=several)
@@ -98,13 +100,21 @@ def check_step(
 
 
 def check_trainer(
-    trainer: Trainer, train: Dataset, validation: Dataset | None = None, *, max_examples: int | None = None
+    trainer: Trainer,
+    train: Dataset,
+    validation: Dataset | None = None,
+    *,
+    engine: str | None = None,
+    max_examples: int | None = None,
 ) -> None:
     """Check that the step of a trainer keeps the laws, and that an epoch is the fold of its steps.
 
     So a part of your own (layer, loss, optimizer, scheduler, metric) is checked in its place.
 
-    Args: as in `make_epoch`; `max_examples` as in `check_step`.
+    Args:
+        trainer, train, validation: as in `make_epoch`.
+        engine: `"jax"` to check as well that JAX traces all parts and agrees.
+        max_examples: tried for each law; by default as many as Hypothesis's profile says.
     Raises: LawError: with the law's name and the smallest counter-example; ValueError: if trainer and data do not fit.
 
     Examples:
@@ -132,6 +142,8 @@ def check_trainer(
     first = list(batches(train, size, seed=trainer.seed, epoch=0))
     check_step(step, start, first, stopped=stopped, max_examples=max_examples)
     EPOCH.search(epochs_fold, max_examples, number=st.integers(0, 2))
+    if engine is not None:
+        check_engine(trainer, train, engine)
 
 
 def _trained(state: TrainState) -> dict[str, Any]:

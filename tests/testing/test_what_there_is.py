@@ -56,6 +56,14 @@ def test_trainers(problem):
     laws.check_trainer(*problem, max_examples=2)
 
 
+@pytest.mark.parametrize("kind", LOSSES)
+def test_trainers_on_both_engines(kind):
+    """Each loss, with the metrics that suit it."""
+    loss, outputs = LOSSES[kind]
+    model = fl.mlp([INPUTS, 4, outputs], "tanh")
+    laws.check_trainer(fl.Trainer(model=model, loss=loss, batch_size=4), dataset(kind, 9), engine="jax", max_examples=3)
+
+
 @pytest.mark.parametrize("restore", [True, False])
 def test_trainers_that_stop(restore):
     """Early, with the best parameters put back or not."""
