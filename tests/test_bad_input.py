@@ -310,6 +310,7 @@ TABLE = [
     (lambda: laws.check_step(max, 0.0, []), ValueError, ["batches", "at least one batch", "[]"]),
     (lambda: laws.check_trainer(None, DATA), TypeError, ["trainer", "fl.Trainer", "None"]),
     (lambda: laws.check_selector("best"), TypeError, ["selector", "'best'"]),
+    (lambda: laws.check_optimizer(SGD(), engine="torch", max_examples=1), ValueError, ["engine", "'jax'", "'torch'"]),
     (lambda: laws.check_gradients(np.sum, X, X[0]), ValueError, ["gradient", "(4, 3)", "(3,)"]),
     (lambda: laws.check_gradients(np.sum, X, X, rtol=-1), ValueError, ["rtol", "[0, inf)", "-1"]),
     (lambda: laws.datasets("ranking"), ValueError, ["kind", "'binary', 'softmax', 'mse'", "'ranking'"]),
