@@ -72,10 +72,11 @@ def check_optimizer(optimizer: Any, *, engine: str | None = None, max_examples: 
 
     def resume(gradients: Array, cut: int) -> None:
         whole = list(_along(optimizer, gradients))
-        if cut < len(whole):
-            vector, _, state = whole[cut]
-            again = list(_along(optimizer, gradients[cut + 1 :], vector, written(state)))
-            require_same(whole[cut + 1 :], again, ("the whole run", "gone on with"))
+        list(_along(optimizer, -gradients))  # another run between: what it leaves behind must not be met again
+        cut %= len(whole)
+        vector, _, state = whole[cut]
+        again = list(_along(optimizer, gradients[cut + 1 :], vector, written(state)))
+        require_same(whole[cut + 1 :], again, ("the whole run", "gone on with"))
 
     CONTRACT.search(contract, max_examples, gradients=_SEVERAL)
     GLOBAL.search(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fnloop.record import digest, same_bits
-from fnloop.testing.law import Law, require, require_same
+from fnloop.testing.law import Law, copied, require, require_same
 
 GLOBAL = Law("no global random state", "the global generators of NumPy and of random must be neither moved nor read")
 
@@ -23,7 +23,7 @@ def require_addressed(function: Callable[[], Any]) -> None:
         np.random.seed(seed)  # noqa: NPY002
         before = _generators()
         try:
-            results.append(function())
+            results.append(copied(result=function()))
             digest(results[-1])
         except Exception:
             return

@@ -67,8 +67,10 @@ def check_scheduler(scheduler: Any, *, metrics: Sequence[str] | None = None, max
 
     def resume(history: list[dict[str, float]], cut: int) -> None:
         whole = list(_along(scheduler, history))
-        again = list(_along(scheduler, history[cut:], written(whole[min(cut, len(history))])))
-        require_same(whole[cut:], again[: len(whole[cut:])], ("the whole run", "gone on with"))
+        list(_along(scheduler, history[::-1]))  # another run between: what it leaves behind must not be met again
+        cut %= len(whole)
+        again = list(_along(scheduler, history[cut:], written(whole[cut])))
+        require_same(whole[cut:], again, ("the whole run", f"gone on with from t = {cut}"))
 
     def access(times: list[int]) -> None:
         states = list(_along(scheduler, [None] * max(times)))

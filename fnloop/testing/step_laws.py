@@ -22,7 +22,7 @@ from fnloop.trainer import Trainer
 FROZEN = Law("frozen states", "no array of a state that a step returns may be written to")
 PURITY = Law("purity", "the same step must give the same bits again, and leave state and batch as they were")
 SNAPSHOT = Law("snapshots stay", "a state must be the same value after later steps as it was before them")
-FOLD = Law("fold law", "folding batches in two parts must give the bits of folding them at once")
+FOLD = Law("fold law", "folding batches in two parts, another run between them, must give the bits of folding them at once")
 RESUME = Law("resume = whole", "a state, written down and read back, must go on to the bits of the run that never stopped")
 STOPPED = Law("stopped is absorbing", "a step must give back a state whose stop_reason is not None")
 EPOCH = Law("fold law", "an epoch must leave the parameters of its batches' steps, one by one")
@@ -76,8 +76,9 @@ def check_step(
 
     def fold(batches: list[Any], cut: int) -> None:
         whole = reduce(step, batches, start())
-        parts = reduce(step, batches[cut:], reduce(step, batches[:cut], start()))
-        require_same(whole, parts, ("at once", f"in two parts, cut at {cut}"))
+        first = reduce(step, batches[:cut], start())
+        reduce(step, batches[::-1], start())
+        require_same(whole, reduce(step, batches[cut:], first), ("at once", f"in two parts, cut at {cut}"))
 
     def resume(batches: list[Any], cut: int) -> None:
         whole = reduce(step, batches, start())
