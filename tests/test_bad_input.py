@@ -10,6 +10,7 @@ from toolz import nth, take
 import fnloop as fl
 from fnloop import optimizers as opt
 from fnloop import schedulers as sch
+from fnloop import testing as laws
 from fnloop.optimizers import SGD, Adam, AdamW, add_decayed_weights, chain, clip_by_global_norm
 from fnloop.schedulers import ConstantLR, CosineAnnealingLR, ExponentialLR, ReduceLROnPlateau, StepLR
 from tests.strategies import dataset
@@ -358,6 +359,34 @@ TABLE = [
     (lambda: fl.init_state("trainer"), TypeError, ["trainer"]),
     (lambda: fl.epochs(trainer(), X), TypeError, ["train", "ndarray", "fl.Dataset"]),
     (lambda: fl.last([]), ValueError, ["states", "empty"]),
+    # laws and strategies
+    (lambda: laws.check_scheduler(ConstantLR), TypeError, ["scheduler", "init, step", "ConstantLR"]),
+    (lambda: laws.check_scheduler(ConstantLR(0.1), max_examples=0), ValueError, ["max_examples", "at least 1", "0"]),
+    (lambda: laws.check_optimizer(Adam), TypeError, ["optimizer", "init, update", "Adam"]),
+    (lambda: laws.check_layer(len, 3), TypeError, ["layer", "shapes, params, initial, forward", "len"]),
+    (lambda: laws.check_layer(fl.nn.Dense(3, 1), 0), ValueError, ["inputs", "at least 1", "0"]),
+    (
+        lambda: laws.check_layer(fl.nn.Activation("relu"), (2, 3), engine="jax", max_examples=1),
+        ValueError,
+        ["inputs", "(2, 3)"],
+    ),
+    (lambda: laws.check_loss(fl.losses.MeanSquaredError(), 1, [0.0]), TypeError, ["targets", "array or a strategy", "[0.0]"]),
+    (lambda: laws.check_loss(fl.losses.MeanSquaredError(), 1, Y, largest=0), ValueError, ["largest", "(0, inf)", "0"]),
+    (lambda: laws.check_loss(None, 1, Y), TypeError, ["loss", "forward", "None"]),
+    (lambda: laws.check_step(None, 0.0, [1.0]), TypeError, ["step", "None"]),
+    (lambda: laws.check_step(max, 0.0, []), ValueError, ["batches", "at least one batch", "[]"]),
+    (lambda: laws.check_trainer(None, DATA), TypeError, ["trainer", "fl.Trainer", "None"]),
+    (lambda: laws.check_selector("best"), TypeError, ["selector", "'best'"]),
+    (lambda: laws.check_optimizer(SGD(), engine="torch", max_examples=1), ValueError, ["engine", "'jax'", "'torch'"]),
+    (lambda: laws.check_gradients(np.sum, X, X[0]), ValueError, ["gradient", "(4, 3)", "(3,)"]),
+    (lambda: laws.check_gradients(np.sum, X, X, rtol=-1), ValueError, ["rtol", "[0, inf)", "-1"]),
+    (lambda: laws.datasets("ranking"), ValueError, ["kind", "'binary', 'softmax', 'mse'", "'ranking'"]),
+    (lambda: laws.datasets(min_rows=5, max_rows=4), ValueError, ["max_rows", "at least 5", "4"]),
+    (lambda: laws.trainers(kind="ranking"), ValueError, ["kind", "'ranking'"]),
+    (lambda: laws.problems(inputs=0), ValueError, ["inputs", "at least 1", "0"]),
+    (lambda: laws.states(max_steps=-1), ValueError, ["max_steps", "at least 0", "-1"]),
+    (lambda: laws.layers(max_outputs=0), ValueError, ["max_outputs", "at least 1", "0"]),
+    (lambda: laws.schedulers(max_parts=0), ValueError, ["max_parts", "at least 1", "0"]),
 ]
 
 

@@ -23,8 +23,8 @@ def spread(dims: int) -> Check:
     return check
 
 
-OverSeries = Annotated[tuple[int, ...], spread(1)]
-OverImages = Annotated[tuple[int, ...], spread(2)]
+OverSeries = Annotated[Any, spread(1)]  # given as a number or several, held as tuple[int, ...]
+OverImages = Annotated[Any, spread(2)]
 
 
 @lru_cache(maxsize=64)

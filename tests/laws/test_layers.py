@@ -143,7 +143,7 @@ def test_batch_norm_follows_the_moments():
 
 def trainer_of(model, **changes):
     options = {
-        "model": model(2),
+        "model": model(3, 2),
         "loss": fl.losses.MeanSquaredError(),
         "batch_size": 4,
         "scheduler": fl.schedulers.ConstantLR(0.01),
@@ -209,7 +209,7 @@ def test_networks_in_networks_have_draws_of_their_own():
 
 def test_one_flat_vector():
     """The views of nested layers cover the vector, in order; the checkpoint names each."""
-    model = MODELS["deep"](2)
+    model = MODELS["deep"](3, 2)
     params = model.init(0)
     assert all(a.stop == b.start for a, b in pairwise(model.layout))
     assert model.layout[-1].stop == model.size == params.vector.size

@@ -11,6 +11,7 @@ from toolz import accumulate, take
 import fnloop as fl
 from fnloop import schedulers as sch
 from fnloop.schedulers import ConstantLR, CosineAnnealingLR, ExponentialLR, ReduceLROnPlateau, StepLR
+from fnloop.testing import schedulers
 from tests.strategies import dataset, histories
 
 rates = st.floats(1e-8, 10)
@@ -22,52 +23,7 @@ closed = st.one_of(
 )
 
 lengths, counts, shares = st.integers(1, 50), st.integers(0, 50), st.floats(0, 1)
-ascending = st.lists(counts, max_size=4).map(sorted)
-others = st.one_of(
-    st.builds(sch.MultiStepLR, rates, ascending, st.floats(0.01, 1)),
-    st.builds(sch.InverseTimeLR, rates, st.floats(0, 10)),
-    st.builds(sch.InverseSqrtLR, rates, st.floats(0.1, 100)),
-    st.builds(sch.LinearLR, rates, counts, st.floats(0, 3), st.floats(0, 3)),
-    st.builds(sch.PolynomialLR, rates, counts, st.floats(0.1, 3), rates),
-    st.builds(
-        lambda lr, n, m, share, decay: sch.CosineAnnealingWarmRestarts(lr, n, m, lr * share, decay),
-        rates, lengths, st.integers(1, 4), shares, st.floats(0.1, 1),
-    ),
-    st.builds(
-        lambda lr, more, *rest: sch.CyclicLR(lr, lr + more, *rest),
-        rates, shares, lengths, lengths, st.sampled_from(["triangular", "triangular2", "exp_range"]), st.floats(0.5, 1),
-    ),
-    st.builds(sch.OneCycleLR, rates, lengths, shares, st.sampled_from(["cos", "linear"])),
-    st.builds(
-        lambda lr, a, b, c, share, kind: sch.WarmupStableDecayLR(lr, a, b, c, lr * share, kind),
-        rates, counts, counts, counts, shares, st.sampled_from(["linear", "cos", "sqrt"]),
-    ),
-    st.lists(st.tuples(counts, rates), min_size=1, max_size=4).flatmap(
-        lambda points: st.builds(
-            sch.PiecewiseLR,
-            st.just(sorted(t for t, _ in points)),
-            st.just([value for _, value in points]),
-            st.sampled_from(["linear", "cos", "previous"]),
-        )
-    ),
-    st.builds(lambda lr: sch.LambdaLR(lr, abs), rates),
-)  # fmt: skip
-composed = st.recursive(
-    st.one_of(closed, others),
-    lambda parts: st.one_of(
-        st.builds(sch.times, parts, parts),
-        st.builds(sch.times, parts, rates),
-        st.builds(sch.warmup, parts.filter(lambda part: part(0) > 0), counts, shares),
-        st.builds(sch.repeat, parts, lengths),
-        st.builds(sch.clamp, parts, st.just(0.01), st.just(0.02)),
-        st.lists(parts, min_size=1, max_size=3).flatmap(
-            lambda several: st.builds(
-                sch.join, st.just(several), st.lists(counts, min_size=len(several) - 1, max_size=len(several) - 1).map(sorted)
-            )
-        ),
-    ),
-    max_leaves=3,
-)
+single, composed = schedulers(max_parts=1), schedulers()
 
 
 def formula(scheduler, t):
@@ -142,7 +98,7 @@ def test_the_algebra_of_composition(a, b, first, more, period, factor):
     assert np.array_equal(sch.clamp(a)(T), a(T))
 
 
-@given(st.lists(st.one_of(closed, others), min_size=4, max_size=24))
+@given(st.lists(single, min_size=4, max_size=24))
 def test_long_products_are_taken_in_one_order(parts):
     """Step by step, at one t, and over many at once: the same bits."""
     product = sch.times(*parts)

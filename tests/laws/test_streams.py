@@ -126,7 +126,7 @@ policies = st.builds(
 )
 
 
-@given(problems(stopping=policies), st.integers(0, 8))
+@given(problems(early_stopping=policies), st.integers(0, 8))
 def test_a_policy_asked_after_the_run_answers_as_in_it(problem, epochs):
     """Its own policy: all of the state, the best parameters with it. From a history: all but them."""
     trainer, data = problem

@@ -24,7 +24,7 @@ TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
 ADAM, CONSTANT = fl.optimizers.Adam(), fl.schedulers.ConstantLR(0.02)
 # Each layer and loss with each other, each optimizer, each schedule by epoch and by step.
 TABLE = [
-    *product(ACTIVATIONS, LOSSES, [ADAM], [CONSTANT], ["epoch"]),
+    *product(ACTIVATIONS, ["softmax"], [ADAM], [CONSTANT], ["epoch"]),
     *product(["tanh"], ["softmax"], OPTIMIZERS, [CONSTANT], ["epoch"]),
     *product(["relu"], ["softmax"], [ADAM], SCHEDULERS, ["epoch", "step"]),
     ("relu", "softmax", ADAM, PLATEAU, "epoch"),

@@ -40,7 +40,7 @@ def test_the_engines_agree_on_models(name, dtype):
     data = dataset("mse", 18)
     data = fl.Dataset(data.x, data.y, np.arange(18.0) / 9)
     trainer = fl.Trainer(
-        model=MODELS[name](2),
+        model=MODELS[name](3, 2),
         loss=fl.losses.MeanSquaredError(),
         optimizer=fl.optimizers.SGD(0.9),  # Adam makes steps of the rounding of gradients that are 0, before a batch norm
         scheduler=fl.schedulers.ConstantLR(0.02),

@@ -11,6 +11,7 @@ import pytest
 from nbclient import NotebookClient
 
 import fnloop as fl
+from fnloop import testing
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -47,9 +48,8 @@ def kinds(cell):
 def test_every_public_name_is_documented():
     """It has a docstring, and the README's overview names it."""
     names = [name for name in vars(fl) if not name.startswith("_") and not isinstance(getattr(fl, name), ModuleType)]
-    for name in names:
-        thing = getattr(fl, name)
-        assert thing.__doc__, name
+    for room, name in [*((fl, name) for name in names), *((testing, name) for name in testing.__all__)]:
+        assert getattr(room, name).__doc__, name
         assert re.search(rf"\b{name}\b", README), f"the README does not name {name}"
 
 

@@ -15,11 +15,11 @@ FLOORS = [
     {"state", "early_stopping"},
     {"trainer", "loop", "engines"},
     {"streams", "progress", "lr_range_test", "runs", "tables"},
-    {"fit", "plots", "datasets"},
+    {"fit", "plots", "datasets", "testing"},
     {"job", "demo"},
     {"cli", "__main__"},
 ]
-EDGES = {"plots", "datasets"}  # import nothing of their own floor
+EDGES = {"plots", "datasets", "testing"}  # import nothing of their own floor
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
@@ -55,8 +55,18 @@ def test_importing_the_package_is_light():
     """What is heavy is imported where it is used."""
     program = "import sys, fnloop; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    heavy = {"sklearn", "scipy", "matplotlib", "rich", "typer", "jax", "pandas"}
+    heavy = {"sklearn", "scipy", "matplotlib", "rich", "typer", "jax", "pandas", "hypothesis"}
     assert not heavy & set(loaded)
+
+
+def test_the_laws_say_what_they_need():
+    """Without Hypothesis: one line, with the command that installs it."""
+    program = "import sys; sys.modules['hypothesis'] = None; import fnloop; import fnloop.testing"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "ImportError: fnloop.testing needs Hypothesis: python -m pip install 'fnloop[testing]'"
+    )
 
 
 def test_no_room_is_too_large():

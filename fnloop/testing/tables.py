@@ -1,0 +1,186 @@
+"""What there is: an example of each part of a run, on which laws are tried. A new part gets a row here."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fnloop import nn
+from fnloop.data import Dataset
+from fnloop.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from fnloop.nn import Layer
+from fnloop.optimizers import (
+    LAMB,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    AMSGrad,
+    Elementwise,
+    Lion,
+    NAdam,
+    RAdam,
+    RMSprop,
+    Rprop,
+    adaptive_grad_clip,
+    add_decayed_weights,
+    add_l1_penalty,
+    add_l2_penalty,
+    centralize,
+    chain,
+    clip_by_global_norm,
+    clip_by_norm,
+    clip_by_value,
+    ema,
+    lookahead,
+    masked,
+    scale_by_layer,
+    scheduled,
+    swa,
+)
+from fnloop.schedulers import (
+    ConstantLR,
+    CosineAnnealingLR,
+    CyclicLR,
+    ExponentialLR,
+    InverseTimeLR,
+    LinearLR,
+    ReduceLROnPlateau,
+    Scheduler,
+    StepLR,
+    times,
+    warmup,
+)
+from fnloop.typing import Array
+
+INPUTS = 3
+
+
+def block(width: int, norm: Layer) -> nn.Sequential:
+    """A chain of layers that keeps the width, as stands in a residual."""
+    inner = nn.Dense(width, 7, "lecun_normal"), nn.Activation("elu"), nn.Dropout(0.2), nn.Dense(7, width)
+    return nn.Sequential(width, (norm, *inner))
+
+
+# Each kind of problem: its loss, and the model's outputs.
+LOSSES: dict[str, tuple[Loss, int]] = {
+    "binary": (BinaryCrossEntropy(), 1),
+    "softmax": (SoftmaxCrossEntropy(), 3),
+    "mse": (MeanSquaredError(), 2),
+}
+# Targets for a kind of problem, from a generator and the examples.
+TARGETS: dict[str, Callable[[np.random.Generator, Array], Array]] = {
+    "binary": lambda generator, x: (x[:, 0] > 0).astype(np.int64),
+    "softmax": lambda generator, x: generator.integers(0, 3, len(x)),
+    "mse": lambda generator, x: generator.standard_normal((len(x), 2)),
+}
+# Layers of every kind, each with the shape of an example that it takes.
+LAYERS: dict[str, tuple[Layer, tuple[int, ...]]] = {
+    "dense": (nn.Dense(3, 4), (3,)),
+    **{f"activation {name}": (nn.Activation(name), (5,)) for name in nn.ACTIVATIONS},
+    "softmax over channels": (nn.Activation("softmax"), (4, 3)),
+    "conv1d": (nn.Conv1d(2, 3, 3), (7, 2)),
+    "conv1d strided": (nn.Conv1d(2, 3, 2, stride=3, padding=1), (7, 2)),
+    "conv2d": (nn.Conv2d(2, 3, 3, padding=1), (5, 4, 2)),
+    "conv2d strided": (nn.Conv2d(1, 2, (3, 2), stride=(2, 1), padding=2), (6, 5, 1)),
+    "max pool 1d": (nn.MaxPool1d(2), (7, 3)),
+    "max pool 2d overlapping": (nn.MaxPool2d(3, stride=2), (7, 6, 2)),
+    "avg pool 1d": (nn.AvgPool1d(3, stride=1), (5, 2)),
+    "avg pool 2d": (nn.AvgPool2d((2, 3)), (5, 6, 2)),
+    "global avg pool": (nn.GlobalAvgPool(), (4, 3, 2)),
+    "flatten": (nn.Flatten(), (3, 2)),
+    "reshape": (nn.Reshape((3, 2)), (6,)),
+    "dropout": (nn.Dropout(0.4), (6, 2)),
+    "no dropout": (nn.Dropout(0.0), (6,)),
+    "batch norm": (nn.BatchNorm(3), (3,)),
+    "batch norm of images": (nn.BatchNorm(2, momentum=0.3, eps=0.1), (3, 4, 2)),
+    "layer norm": (nn.LayerNorm(4), (4,)),
+    "layer norm of series": (nn.LayerNorm(3), (5, 3)),
+    "embedding": (nn.Embedding(5, 3), (4,)),
+    "residual": (nn.Residual(nn.Dense(3, 3)), (3,)),
+    "residual of a chain": (nn.Residual(block(4, nn.BatchNorm(4))), (4,)),
+}
+# Networks for examples of any width, by their inputs and outputs.
+MODELS: dict[str, Callable[[int, int], nn.Sequential]] = {
+    "convolutional": lambda inputs, outputs: nn.Sequential(
+        inputs,
+        (
+            nn.Reshape((inputs, 1)),
+            nn.Conv1d(1, 4, 2, padding=1),
+            nn.Activation("relu"),
+            nn.MaxPool1d(2),
+            nn.Flatten(),
+            nn.Dense((inputs + 1) // 2 * 4, outputs),
+        ),
+    ),
+    "image": lambda inputs, outputs: nn.Sequential(
+        inputs,
+        (
+            nn.Dense(inputs, 16),
+            nn.Reshape((4, 4, 1)),
+            nn.Conv2d(1, 3, 3, stride=2, padding=1),
+            nn.BatchNorm(3),
+            nn.Activation("gelu"),
+            nn.AvgPool2d(2),
+            nn.Flatten(),
+            nn.Dense(3, outputs),
+        ),
+    ),
+    "regularised": lambda inputs, outputs: nn.Sequential(
+        inputs,
+        (nn.Dense(inputs, 6), nn.BatchNorm(6), nn.Activation("silu"), nn.Dropout(0.3), nn.Dense(6, outputs)),
+    ),
+    "deep": lambda inputs, outputs: nn.Sequential(
+        inputs,
+        (
+            nn.Dense(inputs, 5, "orthogonal"),
+            *(nn.Residual(block(5, nn.LayerNorm(5))) for _ in range(2)),
+            nn.Dense(5, outputs),
+        ),
+    ),
+}
+OPTIMIZERS: tuple[Elementwise, ...] = (
+    SGD(),
+    SGD(momentum=0.9),
+    SGD(momentum=0.8, nesterov=True),
+    Adam(),
+    AdamW(weight_decay=0.1),
+    chain(clip_by_global_norm(0.1), Adam()),
+    chain(add_decayed_weights(0.1), clip_by_global_norm(0.1), SGD(0.9)),
+    Adamax(),
+    AMSGrad(b2=0.9),
+    NAdam(),
+    RAdam(),
+    RMSprop(),
+    RMSprop(0.9, 1e-3, 0.5, centered=True),
+    Adagrad(0.1),
+    Adadelta(),
+    Rprop(),
+    Lion(),
+    chain(clip_by_value(0.1), add_l1_penalty(0.01), add_l2_penalty(0.01), SGD(0.9)),
+    scheduled(SGD(0.9), momentum=LinearLR(0.9, 30, 0.5, 1.0)),
+    scheduled(AdamW(), b1=LinearLR(0.9, 30, 0.5, 1.0), weight_decay=CosineAnnealingLR(0.1, T_max=30)),
+    LAMB(weight_decay=0.1),
+    chain(add_decayed_weights(0.1), clip_by_norm(0.5), adaptive_grad_clip(0.3), centralize(), SGD(0.9)),
+    chain(masked(scheduled(Adam(), b1=ExponentialLR(0.9, 0.99)), [0]), scale_by_layer({0: 0.3}), SGD(0.9)),
+    lookahead(SGD(0.9), k=3),
+)
+# Averages stand last in a chain, with nothing behind them.
+AVERAGING: tuple[Elementwise, ...] = (chain(SGD(0.9), ema(0.9, debias=True)), chain(Adam(), swa(5, 3)))
+SCHEDULERS: tuple[Scheduler, ...] = (
+    ConstantLR(0.05),
+    StepLR(0.05, step_size=2, gamma=0.5),
+    ExponentialLR(0.05, gamma=0.9),
+    CosineAnnealingLR(0.05, T_max=3),
+    warmup(times(CyclicLR(0.05, 0.1, 2, 3), InverseTimeLR(1.0)), 2, 0.5),
+)
+PLATEAU = ReduceLROnPlateau(0.05, metric="loss", patience=1, min_delta=0.05)
+
+
+def dataset(kind: str, rows: int, seed: int = 0, inputs: int = INPUTS) -> Dataset:
+    """Examples with targets for a kind of problem, a pure function of the arguments: x is (rows, inputs)."""
+    generator: Any = np.random.default_rng(seed)
+    x = generator.standard_normal((rows, inputs))
+    return Dataset(x, TARGETS[kind](generator, x))

@@ -1,0 +1,109 @@
+"""Broken layers: the law finds each fault, names itself, and shows the counter-example."""
+
+import numpy as np
+import pytest
+
+from fnloop import testing as laws
+from fnloop.nn import Dense
+from fnloop.record import record
+from tests.testing.finding import assert_found, found
+
+
+def spoiled(change):
+    """A dense layer whose backward pass is changed: `change(grads)`."""
+
+    @record
+    class Spoiled(Dense):
+        def forward(self, params, x):
+            y, backward = Dense.forward(self, params, x)
+
+            def changed(dy, grads, wanted):
+                dx = backward(dy, grads, wanted)
+                change(grads)
+                return dx
+
+            return y, changed
+
+    return Spoiled(3, 2)
+
+
+def double_weights(grads):
+    grads.weights[...] *= 2
+
+
+def forget_biases(grads):
+    grads.biases[...] = 0
+
+
+@record
+class NoBias(Dense):
+    """Leaves what stands where the gradient of the biases belongs."""
+
+    def forward(self, params, x):
+        def backward(dy, grads, wanted):
+            np.dot(x.T, dy, out=grads.weights)
+            return dy @ params.weights.T
+
+        return x @ params.weights + params.biases, backward
+
+
+@record
+class Accumulates(Dense):
+    def forward(self, params, x):
+        def backward(dy, grads, wanted):
+            grads.weights[...] += x.T @ dy
+            grads.biases[...] += dy.sum(0)
+            return dy @ params.weights.T
+
+        return x @ params.weights + params.biases, backward
+
+
+@record
+class WrongInputs(Dense):
+    def forward(self, params, x):
+        y, backward = Dense.forward(self, params, x)
+        return y, lambda dy, grads, wanted: -backward(dy, grads, True)
+
+
+@record
+class WritesInputs(Dense):
+    def forward(self, params, x):
+        x *= 1.5
+        return Dense.forward(self, params, x)
+
+
+@record
+class SeesTheBatch(Dense):
+    def forward(self, params, x):
+        def backward(dy, grads, wanted):
+            dz = dy @ params.weights.T
+            np.dot((x - x.mean(0)).T, dy, out=grads.weights)
+            grads.biases[...] = dy.sum(0)
+            return dz - dz.mean(0)
+
+        return (x - x.mean(0)) @ params.weights + params.biases, backward
+
+
+@record
+class Float64(Dense):
+    def forward(self, params, x):
+        y, backward = Dense.forward(self, params, x)
+        return y.astype(np.float64), lambda dy, grads, wanted: backward(dy.astype(x.dtype), grads, wanted)
+
+
+LAYERS = [
+    (spoiled(double_weights), "gradient = central differences", ["at parameters[", "relative error: 0.5"]),
+    (spoiled(forget_biases), "gradient = central differences", ["at parameters[6]", "gradient: 0.0"]),
+    (NoBias(3, 2), "gradient = central differences", ["at parameters[6]", "gradient: nan"]),
+    (Accumulates(3, 2), "gradient = central differences", ["gradient: nan"]),
+    (WrongInputs(3, 2), "gradient = central differences", ["at dx["]),
+    (WritesInputs(3, 2), "purity", ["at x[0, 0]", "before: ", "afterwards: "]),
+    (SeesTheBatch(3, 2), "independent rows", ["for rows = 1", "at row 0", "in the batch", "alone"]),
+    (Float64(3, 2), "contract", ["at y", "dtype: 'float64'", "dtype of x: 'float32'"]),
+]
+
+
+@pytest.mark.parametrize(("layer", "law", "parts"), LAYERS, ids=lambda value: type(value).__name__)
+def test_broken_layers(layer, law, parts):
+    """Wrong, forgotten and accumulated gradients; inputs written to; rows that see each other; another dtype."""
+    assert_found(found(laws.check_layer, layer, 3), law, *parts)
