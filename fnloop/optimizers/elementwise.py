@@ -164,8 +164,9 @@ def _run_kernels(kernels: Sequence[tuple[Any, Any]], value: Array, slots: Sequen
     """One block through the kernels of a group: its slots are moved, its direction is returned."""
     before: Sequence[Array] = ()
     for (kernel, scalars), views in zip(kernels, slots, strict=True):
-        if any(value is view for view in before):
-            value = value.copy()  # the kernel before keeps it, this one may write over it
+        for view in before:
+            if value is view:
+                value = value.copy()  # the kernel before keeps it, this one may write over it
         value, kept = kernel(value, views, params, scalars)
         before = views
         for view, new in zip(views, kept, strict=True):
@@ -182,9 +183,10 @@ def plain(scalar: Any) -> Any:
 def global_norm(gradient: Any) -> Any:
     """The Euclidean norm, scaled by the largest element so that no square overflows or vanishes."""
     xp = gradient.__array_namespace__()
-    peak = xp.maximum(xp.max(gradient), -xp.min(gradient))
+    scaled = xp.abs(gradient)
+    peak = xp.max(scaled)
     scale = xp.where((peak > 0) & xp.isfinite(peak), peak, 1)
-    scaled = gradient / scale
+    scaled /= scale
     scaled *= scaled
     return scale * xp.sqrt(xp.sum(scaled))
 

@@ -124,7 +124,7 @@ def load_checkpoint(path: str | os.PathLike[str], *, records: Iterable[type] = (
 
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
-    if info.compress_type != zipfile.ZIP_STORED or info.file_size > limit:
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size > limit or info.header_offset < 0:
         raise ValueError(f"member {info.filename!r} is not stored as it is")
     return archive.read(info)
 

@@ -55,7 +55,7 @@ def check_layer(
 
     Args:
         layer: anything with `shapes`, `params`, `initial` and `forward(params, x) -> (y, backward(dy, grads, wanted))`; or, if
-            it has `buffers`, `forward(params, x, context) -> (y, backward, buffers)`, as in training. It takes any real values.
+            it has `buffers`, `forward(params, x, context) -> (y, backward, buffers)`, as in training. Any real values do.
         inputs: the shape of one example: D for x of shape (N, D), or a tuple.
         engine: `"jax"` to check as well that JAX traces it and agrees.
         max_examples: tried for each law; by default as many as Hypothesis's profile says.

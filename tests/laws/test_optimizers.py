@@ -314,6 +314,7 @@ def test_averages_are_means_of_what_was():
             direction, state = optimizer.update(gradient, state, here, lr=0.01)
             here = here - 0.01 * direction
             assert fl.same_bits(here, after)
+        assert state.averaged
         return state.slots[-1]
 
     weights = 0.8 ** np.arange(20)[::-1]
