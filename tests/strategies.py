@@ -7,10 +7,28 @@ import fnloop as fl
 
 INPUTS = 3
 NEVER = st.none()
-LOSSES = {
+BASIC = {  # a loss, and the outputs of its model
     "binary": (fl.losses.BinaryCrossEntropy(), 1),
     "softmax": (fl.losses.SoftmaxCrossEntropy(), 3),
     "mse": (fl.losses.MeanSquaredError(), 2),
+}
+LOSSES = {
+    **BASIC,
+    "binary weighted": (fl.losses.BinaryCrossEntropy(0.1, (0.5, 2.0)), 1),
+    "softmax weighted": (fl.losses.SoftmaxCrossEntropy(0.1, (0.5, 2.0, 1.0)), 3),
+    "binary focal": (fl.losses.Focal(class_weights=(0.75, 0.25)), 1),
+    "softmax focal": (fl.losses.Focal(0.5), 3),
+    "binary hinge": (fl.losses.Hinge(), 1),
+    "hinge": (fl.losses.Hinge(), 3),
+    "kl": (fl.losses.KLDivergence(), 3),
+    "mae": (fl.losses.MeanAbsoluteError(), 2),
+    "huber": (fl.losses.Huber(0.7), 2),
+    "log cosh": (fl.losses.LogCosh(), 1),
+}
+METRICS = {  # all that suit a loss
+    "classification": ("accuracy", fl.metrics.TopKAccuracy(1), fl.metrics.TopKAccuracy(2), "precision", "recall", "f1"),
+    "two classes": ("accuracy", "precision", "recall", "f1"),
+    "regression": ("r2", "mae"),
 }
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "identity")
 OPTIMIZERS = (
@@ -40,12 +58,18 @@ def dataset(kind, rows, seed=0):
     """Examples with targets for a loss."""
     draw = np.random.default_rng(seed)
     x = draw.standard_normal((rows, INPUTS))
-    y = {
-        "binary": lambda: (x[:, 0] > 0).astype(np.int64),
-        "softmax": lambda: draw.integers(0, 3, rows),
-        "mse": lambda: draw.standard_normal((rows, 2)),
-    }[kind]()
-    return fl.Dataset(x, y)
+    loss, outputs = LOSSES[kind]
+    if kind == "kl":
+        return fl.Dataset(x, draw.dirichlet(np.full(outputs, 0.5), rows))
+    if "accuracy" not in loss.metrics:
+        return fl.Dataset(x, draw.standard_normal((rows, outputs)))
+    return fl.Dataset(x, (x[:, 0] > 0).astype(np.int64) if outputs == 1 else draw.integers(0, outputs, rows))
+
+
+def metrics_of(kind):
+    """All metrics that suit a loss."""
+    loss, outputs = LOSSES[kind]
+    return METRICS["regression" if "accuracy" not in loss.metrics else "two classes" if outputs == 1 else "classification"]
 
 
 @st.composite
@@ -66,6 +90,7 @@ def problems(draw, stopping=NEVER):
         schedule_every=every,
         seed=draw(st.integers(0, 2**64 - 1)),
         dtype=draw(st.sampled_from(["float32", "float64"])),
+        metrics=draw(st.sampled_from([loss.metrics, metrics_of(kind)])),
     )
     return trainer, dataset(kind, draw(st.integers(1, 24)), draw(st.integers(0, 9)))
 
