@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 import fnloop as fl
 from fnloop import losses as ls
-from fnloop.record import record
+from fnloop.record import KINDS, record
+from tests.strategies import LOSSES, metrics_of
 
 W2, W3 = (0.5, 2.0), (0.5, 2.0, 1.5)
 BINARY = [ls.BinaryCrossEntropy(), ls.BinaryCrossEntropy(0.2, W2), ls.Focal(), ls.Focal(0.5, W2), ls.Focal(0.0), ls.Hinge()]
@@ -189,3 +190,14 @@ def test_a_regression_loss_of_ones_own():
         mean_and_gradient(Quartic(), np.array([[1.0, 2.0]]), np.zeros((1, 2))),
         (np.array([8.5]), np.array([[2.0, 16.0]])),
     )
+
+
+def test_every_loss_and_metric_comes_back(tmp_path):
+    """Records of both in a trainer, by their names: no two records share one."""
+    for kind in LOSSES:
+        own = fl.Trainer(model=fl.mlp([3, LOSSES[kind][1]]), loss=LOSSES[kind][0], metrics=metrics_of(kind))
+        fl.save(fl.init_state(own), tmp_path / "s.npz", trainer=own)
+        assert fl.same_bits(fl.load_checkpoint(tmp_path / "s.npz").trainer, own)
+    for room in (fl.losses, fl.metrics, fl.optimizers, fl.schedulers):
+        for name in room.__all__:
+            assert KINDS.get(name, getattr(room, name)) is getattr(room, name)

@@ -66,7 +66,7 @@ def far(a, b):
 def test_the_engines_agree(activation, kind, optimizer, scheduler, every, dtype):
     """After 50 steps with a ragged batch among them: parameters, slots, metrics, and all else to the bit."""
     data, other = dataset(kind, 18), dataset(kind, 7, seed=1)
-    trainer = trainer_of(activation, kind, optimizer, scheduler, every, dtype=dtype, metrics=metrics_of(kind))
+    trainer = trainer_of(activation, kind, optimizer, scheduler, every, dtype=dtype)
     ours, theirs = (nth(10, fl.epochs(trainer, data, other, engine=name)) for name in ("numpy", "jax"))
     assert ours.step == theirs.step == 50
     assert far(ours.params.vector, theirs.params.vector) < TOLERANCE[dtype]
@@ -116,6 +116,17 @@ def test_derivatives_agree_at_kinks_and_ends(loss, outputs, targets, dtype):
     f, y = np.array(outputs, dtype), np.array(targets, dtype)
     theirs = jax.grad(lambda f: loss.forward(f, jax.numpy.asarray(y))[0].mean())(jax.numpy.asarray(f))
     np.testing.assert_allclose(loss.forward(f, y)[1](), theirs, rtol=10 * TOLERANCE[dtype], atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["binary", "softmax", "kl", "huber"])
+def test_metrics_agree(kind):
+    """Every sum, and to the bit where it is a count; among scores many of which tie."""
+    draw, (_, outputs) = np.random.default_rng(0), LOSSES[kind]
+    f, y = draw.integers(-1, 2, (200, outputs)).astype("float32"), dataset(kind, 200).y.astype("float32")
+    for metric in trainer_of(kind=kind, metrics=metrics_of(kind)).measured():
+        ours, theirs = (metric.sums(xp.asarray(f), xp.asarray(y)) for xp in (np, jax.numpy))
+        assert len(ours) == metric.width(outputs)
+        np.testing.assert_allclose(ours, np.array(theirs), rtol=0 if metric.task == "classification" else 1e-12)
 
 
 @settings(max_examples=6)
