@@ -22,3 +22,9 @@ def ones(n: int, dtype: Any) -> Array:
 def indices(n: int, dtype: Any) -> Array:
     """0, 1, ..., n - 1."""
     return owned(np.arange(n, dtype=dtype))
+
+
+@lru_cache(maxsize=32)
+def row(values: tuple[float, ...], dtype: Any) -> Array:
+    """The values of a record's field as an array."""
+    return owned(np.array(values, dtype))

@@ -189,7 +189,7 @@ def _pair(axes: "Axes", history: History, name: str) -> None:
         _line(axes, history[f"val_{name}"], color=COLOURS[1], label="validation")
     else:
         axes.text(0.98, 0.5, "no validation data", ha="right", transform=axes.transAxes, color="#666666")
-    label = {"r2": "R²"}.get(name, name)
+    label = {"r2": "R²", "mae": "MAE"}.get(name, name)
     _dress(axes, label[0].upper() + label[1:], label)
     axes.legend(frameon=False)
 

@@ -220,7 +220,8 @@ def what_if(policy: EarlyStopping, states: Iterable[TrainState] | Mapping[str, S
     for state in _measured(states):
         # A stopped run may have put its best parameters back: then those of its last epoch are not known.
         restored = state.stop_reason is not None and state.early_stopping.best_vector is not None
-        found = policy.step(found, state.metrics, state.epoch, None if restored else state.params.vector)
+        kept = (None, ()) if restored else (state.params.vector, state.buffers)
+        found = policy.step(found, state.metrics, state.epoch, *kept)
     return found
 
 

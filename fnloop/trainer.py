@@ -1,6 +1,6 @@
 """The trainer: a frozen value with all that defines a run, beside its data."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import attrs
@@ -9,7 +9,7 @@ import numpy as np
 from fnloop.data import Dataset
 from fnloop.early_stopping import EarlyStopping
 from fnloop.losses import Loss
-from fnloop.metrics import Metric, get_metric
+from fnloop.metrics import Metric, PerExample, get_metric
 from fnloop.nn import Sequential
 from fnloop.optimizers import Adam, Elementwise
 from fnloop.optimizers.masks import named_layers
@@ -29,7 +29,8 @@ class Trainer:
         batch_size: examples in a (micro-)batch; the last one of an epoch may be smaller.
         accumulate: micro-batches whose gradients make one update, as if they were one batch of their examples.
         seed: of the initial weights and of the order of examples, in [0, 2^64).
-        metrics: names, or functions of (outputs, targets) that return one value an example; by default what suits the loss.
+        metrics: names, metrics such as `fl.metrics.TopKAccuracy(3)`, or functions of (outputs, targets) that return one value
+            an example; by default what suits the loss.
         non_finite: what to do when the loss, its gradient or the parameters are no longer finite: `"stop"` with the last
             finite state, `"skip"` that update, or `"raise"` a `NonFiniteError`.
         dtype: of the parameters and of all computation, `"float32"` or `"float64"`.
@@ -43,7 +44,7 @@ class Trainer:
     early_stopping: EarlyStopping | None = attrs.field(kw_only=True, default=None)
     batch_size: PositiveInt = attrs.field(kw_only=True, default=32)
     seed: Seed = attrs.field(kw_only=True, default=0)
-    metrics: tuple[str | Callable[[Any, Any], Any], ...] = attrs.field(
+    metrics: tuple[str | Metric | PerExample, ...] = attrs.field(
         kw_only=True, default=attrs.Factory(lambda self: getattr(self.loss, "metrics", ()), takes_self=True)
     )
     schedule_every: Annotated[Literal["epoch", "step"], choice("epoch", "step")] = attrs.field(kw_only=True, default="epoch")
@@ -63,18 +64,14 @@ class Trainer:
         if self.early_stopping is not None and not hasattr(self.early_stopping, "step"):
             raise TypeError(f"early_stopping must be a fl.EarlyStopping or None, got {self.early_stopping!r}")
         if isinstance(self.metrics, str) or not isinstance(self.metrics, tuple | list):
-            raise TypeError(f"metrics must be a tuple of names or functions, got {self.metrics!r}")
+            raise TypeError(f"metrics must be a tuple of names, metrics or functions, got {self.metrics!r}")
         object.__setattr__(self, "metrics", tuple(self.metrics))
         if len(self.model.shape) != 1:
             shape = ", ".join(map(str, ("N", *self.model.shape)))
             raise ValueError(f"model must give a row of outputs for each example, (N, K), got ({shape})")
         self._check_layers()
         self.loss.check_outputs(self.model.outputs)
-        names = [metric.name for metric in self.measured()]
-        if len({*names, "loss"}) <= len(names):
-            raise ValueError(f"metrics must have names of their own, none of them 'loss', got {names}")
-        if "accuracy" in self.metrics and "accuracy" not in self.loss.metrics:
-            raise ValueError(f"metrics: 'accuracy' needs a loss for classification, got {type(self.loss).__name__}")
+        self._check_metrics()
         if self.schedule_every == "step" and any(hasattr(part, "metric") for part in _within(self.scheduler)):
             raise ValueError("schedule_every must be 'epoch' for a scheduler that reads a metric, got 'step'")
 
@@ -87,6 +84,23 @@ class Trainer:
                     raise ValueError(
                         f"optimizer: layer {layer} is not one of the model's {layers} layers with parameters, in {part!r}"
                     )
+
+    def _check_metrics(self) -> None:
+        """Refuse metrics that do not fit each other, the model and the loss, which is for what its own metrics are for."""
+        measured = self.measured()
+        names = [metric.name for metric in measured]
+        if len({*names, "loss"}) <= len(names):
+            raise ValueError(f"metrics must have names of their own, none of them 'loss', got {names}")
+        own = [getattr(get_metric(metric), "task", None) for metric in getattr(self.loss, "metrics", ())]
+        task = "classification" if "classification" in own else "regression"
+        for metric in measured:
+            needed = getattr(metric, "task", task)
+            if needed != task:
+                raise ValueError(f"metrics: {metric.name!r} needs a loss for {needed}, got {type(self.loss).__name__}")
+            try:
+                metric.width(self.model.outputs)
+            except ValueError as error:
+                raise ValueError(f"metrics: {metric.name!r}: {error}") from None
 
     def measured(self) -> tuple[Metric, ...]:
         """The metrics beside the loss."""

@@ -106,6 +106,11 @@ def extents(name: str, value: Any) -> tuple[int, ...]:
     return checked
 
 
+def optional(check: Check) -> Check:
+    """The check for None, or what passes a check."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
 Count = Annotated[int, integer(0)]
 PositiveInt = Annotated[int, integer(1)]
 Seed = Annotated[int, integer(0, 2**64)]

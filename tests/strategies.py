@@ -2,10 +2,22 @@
 
 from fnloop.nn import ACTIVATIONS
 from fnloop.testing import metric_histories, problems
-from fnloop.testing.tables import AVERAGING, LOSSES, PLATEAU, SCHEDULERS, dataset
+from fnloop.testing.tables import AVERAGING, LOSSES, PLATEAU, SCHEDULERS, dataset, metrics_of
 from fnloop.testing.tables import OPTIMIZERS as _OPTIMIZERS
 
 OPTIMIZERS = _OPTIMIZERS + AVERAGING
+BASIC = ("binary", "softmax", "mse")
 histories = metric_histories()
 
-__all__ = ["ACTIVATIONS", "LOSSES", "OPTIMIZERS", "PLATEAU", "SCHEDULERS", "dataset", "histories", "problems"]
+__all__ = [
+    "ACTIVATIONS",
+    "BASIC",
+    "LOSSES",
+    "OPTIMIZERS",
+    "PLATEAU",
+    "SCHEDULERS",
+    "dataset",
+    "histories",
+    "metrics_of",
+    "problems",
+]

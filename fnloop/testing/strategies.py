@@ -16,7 +16,7 @@ from fnloop.record import evolve
 from fnloop.schedulers import Scheduler
 from fnloop.state import TrainState
 from fnloop.streams import last
-from fnloop.testing.tables import AVERAGING, INPUTS, LOSSES, MODELS, OPTIMIZERS, PLATEAU, SCHEDULERS, TARGETS, dataset
+from fnloop.testing.tables import AVERAGING, INPUTS, LOSSES, MODELS, OPTIMIZERS, PLATEAU, SCHEDULERS, dataset, metrics_of
 from fnloop.trainer import Trainer
 from fnloop.typing import choice, integer
 
@@ -82,7 +82,7 @@ def losses() -> Strategy[Loss]:
 
 
 def datasets(kind: str = "binary", *, inputs: int = INPUTS, min_rows: int = 1, max_rows: int = 24) -> Strategy[Dataset]:
-    """Small datasets for a kind of problem: `"binary"` (labels 0 and 1), `"softmax"` (three labels), `"mse"` (two values).
+    """Small datasets for a kind of problem: `"binary"` (labels 0 and 1), `"softmax"` (three labels), `"mse"` (two values), ...
 
     Examples:
         >>> from hypothesis import given
@@ -93,7 +93,7 @@ def datasets(kind: str = "binary", *, inputs: int = INPUTS, min_rows: int = 1, m
 
     Raises: ValueError: for a kind that there is not; the message lists them.
     """
-    kind, inputs = choice(*TARGETS)("kind", kind), integer(1)("inputs", inputs)
+    kind, inputs = choice(*LOSSES)("kind", kind), integer(1)("inputs", inputs)
     rows = st.integers(integer(1)("min_rows", min_rows), integer(min_rows)("max_rows", max_rows))
     return st.builds(dataset, st.just(kind), rows, st.integers(0, 9), st.just(inputs))
 
@@ -134,7 +134,8 @@ def _models(inputs: int, outputs: int) -> Strategy[nn.Sequential]:
 
 @st.composite
 def _trainers(draw: st.DrawFn, kinds: Any, inputs: int, every: Any, scheduler: Any, parts: dict[str, Any]) -> Trainer:
-    loss, outputs = LOSSES[draw(kinds)]
+    kind = draw(kinds)
+    loss, outputs = LOSSES[kind]
     schedule_every = draw(every)
     own = st.sampled_from(SCHEDULERS if schedule_every == "step" else (*SCHEDULERS, PLATEAU))
     return Trainer(
@@ -146,6 +147,7 @@ def _trainers(draw: st.DrawFn, kinds: Any, inputs: int, every: Any, scheduler: A
         schedule_every=schedule_every,
         seed=draw(_seeds),
         dtype=draw(st.sampled_from(["float32", "float64"])),
+        metrics=draw(st.sampled_from([loss.metrics, metrics_of(kind)])),
         **{name: draw(part) for name, part in parts.items()},
     )
 

@@ -1,13 +1,24 @@
 """What there is: an example of each part of a run, on which laws are tried. A new part gets a row here."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from fnloop import nn
 from fnloop.data import Dataset
-from fnloop.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from fnloop.losses import (
+    BinaryCrossEntropy,
+    Focal,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCosh,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    SoftmaxCrossEntropy,
+)
+from fnloop.metrics import Metric, TopKAccuracy
 from fnloop.nn import Layer
 from fnloop.optimizers import (
     LAMB,
@@ -53,7 +64,6 @@ from fnloop.schedulers import (
     times,
     warmup,
 )
-from fnloop.typing import Array
 
 INPUTS = 3
 
@@ -69,12 +79,22 @@ LOSSES: dict[str, tuple[Loss, int]] = {
     "binary": (BinaryCrossEntropy(), 1),
     "softmax": (SoftmaxCrossEntropy(), 3),
     "mse": (MeanSquaredError(), 2),
+    "binary weighted": (BinaryCrossEntropy(0.1, (0.5, 2.0)), 1),
+    "softmax weighted": (SoftmaxCrossEntropy(0.1, (0.5, 2.0, 1.0)), 3),
+    "binary focal": (Focal(class_weights=(0.75, 0.25)), 1),
+    "softmax focal": (Focal(0.5), 3),
+    "binary hinge": (Hinge(), 1),
+    "hinge": (Hinge(), 3),
+    "kl": (KLDivergence(), 3),
+    "mae": (MeanAbsoluteError(), 2),
+    "huber": (Huber(0.7), 2),
+    "log cosh": (LogCosh(), 1),
 }
-# Targets for a kind of problem, from a generator and the examples.
-TARGETS: dict[str, Callable[[np.random.Generator, Array], Array]] = {
-    "binary": lambda generator, x: (x[:, 0] > 0).astype(np.int64),
-    "softmax": lambda generator, x: generator.integers(0, 3, len(x)),
-    "mse": lambda generator, x: generator.standard_normal((len(x), 2)),
+# All metrics that suit a loss.
+METRICS: dict[str, tuple[str | Metric, ...]] = {
+    "classes": ("accuracy", TopKAccuracy(1), TopKAccuracy(2), "precision", "recall", "f1"),
+    "two classes": ("accuracy", "precision", "recall", "f1"),
+    "quantities": ("r2", "mae"),
 }
 # Layers of every kind, each with the shape of an example that it takes.
 LAYERS: dict[str, tuple[Layer, tuple[int, ...]]] = {
@@ -179,8 +199,18 @@ SCHEDULERS: tuple[Scheduler, ...] = (
 PLATEAU = ReduceLROnPlateau(0.05, metric="loss", patience=1, min_delta=0.05)
 
 
+def metrics_of(kind: str) -> tuple[str | Metric, ...]:
+    """All metrics that suit a kind of problem."""
+    loss, outputs = LOSSES[kind]
+    return METRICS["quantities" if "accuracy" not in loss.metrics else "two classes" if outputs == 1 else "classes"]
+
+
 def dataset(kind: str, rows: int, seed: int = 0, inputs: int = INPUTS) -> Dataset:
     """Examples with targets for a kind of problem, a pure function of the arguments: x is (rows, inputs)."""
-    generator: Any = np.random.default_rng(seed)
+    generator, (loss, outputs) = np.random.default_rng(seed), LOSSES[kind]
     x = generator.standard_normal((rows, inputs))
-    return Dataset(x, TARGETS[kind](generator, x))
+    if kind == "kl":
+        return Dataset(x, generator.dirichlet(np.full(outputs, 0.5), rows))
+    if "accuracy" not in loss.metrics:
+        return Dataset(x, generator.standard_normal((rows, outputs)))
+    return Dataset(x, (x[:, 0] > 0).astype(np.int64) if outputs == 1 else generator.integers(0, outputs, rows))

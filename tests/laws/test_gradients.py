@@ -6,16 +6,70 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fnloop as fl
+from fnloop import losses
 from fnloop.engines import numpy as engine
 from tests.strategies import ACTIVATIONS
 
+
+def flags(draw, n):
+    return draw.integers(0, 2, n).astype(float)
+
+
+def shares(draw, n):
+    return draw.uniform(size=(n, 1))
+
+
+def labels(draw, n):
+    return draw.integers(0, 4, n).astype(float)
+
+
+def rows_of_four(draw, n):
+    return draw.dirichlet(np.ones(4), n)
+
+
+def sparse_rows(draw, n):
+    return np.eye(4)[draw.integers(0, 4, n)] * 0.25 + np.eye(4)[draw.integers(0, 4, n)] * 0.75
+
+
+def numbers(draw, n):
+    return draw.standard_normal(n)
+
+
+def triples(draw, n):
+    return draw.standard_normal((n, 3))
+
+
+W2, W4 = (0.3, 2.0), (0.5, 2.0, 0.0, 1.5)
 CASES = {  # the loss, its outputs, and targets for it
-    "binary": (fl.losses.BinaryCrossEntropy(), 1, lambda draw, n: draw.integers(0, 2, n).astype(float)),
-    "binary with probabilities": (fl.losses.BinaryCrossEntropy(), 1, lambda draw, n: draw.uniform(size=(n, 1))),
-    "softmax with labels": (fl.losses.SoftmaxCrossEntropy(), 4, lambda draw, n: draw.integers(0, 4, n).astype(float)),
-    "softmax with rows": (fl.losses.SoftmaxCrossEntropy(), 4, lambda draw, n: draw.dirichlet(np.ones(4), n)),
-    "squared error": (fl.losses.MeanSquaredError(), 1, lambda draw, n: draw.standard_normal(n)),
-    "squared error of three": (fl.losses.MeanSquaredError(), 3, lambda draw, n: draw.standard_normal((n, 3))),
+    "binary": (losses.BinaryCrossEntropy(), 1, flags),
+    "binary with probabilities": (losses.BinaryCrossEntropy(), 1, shares),
+    "binary smoothed": (losses.BinaryCrossEntropy(0.2), 1, flags),
+    "binary weighted": (losses.BinaryCrossEntropy(0.1, W2), 1, shares),
+    "softmax with labels": (losses.SoftmaxCrossEntropy(), 4, labels),
+    "softmax with rows": (losses.SoftmaxCrossEntropy(), 4, rows_of_four),
+    "softmax smoothed": (losses.SoftmaxCrossEntropy(0.2), 4, labels),
+    "softmax weighted": (losses.SoftmaxCrossEntropy(0.1, W4), 4, rows_of_four),
+    "binary focal": (losses.Focal(), 1, flags),
+    "binary focal weighted": (losses.Focal(0.5, W2), 1, shares),
+    "softmax focal": (losses.Focal(1.5), 4, labels),
+    "softmax focal weighted": (losses.Focal(3.0, W4), 4, rows_of_four),
+    "focal without focus": (losses.Focal(0.0), 4, labels),
+    "binary hinge": (losses.Hinge(), 1, flags),
+    "hinge": (losses.Hinge(), 4, labels),
+    "divergence": (losses.KLDivergence(), 4, rows_of_four),
+    "divergence from rows with zeros": (losses.KLDivergence(), 4, sparse_rows),
+    "squared error": (losses.MeanSquaredError(), 1, numbers),
+    "squared error of three": (losses.MeanSquaredError(), 3, triples),
+    "absolute error": (losses.MeanAbsoluteError(), 1, numbers),
+    "absolute error of three": (losses.MeanAbsoluteError(), 3, triples),
+    "huber": (losses.Huber(), 1, numbers),
+    "huber of three": (losses.Huber(0.4), 3, triples),
+    "log cosh": (losses.LogCosh(), 3, triples),
+}
+SMOOTH_PIECES = {  # of a loss with kinks, what is the same between two of them
+    losses.Hinge: lambda loss, outputs, y: loss.forward(outputs, y)[1](),
+    losses.MeanAbsoluteError: lambda loss, outputs, y: loss.forward(outputs, y)[1](),
+    losses.Huber: lambda loss, outputs, y: abs(outputs - y.reshape(outputs.shape)) < loss.delta,
 }
 
 
@@ -33,7 +87,7 @@ def gradient_at(trainer, vector, x, y):
 @pytest.mark.parametrize("case", CASES)
 @given(st.integers(0, 10**6), st.integers(1, 9))
 def test_gradients_agree_with_central_differences(activation, case, seed, rows):
-    """In random directions, at random points; for ReLU away from its kink, where there is no derivative."""
+    """In random directions, at random points; away from kinks, where there is no derivative."""
     loss, outputs, targets = CASES[case]
     draw = np.random.default_rng(seed)
     trainer = fl.Trainer(model=fl.mlp([3, 5, 4, outputs], activation), loss=loss, metrics=(), dtype="float64")
@@ -42,7 +96,7 @@ def test_gradients_agree_with_central_differences(activation, case, seed, rows):
     direction = draw.standard_normal(vector.size)
     direction /= np.linalg.norm(direction)
     h = 1e-3
-    if activation == "relu" and crosses_a_kink(trainer, vector, 2 * h * direction, x):
+    if crosses_a_kink(trainer, vector, 2 * h * direction, x, y):
         return
 
     def central(h):
@@ -55,10 +109,15 @@ def test_gradients_agree_with_central_differences(activation, case, seed, rows):
     assert abs(numeric - gradient @ direction) / scale < 1e-6
 
 
-def crosses_a_kink(trainer, vector, step, x):
-    """Whether a ReLU's input changes its sign on the way."""
-    seen = [np.sign(np.concatenate(values(trainer, vector + s * step, x), axis=1)) for s in np.linspace(-1, 1, 9)]
-    return any(np.any(signs != seen[0]) for signs in seen)
+def crosses_a_kink(trainer, vector, step, x, y):
+    """Whether on the way the input of a piecewise activation changes its sign, or the loss goes from one smooth piece to another."""
+    piece = SMOOTH_PIECES.get(type(trainer.loss), lambda loss, outputs, y: 0)
+    seen = []
+    for s in np.linspace(-1, 1, 9):
+        between = values(trainer, vector + s * step, x)
+        signs = [np.sign(value) for value in between[:-1] if trainer.model.layers[1].name in {"relu", "leaky_relu", "elu"}]
+        seen.append([*signs, piece(trainer.loss, between[-1], y)])
+    return any(np.any(a != b) for others in seen for a, b in zip(seen[0], others, strict=True))
 
 
 def values(trainer, vector, x):

@@ -135,7 +135,7 @@ def test_a_policy_asked_after_the_run_answers_as_in_it(problem, epochs):
     if own.reason == "non-finite":
         own = evolve(own, reason=None, stopped_epoch=None)  # which is not for the policy to say
     assert fl.same_bits(what_if(policy, iter(states)), own)
-    assert fl.same_bits(what_if(policy)(fl.history(states)), evolve(own, best_vector=None))
+    assert fl.same_bits(what_if(policy)(fl.history(states)), evolve(own, best_vector=None, best_buffers=()))
 
 
 @given(problems(), policies)

@@ -1,4 +1,4 @@
-"""Optimizers and schedules equal optax's, over random steps."""
+"""Optimizers, schedules and losses equal optax's."""
 
 import jax
 import numpy as np
@@ -6,6 +6,7 @@ import optax
 import pytest
 
 import fnloop as fl
+from fnloop import losses
 from fnloop import schedulers as sch
 from fnloop.optimizers import (
     LAMB,
@@ -217,3 +218,57 @@ def test_schedules_equal_optax(name):
     t = np.arange(60)
     with jax.enable_x64(True):
         np.testing.assert_allclose(ours(t), [float(theirs(jax.numpy.float64(i))) for i in t], rtol=1e-12, atol=1e-15)
+
+
+def drawn(rows=40, classes=5):
+    """Logits, labels, distributions, and targets for regression."""
+    draw = np.random.default_rng(0)
+    rows_of = (
+        draw.dirichlet(np.full(classes, 0.3), rows) * (draw.uniform(size=(rows, classes)) < 0.7) + 1e-3 * np.eye(classes)[0]
+    )
+    z, y = draw.normal(0, 4, (rows, classes)), draw.integers(0, classes, rows)
+    return z, y, rows_of / rows_of.sum(1, keepdims=True), draw.standard_normal((rows, classes))
+
+
+ops = optax.losses
+Z, Y, P, T = drawn()
+HARD, FLAG = np.eye(5)[Y], (Y % 2)[:, None].astype(float)
+LOSSES = {  # ours, outputs, targets, and theirs for each example
+    "softmax": (losses.SoftmaxCrossEntropy(), Z, Y, lambda z: ops.softmax_cross_entropy_with_integer_labels(z, Y)),
+    "softmax smoothed": (
+        losses.SoftmaxCrossEntropy(0.2),
+        Z,
+        Y,
+        lambda z: ops.softmax_cross_entropy(z, ops.smooth_labels(jax.numpy.asarray(HARD), 0.2)),
+    ),
+    "binary": (losses.BinaryCrossEntropy(), Z[:, :1], FLAG, lambda z: ops.sigmoid_binary_cross_entropy(z, FLAG)),
+    "binary focal": (losses.Focal(), Z[:, :1], FLAG, lambda z: ops.sigmoid_focal_loss(z, FLAG)),
+    "binary focal, weighted": (
+        losses.Focal(0.7, (0.75, 0.25)),
+        Z[:, :1],
+        FLAG,
+        lambda z: ops.sigmoid_focal_loss(z, FLAG, alpha=0.25, gamma=0.7),
+    ),
+    "divergence": (losses.KLDivergence(), Z, P, lambda z: ops.kl_divergence(jax.nn.log_softmax(z), P)),
+    "binary hinge": (losses.Hinge(), Z[:, :1], FLAG, lambda z: ops.hinge_loss(z, 2 * FLAG - 1)),
+    "hinge": (losses.Hinge(), Z, Y, lambda z: ops.multiclass_hinge_loss(z, Y)),
+    "absolute error": (losses.MeanAbsoluteError(), Z, T, lambda z: abs(z - T)),
+    "huber": (losses.Huber(0.8), Z, T, lambda z: ops.huber_loss(z, T, delta=0.8)),
+    "log cosh": (losses.LogCosh(), Z, T, lambda z: ops.log_cosh(z, T)),
+    "squared error": (losses.MeanSquaredError(), Z, T, lambda z: ops.squared_error(z, T)),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_equal_optax(name):
+    """Each example's, and the gradient of their mean."""
+    ours, outputs, targets, theirs = LOSSES[name]
+
+    def each(z):
+        return theirs(z).reshape(len(z), -1).mean(1)
+
+    with jax.enable_x64(True):
+        values, backward = ours.forward(outputs, targets.astype(np.float64))
+        z = jax.numpy.asarray(outputs)
+        np.testing.assert_allclose(values, each(z), rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(backward(), jax.grad(lambda z: each(z).mean())(z), rtol=1e-8, atol=1e-12)

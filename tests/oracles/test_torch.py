@@ -1,4 +1,4 @@
-"""Schedules and optimizers equal PyTorch's, where it is installed (`pip install torch`)."""
+"""Schedules, optimizers and losses equal PyTorch's, where it is installed (`pip install torch`; it is large)."""
 
 import math
 import warnings
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import fnloop as fl
+from fnloop import losses
 from fnloop import schedulers as sch
 from fnloop.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, RAdam, RMSprop, Rprop, chain, clip_by_norm, ema, swa
 
@@ -172,3 +173,46 @@ def test_averages_equal_torch(ours, options, taken):
         elif t < 7:
             flat = after
         np.testing.assert_allclose(state.slots[-1], flat, rtol=1e-10, atol=1e-10)
+
+
+DRAW = np.random.default_rng(0)
+Z, Y, P = DRAW.normal(0, 4, (40, 5)), DRAW.integers(0, 5, 40), DRAW.dirichlet(np.ones(5), 40)
+FLAG, F = (Y % 2)[:, None].astype(float), torch.nn.functional
+WEIGHTS = (0.5, 2.0, 0.0, 1.0, 3.0)
+W = torch.tensor(WEIGHTS, dtype=torch.float64)
+LOSSES = {  # ours, outputs, targets, and theirs for each example
+    "softmax": (losses.SoftmaxCrossEntropy(), Z, Y, lambda z, y: F.cross_entropy(z, y, reduction="none")),
+    "softmax, smoothed and weighted": (
+        losses.SoftmaxCrossEntropy(0.1, WEIGHTS),
+        Z,
+        Y,
+        lambda z, y: F.cross_entropy(z, y, W, label_smoothing=0.1, reduction="none"),
+    ),
+    "softmax of rows, smoothed and weighted": (
+        losses.SoftmaxCrossEntropy(0.1, WEIGHTS),
+        Z,
+        P,
+        lambda z, y: F.cross_entropy(z, y, W, label_smoothing=0.1, reduction="none"),
+    ),
+    "binary, weighted": (
+        losses.BinaryCrossEntropy(class_weights=(1.0, 2.5)),
+        Z[:, :1],
+        FLAG,
+        lambda z, y: F.binary_cross_entropy_with_logits(z, y, pos_weight=torch.tensor(2.5), reduction="none"),
+    ),
+    "divergence": (losses.KLDivergence(), Z, P, lambda z, y: F.kl_div(F.log_softmax(z, 1), y, reduction="none").sum(1)),
+    "absolute error": (losses.MeanAbsoluteError(), Z, P, lambda z, y: F.l1_loss(z, y, reduction="none")),
+    "huber": (losses.Huber(0.8), Z, P, lambda z, y: F.huber_loss(z, y, delta=0.8, reduction="none")),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_equal_torch(name):
+    """Each example's, and the gradient of their mean over the examples."""
+    ours, outputs, targets, theirs = LOSSES[name]
+    z = torch.tensor(outputs, requires_grad=True)
+    each = theirs(z, torch.tensor(targets)).reshape(len(z), -1).mean(1)
+    each.mean().backward()
+    values, backward = ours.forward(outputs, targets.astype(np.float64))
+    np.testing.assert_allclose(values, each.detach(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(backward(), z.grad, rtol=1e-9, atol=1e-12)

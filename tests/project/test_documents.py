@@ -51,6 +51,14 @@ def test_every_public_name_is_documented():
     for room, name in [*((fl, name) for name in names), *((testing, name) for name in testing.__all__)]:
         assert getattr(room, name).__doc__, name
         assert re.search(rf"\b{name}\b", README), f"the README does not name {name}"
+    for room in (fl.losses, fl.metrics):
+        for name in room.__all__:
+            thing = getattr(room, name)
+            if isinstance(thing, type):
+                assert thing.__doc__, name
+                assert re.search(rf"\b{name}\b", README), f"the README does not name {name}"
+    for name in fl.metrics.BY_NAME:
+        assert f'`"{name}"`' in README, f"the README does not name the metric {name}"
 
 
 @pytest.mark.parametrize("command", [[], ["demo"], ["train"], ["predict"]])

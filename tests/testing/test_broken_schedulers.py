@@ -160,11 +160,11 @@ SCHEDULERS = [
     (ChangesItsState(), "contract", ["a record may hold", "Mutable"]),
     (WritesIntoItsState(), "contract", ["at past:", "an array that can be written: array([0.])"]),
     (CountsInSecret(), "purity", ["at lr:", "step once: ", "step again: "]),
-    (KeepsFunctions(), "resume = whole", ["for cut = 0", "place cannot be written to a file"]),
+    (KeepsFunctions(), "resume = whole", ["place cannot be written to a file"]),
     (
         RemembersByTime(),
         "resume = whole",
-        ["for history = ", "for cut = ", "the whole run: 0.", "gone on with from t = "],
+        ["for history = ", "the whole run: 0.", "gone on with from t = "],
     ),
     (Draws(), "no global random state", ["random's global generator"]),
     (GoesNegative(), "rates", ["at t = 4:", "lr: -0.0"]),

@@ -1,0 +1,31 @@
+"""Losses: the mean over examples of a function of the model's outputs, with the gradient derived by hand.
+
+`forward(outputs, targets)` returns each example's loss, (N,), and `backward()`, the gradient of their *mean* over the outputs.
+A user's own loss for regression is a record over `Regression` with one function; any other is a record of the form `Loss`.
+"""
+
+from fnloop.losses.binary_cross_entropy import BinaryCrossEntropy
+from fnloop.losses.focal import Focal
+from fnloop.losses.hinge import Hinge
+from fnloop.losses.huber import Huber
+from fnloop.losses.kl_divergence import KLDivergence
+from fnloop.losses.log_cosh import LogCosh
+from fnloop.losses.loss import Loss
+from fnloop.losses.mean_absolute_error import MeanAbsoluteError
+from fnloop.losses.mean_squared_error import MeanSquaredError
+from fnloop.losses.regression import Regression
+from fnloop.losses.softmax_cross_entropy import SoftmaxCrossEntropy
+
+__all__ = [
+    "BinaryCrossEntropy",
+    "Focal",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Regression",
+    "SoftmaxCrossEntropy",
+]

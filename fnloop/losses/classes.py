@@ -1,0 +1,89 @@
+"""Classes: how the outputs and targets of a classifier read, whatever its loss.
+
+One output is the logit of class 1 against class 0; with K outputs there is one for each class.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+
+from fnloop.constants import indices
+from fnloop.losses.loss import Backward
+from fnloop.nn.activations import logistic
+from fnloop.typing import Array, optional, real, several
+
+LabelSmoothing = Annotated[float, real("[0, 1)")]
+ClassWeights = Annotated[tuple[float, ...] | None, optional(several(real("[0, inf)")))]
+
+
+def check_class_weights(weights: tuple[float, ...] | None, outputs: int) -> None:
+    """Refuse weights that are not one for each class of a model with that many outputs."""
+    classes = max(2, outputs)
+    if weights is not None and len(weights) != classes:
+        raise ValueError(f"class_weights must be {classes} numbers, one for each class, got {len(weights)}: {weights!r}")
+
+
+def check_shape(targets: Array, columns: int) -> None:
+    """Refuse targets whose shape does not fit the outputs of the model."""
+    if targets.ndim > 2 or (targets.shape[1:] or (1,)) != (columns,):
+        allowed = "(N,) or (N, 1)" if columns == 1 else f"(N, {columns})"
+        raise ValueError(f"targets must be of shape {allowed}, got {targets.shape}")
+
+
+def check_targets(targets: Array, outputs: int) -> None:
+    """Refuse what are no classes: for one output values in [0, 1], for K outputs integer labels or rows of probabilities."""
+    if outputs == 1:
+        check_shape(targets, columns=1)
+        if targets.min() < 0 or targets.max() > 1:
+            raise ValueError(f"targets must lie in [0, 1], got values from {targets.min()} to {targets.max()}")
+    elif targets.ndim == 2 and targets.shape[1] == outputs:
+        check_rows(targets)
+    else:
+        _check_labels(targets, outputs)
+
+
+def check_rows(targets: Array) -> None:
+    """Refuse rows that are no probabilities."""
+    sums = targets.sum(1)
+    wrong = (targets.min(1) < 0) | ~np.isclose(sums, 1)
+    if wrong.any():
+        i = int(wrong.argmax())
+        raise ValueError(f"targets must be rows of probabilities that sum to 1, got {targets[i]} at [{i}], sum {sums[i]:g}")
+
+
+def _check_labels(targets: Array, outputs: int) -> None:
+    if targets.ndim == 2 and targets.shape[1] != 1:
+        raise ValueError(f"targets must be of shape (N,), (N, 1) or (N, {outputs}), got {targets.shape}")
+    if targets.dtype.kind == "f" and not np.array_equal(targets, np.floor(targets)):
+        raise ValueError(f"targets must be integer labels, got dtype {targets.dtype} with fractions")
+    if targets.min() < 0 or targets.max() >= outputs:
+        raise ValueError(f"labels must lie in [0, {outputs}), got values from {targets.min()} to {targets.max()}")
+
+
+def one_hot(labels: Any, outputs: Any) -> Any:
+    """The rows of the identity for integer labels, (N, K), in the dtype of the outputs."""
+    return (labels.reshape(-1, 1) == indices(outputs.shape[1], labels.dtype)).astype(outputs.dtype)
+
+
+def by_rows(forward: Callable[[Any, Any], tuple[Any, Backward]], outputs: Any, targets: Any) -> tuple[Any, Backward]:
+    """A loss of rows, (N, K) both, taken to any targets, and to one output: the logit z is the row (0, z), y is (1 - y, y)."""
+    if outputs.shape[1] > 1:
+        return forward(outputs, targets if targets.shape == outputs.shape else one_hot(targets, outputs))
+    pair, y = outputs.__array_namespace__().concatenate, targets.reshape(outputs.shape)
+    losses, backward = forward(pair([outputs * 0, outputs], 1), pair([1 - y, y], 1))
+    return losses, lambda: backward()[:, 1:]
+
+
+def predict(outputs: Array) -> Array:
+    """The likeliest class of each example, an integer: (N,)."""
+    return (outputs[:, 0] > 0).astype(np.int64) if outputs.shape[1] == 1 else np.asarray(outputs.argmax(1))
+
+
+def probabilities(outputs: Array) -> Array:
+    """The probability of each class: (N, K), with two columns for one output."""
+    if outputs.shape[1] == 1:
+        p = logistic(outputs)
+        return np.concatenate([1 - p, p], axis=1)
+    exp = np.exp(outputs - outputs.max(1, keepdims=True))
+    return np.asarray(exp / exp.sum(1, keepdims=True))

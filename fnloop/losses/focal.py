@@ -1,0 +1,71 @@
+"""The focal loss."""
+
+from typing import Any
+
+import numpy as np
+
+from fnloop.constants import ones, row
+from fnloop.losses import classes
+from fnloop.losses.classes import ClassWeights
+from fnloop.losses.loss import Backward
+from fnloop.losses.softmax_cross_entropy import shifted
+from fnloop.record import record
+from fnloop.typing import Array, NonNegative
+
+
+@record
+class Focal:
+    """Cross-entropy that counts the less, the surer the right class is already; from logits, safe for any finite ones.
+
+        loss = -sum_k w_k y_k (1 - p_k)^gamma log p_k                  p = softmax(z)
+        dz = (p sum_k c_k - c) / N      c_k = w_k y_k ((1 - p_k)^gamma - gamma p_k (1 - p_k)^(gamma - 1) log p_k)
+
+    With one output p = (1 - sigmoid(z), sigmoid(z)). With gamma = 0 it is the cross-entropy. The mean is over the N examples,
+    whatever they weigh.
+
+    Args:
+        gamma: how much the loss of what is right already is turned down, at least 0; unitless.
+        class_weights: a number of at least 0 for each class, the paper's alpha being (1 - alpha, alpha); None: 1 each.
+    Shapes: `outputs` z are (N, 1) for two classes, with `targets` y in [0, 1], (N,) or (N, 1); or (N, K), with integer labels
+        in [0, K), (N,) or (N, 1), or rows (N, K) that sum to 1.
+    Raises: TypeError, ValueError: if a parameter lies outside its interval; for another number of weights than there are
+        classes, where loss and model meet.
+    Source: Lin et al. 2017, equation 5.
+    """
+
+    gamma: NonNegative = 2.0
+    class_weights: ClassWeights = None
+
+    metrics = ("accuracy",)
+
+    def check_outputs(self, outputs: int) -> None:
+        classes.check_class_weights(self.class_weights, outputs)
+
+    def check(self, targets: Array, outputs: int) -> None:
+        classes.check_targets(targets, outputs)
+
+    def forward(self, outputs: Any, targets: Any) -> tuple[Any, Backward]:
+        return classes.by_rows(self._forward, outputs, targets)
+
+    def _forward(self, outputs: Any, y: Any) -> tuple[Any, Backward]:
+        xp, one = outputs.__array_namespace__(), ones(outputs.shape[1], outputs.dtype)
+        z, exp, total = shifted(xp, outputs)
+        lowest = float(np.finfo(z.dtype).min)  # a difference of finite logits may overflow
+        log_p = xp.maximum(z - xp.log(total)[:, None], lowest)
+        q = -xp.expm1(log_p)
+        # Where 1 - p is 0 a power below 1 of it has no derivative; the loss has one, and it is 0.
+        unsure = (q > 0).astype(z.dtype)
+        q = q + (1 - unsure)
+        v = y * unsure * q**self.gamma
+        if self.class_weights is not None:
+            v = v * row(self.class_weights, z.dtype)
+
+        def backward() -> Any:
+            p = exp / total[:, None]
+            c = v * (1 - self.gamma * p * (log_p / q))
+            return (p * (c @ one)[:, None] - c) * (1 / len(z))
+
+        return -xp.vecdot(v, log_p), backward
+
+    predict = staticmethod(classes.predict)
+    probabilities = staticmethod(classes.probabilities)

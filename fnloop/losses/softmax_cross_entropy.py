@@ -1,0 +1,65 @@
+"""The cross-entropy of K classes."""
+
+from typing import Any
+
+from fnloop.constants import ones, row
+from fnloop.losses import classes
+from fnloop.losses.classes import ClassWeights, LabelSmoothing, one_hot
+from fnloop.losses.loss import Backward
+from fnloop.record import record
+from fnloop.typing import Array
+
+
+@record
+class SoftmaxCrossEntropy:
+    """Cross-entropy of K classes, from logits: safe for any finite logits.
+
+        loss = sum_k y_k (log sum_j exp(z_j) - z_k)        dz = (softmax(z) - y) / N
+
+    Label smoothing s puts (1 - s) y + s / K in the place of y, and then class weights w_k y_k in the place of y_k, so that an
+    example with a label counts by the weight of its class. The mean is over the N examples, whatever they weigh; PyTorch's
+    `CrossEntropyLoss(weight)` divides by the sum of the labels' weights instead.
+
+    Args:
+        label_smoothing: the share of each target that is spread over all classes, in [0, 1); unitless.
+        class_weights: K numbers of at least 0; None: 1 each.
+    Shapes: `outputs` z are (N, K); `targets` y are integer labels in [0, K), (N,) or (N, 1), or rows (N, K) that sum to 1.
+    Raises: TypeError, ValueError: if a parameter lies outside its interval; for another number of weights than the model has
+        outputs, where they meet.
+    Source: smoothing, Szegedy et al. 2016, section 7.
+    """
+
+    label_smoothing: LabelSmoothing = 0.0
+    class_weights: ClassWeights = None
+
+    metrics = ("accuracy",)
+
+    def check_outputs(self, outputs: int) -> None:
+        if outputs < 2:
+            raise ValueError(f"SoftmaxCrossEntropy needs a model with an output for each of 2 or more classes, got {outputs}")
+        classes.check_class_weights(self.class_weights, outputs)
+
+    def check(self, targets: Array, outputs: int) -> None:
+        classes.check_targets(targets, outputs)
+
+    def forward(self, outputs: Any, targets: Any) -> tuple[Any, Backward]:
+        xp = outputs.__array_namespace__()
+        z, exp, total = shifted(xp, outputs)
+        y = targets if targets.shape == outputs.shape else one_hot(targets, outputs)
+        if self.label_smoothing:
+            y = y * (1 - self.label_smoothing) + self.label_smoothing / z.shape[1]
+        if self.class_weights is None:
+            return xp.log(total) - xp.vecdot(z, y), lambda: (exp / total[:, None] - y) * (1 / len(z))
+        y = y * row(self.class_weights, z.dtype)
+        mass = y @ ones(z.shape[1], z.dtype)
+        return mass * xp.log(total) - xp.vecdot(z, y), lambda: (exp * (mass / total)[:, None] - y) * (1 / len(z))
+
+    predict = staticmethod(classes.predict)
+    probabilities = staticmethod(classes.probabilities)
+
+
+def shifted(xp: Any, outputs: Any) -> tuple[Any, Any, Any]:
+    """The logits less the highest of their row and their exponentials, (N, K), and the sums of these, (N,): none overflows."""
+    z = outputs - outputs.T.copy().max(0)[:, None]  # a reduction over the first axis is faster than over a short last one
+    exp = xp.exp(z)
+    return z, exp, exp @ ones(z.shape[1], z.dtype)

@@ -1,0 +1,74 @@
+"""The share of examples whose class is right, or among the likeliest few."""
+
+from typing import Any
+
+from fnloop.constants import indices
+from fnloop.record import record
+from fnloop.typing import Array, PositiveInt
+
+
+@record
+class Accuracy:
+    """The share of examples whose class is right.
+
+    Shapes: `outputs` are logits, (N, 1) for two classes and (N, K) else; `targets` are integer labels (N,) or (N, 1), or
+    one-hot rows (N, K).
+    """
+
+    name = "accuracy"
+    task = "classification"
+
+    def sums(self, outputs: Any, targets: Any) -> list[Any]:
+        count = outputs.__array_namespace__().count_nonzero
+        if outputs.shape[-1] == 1:
+            return [count((outputs > 0).ravel() == (targets > 0.5).ravel())]
+        return [count(outputs.argmax(-1) == labels_of(targets, outputs))]
+
+    def width(self, outputs: int) -> int:
+        return 1
+
+    def value(self, sums: Array, examples: float) -> float:
+        return float(sums[0] / examples)
+
+
+@record
+class TopKAccuracy:
+    """The share of examples whose class is among the k that score highest.
+
+    Of classes that score alike the first ones count as higher, as they do for a prediction: with k = 1 it is the accuracy. A
+    class with the score NaN is among none. The metric is called `top_5_accuracy` for k = 5.
+
+    Args:
+        k: at least 1, and below the number of the model's outputs.
+    Shapes: `outputs` are (N, K); `targets` are integer labels (N,) or (N, 1), or one-hot rows (N, K).
+    Raises: TypeError, ValueError: if k is no such number; for a model with too few outputs, where they meet.
+    """
+
+    k: PositiveInt = 5
+
+    task = "classification"
+
+    @property
+    def name(self) -> str:
+        return f"top_{self.k}_accuracy"
+
+    def sums(self, outputs: Any, targets: Any) -> list[Any]:
+        xp = outputs.__array_namespace__()
+        own = labels_of(targets, outputs).reshape(-1, 1)
+        score = xp.take_along_axis(outputs, own.astype(int), 1)
+        before = indices(outputs.shape[1], own.dtype) < own
+        higher = ~(outputs < score) & (before | ~(outputs == score))
+        return [xp.count_nonzero(xp.count_nonzero(higher, 1) < self.k)]
+
+    def width(self, outputs: int) -> int:
+        if outputs <= self.k:
+            raise ValueError(f"k must be below the number of outputs, {outputs}, or every example counts, got {self.k}")
+        return 1
+
+    def value(self, sums: Array, examples: float) -> float:
+        return float(sums[0] / examples)
+
+
+def labels_of(targets: Any, outputs: Any) -> Any:
+    """The class of each target, (N,), whether they are labels or rows."""
+    return targets.argmax(-1) if targets.shape == outputs.shape else targets.ravel()

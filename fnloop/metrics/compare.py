@@ -1,0 +1,36 @@
+"""Which of two values of a metric is better."""
+
+import math
+from collections.abc import Mapping
+
+from fnloop.typing import Mode
+
+
+def mode_of(metric: str) -> Mode:
+    """How a metric is read when nobody says: the smallest is best for a loss and an error, the largest otherwise.
+
+    Examples:
+        >>> mode_of("val_loss"), mode_of("val_mae"), mode_of("val_f1")
+        ('min', 'min', 'max')
+    """
+    return "min" if metric.endswith(("loss", "mae")) else "max"
+
+
+def worst(mode: Mode) -> float:
+    """The value that no other is worse than."""
+    return math.inf if mode == "min" else -math.inf
+
+
+def improves(value: float, best: float, mode: Mode, min_delta: float = 0.0) -> bool:
+    """Whether a value is better than the best by more than `min_delta`; NaN never is."""
+    return value < best - min_delta if mode == "min" else value > best + min_delta
+
+
+def look_up(metrics: Mapping[str, float], metric: str) -> float:
+    """The value of a metric.
+
+    Raises: ValueError: if it is not there, with those that are.
+    """
+    if metric not in metrics:
+        raise ValueError(f"metric {metric!r} is not produced by this run; it produces {', '.join(metrics) or 'none'}")
+    return metrics[metric]

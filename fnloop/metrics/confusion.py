@@ -1,0 +1,91 @@
+"""Precision, recall and their harmonic mean: ratios of three counts a class."""
+
+from typing import Any
+
+import numpy as np
+
+from fnloop.constants import indices
+from fnloop.metrics.accuracy import labels_of
+from fnloop.record import record
+from fnloop.typing import Array
+
+
+def counts(outputs: Any, targets: Any) -> list[Any]:
+    """For each class the examples that are rightly predicted to be of it, all that are so predicted, and all that are of it.
+
+    With one output the only class is 1, the positive one.
+    """
+    if outputs.shape[1] == 1:
+        predicted, actual = outputs > 0, targets.reshape(outputs.shape) > 0.5
+    else:
+        classes = indices(outputs.shape[1], np.dtype(int))
+        predicted, actual = (c.reshape(-1, 1) == classes for c in (outputs.argmax(1), labels_of(targets, outputs)))
+    return [count for which in (predicted & actual, predicted, actual) for count in which.sum(0)]
+
+
+def width(outputs: int) -> int:
+    """Three counts a class."""
+    return 3 * outputs
+
+
+def macro(right: Array, of: Array) -> float:
+    """The mean over classes of a ratio of counts, which is 0 where there is nothing to count."""
+    return float((right / np.maximum(of, 1)).mean())
+
+
+@record
+class Precision:
+    """Of the examples predicted to be of a class, the share that are: that of class 1 for one output, else the classes' mean.
+
+    A class that is never predicted counts as 0, also where no example is of it, as in scikit-learn's
+    `precision_score(y, f, labels=range(K), average="macro", zero_division=0)`.
+
+    Shapes: `outputs` are logits, (N, 1) for two classes and (N, K) else; `targets` are labels (N,) or (N, 1), or rows (N, K).
+    """
+
+    name = "precision"
+    task = "classification"
+    sums = staticmethod(counts)
+    width = staticmethod(width)
+
+    def value(self, sums: Array, examples: float) -> float:
+        right, predicted, _ = sums.reshape(3, -1)
+        return macro(right, predicted)
+
+
+@record
+class Recall:
+    """Of the examples of a class, the share that are predicted to be: that of class 1 for one output, else the classes' mean.
+
+    A class that no example is of counts as 0. With all classes there, the mean over them is the balanced accuracy.
+
+    Shapes: `outputs` are logits, (N, 1) for two classes and (N, K) else; `targets` are labels (N,) or (N, 1), or rows (N, K).
+    """
+
+    name = "recall"
+    task = "classification"
+    sums = staticmethod(counts)
+    width = staticmethod(width)
+
+    def value(self, sums: Array, examples: float) -> float:
+        right, _, actual = sums.reshape(3, -1)
+        return macro(right, actual)
+
+
+@record
+class F1:
+    """The harmonic mean of precision and recall: for one output that of class 1, else the mean over classes of each one's own.
+
+        F1 = 2 right / (predicted + actual), 0 where a class is neither predicted nor there
+
+    Shapes: `outputs` are logits, (N, 1) for two classes and (N, K) else; `targets` are labels (N,) or (N, 1), or rows (N, K).
+    """
+
+    name = "f1"
+    task = "classification"
+    sums = staticmethod(counts)
+    width = staticmethod(width)
+
+    def value(self, sums: Array, examples: float) -> float:
+        right, predicted, actual = sums.reshape(3, -1)
+        return macro(2 * right, predicted + actual)

@@ -1,0 +1,61 @@
+"""What a metric is: a few statistics summed over examples, and a value that is a function of the sums.
+
+So it is the same whatever the batches were, a ragged last batch counts by its size, and a run can stop and go on in the middle
+of an epoch.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from fnloop.record import record
+from fnloop.typing import Array
+
+PerExample = Callable[[Any, Any], Any]
+
+
+class Metric(Protocol):
+    """A metric: `sums(outputs, targets)` adds `width(K)` statistics over examples, `value` reads their total.
+
+    `width` raises a ValueError for a model that the metric cannot be measured on. A metric may further have a `task`,
+    "classification" or "regression": then only a loss of that kind can be measured by it.
+    """
+
+    @property
+    def name(self) -> str: ...
+    def sums(self, outputs: Any, targets: Any) -> list[Any]: ...
+    def width(self, outputs: int) -> int: ...
+    def value(self, sums: Array, examples: float) -> float: ...
+
+
+@record
+class Mean:
+    """A user's own metric: the mean over examples of `function(outputs, targets)`, of shape (N,)."""
+
+    function: PerExample
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    def sums(self, outputs: Any, targets: Any) -> list[Any]:
+        values = self.function(outputs, targets)
+        if not hasattr(values, "__array_namespace__"):
+            values = np.asarray(values)
+        if values.shape not in {(len(outputs),), (len(outputs), 1)}:
+            raise ValueError(
+                f"metric {self.name!r} must return one value an example, of shape {(len(outputs),)}, got {values.shape}"
+            )
+        return [values.sum(dtype=widest(values))]
+
+    def width(self, outputs: int) -> int:
+        return 1
+
+    def value(self, sums: Array, examples: float) -> float:
+        return float(sums[0] / examples)
+
+
+def widest(like: Any) -> Any:
+    """The dtype to sum in: float64, but where the array's namespace has no wider one than float32."""
+    return like.__array_namespace__().zeros(0).dtype

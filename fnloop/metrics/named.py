@@ -1,0 +1,33 @@
+"""Metrics by their names, and what a metric may be given as."""
+
+from typing import cast
+
+from fnloop.metrics.accuracy import Accuracy, TopKAccuracy
+from fnloop.metrics.confusion import F1, Precision, Recall
+from fnloop.metrics.metric import Mean, Metric, PerExample
+from fnloop.metrics.regression import MAE, R2
+
+_ALL: tuple[Metric, ...] = (Accuracy(), R2(), MAE(), Precision(), Recall(), F1(), TopKAccuracy(5))
+BY_NAME: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+
+def get_metric(metric: str | Metric | PerExample) -> Metric:
+    """The metric of that name, the metric itself if it is one, or the mean of a user's own function.
+
+    Raises: ValueError: for an unknown name, with those there are; TypeError: for anything else.
+    """
+    if isinstance(metric, str):
+        if metric not in BY_NAME:
+            raise ValueError(f"metrics must be among {', '.join(BY_NAME)} or functions of (outputs, targets), got {metric!r}")
+        return BY_NAME[metric]
+    if isinstance(metric, type) or not (is_metric(metric) or callable(metric)):
+        raise TypeError(
+            f"metrics must be names ({', '.join(BY_NAME)}), metrics such as TopKAccuracy(3), or functions of "
+            f"(outputs, targets), got {metric!r}"
+        )
+    return cast(Metric, metric) if is_metric(metric) else Mean(cast(PerExample, metric))
+
+
+def is_metric(metric: object) -> bool:
+    """Whether it has what a metric needs."""
+    return all(hasattr(metric, needed) for needed in ("name", "sums", "width", "value"))
