@@ -33,7 +33,7 @@ class Sequential:
     layout: tuple[Slot, ...] = attrs.field(init=False, repr=False)
     size: int = attrs.field(init=False, repr=False)
     shape: tuple[int, ...] = attrs.field(init=False, repr=False)
-    _forwards: tuple[tuple[Any, int], ...] = attrs.field(init=False, repr=False)
+    _kept: tuple[int | None, ...] = attrs.field(init=False, repr=False)  # buffers of each layer, None: it takes no context
 
     def __attrs_post_init__(self) -> None:
         shapes = [layer.shapes for layer in self.layers if layer.shapes]
@@ -42,7 +42,7 @@ class Sequential:
             "shapes": tuple(toolz.concat(shapes)),
             "layout": layout,
             "size": layout[-1].stop if layout else 0,
-            "_forwards": tuple((contextual(layer), len(getattr(layer, "buffers", ()))) for layer in self.layers),
+            "_kept": tuple(len(layer.buffers) if hasattr(layer, "buffers") else None for layer in self.layers),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
@@ -104,20 +104,23 @@ class Sequential:
         Args:
             params: the `views` of the parameters; those of the flat gradient are given to the way back.
         """
-        backwards, kept, start = [], list[Any](), 0
-        for i, ((forward, n), own) in enumerate(zip(self._forwards, params, strict=True)):
-            here = Context(context.buffers[start : start + n], context.draw, within(context.address, i))
-            x, backward, new = forward(own, x, here)
+        backwards, buffers = list[Backward](), list[Any]()
+        for layer, n, own in zip(self.layers, self._kept, params, strict=True):
+            if n is None:
+                x, backward = layer.forward(own, x)
+            else:
+                own_buffers = context.buffers[len(buffers) : len(buffers) + n]
+                here = Context(own_buffers, context.draw, within(context.address, len(backwards)))
+                x, backward, new = layer.forward(own, x, here)
+                buffers += new
             backwards.append(backward)
-            kept += new
-            start += n
 
         def backward_all(dy: Any, grads: Any, wanted: bool) -> Any:
             for i in range(len(backwards) - 1, -1, -1):
                 dy = backwards[i](dy, grads[i], wanted or i > 0)
             return dy
 
-        return x, backward_all, tuple(kept)
+        return x, backward_all, tuple(buffers)
 
     def __call__(self, vector: Any, x: Any, buffers: tuple[Any, ...] = ()) -> Any:
         """The outputs for x as a model that is not trained gives them."""

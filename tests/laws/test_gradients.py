@@ -110,7 +110,7 @@ def test_gradients_agree_with_central_differences(activation, case, seed, rows):
 
 
 def crosses_a_kink(trainer, vector, step, x, y):
-    """Whether on the way the input of a piecewise activation changes its sign, or the loss goes from one smooth piece to another."""
+    """Whether on the way an input of an activation changes its sign, or the loss goes from one smooth piece to another."""
     piece = SMOOTH_PIECES.get(type(trainer.loss), lambda loss, outputs, y: 0)
     seen = []
     for s in np.linspace(-1, 1, 9):
