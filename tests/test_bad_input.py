@@ -40,6 +40,9 @@ def with_bad(value):
 
 
 TABLE = [
+    (lambda: fl.optimizers.add_noise(-0.1), ValueError, ["eta", "[0, inf)", "-0.1"]),
+    (lambda: fl.optimizers.add_noise(0.1, NAN), ValueError, ["gamma", "[0, inf)", "nan"]),
+    (lambda: fl.optimizers.add_noise(0.1, seed=-1), ValueError, ["seed", "at least 0", "-1"]),
     # shapes that do not match
     (lambda: fl.Dataset(X, Y[:3]), ValueError, ["x and y", "4", "3", "same length"]),
     (lambda: fl.Dataset(X[0], Y), ValueError, ["x", "(3,)", "2-dimensional"]),

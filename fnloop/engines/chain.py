@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
+from fnloop.engines.philox import normal
 from fnloop.optimizers import Elementwise
 from fnloop.optimizers.elementwise import Now, global_norm
 
@@ -29,7 +30,8 @@ def run_chain(
 def _scalars(part: Elementwise, layers: Sequence[int], values: Sequence[Any], params: Any, now: Now, early: Any) -> list[Any]:
     """A part's scalars for each array: those known early, or made of the values that come in."""
     if part.needs == "arrays":
-        return [part.scalars(Now(now.count, now.lr, None, *known)) for known in zip(values, params, layers, strict=True)]
+        each = enumerate(zip(values, params, layers, strict=True))
+        return [part.scalars(Now(now.count, now.lr, None, *known, None, index, normal)) for index, known in each]
     if part.needs == "norm":
         norm = global_norm(jnp.concatenate([v.reshape(-1) for v in values]))
         return [part.scalars(now._replace(norm=norm))] * len(values)

@@ -28,6 +28,12 @@ def uniform(n: int, seed: Any, stream: Stream, *counters: Any) -> Any:
     return (jnp.stack([a, b, c, d], axis=1).reshape(-1)[:n] >> np.uint64(11)) * 2.0**-53
 
 
+def normal(n: int, seed: Any, stream: Stream, *counters: Any) -> Any:
+    """As `fnloop.random.normal`, to rounding."""
+    u, v = uniform(2 * n, seed, stream, *counters).reshape(2, n)
+    return jnp.sqrt(-2 * jnp.log1p(-u)) * jnp.cos(2 * np.pi * v)
+
+
 def _product(a: Any, b: Any) -> tuple[Any, Any]:
     """The upper and the lower 64 bits of a product, from those of its halves."""
     a_high, a_low, b_high, b_low = a >> _HALF, a & _LOW, b >> _HALF, b & _LOW

@@ -13,6 +13,7 @@ from fnloop.optimizers.layerwise import LAMB, adaptive_grad_clip, centralize, cl
 from fnloop.optimizers.lion import Lion
 from fnloop.optimizers.lookahead import lookahead
 from fnloop.optimizers.masks import freeze, masked, scale_by_layer
+from fnloop.optimizers.noise import add_noise
 from fnloop.optimizers.rmsprop import RMSprop
 from fnloop.optimizers.rprop import Rprop
 from fnloop.optimizers.scheduled import scheduled
@@ -47,6 +48,7 @@ __all__ = [
     "add_decayed_weights",
     "add_l1_penalty",
     "add_l2_penalty",
+    "add_noise",
     "centralize",
     "chain",
     "clip_by_global_norm",

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from fnloop.parameters import Slot
+from fnloop.random import normal
 from fnloop.record import owned, record
 from fnloop.typing import Array
 
@@ -38,7 +39,8 @@ class Now(NamedTuple):
     """What scalars are made of: the number of the update, from 1, its learning rate, and what the part says that it `needs`.
 
     `norm` is that of the gradient that comes in; `layer` is an index into `Params.layers`; `gradient` and `params` are one
-    array's, in its own shape. `before` is the part as it was at the update before, if its hyperparameters follow schedules.
+    array's, in its own shape, and `place` its index among them; `normal` draws on the engine as `fnloop.random.normal` does.
+    `before` is the part as it was at the update before, if its hyperparameters follow schedules.
     What depends on no values is computed for all updates of an epoch at once under JAX: `count` and `lr` are then arrays.
     """
 
@@ -49,6 +51,8 @@ class Now(NamedTuple):
     params: Any = None
     layer: int | None = None
     before: Any = None
+    place: int = 0
+    normal: Any = normal
 
 
 class Elementwise:
@@ -62,6 +66,7 @@ class Elementwise:
     __slots__ = ()
     slots = 0  # arrays of the parameters' shape that the kernel keeps
     needs: Literal["norm", "layer", "arrays"] | None = None
+    draws = False  # whether its scalars are of each array's own shape, as noise is: such an array is not cut into blocks
     averages = False  # whether its last slot is an average of the parameters after the update: such a part stands last
 
     def scalars(self, now: Now) -> Any:
@@ -124,14 +129,15 @@ def make_pass(
     for group in _split_where_values_are_needed(optimizer.parts):
         ends = list(accumulate((part.slots for part in group), initial=0))
         apart = any(part.needs in ("layer", "arrays") for part in group)
+        rows = max(1, params.size) if any(part.draws for part in group) else block
         arrays = []
-        for place in (apart and layout) or (Slot(0, params.size, params.shape),):
+        for index, place in enumerate((apart and layout) or (Slot(0, params.size, params.shape),)):
             value, here, *own = (place.view(flat) for flat in (gradient, params, *slots[: ends[-1]]))
             kept = [own[a:b] for a, b in pairwise(ends)]
             pieces = [
-                (value[at], [[slot[at] for slot in part] for part in kept], here[at]) for at in _blocks(value.shape, block)
+                (value[at], [[slot[at] for slot in part] for part in kept], here[at]) for at in _blocks(value.shape, rows)
             ]
-            arrays.append(((value, here, place.layer) if apart else (), pieces))
+            arrays.append(((value, here, place.layer, None, index) if apart else (), pieces))
         stages.append((group, arrays))
         slots = slots[ends[-1] :]
 

@@ -39,6 +39,7 @@ from fnloop.optimizers import (
     add_decayed_weights,
     add_l1_penalty,
     add_l2_penalty,
+    add_noise,
     centralize,
     chain,
     clip_by_global_norm,
@@ -186,6 +187,7 @@ OPTIMIZERS: tuple[Elementwise, ...] = (
     chain(add_decayed_weights(0.1), clip_by_norm(0.5), adaptive_grad_clip(0.3), centralize(), SGD(0.9)),
     chain(masked(scheduled(Adam(), b1=ExponentialLR(0.9, 0.99)), [0]), scale_by_layer({0: 0.3}), SGD(0.9)),
     lookahead(SGD(0.9), k=3),
+    chain(add_noise(0.01, seed=2**63), SGD(0.9)),
 )
 # Averages stand last in a chain, with nothing behind them.
 AVERAGING: tuple[Elementwise, ...] = (chain(SGD(0.9), ema(0.9, debias=True)), chain(Adam(), swa(5, 3)))

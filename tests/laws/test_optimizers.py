@@ -29,7 +29,7 @@ from fnloop.optimizers import (
     swa,
 )
 from fnloop.optimizers.elementwise import global_norm, make_pass
-from fnloop.record import record
+from fnloop.record import evolve, record
 from fnloop.schedulers import ConstantLR
 from tests.strategies import OPTIMIZERS, dataset
 
@@ -338,3 +338,19 @@ def test_an_averaged_state_is_a_state(tmp_path):
     fl.save(there, tmp_path / "there.npz")
     assert fl.same_bits(fl.load(tmp_path / "there.npz"), there)
     assert nth(1, fl.epochs(trainer, data, start=there)).epoch == 4
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(1, 500))
+def test_noise_is_drawn_by_address(seed, count):
+    """The same for an update taken again, of the variance of the formula, another for each update and each array."""
+    layout = fl.parameters.lay_out([((200, 400),), ((200, 400),)])
+    vector, part = np.zeros(layout[-1].stop), fl.optimizers.add_noise(0.3, 0.7, seed)
+    state = evolve(part.init(vector), count=count - 1)
+    noise, after = part.update(vector, state, vector, layout=layout)
+    assert fl.same_bits(noise, part.update(vector, state, vector, layout=layout)[0])
+    assert noise.var() == pytest.approx(0.3 / count**0.7, rel=0.03)
+    assert abs(noise.mean()) < 6 * noise.std() / noise.size**0.5
+    one, other = (slot.view(noise) for slot in layout)
+    later = part.update(vector, after, vector, layout=layout)[0]
+    for a, b in ((one, other), (noise, later)):
+        assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 0.02

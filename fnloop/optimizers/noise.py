@@ -1,0 +1,43 @@
+"""Gradient noise, drawn by address."""
+
+from typing import Any
+
+from fnloop.optimizers.elementwise import Elementwise, Now
+from fnloop.random import Stream
+from fnloop.record import record
+from fnloop.typing import NonNegative, Seed
+
+
+@record
+class AddNoise(Elementwise):
+    """See `add_noise`."""
+
+    eta: NonNegative
+    gamma: NonNegative
+    seed: Seed
+
+    needs = "arrays"
+    draws = True
+
+    def scalars(self, now: Now) -> Any:
+        deviation = (self.eta / (1.0 * now.count) ** self.gamma) ** 0.5
+        drawn = now.normal(now.gradient.size, self.seed, Stream.NOISE, now.count, now.place)
+        return (deviation * drawn).reshape(now.gradient.shape).astype(now.gradient.dtype)
+
+    def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
+        gradient += scalars
+        return gradient, ()
+
+
+def add_noise(eta: float, gamma: float = 0.55, seed: int = 0) -> AddNoise:
+    """Add normal noise that fades: g + sigma_t n with sigma_t² = eta / t^gamma for the t-th update, from 1.
+
+    The noise is addressed by the seed, the update and the array: a step taken again draws the same.
+
+    Args:
+        eta: variance in the first update, at least 0; in the units of the gradient squared.
+        gamma: how it fades, at least 0; unitless.
+        seed: in [0, 2^64).
+    Source: Neelakantan et al. 2015, Adding gradient noise improves learning for very deep networks, equation 1.
+    """
+    return AddNoise(eta, gamma, seed)
