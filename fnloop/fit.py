@@ -96,8 +96,8 @@ def fit(
         start: a state to go on from.
         engine: `"numpy"` or `"jax"`, as in `epochs`.
         progress: whether to show it, or the number of epochs between plain lines; False or 0 prints nothing.
-        until: a predicate of a state, such as `fl.reaches("val_accuracy", 0.9)`; the run ends behind the first for which it
-            holds, with `stop_reason` "threshold reached".
+        until: a predicate of a state, such as `fl.reaches("val_accuracy", 0.9)`; the run ends behind the first finished epoch
+            for which it holds, with `stop_reason` "threshold reached".
         seconds: the time that the run may take, above 0; it ends behind the epoch in which it is over, with "time budget".
     Raises: TypeError, ValueError: if trainer, data and arguments do not fit together.
     """
@@ -110,10 +110,10 @@ def fit(
     if until is not None:
         if not callable(until):
             raise TypeError(f"until must be a function of a state, got {until!r}")
-        ends.append((StopReason.THRESHOLD.value, until))
+        ends.append((StopReason.THRESHOLD.value, lambda state: state.metrics and until(state)))
     if seconds is not None:
         late = passed(real("(0, inf)")("seconds", seconds))
-        ends.append((StopReason.TIME.value, lambda state: state.epoch < epochs and late(state)))
+        ends.append((StopReason.TIME.value, lambda state: done < state.epoch < epochs and late(state)))
     reasons: list[str] = []
 
     def over(state: TrainState) -> bool:

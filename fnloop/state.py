@@ -52,6 +52,8 @@ class TrainState:
 def averaged(state: TrainState) -> TrainState:
     """The state with the parameters that its optimizer averaged, for `evaluate`, `predict` and `save`.
 
+    The model's buffers, such as the running moments of a batch norm, stay those of the parameters before averaging.
+
     Examples:
         optimizer=chain(AdamW(), ema(0.999)), then fl.evaluate(trainer, fl.averaged(state), data)
     Raises: TypeError: for what is no state; ValueError: if the optimizer keeps no average.

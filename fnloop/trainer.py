@@ -122,7 +122,7 @@ class Trainer:
             expected = ", ".join(map(str, ("N", *self.model.inputs)))
             raise ValueError(f"{name}: x must be of shape ({expected}) for this model, got {x.shape}")
         most = float(np.finfo(self.dtype).max)
-        if x.dtype.kind == "f" and x.size and max(x.max(), -x.min()) > most:
+        if x.dtype.kind == "f" and x.size and max(float(x.max()), -float(x.min())) > most:
             raise ValueError(
                 f"{name}: x must be at most {most:.3g} in size for dtype {self.dtype!r}, got {np.abs(x).max():.3g}"
             )

@@ -6,7 +6,7 @@ form (a NumPy integer becomes an `int`), or raises a `TypeError` or `ValueError`
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from itertools import pairwise
 from numbers import Real
 from typing import Annotated, Any, Literal
@@ -86,7 +86,7 @@ def several(check: Check, ascending: bool = False) -> Check:
     """The check for a sequence of values that each pass a check; it becomes a tuple."""
 
     def check_all(name: str, values: Any) -> tuple[Any, ...]:
-        if isinstance(values, str) or not hasattr(values, "__iter__"):
+        if isinstance(values, str | Mapping | Set) or not hasattr(values, "__iter__"):
             raise TypeError(f"{name} must be a sequence, got {values!r}")
         checked = tuple(check(f"{name}[{i}]", value) for i, value in enumerate(values))
         if ascending and any(a > b for a, b in pairwise(checked)):

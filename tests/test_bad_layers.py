@@ -6,6 +6,7 @@ import pytest
 
 import fnloop as fl
 from fnloop import nn
+from fnloop.optimizers import Adam, chain, ema, masked, scheduled
 
 X, Y = np.zeros((4, 3)), np.zeros(4)
 MSE = fl.losses.MeanSquaredError()
@@ -27,7 +28,29 @@ def function(**changes):
     return nn.Function(3, **{**options, **changes})
 
 
+class Forgets(nn.layer.Plain):
+    """A layer without its way back."""
+
+    def forward(self, params, x):
+        return x
+
+
+FLAT_WORDS = nn.Sequential((1, 3), [nn.Flatten(), nn.Embedding(5, 2), nn.Flatten(), nn.Dense(6, 1)])
 TABLE = [
+    (lambda: evaluate(FLAT_WORDS, X[:, None] - 1), ValueError, ["data", "[0, 5)", "-1.0"]),
+    (lambda: nn.Sequential(3, [Forgets(), nn.Dense(3, 3)]), ValueError, ["layers[0]", "Forgets"]),
+    (
+        lambda: fl.losses.SoftmaxCrossEntropy(class_weights={0: 1.0, 1: 5.0}),
+        TypeError,
+        ["class_weights", "sequence", "{0: 1.0"],
+    ),
+    (lambda: fl.losses.SoftmaxCrossEntropy(class_weights={1.0, 5.0}), TypeError, ["class_weights", "sequence"]),
+    (lambda: fl.load(1), TypeError, ["path", "1"]),
+    (lambda: fl.load(None), TypeError, ["path", "None"]),
+    (lambda: fl.load("x.npz", records=[3]), TypeError, ["records", "(3,)"]),
+    (lambda: fl.load("x.npz", records=Forgets), TypeError, ["records", "Forgets"]),
+    (lambda: chain(scheduled(ema(0.9), decay=lambda t: 0.5), Adam()), ValueError, ["last"]),
+    (lambda: masked(scheduled(ema(0.9), decay=lambda t: 0.5), [0]), ValueError, ["transformation", "layer by layer"]),
     (lambda: nn.Dense(0, 1), ValueError, ["inputs", "at least 1", "0"]),
     (lambda: nn.Dense(2, 1, "xavier"), ValueError, ["init", "'glorot_uniform'", "'orthogonal'", "'xavier'"]),
     (lambda: nn.Activation("mish"), ValueError, ["name", "'relu'", "'softmax'", "'mish'"]),

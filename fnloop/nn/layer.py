@@ -69,8 +69,8 @@ class Plain:
 
 
 def within(address: int, i: int) -> int:
-    """The address of the i-th layer inside a layer: one of its own, down to a depth of three."""
-    return (address + 1 << 16) + i
+    """The address of the i-th layer inside a layer: one of its own, spread over 64 bits at any depth."""
+    return ((address + 1) * 0x9E3779B97F4A7C15 + i) % 2**64
 
 
 def contextual(layer: Layer) -> Callable[[Any, Any, Context], tuple[Any, Backward, tuple[Any, ...]]]:
@@ -79,7 +79,8 @@ def contextual(layer: Layer) -> Callable[[Any, Any, Context], tuple[Any, Backwar
         return layer.forward
 
     def forward(params: Any, x: Any, context: Context) -> tuple[Any, Backward, tuple[Any, ...]]:
-        return *layer.forward(params, x), ()
+        y, backward = layer.forward(params, x)
+        return y, backward, ()
 
     return forward
 

@@ -11,6 +11,7 @@ import toolz
 from fnloop.nn.activations import ACTIVATIONS, INITIALIZER, Activation
 from fnloop.nn.dense import Dense
 from fnloop.nn.layer import EVALUATION, Backward, Context, Layer, Layers, contextual, within
+from fnloop.nn.shaping import Flatten, Reshape
 from fnloop.parameters import Params, Slot, lay_out
 from fnloop.record import owned, record
 from fnloop.typing import Array, Extents, choice, integer
@@ -49,8 +50,8 @@ class Sequential:
         object.__setattr__(self, "shape", self._try())
 
     def _try(self) -> tuple[int, ...]:
-        """The shape of an output, found by giving the layers two examples of zeros."""
-        x: Any = np.zeros((2, *self.inputs), np.float32)
+        """The shape of an output, found by giving the layers a few examples of zeros."""
+        x: Any = np.zeros((_TRIED, *self.inputs), np.float32)
         for i, (layer, params) in enumerate(zip(self.layers, self.views(np.zeros(self.size, np.float32)), strict=True)):
             given = f"({', '.join(map(str, ('N', *x.shape[1:])))})"
             context = Context(tuple(buffer.astype(np.float32) for buffer in getattr(layer, "buffers", ())))
@@ -94,9 +95,11 @@ class Sequential:
         return tuple(params for params in self.views(vector) if params)
 
     def check_values(self, x: Array) -> None:
-        """Refuse values that the first layer does not take, such as indices that an embedding has no vector for."""
-        for layer in self.layers[:1]:
-            getattr(layer, "check_values", _anything)(x)
+        """Refuse what the first layer behind shapes does not take, such as indices that an embedding has no vector for."""
+        for layer in self.layers:
+            if not isinstance(layer, Flatten | Reshape):
+                getattr(layer, "check_values", _anything)(x)
+                return
 
     def forward(self, params: Any, x: Any, context: Context = EVALUATION) -> tuple[Any, Backward, tuple[Any, ...]]:
         """The outputs for x, the function that takes their cotangent back and writes the gradients, and the new buffers.
@@ -125,6 +128,9 @@ class Sequential:
     def __call__(self, vector: Any, x: Any, buffers: tuple[Any, ...] = ()) -> Any:
         """The outputs for x as a model that is not trained gives them."""
         return self.forward(self.views(vector), x, Context(buffers))[0]
+
+
+_TRIED = 3  # not two, as which a value alone would pass for a value and its way back
 
 
 def _anything(x: Array) -> None:

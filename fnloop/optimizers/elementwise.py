@@ -190,7 +190,7 @@ def global_norm(gradient: Any) -> Any:
     """The Euclidean norm, scaled by the largest element so that no square overflows or vanishes."""
     xp = gradient.__array_namespace__()
     scaled = xp.abs(gradient)
-    peak = xp.max(scaled)
+    peak = xp.max(scaled, initial=0)
     scale = xp.where((peak > 0) & xp.isfinite(peak), peak, 1)
     scaled /= scale
     scaled *= scaled

@@ -29,6 +29,10 @@ class Masked(Elementwise):
     def needs(self) -> Any:  # type: ignore[override]
         return self.part.needs or "layer"
 
+    @property
+    def draws(self) -> bool:  # type: ignore[override]
+        return self.part.draws
+
     def initial(self, vector: Array) -> tuple[Array, ...]:
         return self.part.initial(vector)
 

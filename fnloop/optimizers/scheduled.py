@@ -28,6 +28,10 @@ class Scheduled(Elementwise):
     def needs(self) -> Any:  # type: ignore[override]
         return self.part.needs
 
+    @property
+    def averages(self) -> bool:  # type: ignore[override]
+        return self.part.averages
+
     def initial(self, vector: Array) -> tuple[Array, ...]:
         return self.part.initial(vector)
 

@@ -102,6 +102,11 @@ def load_checkpoint(path: str | os.PathLike[str], *, records: Iterable[type] = (
 
     Raises: CheckpointError: if the file is not a checkpoint, or damaged; OSError: if it cannot be read.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a file's path, got {path!r}")
+    records = records if isinstance(records, type) else tuple(records)
+    if isinstance(records, type) or not all(isinstance(kind, type) for kind in records):
+        raise TypeError(f"records must be a sequence of record classes, got {records!r}")
     kinds = {**KINDS, **{kind.__name__: kind for kind in records}}
     with open(path, "rb") as file:
         content = file.read()

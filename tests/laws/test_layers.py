@@ -267,3 +267,21 @@ def test_weights_of_ones_are_no_weights(seed, rows, kind):
         assert not moved.any()
     name = loss.metrics[0]
     assert fl.evaluate(trainer, state, weighted)[name] == fl.evaluate(trainer, state, data)[name]
+
+
+def test_any_depth_has_addresses():
+    """Networks in networks, five deep, on initial weights and draws."""
+    model = nn.Sequential(3, [nn.Dense(3, 3), nn.Dropout(0.5)])
+    for _ in range(5):
+        model = nn.Sequential(3, [model, nn.Residual(model)])
+    state = nth(1, fl.epochs(trainer_of(lambda *_: nn.Sequential(3, [model, nn.Dense(3, 2)])), dataset("mse", 5)))
+    weights = [layer.view(state.params.vector) for layer in state.params.model.layout if layer.shape == (3, 3)]
+    initial = fl.init_state(trainer_of(lambda *_: nn.Sequential(3, [model, nn.Dense(3, 2)]))).params
+    first = [layer.view(initial.vector).tobytes() for layer in initial.model.layout if layer.shape == (3, 3)]
+    assert len(set(first)) > len(weights) / 2
+
+
+def test_float64_takes_float32_examples():
+    """Without a word from NumPy about casts."""
+    data = dataset("mse", 5)
+    fl.make_epoch(trainer_of(MODELS["deep"], dtype="float64"), fl.Dataset(data.x.astype("float32"), data.y))

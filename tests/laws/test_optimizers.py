@@ -354,3 +354,32 @@ def test_noise_is_drawn_by_address(seed, count):
     later = part.update(vector, after, vector, layout=layout)[0]
     for a, b in ((one, other), (noise, later)):
         assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 0.02
+
+
+def test_masked_noise_is_of_whole_arrays():
+    """Of arrays larger than a block."""
+    layout = fl.parameters.lay_out([((100, 700),)])
+    vector = np.ones(layout[-1].stop)
+    part = masked(fl.optimizers.add_noise(0.1), [0])
+    noisy, _ = part.update(vector, part.init(vector), vector, layout=layout)
+    plain, _ = fl.optimizers.add_noise(0.1).update(vector, part.init(vector), vector, layout=layout)
+    assert fl.same_bits(noisy, plain)
+
+
+def test_a_scheduled_average_is_one():
+    """Its state says so."""
+    part = chain(SGD(), fl.optimizers.scheduled(ema(0.9), decay=lambda t: 0.5))
+    assert part.init(np.ones(3)).averaged
+
+
+def test_a_model_without_parameters_has_a_norm_of_zero():
+    """No element is largest."""
+    state = fl.init_state(
+        fl.Trainer(model=fl.nn.Sequential(2, []), loss=fl.losses.MeanSquaredError(), optimizer=fl.optimizers.LAMB())
+    )
+    assert (
+        fl.make_step(
+            fl.Trainer(model=fl.nn.Sequential(2, []), loss=fl.losses.MeanSquaredError(), optimizer=fl.optimizers.LAMB())
+        )(state, fl.Batch(np.ones((3, 2)), np.ones((3, 2)))).step
+        == 1
+    )

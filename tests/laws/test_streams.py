@@ -185,7 +185,10 @@ def test_stop_reasons_are_values():
     assert threshold.history["val_loss"] == fit().history["val_loss"][:3]
     assert "threshold reached" in threshold.summary()
     budget = fit(seconds=1e-9, epochs=10**6)
-    assert (budget.stop_reason, budget.last.epoch) == (fl.StopReason.TIME, 0)
+    assert (budget.stop_reason, budget.last.epoch) == (fl.StopReason.TIME, 1)
+    assert (
+        fit(until=lambda s: s.metrics["val_loss"] <= third).last.epoch == 3
+    )  # the initial state, without metrics, is not asked
     assert fit(until=lambda s: s.epoch == 2, seconds=1e6).stop_reason == "threshold reached"
     assert fit(until=lambda s: False, seconds=1e6).stop_reason == "finished"
     assert fit(start=threshold.last, epochs=3, seconds=1e-9).stop_reason == "finished"  # no time was wanted
