@@ -40,7 +40,7 @@ def refuse(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, columns:
     for part in optimizer.parts:
 
         def kernel(vector: Any, count: Any, part: Any = part) -> Any:
-            rows = early_scalars(part, [0], Now(np.arange(1, 2), np.ones(1)), 1, dtype)
+            rows = early_scalars(part, [0], Now(np.arange(1, 3), np.ones(2)), 2, dtype)
             early = jax.tree.map(lambda row: vector.sum() * row[0], rows)
             return run_chain(part, [0], vector, [vector] * part.slots, vector, Now(count, vector.sum()), early)
 

@@ -112,6 +112,32 @@ class Elementwise:
         return direction, OptimizerState(state.count + 1, tuple(owned(slot) for slot in slots), state.averaged)
 
 
+class Around(Elementwise):
+    """What a transformation around another, its `part`, needs to be one: it keeps and asks for what that one does."""
+
+    __slots__ = ()
+    part: Elementwise
+
+    @property
+    def slots(self) -> int:  # type: ignore[override]
+        return self.part.slots
+
+    @property
+    def needs(self) -> Any:  # type: ignore[override]
+        return self.part.needs
+
+    @property
+    def draws(self) -> bool:  # type: ignore[override]
+        return self.part.draws
+
+    @property
+    def averages(self) -> bool:  # type: ignore[override]
+        return self.part.averages
+
+    def initial(self, vector: Array) -> tuple[Array, ...]:
+        return self.part.initial(vector)
+
+
 def make_pass(
     optimizer: Elementwise,
     gradient: Array,

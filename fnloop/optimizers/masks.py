@@ -7,34 +7,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from fnloop.optimizers.chain import Chain
-from fnloop.optimizers.elementwise import Elementwise, Now
+from fnloop.optimizers.elementwise import Around, Elementwise, Now
 from fnloop.record import record
-from fnloop.typing import Array, NonNegatives, integer, several
+from fnloop.typing import NonNegatives, integer, several
 
 Layers = Annotated[tuple[int, ...], several(integer(0))]
 
 
 @record
-class Masked(Elementwise):
+class Masked(Around):
     """See `masked`."""
 
     part: Elementwise
     layers: Layers
 
     @property
-    def slots(self) -> int:  # type: ignore[override]
-        return self.part.slots
-
-    @property
     def needs(self) -> Any:  # type: ignore[override]
         return self.part.needs or "layer"
-
-    @property
-    def draws(self) -> bool:  # type: ignore[override]
-        return self.part.draws
-
-    def initial(self, vector: Array) -> tuple[Array, ...]:
-        return self.part.initial(vector)
 
     def scalars(self, now: Now) -> Any:
         return (self.part.scalars(now),) if now.layer in self.layers else None

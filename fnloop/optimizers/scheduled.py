@@ -6,34 +6,18 @@ from typing import Any
 import attrs
 
 from fnloop.optimizers.chain import Chain
-from fnloop.optimizers.elementwise import Elementwise, Now, plain
+from fnloop.optimizers.elementwise import Around, Elementwise, Now, plain
 from fnloop.record import evolve, field_names, record
-from fnloop.typing import Array
 
 Schedule = Callable[[Any], Any]
 
 
 @record
-class Scheduled(Elementwise):
+class Scheduled(Around):
     """See `scheduled`: a part whose kernel finds in place of its hyperparameters their values of the moment."""
 
     part: Elementwise
     schedules: Mapping[str, Schedule]
-
-    @property
-    def slots(self) -> int:  # type: ignore[override]
-        return self.part.slots
-
-    @property
-    def needs(self) -> Any:  # type: ignore[override]
-        return self.part.needs
-
-    @property
-    def averages(self) -> bool:  # type: ignore[override]
-        return self.part.averages
-
-    def initial(self, vector: Array) -> tuple[Array, ...]:
-        return self.part.initial(vector)
 
     def scalars(self, now: Now) -> Any:
         values, t = self._values(now.count - 1), now.count - 2

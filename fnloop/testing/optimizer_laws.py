@@ -110,7 +110,7 @@ def _check_elements(part: Any, max_examples: int | None) -> None:
 def _elementwise(optimizer: Any) -> list[Any]:
     """The parts that need nothing of the gradient as a whole."""
     parts = getattr(optimizer, "parts", ())
-    return [part for part in parts if not any(getattr(part, name) for name in dir(part) if name.startswith("needs"))]
+    return [part for part in parts if getattr(part, "needs", None) is None]
 
 
 def _start(gradients: Array) -> Array:

@@ -280,11 +280,16 @@ class Looping:
         return np.array([[float(v) for v in row] for row in x]), None
 
 
+# A schedule that takes one t at a time.
+BY_CHOICE = fl.optimizers.scheduled(ADAM, b1=lambda t: 0.9 if t < 1 else 0.5)
+
+
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
         ({"metrics": (numpy_only,)}, "metric 'numpy_only'"),
         ({"optimizer": Branching()}, r"optimizer Branching\(\)"),
+        ({"optimizer": BY_CHOICE}, r"optimizer Scheduled\("),
         ({"model": Sequential(3, (Looping(),))}, r"layer 0, Looping\(\)"),
     ],
 )
