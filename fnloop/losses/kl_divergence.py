@@ -11,7 +11,7 @@ from fnloop.typing import Array
 
 @record
 class KLDivergence:
-    """How far the model's distribution is from the target's; from logits, safe for any finite logits.
+    """How far the model's distribution is from the target's; from logits, safe up to half of the dtype's largest.
 
         loss = sum_k y_k (log y_k - log softmax(z)_k), with 0 log 0 = 0        dz = (softmax(z) - y) / N
 

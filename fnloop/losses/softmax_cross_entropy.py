@@ -12,7 +12,7 @@ from fnloop.typing import Array
 
 @record
 class SoftmaxCrossEntropy:
-    """Cross-entropy of K classes, from logits: safe for any finite logits.
+    """Cross-entropy of K classes, from logits, safe up to half of the dtype's largest.
 
         loss = sum_k y_k (log sum_j exp(z_j) - z_k)        dz = (softmax(z) - y) / N
 

@@ -99,7 +99,8 @@ class BatchNorm(Normalization):
             z = (x - mean) / root
 
             def backward_at(dy: Any, grads: NormParams, wanted: bool) -> Any:
-                return _parameters(dy, z, grads, params) / root
+                dz = _parameters(dy, z, grads, params)
+                return dz / root if wanted else None
 
             return z * params.scale + params.shift, backward_at, context.buffers
         axes, n = tuple(range(x.ndim - 1)), x.size // self.features

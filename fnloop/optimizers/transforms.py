@@ -4,7 +4,7 @@ from typing import Any
 
 from fnloop.optimizers.elementwise import Elementwise, Now
 from fnloop.record import record
-from fnloop.typing import NonNegative, Positive
+from fnloop.typing import NonNegative, Positive, real
 
 
 @record
@@ -96,22 +96,12 @@ def add_l1_penalty(l1: float) -> AddL1Penalty:
     return AddL1Penalty(l1)
 
 
-@record
-class AddL2Penalty(Elementwise):
-    """See `add_l2_penalty`."""
-
-    l2: NonNegative
-
-    def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        gradient += self.l2 * params
-        return gradient, ()
-
-
-def add_l2_penalty(l2: float) -> AddL2Penalty:
-    """Add the gradient of the penalty l2 / 2 * sum params²: g + l2 * params. It stands first; behind an optimizer it is decay.
+def add_l2_penalty(l2: float) -> AddDecayedWeights:
+    """Add the gradient of the penalty l2 / 2 * sum params²: g + l2 * params. It is `add_decayed_weights` by its
+    other name, and stands first; behind an optimizer it is decay.
 
     Args:
         l2: at least 0.
     Source: Hoerl & Kennard 1970, Ridge regression.
     """
-    return AddL2Penalty(l2)
+    return AddDecayedWeights(real("[0, inf)")("l2", l2))

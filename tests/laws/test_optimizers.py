@@ -374,12 +374,5 @@ def test_a_scheduled_average_is_one():
 
 def test_a_model_without_parameters_has_a_norm_of_zero():
     """No element is largest."""
-    state = fl.init_state(
-        fl.Trainer(model=fl.nn.Sequential(2, []), loss=fl.losses.MeanSquaredError(), optimizer=fl.optimizers.LAMB())
-    )
-    assert (
-        fl.make_step(
-            fl.Trainer(model=fl.nn.Sequential(2, []), loss=fl.losses.MeanSquaredError(), optimizer=fl.optimizers.LAMB())
-        )(state, fl.Batch(np.ones((3, 2)), np.ones((3, 2)))).step
-        == 1
-    )
+    trainer = fl.Trainer(model=fl.nn.Sequential(2, []), loss=fl.losses.MeanSquaredError(), optimizer=fl.optimizers.LAMB())
+    assert fl.make_step(trainer)(fl.init_state(trainer), fl.Batch(np.ones((3, 2)), np.ones((3, 2)))).step == 1
