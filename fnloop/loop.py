@@ -15,7 +15,7 @@ from fnloop.engines.numpy import Moved
 from fnloop.errors import NonFiniteError
 from fnloop.parameters import Params
 from fnloop.record import evolve, owned
-from fnloop.state import Running, TrainState
+from fnloop.state import Running, TrainState, begun
 from fnloop.trainer import Trainer, check_trainer
 from fnloop.typing import Array
 
@@ -23,7 +23,6 @@ Step = Callable[[TrainState, Batch], TrainState]
 Epoch = Callable[[TrainState], TrainState]
 Advance = Callable[[TrainState, int], TrainState | None]
 
-_NO_SUMS = owned(np.zeros(0))
 # What overflows is found in the result and answered as the trainer says, not warned of on the way.
 _quiet = partial(np.errstate, all="ignore")
 
@@ -35,8 +34,8 @@ def init_state(trainer: Trainer) -> TrainState:
     buffers = tuple(owned(buffer.astype(trainer.dtype)) for buffer in trainer.model.buffers)
     scheduler = trainer.scheduler.init()
     stopping = trainer.early_stopping.init() if trainer.early_stopping else EarlyStoppingState(math.nan)
-    running = Running(0, 0, _NO_SUMS, scheduler.lr)
-    return TrainState(params, buffers, trainer.optimizer.init(params.vector), scheduler, stopping, 0, 0, running, {})
+    optimizer = trainer.optimizer.init(params.vector)
+    return TrainState(params, buffers, optimizer, scheduler, stopping, 0, 0, begun(scheduler.lr), {})
 
 
 def make_step(trainer: Trainer) -> Step:
@@ -169,7 +168,6 @@ def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None, en
         scheduler = state.scheduler
         if trainer.schedule_every == "epoch":
             scheduler = trainer.scheduler.step(scheduler, metrics)
-        running = Running(0, 0, _NO_SUMS, scheduler.lr)
         return evolve(
             state,
             params=params,
@@ -177,7 +175,7 @@ def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None, en
             scheduler=scheduler,
             early_stopping=stopping,
             epoch=epoch,
-            running=running,
+            running=begun(scheduler.lr),
             metrics=metrics,
         )
 

@@ -13,7 +13,7 @@ from fnloop.errors import NoBestError
 from fnloop.loop import make_step
 from fnloop.record import evolve, owned, record
 from fnloop.schedulers.closed_form import ClosedForm
-from fnloop.state import Running, TrainState
+from fnloop.state import TrainState, begun
 from fnloop.trainer import Trainer, check_trainer
 from fnloop.typing import Array, Positive, integer, real
 
@@ -142,12 +142,9 @@ def _losses(trainer: Trainer, state: TrainState, train: Dataset) -> Iterator[tup
     for epoch in itertools.count(state.epoch):
         for examples in batches_from(train, size, trainer.seed, epoch, first, stop, trainer.dtype):
             # Sums are begun anew for each step: they are the batch's own to the last digit, no difference of large numbers.
-            state = step(evolve(state, epoch=epoch, running=Running(first, 0, _NO_SUMS, state.lr)), Batch(*examples))
+            state = step(evolve(state, epoch=epoch, running=begun(state.lr, first)), Batch(*examples))
             if state.stop_reason is not None:
                 return
             first = state.running.batches
             yield state.running.lr, float(state.running.sums[0]) / state.running.examples
         first = 0
-
-
-_NO_SUMS = owned(np.zeros(0))

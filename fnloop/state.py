@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from fnloop.early_stopping import EarlyStoppingState
 from fnloop.optimizers import OptimizerState
 from fnloop.parameters import Params
-from fnloop.record import evolve, record
+from fnloop.record import evolve, owned, record
 from fnloop.typing import Array
 
 
@@ -18,6 +20,14 @@ class Running:
     examples: int
     sums: Array
     lr: float
+
+
+def begun(lr: float, batches: int = 0) -> Running:
+    """Where sums begin anew: no examples are seen, and the next step is trained at that rate."""
+    return Running(batches, 0, _NO_SUMS, lr)
+
+
+_NO_SUMS = owned(np.zeros(0))
 
 
 @record

@@ -72,7 +72,7 @@ class Trainer:
         self._check_layers()
         self.loss.check_outputs(self.model.outputs)
         self._check_metrics()
-        if self.schedule_every == "step" and any(hasattr(part, "metric") for part in _within(self.scheduler)):
+        if self.schedule_every == "step" and any(hasattr(part, "metric") for part in within(self.scheduler)):
             raise ValueError("schedule_every must be 'epoch' for a scheduler that reads a metric, got 'step'")
 
     def _check_layers(self) -> None:
@@ -162,7 +162,7 @@ class Trainer:
         """Refuse to monitor a metric that the run will not produce."""
         own = ["loss", *(metric.name for metric in self.measured())]
         produced = [*own, *(f"val_{name}" for name in own)] if validation else own
-        for part in (*_within(self.scheduler), self.early_stopping):
+        for part in (*within(self.scheduler), self.early_stopping):
             monitored = getattr(part, "metric", None)
             if monitored is not None and monitored not in produced:
                 hint = "" if validation or not monitored.startswith("val_") else " (no validation data was given)"
@@ -179,11 +179,11 @@ def check_trainer(trainer: Any) -> Trainer:
     return trainer
 
 
-def _within(scheduler: Any) -> Iterator[Any]:
+def within(scheduler: Any) -> Iterator[Any]:
     """A schedule, and those that it is made of."""
     yield scheduler
     for part in getattr(scheduler, "schedulers", ()):
-        yield from _within(part)
+        yield from within(part)
 
 
 _PARTS = {

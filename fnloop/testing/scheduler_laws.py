@@ -12,6 +12,7 @@ from fnloop.record import digest
 from fnloop.testing.law import Law, arrays_of, check_part, copied, require, require_same, require_unchanged, written
 from fnloop.testing.randomness import GLOBAL, require_addressed
 from fnloop.testing.strategies import metric_histories
+from fnloop.trainer import within
 
 CONTRACT = Law("contract", "init() and step(state, metrics) must return frozen records of one class, with a number lr")
 RATES = Law("rates", "every rate must be finite and at least 0, whatever the metrics are")
@@ -97,7 +98,4 @@ def _along(scheduler: Any, history: Sequence[Mapping[str, float] | None], state:
 
 def _monitored(scheduler: Any) -> Iterator[str]:
     """The metrics that a schedule and its parts read."""
-    if isinstance(getattr(scheduler, "metric", None), str):
-        yield scheduler.metric
-    for part in getattr(scheduler, "schedulers", ()):
-        yield from _monitored(part)
+    return (part.metric for part in within(scheduler) if isinstance(getattr(part, "metric", None), str))
