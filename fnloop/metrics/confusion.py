@@ -10,22 +10,27 @@ from fnloop.record import record
 from fnloop.typing import Array
 
 
-def counts(outputs: Any, targets: Any) -> list[Any]:
-    """For each class the examples that are rightly predicted to be of it, all that are so predicted, and all that are of it.
+class Confusion:
+    """What the ratios share: for each class three counts of examples, and what they are for."""
 
-    With one output the only class is 1, the positive one.
-    """
-    if outputs.shape[1] == 1:
-        predicted, actual = outputs > 0, targets.reshape(outputs.shape) > 0.5
-    else:
-        classes = indices(outputs.shape[1], np.dtype(int))
-        predicted, actual = (c.reshape(-1, 1) == classes for c in (outputs.argmax(1), labels_of(targets, outputs)))
-    return [count for which in (predicted & actual, predicted, actual) for count in which.sum(0)]
+    __slots__ = ()
+    task = "classification"
 
+    def sums(self, outputs: Any, targets: Any) -> list[Any]:
+        """Those rightly predicted to be of the class, all that are so predicted, and all that are of it.
 
-def width(outputs: int) -> int:
-    """Three counts a class."""
-    return 3 * outputs
+        With one output the only class is 1, the positive one.
+        """
+        if outputs.shape[1] == 1:
+            predicted, actual = outputs > 0, targets.reshape(outputs.shape) > 0.5
+        else:
+            classes = indices(outputs.shape[1], np.dtype(int))
+            predicted, actual = (c.reshape(-1, 1) == classes for c in (outputs.argmax(1), labels_of(targets, outputs)))
+        return [count for which in (predicted & actual, predicted, actual) for count in which.sum(0)]
+
+    def width(self, outputs: int) -> int:
+        """Three counts a class."""
+        return 3 * outputs
 
 
 def macro(right: Array, of: Array) -> float:
@@ -34,7 +39,7 @@ def macro(right: Array, of: Array) -> float:
 
 
 @record
-class Precision:
+class Precision(Confusion):
     """Of the examples predicted to be of a class, the share that are: that of class 1 for one output, else the classes' mean.
 
     A class that is never predicted counts as 0, also where no example is of it, as in scikit-learn's
@@ -44,9 +49,6 @@ class Precision:
     """
 
     name = "precision"
-    task = "classification"
-    sums = staticmethod(counts)
-    width = staticmethod(width)
 
     def value(self, sums: Array, examples: float) -> float:
         right, predicted, _ = sums.reshape(3, -1)
@@ -54,7 +56,7 @@ class Precision:
 
 
 @record
-class Recall:
+class Recall(Confusion):
     """Of the examples of a class, the share that are predicted to be: that of class 1 for one output, else the classes' mean.
 
     A class that no example is of counts as 0. With all classes there, the mean over them is the balanced accuracy.
@@ -63,9 +65,6 @@ class Recall:
     """
 
     name = "recall"
-    task = "classification"
-    sums = staticmethod(counts)
-    width = staticmethod(width)
 
     def value(self, sums: Array, examples: float) -> float:
         right, _, actual = sums.reshape(3, -1)
@@ -73,7 +72,7 @@ class Recall:
 
 
 @record
-class F1:
+class F1(Confusion):
     """The harmonic mean of precision and recall: for one output that of class 1, else the mean over classes of each one's own.
 
         F1 = 2 right / (predicted + actual), 0 where a class is neither predicted nor there
@@ -82,9 +81,6 @@ class F1:
     """
 
     name = "f1"
-    task = "classification"
-    sums = staticmethod(counts)
-    width = staticmethod(width)
 
     def value(self, sums: Array, examples: float) -> float:
         right, predicted, actual = sums.reshape(3, -1)

@@ -1,6 +1,7 @@
 """Pooling: one value for each window of a series or an image, channel by channel."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -13,47 +14,51 @@ from fnloop.record import record
 _same = attrs.Factory(lambda self: self.kernel_size, takes_self=True)
 
 
-class MaxPool(Plain):
+class Pool(Plain):
+    """What pooling over windows has in common. A subclass says what is made of each window, and how its dy is shared."""
+
+    __slots__ = ()
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    def reduce(self, taken: Any) -> tuple[Any, Callable[[Any], Any]]:
+        """The values (N, W, C) of the windows (N, W, S, C), and the function that shares dy (N, W, C) among them."""
+        raise NotImplementedError
+
+    def forward(self, params: Any, x: Any) -> tuple[Any, Backward]:
+        """The values of the windows, and the function that takes dy back to dx."""
+        expect(x, *(None for _ in self.kernel_size), None)
+        taken, counts, put_back = windows(x, self.kernel_size, self.stride)
+        y, share = self.reduce(taken)
+        return (
+            y.reshape(len(x), *counts, x.shape[-1]),
+            lambda dy, grads, wanted: put_back(share(dy.reshape(y.shape))) if wanted else None,
+        )
+
+
+class MaxPool(Pool):
     """The largest value of each window; where several are the largest, they share the gradient equally."""
 
     __slots__ = ()
-    kernel_size: tuple[int, ...]
-    stride: tuple[int, ...]
 
-    def forward(self, params: Any, x: Any) -> tuple[Any, Backward]:
-        expect(x, *(None for _ in self.kernel_size), None)
-        taken, counts, put_back = windows(x, self.kernel_size, self.stride)
+    def reduce(self, taken: Any) -> tuple[Any, Callable[[Any], Any]]:
         y = taken.max(2)
 
-        def backward(dy: Any, grads: Any, wanted: bool) -> Any:
-            if not wanted:
-                return None
+        def share(dy: Any) -> Any:
             largest = taken == y[:, :, None]
-            share = dy.reshape(y.shape) / largest.sum(2, dtype=dy.dtype)
-            return put_back(largest * share[:, :, None])
+            return largest * (dy / largest.sum(2, dtype=dy.dtype))[:, :, None]
 
-        return y.reshape(len(x), *counts, x.shape[-1]), backward
+        return y, share
 
 
-class AvgPool(Plain):
+class AvgPool(Pool):
     """The mean of each window."""
 
     __slots__ = ()
-    kernel_size: tuple[int, ...]
-    stride: tuple[int, ...]
 
-    def forward(self, params: Any, x: Any) -> tuple[Any, Backward]:
-        expect(x, *(None for _ in self.kernel_size), None)
-        taken, counts, put_back = windows(x, self.kernel_size, self.stride)
-        share = 1 / taken.shape[2]
-
-        def backward(dy: Any, grads: Any, wanted: bool) -> Any:
-            if not wanted:
-                return None
-            each = dy.reshape(len(x), -1, 1, x.shape[-1]) * share
-            return put_back(each.repeat(taken.shape[2], axis=2))
-
-        return taken.sum(2).reshape(len(x), *counts, x.shape[-1]) * share, backward
+    def reduce(self, taken: Any) -> tuple[Any, Callable[[Any], Any]]:
+        part = 1 / taken.shape[2]
+        return taken.sum(2) * part, lambda dy: np.broadcast_to((dy * part)[:, :, None], taken.shape)
 
 
 @record
