@@ -16,6 +16,9 @@ import numpy as np
 from fnloop.typing import Array
 
 T = TypeVar("T")
+Hashed = tuple[Any, bytes]  # a value, held so that its identity stays its own, and its hash
+Hashes = Mapping[int, Hashed]
+_FIELDS: dict[type, tuple[str, ...]] = {}
 KINDS: dict[str, type] = {}  # the package's own records by name: all that a file may ask for
 
 
@@ -63,14 +66,21 @@ def is_frozen(array: Array) -> bool:
     return not array.flags.writeable
 
 
-def field_names(cls: type) -> list[str]:
+def field_names(cls: type) -> tuple[str, ...]:
     """The fields that make a record what it is; a field with `init=False` is derived from them."""
-    return [field.name for field in attrs.fields(cls) if field.init]
+    if cls not in _FIELDS:
+        _FIELDS[cls] = tuple(field.name for field in attrs.fields(cls) if field.init)
+    return _FIELDS[cls]
+
+
+def is_record(value: Any) -> bool:
+    """Whether a value is of a class of attrs."""
+    return hasattr(type(value), "__attrs_attrs__")
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Every leaf of a record with its dotted path, depth first; each inner node gives a leaf with its type."""
-    if attrs.has(type(value)):
+    if is_record(value):
         yield path, type(value).__name__
         for name in field_names(type(value)):
             yield from leaves(getattr(value, name), f"{path}.{name}" if path else name)
@@ -113,13 +123,51 @@ def same_bits(a: Any, b: Any) -> bool:
 
 
 def digest(value: Any) -> str:
-    """The SHA-256 of a record as a hex string: equal for equal bits, different for any change of any field."""
-    hashed = hashlib.sha256()
-    for path, leaf in leaves(value):
-        kind, content = bits(leaf)
-        hashed.update(f"{path}\0{kind}\0{len(content)}\0".encode())
-        hashed.update(content)
-    return hashed.hexdigest()
+    """The SHA-256 of a record as a hex string: equal for equal bits, different for any change of any field.
+
+    It is a tree of hashes, each record's made of its fields': what did not change need not be hashed again.
+    """
+    return hash_of(value).hex()
+
+
+def hash_of(value: Any, before: Hashes = MappingProxyType({}), now: dict[int, Hashed] | None = None) -> bytes:
+    """The SHA-256 of a value.
+
+    Args:
+        before: arrays and records that were hashed before, by identity, with their hashes; they are not hashed again.
+        now: takes those of this value.
+    """
+    hashed = before.get(id(value))
+    if hashed is None:
+        hashed = value, hashlib.sha256(_content(value, before, now)).digest()
+    if now is not None and (isinstance(value, np.ndarray) or is_record(value)):
+        now[id(value)] = hashed
+    return hashed[1]
+
+
+def _content(value: Any, before: Hashes, now: dict[int, Hashed] | None) -> bytes:
+    """What is hashed of a value: of an array its hash, of a leaf its bytes, of all else the contents of its parts by name."""
+    if isinstance(value, np.ndarray | np.generic):
+        array = np.asarray(value)
+        raw: Any = array if array.flags.c_contiguous else array.tobytes()
+        return f"array {array.dtype.str} {array.shape}\0".encode() + hashlib.sha256(raw).digest()
+    if is_record(value):
+        header, parts = type(value).__name__, [(name, getattr(value, name)) for name in field_names(type(value))]
+    elif isinstance(value, Mapping):
+        header, parts = "mapping", [(repr(key), item) for key, item in value.items()]
+    elif isinstance(value, tuple | list):
+        header, parts = "sequence", [("", item) for item in value]
+    else:
+        kind, content = bits(value)
+        return f"{kind} {len(content)}\0".encode() + content
+    contents = (
+        _content(part, before, now) if isinstance(part, _LEAVES) else b"#" + hash_of(part, before, now) for _, part in parts
+    )
+    named = (name.encode() + b"\0" + content for (name, _), content in zip(parts, contents, strict=True))
+    return f"{header} {len(parts)}\0".encode() + b"".join(named)
+
+
+_LEAVES = float, int, str, type(None)
 
 
 _MISSING = "\0nothing stands here"
