@@ -167,9 +167,7 @@ def _content(value: Any, before: Hashes, now: dict[int, Hashed] | None) -> bytes
     return f"{header} {len(parts)}\0".encode() + b"".join(named)
 
 
-_LEAVES = float, int, str, type(None)
-
-
+_LEAVES = float, int, str, type(None)  # too small to have hashes of their own
 _MISSING = "\0nothing stands here"
 
 
