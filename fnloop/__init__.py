@@ -8,7 +8,7 @@ selects from it.
 from fnloop import datasets, losses, metrics, nn, optimizers, plots, schedulers
 from fnloop.data import Batch, Dataset, batches
 from fnloop.early_stopping import EarlyStopping, StopReason
-from fnloop.errors import CheckpointError, EngineError, FnloopError, NoBestError, NonFiniteError
+from fnloop.errors import CheckpointError, EngineError, FnloopError, NoBestError, NonFiniteError, ReplayError, RunError
 from fnloop.fit import Fit, fit
 from fnloop.loop import epochs, evaluate, init_state, make_epoch, make_step, predict, predict_proba, steps
 from fnloop.lr_range_test import LRRange, lr_range_test
@@ -16,6 +16,8 @@ from fnloop.nn import mlp
 from fnloop.progress import progress, until_seconds
 from fnloop.record import digest, same_bits
 from fnloop.runs.checkpoint import Checkpoint, checkpoint, load, load_checkpoint, save
+from fnloop.runs.recording import record
+from fnloop.runs.run import Run, open_run
 from fnloop.schedulers import get_scheduler
 from fnloop.state import TrainState, averaged
 from fnloop.streams import best, every, history, last, moving_average, reaches, tap, top, until, what_if

@@ -19,3 +19,11 @@ class NoBestError(FnloopError):
 
 class EngineError(FnloopError):
     """An engine or its device is not there, or cannot compute what the trainer asks for."""
+
+
+class RunError(FnloopError):
+    """A file is no run of fnloop, is damaged or being written by another, or a run cannot be recorded any more."""
+
+
+class ReplayError(FnloopError):
+    """A state that was computed again is not the one that the run went through; the message says where they differ."""

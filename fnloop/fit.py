@@ -1,5 +1,6 @@
 """The whole pipe in one call: train, keep the best, measure, sum up."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -9,10 +10,11 @@ from fnloop.data import Dataset
 from fnloop.early_stopping import StopReason
 from fnloop.errors import NoBestError
 from fnloop.loop import epochs as stream_of_epochs
-from fnloop.metrics import look_up, mode_of
+from fnloop.metrics import mode_of
 from fnloop.progress import passed, timed
 from fnloop.progress import progress as show
-from fnloop.record import record
+from fnloop.record import record as frozen
+from fnloop.runs.recording import record as to_file
 from fnloop.state import TrainState
 from fnloop.streams import append, keep_best
 from fnloop.streams import until as up_to
@@ -20,7 +22,7 @@ from fnloop.trainer import Trainer
 from fnloop.typing import Mode, integer, real
 
 
-@record
+@frozen
 class Fit:
     """What a run came to.
 
@@ -80,6 +82,7 @@ def fit(
     monitor: str | None = None,
     start: TrainState | None = None,
     engine: str = "numpy",
+    record: str | os.PathLike[str] | Callable[[Iterable[TrainState]], Iterable[TrainState]] | None = None,
     progress: bool | int = True,
     until: Callable[[TrainState], Any] | None = None,
     seconds: float | None = None,
@@ -95,6 +98,8 @@ def fit(
             that early stopping monitors, else `val_loss`, else `loss`.
         start: a state to go on from.
         engine: `"numpy"` or `"jax"`, as in `epochs`.
+        record: the path of a new run file, from which any state can be had again (`fl.open_run`), or `fl.record(...)` with
+            arguments of its own.
         progress: whether to show it, or the number of epochs between plain lines; False or 0 prints nothing.
         until: a predicate of a state, such as `fl.reaches("val_accuracy", 0.9)`; the run ends behind the first finished epoch
             for which it holds, with `stop_reason` "threshold reached".
@@ -104,7 +109,7 @@ def fit(
     integer(1)("epochs", epochs)
     every = int(progress) if isinstance(progress, bool) else integer(0)("progress", progress)
     states: Iterable[TrainState] = stream_of_epochs(trainer, train, validation, start=start, engine=engine)
-    name, mode = _monitored(trainer, validation is not None, monitor)
+    name, mode = trainer.monitored(validation is not None, monitor)
     done = 0 if start is None else start.epoch
     ends: list[tuple[str, Callable[[TrainState], Any]]] = []
     if until is not None:
@@ -121,6 +126,9 @@ def fit(
         return bool(reasons)
 
     states = up_to(over, take(max(0, epochs - done) + 1, states))
+    if record is not None:
+        into = record if callable(record) else to_file(record, trainer, train, validation, engine=engine, monitor=name)
+        states = into(states)
     if every:
         states = show(states, total=epochs, every=every)
     return _collect(trainer, states, reasons, name, mode)
@@ -143,15 +151,3 @@ def _collect(trainer: Trainer, states: Iterable[TrainState], reasons: list[str],
         interrupted = True
     other = StopReason.INTERRUPTED.value if interrupted else next(iter(reasons), StopReason.FINISHED.value)
     return Fit(trainer, last, history, last.stop_reason or other, monitor, found)
-
-
-def _monitored(trainer: Trainer, validation: bool, monitor: str | None) -> tuple[str, Mode]:
-    """The metric that the best state is chosen by, and how it is read."""
-    if monitor is not None:
-        own = ["loss", *(metric.name for metric in trainer.measured())]
-        produced = dict.fromkeys([*own, *(f"val_{name}" for name in own)] if validation else own, 0.0)
-        look_up(produced, monitor)
-        return monitor, mode_of(monitor)
-    if trainer.early_stopping is not None:
-        return trainer.early_stopping.metric, trainer.early_stopping.mode
-    return ("val_loss" if validation else "loss"), "min"

@@ -133,18 +133,32 @@ def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = No
     Raises: ValueError: if the data does not fit the model and the loss, or a metric is monitored that the run has not.
     """
     check_trainer(trainer)
-    close, advance = _make_close(trainer, train, validation, engine), _make_advance(trainer, train, engine)
+    close, fold = _make_close(trainer, train, validation, engine), make_fold(trainer, train, engine=engine)
     stop = count_batches(train, trainer.batch_size * trainer.accumulate)
 
     def epoch(state: TrainState) -> TrainState:
-        if state.stop_reason is not None:
-            return state
-        trained = advance(state, stop)
-        if trained is None:  # go through the epoch again with care: the state before the fault is wanted
-            *_, trained = _one_by_one(trainer, advance, state, stop)
+        trained = fold(state, stop)
         return trained if trained.stop_reason is not None else close(trained)
 
     return epoch
+
+
+def make_fold(trainer: Trainer, train: Dataset, *, engine: str = "numpy") -> Callable[[TrainState, int], TrainState]:
+    """The pure function `fold(state, batches) -> state`: the step folded until so many of the epoch's batches are.
+
+    What the epoch's end brings is not done. A stopped state is returned as it is.
+    """
+    advance = _make_advance(trainer, train, engine)
+
+    def fold(state: TrainState, batches: int) -> TrainState:
+        if state.stop_reason is not None:
+            return state
+        trained = advance(state, batches)
+        if trained is None:  # go there again with care: the state before the fault is wanted
+            *_, trained = _one_by_one(trainer, advance, state, batches)
+        return trained
+
+    return fold
 
 
 def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None, engine: str) -> Epoch:

@@ -20,6 +20,7 @@ class Stream(IntEnum):
     SHUFFLE = 1
     DROPOUT = 2
     NOISE = 3
+    CANARY = 4
 
 
 def words(n: int, seed: int, stream: Stream, *counters: int) -> Array:

@@ -151,20 +151,25 @@ def _content(value: Any, before: Hashes, now: dict[int, Hashed] | None) -> bytes
         array = np.asarray(value)
         raw: Any = array if array.flags.c_contiguous else array.tobytes()
         return f"array {array.dtype.str} {array.shape}\0".encode() + hashlib.sha256(raw).digest()
-    if is_record(value):
-        header, parts = type(value).__name__, [(name, getattr(value, name)) for name in field_names(type(value))]
-    elif isinstance(value, Mapping):
-        header, parts = "mapping", [(repr(key), item) for key, item in value.items()]
-    elif isinstance(value, tuple | list):
-        header, parts = "sequence", [("", item) for item in value]
-    else:
+    parts = parts_of(value)
+    if parts is None:
         kind, content = bits(value)
         return f"{kind} {len(content)}\0".encode() + content
+    header = type(value).__name__ if is_record(value) else "mapping" if isinstance(value, Mapping) else "sequence"
     contents = (
         _content(part, before, now) if isinstance(part, _LEAVES) else b"#" + hash_of(part, before, now) for _, part in parts
     )
     named = (name.encode() + b"\0" + content for (name, _), content in zip(parts, contents, strict=True))
     return f"{header} {len(parts)}\0".encode() + b"".join(named)
+
+
+def parts_of(value: Any) -> list[tuple[str, Any]] | None:
+    """What a record, mapping or sequence is made of, by name; None for a leaf."""
+    if is_record(value):
+        return [(name, getattr(value, name)) for name in field_names(type(value))]
+    if isinstance(value, Mapping):
+        return [(repr(key), item) for key, item in value.items()]
+    return [(str(i), item) for i, item in enumerate(value)] if isinstance(value, tuple | list) else None
 
 
 _LEAVES = float, int, str, type(None)  # too small to have hashes of their own

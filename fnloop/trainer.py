@@ -9,14 +9,14 @@ import numpy as np
 from fnloop.data import Dataset
 from fnloop.early_stopping import EarlyStopping
 from fnloop.losses import Loss
-from fnloop.metrics import Metric, PerExample, get_metric
+from fnloop.metrics import Metric, PerExample, get_metric, look_up, mode_of
 from fnloop.nn import Sequential
 from fnloop.optimizers import Adam, Elementwise
 from fnloop.optimizers.masks import named_layers
 from fnloop.record import record, same_bits
 from fnloop.schedulers import ConstantLR, Scheduler
 from fnloop.state import TrainState
-from fnloop.typing import PositiveInt, Seed, choice
+from fnloop.typing import Mode, PositiveInt, Seed, choice
 
 
 @record
@@ -158,10 +158,14 @@ class Trainer:
         if start.running.batches and kept != width:
             raise ValueError(f"start is in the middle of an epoch with {kept} sums; the metrics {self.metrics!r} have {width}")
 
+    def produced(self, validation: bool) -> list[str]:
+        """The metrics of an epoch, beside the learning rate."""
+        own = ["loss", *(metric.name for metric in self.measured())]
+        return [*own, *(f"val_{name}" for name in own)] if validation else own
+
     def check_monitored(self, validation: bool) -> None:
         """Refuse to monitor a metric that the run will not produce."""
-        own = ["loss", *(metric.name for metric in self.measured())]
-        produced = [*own, *(f"val_{name}" for name in own)] if validation else own
+        produced = self.produced(validation)
         for part in (*within(self.scheduler), self.early_stopping):
             monitored = getattr(part, "metric", None)
             if monitored is not None and monitored not in produced:
@@ -170,6 +174,15 @@ class Trainer:
                     f"{type(part).__name__} monitors metric {monitored!r}, which this run does not produce{hint}; "
                     f"it produces {', '.join(produced)}"
                 )
+
+    def monitored(self, validation: bool, monitor: str | None = None) -> tuple[str, Mode]:
+        """The metric that the best state is chosen by, and how it is read: by default what early stopping reads."""
+        if monitor is not None:
+            look_up(dict.fromkeys(self.produced(validation), 0.0), monitor)
+            return monitor, mode_of(monitor)
+        if self.early_stopping is not None:
+            return self.early_stopping.metric, self.early_stopping.mode
+        return ("val_loss" if validation else "loss"), "min"
 
 
 def check_trainer(trainer: Any) -> Trainer:

@@ -21,7 +21,7 @@ def encode(value: Any, arrays: dict[str, Array], path: str = "") -> Any:
 
     Raises: TypeError: for what is not data, such as a function.
     """
-    if isinstance(value, Params):
+    if isinstance(value, Params) and value.model is not None:
         parts = [_place(array, arrays, name) for name, array in _named(value.layers, f"{path}.layers")]
         return {"type": "Params", "model": encode(value.model, arrays, f"{path}.model"), "vector": {"parts": parts}}
     if attrs.has(type(value)):

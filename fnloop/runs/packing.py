@@ -1,0 +1,87 @@
+"""Values in a run file: as JSON, with their arrays beside them by their hashes, each of them once."""
+
+import json
+import math
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fnloop.record import Hashes, hash_of
+from fnloop.runs.codec import decode, encode
+from fnloop.typing import Array
+
+LARGEST_TEXT = 1 << 22  # characters of one JSON text: what is large is in arrays
+PART = 1 << 20  # bytes of an array that are read at once
+
+
+def pack(value: Any, hashes: Hashes | None = None) -> tuple[str, dict[str, Array]]:
+    """A value as JSON, and its arrays by their hashes.
+
+    Args:
+        hashes: those that are known, by identity.
+    Raises: TypeError: for what is not data; ValueError: if it is too large for anything but arrays.
+    """
+    arrays, named = dict[str, Array](), dict[str, Array]()
+    tree = encode(value, arrays)
+    names = {}
+    for path, array in arrays.items():
+        names[path] = hash_of(array, hashes or {}).hex()
+        named[names[path]] = array
+    text = json.dumps({"tree": tree, "arrays": names}, allow_nan=False)
+    if len(text) > LARGEST_TEXT:
+        raise ValueError(f"a state must hold its numbers in arrays: {len(text)} characters of JSON are over {LARGEST_TEXT}")
+    return text, named
+
+
+def unpack(connection: sqlite3.Connection, text: str, kinds: Mapping[str, type]) -> Any:
+    """The value that was packed; its arrays are checked against their hashes."""
+    packed = json.loads(short(text))
+    names = packed["arrays"]
+    arrays = {name: read_array(connection, name) for name in set(names.values())}
+    return decode(packed["tree"], {path: arrays[name] for path, name in names.items()}, kinds)
+
+
+def read_array(connection: sqlite3.Connection, name: str) -> Array:
+    """An array by its hash, read into memory of its own a part at a time.
+
+    Raises: ValueError: if it is not there, or not what the hash says.
+    """
+    found = connection.execute("SELECT rowid, dtype, shape, length(data) FROM arrays WHERE hash = ?", [name]).fetchone()
+    if found is None:
+        raise ValueError(f"an array is missing, {name}")
+    dtype, shape = np.dtype(str(found[1])), tuple(map(int, json.loads(short(found[2]))))
+    if dtype.hasobject or dtype.subdtype or math.prod(shape) * dtype.itemsize != found[3] or min(shape, default=0) < 0:
+        raise ValueError(f"an array is not what it is said to be, {name}")
+    array = np.empty(shape, dtype)
+    if array.size:
+        room = _bytes(array)
+        with connection.blobopen("arrays", "data", found[0], readonly=True) as blob:
+            for start in range(0, len(room), PART):
+                room[start : start + PART] = blob.read(min(PART, len(room) - start))
+    array.flags.writeable = False
+    if hash_of(array).hex() != name:
+        raise ValueError(f"an array does not match its hash, {name}")
+    return array.view()
+
+
+def short(text: str) -> str:
+    """The text, if it is no longer than any that is written."""
+    if len(text) > LARGEST_TEXT:
+        raise ValueError(f"a text of {len(text)} characters is over {LARGEST_TEXT}")
+    return text
+
+
+def add_arrays(connection: sqlite3.Connection, arrays: Mapping[str, Array]) -> None:
+    """Write arrays by their hashes; those that are there already are not written again."""
+    for name, array in arrays.items():
+        if connection.execute("SELECT 1 FROM arrays WHERE hash = ?", [name]).fetchone() is None:
+            shape = json.dumps(array.shape)
+            connection.execute("INSERT INTO arrays VALUES (?, ?, ?, ?)", [name, array.dtype.str, shape, _bytes(array)])
+
+
+def _bytes(array: Any) -> memoryview:
+    """The array's bytes in C order."""
+    flat: Any = np.ascontiguousarray(array).reshape(-1).view(np.uint8) if array.size else b""
+    return memoryview(flat)

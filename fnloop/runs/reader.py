@@ -1,0 +1,159 @@
+"""What a run file says, checked as it is read: rows, trainer, data and environment."""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fnloop.data import Dataset
+from fnloop.errors import RunError
+from fnloop.metrics import improves, look_up
+from fnloop.preprocessing import Preprocessing
+from fnloop.record import KINDS, digest, hash_of, parts_of
+from fnloop.runs.packing import unpack
+from fnloop.runs.store import Row, read_info, read_rows, read_snapshot, read_snapshots, reading, root
+from fnloop.runs.writer import SHOWN
+from fnloop.trainer import Trainer
+from fnloop.typing import Mode
+
+Advance = Callable[[Any], Any]
+
+
+class Reader:
+    """A run file, read as often as it is asked, and what was handed beside it: `trainer`, `step`, `train`, `validation`."""
+
+    def __init__(self, path: Path, handed: Mapping[str, Any], records: tuple[type, ...]) -> None:
+        self.path, self.handed, self.records = path, handed, records
+        self._kinds = {**KINDS, **{kind.__name__: kind for kind in records}}
+        with reading(path) as connection:
+            info = read_info(connection)
+            self.said = {name: json.loads(value) for name, value in info.items()}
+            self._known = read_rows(connection, root(info))
+            if not self._known or self.said.keys() < {"trainer", "train", "validation", "engine", "monitor", "environment"}:
+                raise ValueError("it has no states")
+        self._check_handed()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.handed, self.records)
+
+    def _check_handed(self) -> None:
+        """Refuse what is not what the run was recorded with."""
+        for name in ("trainer", "train", "validation"):
+            value, said = self.handed[name], self.said[name]
+            if value is None:
+                continue
+            if not isinstance(value, Trainer if name == "trainer" else Dataset):
+                raise TypeError(f"{name} must be a fl.{'Trainer' if name == 'trainer' else 'Dataset'}, got {value!r}")
+            if said is None or digest(value) != said["digest"]:
+                kept = "none" if said is None else said["digest"]
+                raise ValueError(
+                    f"{name} must be what the run was recorded with, of digest {kept}, got one of digest {digest(value)}"
+                )
+
+    def rows(self) -> list[Row]:
+        """All rows that are committed by now."""
+        with reading(self.path) as connection:
+            self._known += read_rows(connection, self._known[-1].chain, len(self._known))
+        return self._known
+
+    def row(self, position: int) -> Row:
+        """The row of a position."""
+        return (self._known if position < len(self._known) else self.rows())[position]
+
+    def snapshots(self) -> list[int]:
+        """The positions whose states are written whole."""
+        with reading(self.path) as connection:
+            return read_snapshots(connection)
+
+    def snapshot(self, position: int) -> Any:
+        """The state that is written whole at a position."""
+        with reading(self.path) as connection:
+            return read_snapshot(connection, position, self._kinds)
+
+    def position_of(self, epoch: int) -> int:
+        """The position of the first state with that many epochs finished.
+
+        Raises: ValueError: if the run never had one.
+        """
+        rows = self.rows()
+        for row in rows[max(0, epoch - rows[0].epoch) :]:
+            if row.epoch == epoch:
+                return row.position
+        raise ValueError(f"epoch must be one that the run reached, {rows[0].epoch} to {rows[-1].epoch}, got {epoch}")
+
+    def best_position(self, metric: str, mode: Mode) -> int | None:
+        """The position of the epoch with the best value of a metric, or None if it was NaN in each."""
+        found: Row | None = None
+        for row in self.rows():
+            if row.metrics:
+                value = look_up(row.metrics, metric)
+                if value == value if found is None else improves(value, found.metrics[metric], mode):
+                    found = row
+        return None if found is None else found.position
+
+    def differing(self, state: Any, row: Row) -> tuple[str, ...]:
+        """The fields of a state that are not as they were recorded."""
+        if digest(state) == row.digest:
+            return ()
+        parts = {name: hash_of(part).hex()[:SHOWN] for name, part in parts_of(state) or ()}
+        return tuple(name for name in {**row.fields, **parts} if parts.get(name) != row.fields.get(name)) or ("its kind",)
+
+    def _held(self, name: str) -> Any:
+        """What stands packed in the file, or None."""
+        packed = self.said[name]
+        text = packed["packed"] if isinstance(packed, dict) else packed
+        if text is None:
+            return None
+        with reading(self.path) as connection:
+            return unpack(connection, text, self._kinds)
+
+    @cached_property
+    def trainer(self) -> Trainer | None:
+        """The trainer, or None where a step of one's own made the run.
+
+        Raises: RunError: if it holds functions, or records that are not known, and was not handed to `open_run`.
+        """
+        if self.handed["trainer"] is not None or self.said["trainer"] is None:
+            return self.handed["trainer"]  # type: ignore[no-any-return]
+        if self.said["trainer"]["packed"] is None:
+            raise RunError(
+                f"the trainer of {str(self.path)!r} holds functions, which no file does: open_run(path, trainer=...); it was "
+                f"{self.said['trainer']['repr'][:200]}"
+            )
+        return self._held("trainer")  # type: ignore[no-any-return]
+
+    @cached_property
+    def train(self) -> Dataset:
+        """The training data.
+
+        Raises: RunError: if the file does not hold it, and it was not handed to `open_run`.
+        """
+        found = self.data("train")
+        if found is None:
+            raise RunError(f"{str(self.path)!r} was recorded without training data")
+        return found
+
+    @cached_property
+    def validation(self) -> Dataset | None:
+        """The validation data, or None if there was none."""
+        return self.data("validation")
+
+    def data(self, name: str) -> Dataset | None:
+        """`train` or `validation`, as handed or as the file holds it."""
+        said = self.said[name]
+        if said is None or self.handed[name] is not None:
+            return self.handed[name]  # type: ignore[no-any-return]
+        if said["packed"] is None:
+            raise RunError(f"{str(self.path)!r} has only the digest of {name}: open_run(path, {name}=...)")
+        return self._held(name)  # type: ignore[no-any-return]
+
+    @cached_property
+    def preprocessing(self) -> Preprocessing | None:
+        """How the data was made from a table, if that was recorded."""
+        return self._held("preprocessing")  # type: ignore[no-any-return]
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the bits depended on where the run was recorded."""
+        return self.said["environment"]  # type: ignore[no-any-return]

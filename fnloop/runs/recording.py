@@ -1,0 +1,200 @@
+"""Record a stream of states in a file, from which every one of them can be had again."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fnloop.data import Dataset
+from fnloop.engines import get_engine
+from fnloop.errors import RunError
+from fnloop.preprocessing import Preprocessing
+from fnloop.progress import timed
+from fnloop.record import digest
+from fnloop.runs.environment import environment
+from fnloop.runs.lock import lock
+from fnloop.runs.packing import pack
+from fnloop.runs.store import Row, create, root
+from fnloop.runs.writer import Writer, make_row, pack_state
+from fnloop.state import TrainState
+from fnloop.trainer import Trainer, check_trainer
+from fnloop.typing import Array, Mode, integer
+
+HELD = 1 << 26  # bytes of data that a run file holds; of more it has the digest
+
+Begin = Callable[[Any], Writer]
+
+
+def record(
+    path: str | os.PathLike[str],
+    trainer: Trainer | None,
+    train: Dataset | None,
+    validation: Dataset | None = None,
+    *states: Iterable[Any],
+    engine: str = "numpy",
+    monitor: str | None = None,
+    snapshot_every: int | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> Any:
+    """Record the states of a stream of epochs as they pass, so that each can be had again to the bit with `open_run`.
+
+    Without a stream it returns the function of one, to stand in a `pipe`. A thread in the background hashes and writes; after
+    each epoch the file has its metrics and its state's digest, and now and then the whole state. The best and the last state
+    are written whole at the end. Trainer and data stand in the file; data above 64 MiB only by their digest, and a trainer
+    that holds functions only by its name, so that they must be handed to `open_run` again.
+
+    Args:
+        path: of a file that is not there yet; `open_run(path).resume()` goes on with one that is.
+        trainer: that of the stream, or None for a stream that a step of your own makes, of any records.
+        validation: or None; where it is, the stream comes behind it.
+        engine: that of the stream.
+        monitor: the metric by which the best state is kept; by default the one that `fit` takes.
+        snapshot_every: epochs from one whole state to the next; by default as many as 1 % of the time of training has room
+            for.
+        preprocessing: stands in the file, for predictions from checkpoints that are exported from it.
+    Examples:
+        pipe(fl.epochs(trainer, train, validation), take(101), fl.record("a.run", trainer, train, validation), fl.last)
+    Raises: RunError: if there is something at the path, or, from the stream, if it cannot be written; TypeError, ValueError:
+        for arguments that are not allowed.
+    See Also: open_run, checkpoint
+    """
+    path = checked_path(path)
+    if trainer is not None:
+        check_trainer(trainer)
+    for name, data in (("train", train), ("validation", validation)):
+        if not (isinstance(data, Dataset) or (data is None and (trainer is None or name == "validation"))):
+            raise TypeError(f"{name} must be a fl.Dataset{' or None' if name == 'validation' else ''}, got {data!r}")
+    if preprocessing is not None and not isinstance(preprocessing, Preprocessing):
+        raise TypeError(f"preprocessing must be a Preprocessing or None, got {preprocessing!r}")
+    get_engine(engine)
+    every = None if snapshot_every is None else integer(1)("snapshot_every", snapshot_every)
+    monitored = None if trainer is None else trainer.monitored(validation is not None, monitor)
+
+    def begin(state: Any) -> Writer:
+        info, arrays = describe(trainer, train, validation, engine, monitored, preprocessing)
+        return start(path, info, arrays, state, monitored, every)
+
+    def recorded(states: Iterable[Any]) -> Iterator[Any]:
+        refuse_taken(path)
+        return recording(begin, states)
+
+    refuse_taken(path)
+    return recorded(*states) if states else recorded
+
+
+def checked_path(path: Any) -> Path:
+    """The path, if a file can stand there."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a file's path, got {path!r}")
+    checked = Path(path)
+    if not checked.name or not checked.parent.is_dir():
+        raise FileNotFoundError(f"path must be a file in a folder that exists, got {str(path)!r}")
+    return checked
+
+
+def refuse_taken(path: Path) -> None:
+    if path.exists():
+        raise RunError(f"path must be of a new file, there is one at {str(path)!r}; fl.open_run(path).resume() continues it")
+
+
+def recording(begin: Begin, states: Iterable[Any]) -> Iterator[Any]:
+    """The same stream, whose first state `begin` makes the writer of that gets all others."""
+    writer = None
+    try:
+        for state, seconds in timed(states):
+            if writer is None:
+                writer = begin(state)
+            else:
+                if isinstance(state, TrainState) and state.running.batches and state.stop_reason is None:
+                    raise ValueError("states must be an epoch apart, as those of fl.epochs are, got one within an epoch")
+                writer.put(state, seconds)
+            yield state
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def start(
+    path: Path,
+    info: Mapping[str, str],
+    arrays: Mapping[str, Array],
+    state: Any,
+    monitored: tuple[str, Mode] | None,
+    snapshot_every: int | None,
+) -> Writer:
+    """The writer of a new file, which holds the first state."""
+    release = lock(path)
+    try:
+        row = first_row(state)
+        content, own = pack_state(state)
+        create(path, info, {**arrays, **own}, row, content)
+        return Writer(
+            path,
+            row.chained(root(info)),
+            state,
+            (),
+            monitor=monitored,
+            best=(None, None),
+            snapshot_every=snapshot_every,
+            release=release,
+        )
+    except BaseException as error:
+        release()
+        if isinstance(error, FileExistsError):
+            refuse_taken(path)
+        raise
+
+
+def first_row(state: Any) -> Row:
+    """The row of the state that a run begins with: its metrics, if it has any, are those of another run."""
+    row, _ = make_row(0, state, 0.0, 0, {})
+    return row._replace(metrics={})
+
+
+def describe(
+    trainer: Trainer | None,
+    train: Dataset | None,
+    validation: Dataset | None,
+    engine: str,
+    monitored: tuple[str, Mode] | None,
+    preprocessing: Preprocessing | None,
+    **more: Any,
+) -> tuple[dict[str, str], dict[str, Array]]:
+    """What a run is begun with, as JSON by name, and its arrays by their hashes."""
+    arrays: dict[str, Array] = {}
+
+    def held(value: Any) -> str | None:
+        text, own = pack(value)
+        arrays.update(own)
+        return text
+
+    def of_data(data: Dataset | None) -> Any:
+        if data is None:
+            return None
+        return {"digest": digest(data), "examples": len(data), "packed": held(data) if room >= 0 else None}
+
+    room = HELD - sum(_nbytes(data) for data in (train, validation) if data is not None)
+    try:
+        packed = None if trainer is None else held(trainer)
+    except TypeError:  # it holds functions
+        packed = None
+    info = {
+        "trainer": None if trainer is None else {"digest": digest(trainer), "packed": packed, "repr": repr(trainer)[:10_000]},
+        "train": of_data(train),
+        "validation": of_data(validation),
+        "engine": engine,
+        "monitor": monitored,
+        "environment": environment(engine),
+        "preprocessing": None if preprocessing is None else held(preprocessing),
+        "parent": None,
+        "before": [],
+        **more,
+    }
+    return {name: json.dumps(value) for name, value in info.items()}, arrays
+
+
+def _nbytes(data: Dataset) -> int:
+    return sum(array.nbytes for array in (data.x, data.y, data.weights) if isinstance(array, np.ndarray))

@@ -1,0 +1,54 @@
+"""A run gone on with, in its own file, as if it had never been interrupted."""
+
+from typing import Any
+
+from toolz import take
+
+from fnloop.errors import ReplayError
+from fnloop.progress import progress as show
+from fnloop.runs.environment import as_recorded
+from fnloop.runs.lock import lock
+from fnloop.runs.recording import recording
+from fnloop.runs.replay import Replay
+from fnloop.runs.writer import Writer
+from fnloop.typing import integer
+
+
+def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | None) -> None:
+    """Go on behind the last state, until so many epochs are finished in all; a stopped run stays as it is."""
+    reader = replay.reader
+    every = None if snapshot_every is None else integer(1)("snapshot_every", snapshot_every)
+    release = lock(reader.path)
+    try:
+        rows = reader.rows()
+        head, missing = rows[-1], epochs - rows[-1].epoch
+        if head.stopped is not None or missing <= 0:
+            release()
+            return
+        here = replay.environment_differences()
+        if here:
+            raise ReplayError(
+                f"{str(reader.path)!r} cannot go on to the bit, the environment differs: {'; '.join(here)}; "
+                "run.fork(epoch, path) begins a new run from any of its states here"
+            )
+        monitor, best = _best_so_far(replay)
+        last = replay.at(head.position)
+    except BaseException:
+        release()
+        raise
+
+    def begin(state: Any) -> Writer:
+        names = tuple(dict.fromkeys(name for row in rows for name in row.metrics))
+        return Writer(reader.path, head, state, names, monitor=monitor, best=best, snapshot_every=every, release=release)
+
+    states = recording(begin, take(missing + 1, replay.stream(last)))
+    with as_recorded(reader.environment):
+        for _ in show(states, total=epochs) if progress else states:
+            pass
+
+
+def _best_so_far(replay: Replay) -> tuple[Any, tuple[Any, int | None]]:
+    """The metric that is monitored, and the best state by it with its position."""
+    monitor = replay.reader.said["monitor"]
+    position = None if monitor is None else replay.reader.best_position(*monitor)
+    return monitor, (None, None) if position is None else (replay.at(position), position)

@@ -1,0 +1,341 @@
+"""A run read from its file: any state that it went through, to the bit, and what can be asked of all of them."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from fnloop.data import Dataset
+from fnloop.errors import NoBestError
+from fnloop.metrics import mode_of
+from fnloop.preprocessing import Preprocessing
+from fnloop.runs.diff import Diff, diff
+from fnloop.runs.fork import fork
+from fnloop.runs.lock import lock
+from fnloop.runs.predicate import parse
+from fnloop.runs.reader import Advance, Reader
+from fnloop.runs.replay import Replay
+from fnloop.runs.resume import resume
+from fnloop.runs.search import first_true
+from fnloop.runs.segments import Verification, deal, deal_positions, probe, verify
+from fnloop.runs.store import Row, prune
+from fnloop.streams import append
+from fnloop.trainer import Trainer
+from fnloop.typing import Mode, choice, integer
+
+Place = int | tuple[int, int]
+
+
+def open_run(
+    path: str | os.PathLike[str],
+    *,
+    trainer: Trainer | None = None,
+    step: Advance | None = None,
+    train: Dataset | None = None,
+    validation: Dataset | None = None,
+    records: Iterable[type] = (),
+) -> "Run":
+    """Open a run file, also while it is being written. All but the path is for what the file does not hold itself.
+
+    Args:
+        trainer: where the one of the run holds functions, which no file does.
+        step: for a run of a step of your own: the function from each state of its stream to the next.
+        train, validation: where the data is beyond 64 MiB; it is checked against its digest.
+        records: record classes of your own that trainer or states are made of.
+    Raises: FileNotFoundError: if there is no such file; RunError: if it is no run, is damaged or of a newer version;
+        ValueError: if what is handed is not what the run was recorded with.
+    See Also: record
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a file's path, got {path!r}")
+    kinds = tuple(records)
+    if not all(isinstance(kind, type) for kind in kinds):
+        raise TypeError(f"records must be a sequence of record classes, got {records!r}")
+    if step is not None and not callable(step):
+        raise TypeError(f"step must be a function of a state, got {step!r}")
+    handed = {"trainer": trainer, "step": step, "train": train, "validation": validation}
+    return Run(Replay(Reader(Path(path), handed, kinds)))
+
+
+class Run:
+    """A recorded run; `open_run` makes one.
+
+    Each question is answered from what the file holds by then. A state is had from the nearest one that is written whole, by
+    the fold; on its way every epoch's digest is checked, and what is handed out is never another state than the run's own.
+    """
+
+    def __init__(self, replay: Replay) -> None:
+        self._replay, self._reader = replay, replay.reader
+
+    def __repr__(self) -> str:
+        rows = self._reader.rows()
+        return f"<Run {str(self._reader.path)!r}: {len(rows)} states, epoch {rows[0].epoch} to {rows[-1].epoch}>"
+
+    # What the file says.
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._reader.path
+
+    @property
+    def trainer(self) -> Trainer | None:
+        """The trainer, or None where a step of one's own made the run.
+
+        Raises: RunError: if it holds functions, or records that are not known, and was not handed to `open_run`.
+        """
+        return self._reader.trainer
+
+    @property
+    def train(self) -> Dataset:
+        """The training data.
+
+        Raises: RunError: if the file does not hold it, and it was not handed to `open_run`.
+        """
+        return self._reader.train
+
+    @property
+    def validation(self) -> Dataset | None:
+        """The validation data, or None if there was none."""
+        return self._reader.validation
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """How the data was made from a table, if that was recorded."""
+        return self._reader.preprocessing
+
+    @property
+    def engine(self) -> str:
+        """The engine of the run."""
+        return self._reader.said["engine"]  # type: ignore[no-any-return]
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the bits depended on where the run was recorded."""
+        return self._reader.environment
+
+    @property
+    def parent(self) -> Mapping[str, Any] | None:
+        """Of a fork: the path of the run that it comes from, the epoch and digest of the state, the changes; else None."""
+        return self._reader.said["parent"]  # type: ignore[no-any-return]
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """What is known of each state without computing it: its epoch, step, seconds, stop reason, metrics and digest."""
+        return tuple(self._reader.rows())
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """Every metric, and the seconds: name to values, one an epoch."""
+        history: dict[str, list[float]] = {}
+        for row in self._reader.rows():
+            if row.metrics:
+                append(history, {**row.metrics, "seconds": row.seconds})
+        return history
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the run stopped, or None if it can go on."""
+        return self._reader.rows()[-1].stopped
+
+    @property
+    def snapshots(self) -> list[int]:
+        """The epochs whose states are written whole."""
+        return [self._reader.row(position).epoch for position in self._reader.snapshots()]
+
+    # Any state.
+
+    @property
+    def last(self) -> Any:
+        """The last state."""
+        return self._replay.at(len(self._reader.rows()) - 1)
+
+    def best(self, metric: str | None = None, *, mode: Mode | None = None) -> Any:
+        """The state with the best value of a metric, the earliest of equals; NaN is never best.
+
+        Args:
+            metric: by default the one that was monitored.
+            mode: `"min"` or `"max"`; by default the smallest for a loss, the largest otherwise.
+        Raises: NoBestError: if no state can be called best; ValueError: if the run has not the metric.
+        """
+        monitored = self._reader.said["monitor"]
+        if metric is None and monitored is None:
+            raise ValueError(f"metric must be one of the run's, got None; there are {', '.join(self.history)}")
+        name, own = monitored if metric is None or (monitored and metric == monitored[0]) else (metric, mode_of(metric))
+        position = self._reader.best_position(name, choice("min", "max")("mode", mode or own))
+        if position is None:
+            raise NoBestError(f"no epoch is best by {name!r}: none has a value but NaN")
+        return self._replay.at(position)
+
+    def state(self, epoch: int, step: int | None = None) -> Any:
+        """The state of the run with that many epochs finished, and, if a step is given, with that many batches folded in all.
+
+        Args:
+            epoch: `state.epoch`, 0 for the initial one.
+            step: `state.step`, from the epoch's first to its last; by default the state that the epoch ended with.
+        Raises: ValueError: if the run never was there; ReplayError: if what is computed is not what was recorded.
+        """
+        position = self._reader.position_of(integer(0)("epoch", epoch))
+        if step is None:
+            return self._replay.at(position)
+        rows = self._reader.rows()
+        batches = integer(0)("step", step) - rows[position].step
+        if batches == 0:
+            return self._replay.at(position)
+        last = rows[position + 1].step if position + 1 < len(rows) else rows[position].step
+        if not 0 <= batches <= last - rows[position].step:
+            raise ValueError(
+                f"step must be one that the run took behind epoch {epoch}, {rows[position].step} to {last}, got {step}"
+            )
+        return self._replay.within(position, batches)
+
+    # What is asked of the whole run.
+
+    def diff(self, a: Place | Any, b: Place | Any) -> Diff:
+        """Two states of the run side by side, field by field and layer by layer: the same bits, or how far apart.
+
+        Args:
+            a, b: an epoch, an epoch and a step, or a state of this or another run.
+        """
+        return diff(self._state_of(a), self._state_of(b))
+
+    def _state_of(self, place: Any) -> Any:
+        if isinstance(place, tuple) and len(place) == 2:
+            return self.state(*place)
+        return self.state(place) if isinstance(place, int) else place
+
+    def bisect(self, predicate: Callable[[Any], Any] | str) -> Any:
+        """The state at the first step for which a predicate holds, if it holds from some step on.
+
+        Of n steps it is asked at most ⌈log2 n⌉ + 2 times: of the first and the last state, and then by halving. The last step
+        of an epoch is asked as the state behind the epoch's end.
+
+        Args:
+            predicate: a function of a state, or an expression such as `"val_loss > 0.3"`.
+        Raises: ValueError: if it holds for the first state already, or does not hold for the last.
+        """
+        asked = self.predicate(predicate) if isinstance(predicate, str) else predicate
+        if not callable(asked):
+            raise TypeError(f"predicate must be a function of a state or an expression, got {predicate!r}")
+        rows = self._reader.rows()
+        if asked(self._replay.at(0)):
+            raise ValueError(
+                f"predicate holds for the first state already, of epoch {rows[0].epoch}: there is no step to find"
+            )
+        if not asked(self.last):
+            raise ValueError(
+                f"predicate does not hold for the last state, of epoch {rows[-1].epoch}: there is no step to find"
+            )
+        lengths = [max(1, b.step - a.step) if self._reader.said["trainer"] else 1 for a, b in pairwise(rows)]
+
+        def there(epoch: int, step: int) -> Any:
+            return self._replay.at(epoch + 1) if step == lengths[epoch] else self._replay.within(epoch, step)
+
+        return there(*first_true(lengths, lambda epoch, step: bool(asked(there(epoch, step)))))
+
+    def predicate(self, text: str) -> Callable[[Any], bool]:
+        """The predicate of a state that an expression over this run's metrics says."""
+        return parse(text, [name for name in self.history if name != "seconds"])
+
+    def verify(self, map: Callable[..., Iterable[Any]] = map) -> Verification:
+        """Run every segment between two whole states again, and compare each epoch's digest.
+
+        BLAS threads are set as they were; what else of the environment differs is said.
+
+        Args:
+            map: that of any executor, to run segments in parallel.
+        """
+        states = len(self._reader.rows())
+        whole = [position for position in self._reader.snapshots() if position < states]
+        found = {item[0]: item[1:] for part in map(verify, deal(self._replay, whole, states)) for item in part}
+        differing = tuple(found[position] for position in sorted(found))
+        return Verification(states, states - len(found), differing, self._replay.environment_differences())
+
+    def probe(
+        self,
+        function: Callable[[Any], Any],
+        epochs: Iterable[int] | None = None,
+        map: Callable[..., Iterable[Any]] = map,
+    ) -> list[Any]:
+        """What a function gives for each state: a metric that nobody logged, had in hindsight.
+
+        Args:
+            epochs: those to ask, in this order; by default all that the run has, from the first state on.
+            map: that of any executor, to run segments in parallel; the results are the same. The function must then be one
+                that can be sent to another process.
+        """
+        if not callable(function):
+            raise TypeError(f"function must take a state, got {function!r}")
+        asked = (
+            [row.position for row in self._reader.rows()]
+            if epochs is None
+            else [self._reader.position_of(epoch) for epoch in epochs]
+        )
+        wanted = sorted(set(asked))
+        tasks = deal_positions(self._replay, function, self._reader.snapshots(), wanted)
+        values = dict(zip(wanted, (value for part in map(probe, tasks) for value in part), strict=True))
+        return [values[position] for position in asked]
+
+    # What goes on from it.
+
+    def resume(self, epochs: int = 100, *, progress: bool = True, snapshot_every: int | None = None) -> "Run":
+        """Go on until so many epochs are finished in all, as if never interrupted; a stopped run stays as it is.
+
+        Args:
+            epochs: in all, at least 1.
+            progress: whether to show it.
+            snapshot_every: as in `record`.
+        Raises: RunError: if another writes to the file, or it cannot be written; ReplayError: if the environment is not that
+            of the run, so that what follows might not be what would have followed.
+        """
+        resume(self._replay, integer(1)("epochs", epochs), progress, snapshot_every)
+        return self
+
+    def fork(
+        self,
+        epoch: int,
+        path: str | os.PathLike[str],
+        *,
+        train: Dataset | None = None,
+        validation: Dataset | None = None,
+        **changes: Any,
+    ) -> "Run":
+        """A new run, in a file of its own, that begins with a state of this one and may go on by another trainer.
+
+        Without changes it equals this run for ever; `fork(...).resume(epochs=...)` trains it. A new scheduler or early
+        stopping stands where it would stand had it been there from the start. An optimizer whose parts with slots are the
+        same keeps them, another begins anew.
+
+        Args:
+            epoch: of the state.
+            path: of a file that is not there yet.
+            train, validation: other data.
+            changes: fields of the trainer, such as `scheduler=...`.
+        Raises: ValueError, TypeError: for a change that is not allowed, or that the state does not fit.
+        """
+        handed = fork(self._replay, integer(0)("epoch", epoch), path, train, validation, changes)
+        return Run(Replay(Reader(Path(path), handed, self._reader.records)))
+
+    def prune(self, keep: int) -> int:
+        """Keep that many of the states that are written whole, spread over the run; each state can still be had.
+
+        The first, the last and the best by each metric are always kept, so they may be more.
+
+        Args:
+            keep: at least 1.
+        Returns: how many were taken away.
+        """
+        integer(1)("keep", keep)
+        release = lock(self._reader.path)
+        try:
+            rows = self._reader.rows()
+            names = dict.fromkeys(name for row in rows for name in row.metrics if name != "lr")
+            modes = {
+                **{name: mode_of(name) for name in names},
+                **dict([self._reader.said["monitor"]] if self._reader.said["monitor"] else []),
+            }
+            best = [self._reader.best_position(name, mode) for name, mode in modes.items()]
+            return prune(self._reader.path, keep, {0, len(rows) - 1, *(p for p in best if p is not None)})
+        finally:
+            release()

@@ -1,0 +1,286 @@
+"""The run file: one SQLite file with each state's row and some states whole, which any SQLite reads.
+
+    run        name, value      what the run was begun with, as JSON: trainer, environment, data, parent, ...
+    states     a row a state of the stream: position (0, 1, ...), epoch, step, seconds, stopped (the reason, or NULL),
+               metrics (JSON, {} where no epoch was finished), fields (JSON, the hash of each field), digest, chain
+    snapshots  position, content: the state as JSON, its arrays by their hashes
+    arrays     hash, dtype, shape, data: the bytes of an array, stored once
+    head       position and chain of the last row of `states`
+    metrics    a view for people: an epoch a row, a metric a column
+
+A row's chain is the SHA-256 of the row and the chain of the row before; before the first it is that of all in `run`. What is
+read is checked against it, and arrays and states against their hashes, so nothing in a file is trusted. A row, what it names
+and the head are committed together.
+"""
+
+import hashlib
+import json
+import math
+import os
+import re
+import secrets
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from fnloop.errors import FnloopError, RunError
+from fnloop.runs.packing import add_arrays, short, unpack
+from fnloop.typing import Array
+
+APPLICATION, VERSION = 0x666E6C70, 1  # "fnlp"
+TABLES = (
+    "CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE states (position INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, step INTEGER NOT NULL, seconds REAL NOT NULL, "
+    "stopped TEXT, metrics TEXT NOT NULL, fields TEXT NOT NULL, digest TEXT NOT NULL, chain TEXT NOT NULL)",
+    "CREATE TABLE snapshots (position INTEGER PRIMARY KEY, content TEXT NOT NULL)",
+    "CREATE TABLE arrays (hash TEXT PRIMARY KEY, dtype TEXT NOT NULL, shape TEXT NOT NULL, data BLOB NOT NULL)",
+    "CREATE TABLE head (position INTEGER NOT NULL, chain TEXT NOT NULL)",
+)
+_DAMAGE = (
+    sqlite3.Error,
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    IndexError,
+    MemoryError,
+    OverflowError,
+    RecursionError,
+)
+
+
+class Row(NamedTuple):
+    """What is known of each state of a run; see the module's docstring."""
+
+    position: int
+    epoch: int
+    step: int
+    seconds: float
+    stopped: str | None
+    metrics: Mapping[str, float]
+    fields: Mapping[str, str]
+    digest: str
+    chain: str = ""
+
+    def columns(self) -> tuple[Any, ...]:
+        """The row as it is written."""
+        return *self[:5], write_numbers(self.metrics), json.dumps(dict(self.fields)), *self[7:]
+
+    def chained(self, before: str) -> "Row":
+        """The row with its place in the chain."""
+        return self._replace(chain=_sha256([before, *self.columns()[:-1]]))
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def root(info: Mapping[str, str]) -> str:
+    """The chain before the first row."""
+    return _sha256(sorted(info.items()))
+
+
+def write_numbers(numbers: Mapping[str, float]) -> str:
+    """Numbers as JSON, where NaN and the infinities are text."""
+    return json.dumps({name: value if math.isfinite(value) else repr(value) for name, value in numbers.items()})
+
+
+def create(path: Path, info: Mapping[str, str], arrays: Mapping[str, Array], first: Row, content: str) -> None:
+    """Make the file, with the first state in it: it is there whole, or not at all, and never takes another's place.
+
+    Raises: FileExistsError: if there is something at the path; OSError, sqlite3.Error: if it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        connection = sqlite3.connect(partial, isolation_level=None)
+        try:
+            connection.execute(f"PRAGMA application_id={APPLICATION}")
+            connection.execute(f"PRAGMA user_version={VERSION}")
+            connection.execute("BEGIN")
+            for table in TABLES:
+                connection.execute(table)
+            connection.executemany("INSERT INTO run VALUES (?, ?)", info.items())
+            connection.execute("INSERT INTO head VALUES (-1, ?)", [root(info)])
+            add_row(connection, first.chained(root(info)))
+            add_snapshot(connection, first.position, content, arrays)
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+        os.link(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+        partial.with_name(f"{partial.name}-journal").unlink(missing_ok=True)
+
+
+def add_row(connection: sqlite3.Connection, row: Row) -> None:
+    """Write a row that is in the chain."""
+    connection.execute(f"INSERT INTO states VALUES ({', '.join('?' * len(row))})", row.columns())
+    connection.execute("UPDATE head SET position = ?, chain = ?", [row.position, row.chain])
+
+
+def show_metrics(connection: sqlite3.Connection, names: Collection[str]) -> None:
+    """Make the view of these metrics anew."""
+    columns = ["epoch"]
+    for name in names:
+        path, alias = json.dumps(f'$."{name}"')[1:-1].replace("\\", ""), name.replace('"', '""')
+        columns.append(f"json_extract(metrics, '{path.replace(chr(39), chr(39) * 2)}') AS \"{alias}\"")
+    connection.execute("DROP VIEW IF EXISTS metrics")
+    connection.execute(f"{_VIEW}{', '.join(columns)}, seconds FROM states WHERE metrics <> '{{}}'")
+
+
+_VIEW = "CREATE VIEW metrics AS SELECT "
+
+
+def add_snapshot(connection: sqlite3.Connection, position: int, content: str, arrays: Mapping[str, Array]) -> None:
+    """Write a packed state; arrays that are there already are not written again."""
+    add_arrays(connection, arrays)
+    connection.execute("INSERT OR IGNORE INTO snapshots VALUES (?, ?)", [position, content])
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that reads what is committed, also while another writes, and trusts nothing.
+
+    Raises: FileNotFoundError: if there is no such file; RunError: for all that is found not to be as it was written.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no run file {str(path)!r}")
+    connection = None
+    try:
+        connection = _connect(path)
+        connection.execute("BEGIN")
+        yield connection
+    except FnloopError:
+        raise
+    except _DAMAGE as error:
+        raise RunError(f"{str(path)!r} is not a run of fnloop, or is damaged: {error or type(error).__name__}") from error
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    try:
+        return _checked(path, "mode=ro")
+    except sqlite3.OperationalError:
+        if os.path.exists(f"{path}-wal") or os.access(path.parent, os.W_OK):
+            raise
+        return _checked(path, "mode=ro&immutable=1")  # in a folder that cannot be written a file that nobody writes
+
+
+def _checked(path: Path, mode: str) -> sqlite3.Connection:
+    """A connection to what is a run file by its marks and its tables."""
+    connection = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, isolation_level=None)
+    try:
+        size = sum(os.path.getsize(part) for part in (path, f"{path}-wal") if os.path.exists(part))
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(size, 1 << 16))
+        for pragma in ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "query_only=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        check_marks(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def check_marks(connection: sqlite3.Connection) -> None:
+    """Refuse what is no run file, is of a newer version, or has other tables.
+
+    Raises: ValueError, sqlite3.Error.
+    """
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
+        raise ValueError("it has not the mark of one")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise ValueError(f"it was written by a newer version of fnloop (schema {version}, known is {VERSION})")
+    found = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    views = [sql for kind, name, sql in found if (kind, name) == ("view", "metrics") and sql.startswith(_VIEW)]
+    if sorted(sql for *_, sql in found) != sorted([*TABLES, *views]) or len(views) > 1:
+        raise ValueError("its tables are not those of a run")
+
+
+def read_info(connection: sqlite3.Connection) -> dict[str, str]:
+    """All in `run`."""
+    return {name: short(value) for name, value in connection.execute("SELECT name, value FROM run")}
+
+
+def read_rows(connection: sqlite3.Connection, before: str, first: int = 0) -> list[Row]:
+    """The rows from a position on, checked against the chain before it, and the head.
+
+    Raises: ValueError: if they are not those that were written.
+    """
+    rows, size = list[Row](), 0
+    most = connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
+    for columns in connection.execute("SELECT * FROM states WHERE position >= ? ORDER BY position", [first]):
+        *numbers, stopped, metrics_text, fields_text, digest, chain = columns
+        size += len(metrics_text) + len(fields_text)
+        if size > most:
+            raise ValueError("its rows are longer than the file")
+        metrics = {name: float(value) for name, value in json.loads(short(metrics_text)).items()}
+        row = Row(*numbers, stopped, metrics, json.loads(short(fields_text)), digest, chain)  # type: ignore[call-arg]
+        if row.position != first + len(rows) or row.chained(before).chain != row.chain:
+            raise ValueError(f"row {first + len(rows)} of the states does not match the chain")
+        before = row.chain
+        rows.append(row)
+    if connection.execute("SELECT position, chain FROM head").fetchall() != [(first + len(rows) - 1, before)]:
+        raise ValueError("the last row of the states is not the head of the chain")
+    return rows
+
+
+def read_snapshots(connection: sqlite3.Connection) -> list[int]:
+    """The positions that have a snapshot."""
+    return [position for (position,) in connection.execute("SELECT position FROM snapshots ORDER BY position")]
+
+
+def read_snapshot(connection: sqlite3.Connection, position: int, kinds: Mapping[str, type]) -> Any:
+    """The state that was written at a position."""
+    found = connection.execute("SELECT content FROM snapshots WHERE position = ?", [position]).fetchone()
+    if found is None:
+        raise ValueError(f"the snapshot of state {position} is missing")
+    return unpack(connection, found[0], kinds)
+
+
+def open_to_write(path: Path) -> sqlite3.Connection:
+    """A connection for the one writer of a file, which readers can read beside."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def close_writer(connection: sqlite3.Connection) -> None:
+    """Leave one file, where no reader holds on to the others."""
+    with suppress(sqlite3.Error):
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        connection.execute("PRAGMA journal_mode=DELETE")
+    connection.close()
+
+
+def prune(path: Path, keep: int, always: Collection[int]) -> int:
+    """Keep that many snapshots, spread over the run, and those that are always kept; how many were taken away."""
+    connection = open_to_write(path)
+    try:
+        there = read_snapshots(connection)
+        others = [position for position in there if position not in always]
+        room = max(0, keep - (len(there) - len(others)))
+        spread = {others[i * len(others) // room] for i in range(min(room, len(others)))}
+        gone = [position for position in others if position not in spread]
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("DELETE FROM snapshots WHERE position = ?", [(position,) for position in gone])
+        texts = connection.execute("SELECT content FROM snapshots UNION ALL SELECT value FROM run")
+        named = {name for (text,) in texts for name in re.findall("[0-9a-f]{64}", text)}
+        left = [row for row in connection.execute("SELECT hash FROM arrays") if row[0] not in named]
+        connection.executemany("DELETE FROM arrays WHERE hash = ?", left)
+        connection.execute("COMMIT")
+        connection.execute("VACUUM")
+    finally:
+        close_writer(connection)
+    return len(gone)

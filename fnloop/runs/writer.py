@@ -1,0 +1,187 @@
+"""The background thread that hashes states and writes them to a run file, while training goes on.
+
+States are frozen, so they are handed over as they are. What waits is bounded in bytes; what goes wrong is raised where the
+training is.
+"""
+
+import atexit
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from fnloop.errors import RunError
+from fnloop.parameters import Params
+from fnloop.record import Hashes, evolve, hash_of, parts_of
+from fnloop.runs.packing import pack
+from fnloop.runs.store import Row, add_row, add_snapshot, close_writer, open_to_write, show_metrics
+from fnloop.state import TrainState
+from fnloop.streams import keep_best
+from fnloop.typing import Mode
+
+BUDGET = 0.01  # of the time of training may go into snapshots
+LIMIT = 1 << 28  # bytes of states that may wait; one may always
+PAUSE = 0.05  # seconds between commits: what waits by then is committed together
+SHOWN = 16  # hexadecimal digits of a field's hash
+
+
+class Writer:
+    """Writes the states that are `put` behind the last row of a file, until `close`.
+
+    Args:
+        head: the last row, and `state` the state that it is of.
+        names: the metrics that the view shows.
+        monitor: the metric by which the best state is kept, and its mode, or None.
+        best: the best state so far, and its position.
+        snapshot_every: states from one snapshot to the next; None: as many as the budget has room for.
+        release: is called at the end.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        head: Row,
+        state: Any,
+        names: tuple[str, ...],
+        *,
+        monitor: tuple[str, Mode] | None,
+        best: tuple[Any, int | None],
+        snapshot_every: int | None,
+        release: Callable[[], None],
+    ) -> None:
+        self._path, self._head, self._last, self._names = path, head, state, dict.fromkeys(names)
+        self._monitor, self._best, self._every, self._release = monitor, best, snapshot_every, release
+        self._hashes: Hashes = {}
+        self._elapsed, self._spent, self._cost, self._size = 0.0, 0.0, 0.0, 0
+        self._waiting: deque[tuple[Any, float]] = deque()
+        self._bytes, self._ended = 0, False
+        self._error: Exception | None = None
+        self._changed = threading.Condition()
+        self._connection = open_to_write(path)
+        self._thread = threading.Thread(target=self._work, name="fnloop-record", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def put(self, state: Any, seconds: float) -> None:
+        """Hand over the next state, which took so long; waits while too much waits.
+
+        Raises: RunError: if what came before could not be written.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._error or not self._waiting or self._bytes + self._size <= LIMIT)
+            self._raise()
+            self._waiting.append((state, seconds))
+            self._bytes += self._size
+            if self._bytes > LIMIT // 2:
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Write what waits, and the best and the last state whole.
+
+        Raises: RunError: if something could not be written.
+        """
+        if self._ended:
+            return
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        self._thread.join()
+        atexit.unregister(self.close)
+        self._release()
+        self._raise()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise RunError(
+                f"recording to {str(self._path)!r} failed: {self._error}; it holds {self._head.position + 1} states, "
+                f"up to epoch {self._head.epoch}"
+            ) from self._error
+
+    def _work(self) -> None:
+        try:
+            while not self._ended or self._waiting:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._ended or self._bytes > LIMIT // 2, timeout=PAUSE)
+                self._write_what_waits()
+            self._write_ends()
+        except Exception as error:
+            with self._changed:
+                self._error = error
+                self._waiting.clear()
+                self._changed.notify_all()
+        finally:
+            close_writer(self._connection)
+
+    def _write_what_waits(self) -> None:
+        """One transaction for all that waits; the head moves on when it is committed."""
+        if not self._waiting:
+            return
+        head = self._head
+        self._connection.execute("BEGIN IMMEDIATE")
+        while self._waiting:
+            state, seconds = self._waiting[0]
+            head = self._write(head, state, seconds)
+            with self._changed:
+                self._waiting.popleft()
+                self._bytes = self._size * len(self._waiting)
+                self._changed.notify_all()
+        self._connection.execute("COMMIT")
+        self._head = head
+
+    def _write(self, head: Row, state: Any, seconds: float) -> Row:
+        row, hashes = make_row(head.position + 1, state, seconds, head.epoch, self._hashes)
+        self._size = sum(value.nbytes for value, _ in hashes.values() if isinstance(value, np.ndarray))
+        row = row.chained(head.chain)
+        if not row.metrics.keys() <= self._names.keys():
+            self._names |= row.metrics
+            show_metrics(self._connection, tuple(self._names))
+        add_row(self._connection, row)
+        self._hashes, self._last, self._elapsed = hashes, state, self._elapsed + seconds
+        if self._monitor is not None and row.metrics and keep_best(self._best[0], state, *self._monitor) is state:
+            self._best = state, row.position
+        if self._is_due(row.position):
+            started = perf_counter()
+            add_snapshot(self._connection, row.position, *pack_state(state, hashes))
+            self._cost = perf_counter() - started
+            self._spent += self._cost
+        return row
+
+    def _is_due(self, position: int) -> bool:
+        if self._every is not None:
+            return position % self._every == 0
+        return self._spent + self._cost <= BUDGET * self._elapsed
+
+    def _write_ends(self) -> None:
+        """The last state and the best one whole, where they are not yet."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        for state, position in ((self._last, self._head.position), self._best):
+            if position is not None:
+                add_snapshot(self._connection, position, *pack_state(state))
+        self._connection.execute("COMMIT")
+
+
+def make_row(position: int, state: Any, seconds: float, before: int, hashes: Hashes) -> tuple[Row, Hashes]:
+    """The row of a state, not yet in the chain, and the hashes of its parts.
+
+    Args:
+        before: the epochs that the state before it had finished: metrics that are only carried on are not said again.
+        hashes: those of the state before.
+    """
+    now: dict[int, tuple[Any, bytes]] = {}
+    digest = hash_of(state, hashes, now).hex()
+    fields = {name: hash_of(part, now).hex()[:SHOWN] for name, part in parts_of(state) or ()}
+    epoch, metrics = int(getattr(state, "epoch", position)), getattr(state, "metrics", None)
+    shown = {str(k): float(v) for k, v in metrics.items()} if isinstance(metrics, Mapping) and epoch > before else {}
+    stopped = getattr(state, "stop_reason", None)
+    return Row(position, epoch, int(getattr(state, "step", position)), seconds, stopped, shown, fields, digest), now
+
+
+def pack_state(state: Any, hashes: Hashes | None = None) -> tuple[str, dict[str, Any]]:
+    """A state as it is written: the model is the trainer's, and not said again."""
+    if isinstance(state, TrainState):
+        state = evolve(state, params=Params(state.params.vector, None))  # type: ignore[arg-type]
+    return pack(state, hashes)
