@@ -74,6 +74,8 @@ def decode(tree: Any, arrays: Mapping[str, Array], kinds: Mapping[str, type]) ->
     if tree.keys() == {"mapping"}:
         return {key: decode(item, arrays, kinds) for key, item in tree["mapping"].items()}
     if tree["type"] not in kinds:
-        raise ValueError(f"it asks for a record {tree['type']!r}, which is not on the list of known ones")
+        raise ValueError(
+            f"it asks for a record {tree['type']!r}, which is not on the list of known ones; your own are handed as records=[...]"
+        )
     fields = {name: decode(item, arrays, kinds) for name, item in tree.items() if name != "type"}
     return kinds[tree["type"]](**fields)
