@@ -10,7 +10,7 @@ from fnloop.runs.store import close_writer, open_to_write, read_snapshots
 
 
 def prune(reader: Reader, keep: int) -> int:
-    """Keep so many, spread over the run, and always the first, the last and the best by each metric; how many were taken away."""
+    """Keep so many, spread over the run, and always the first, the last and each best; how many were taken away."""
     release = lock(reader.path)
     try:
         always = _always(reader)

@@ -1,0 +1,123 @@
+"""What a run file costs and gives: wall time of recording, bytes, seeks, replay, and segments in parallel.
+
+    python benchmarks/recording.py [--rounds 7] [--case tiny]
+
+The cases are those of `step.py`, with epochs of a real length. Each round trains unrecorded and recorded in turn in one
+process; the overhead is the median over the rounds of the ratios within a round. A seek is `open_run` and the state of a
+random epoch, beside the fold of one segment, which is what lies between two whole states. `verify` and `probe` run serially
+and in two processes, with one BLAS thread everywhere, so that two processes have twice the processors.
+"""
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from step import CASES, make_data, make_trainer
+from toolz import nth, take
+
+import fnloop as fl
+
+EPOCHS = {"tiny": (1000, 20), "small": (500, 20), "mid": (160, 10)}  # batches an epoch, epochs a run
+
+
+def weight_norm(state: Any) -> float:
+    """What is probed."""
+    return float((state.params.vector**2).sum() ** 0.5)
+
+
+def make(case: str) -> tuple[fl.Trainer, fl.Dataset, int]:
+    sizes, batch, *_ = CASES[case]
+    steps, epochs = EPOCHS[case]
+    return make_trainer(sizes, batch), make_data(sizes, batch * steps), epochs
+
+
+def overhead(case: str, rounds: int) -> None:
+    """Print what recording takes more, and the bytes that it writes."""
+    trainer, data, epochs = make(case)
+    ratios, seconds, size = [], [], 0
+    with tempfile.TemporaryDirectory() as folder:
+        for i in range(rounds + 1):
+            spent = []
+            for path in (None, Path(folder) / f"{i}.run"):
+                started = time.perf_counter()
+                stream = take(epochs + 1, fl.epochs(trainer, data))
+                fl.last(stream if path is None else fl.record(path, trainer, data)(stream))
+                spent.append(time.perf_counter() - started)
+            if i:  # the first round warms up
+                ratios.append(spent[1] / spent[0])
+                seconds.append(spent[0])
+        run = fl.open_run(path)
+        states, whole, size = len(run.rows), len(run.snapshots), os.path.getsize(path)
+        kept = sum(array.nbytes for array in (data.x, data.y))
+    print(
+        f"{case}: {1e3 * median(seconds) / epochs:.1f} ms an epoch; recording {100 * (median(ratios) - 1):+.2f} % of wall time"
+        f" ({100 * (min(ratios) - 1):+.2f} to {100 * (max(ratios) - 1):+.2f}, goal 2);"
+        f" {max(0, size - (kept if kept <= 1 << 26 else 0)) / states / 1e3:.1f} KB an epoch beside the data,"
+        f" {whole} of {states} states whole",
+        flush=True,
+    )
+
+
+def replay(case: str) -> None:
+    """Print what seeks, replay, verify and probe take, with one BLAS thread."""
+    trainer, data, epochs = make(case)
+    epochs *= 2
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.run"
+        started = time.perf_counter()
+        nth(epochs, fl.epochs(trainer, data))
+        alone = time.perf_counter() - started
+        fl.last(fl.record(path, trainer, data, snapshot_every=5)(take(epochs + 1, fl.epochs(trainer, data))))
+        run = fl.open_run(path)
+        _ = run.trainer, run.train
+        segment = max(b - a for a, b in pairwise(run.snapshots)) * alone / epochs
+        seeks = []
+        for epoch in random.Random(0).sample(range(epochs), 9):
+            started = time.perf_counter()
+            fl.open_run(path).state(epoch)
+            seeks.append(time.perf_counter() - started)
+        found = f"{1e3 * median(seeks):.0f} ms, at most {1e3 * max(seeks):.0f}"
+        print(f"{case}: seek {found}; a segment is {1e3 * segment:.0f} ms")
+        with ProcessPoolExecutor(2) as pool:
+            list(pool.map(abs, range(8)))
+            for name, call in (("verify", run.verify), ("probe", lambda **how: run.probe(weight_norm, **how))):
+                times, results = [], []
+                for how in ({}, {"map": pool.map}) * 3:
+                    started = time.perf_counter()
+                    results.append(str(call(**how)))
+                    times.append(time.perf_counter() - started)
+                assert len(set(results)) == 1
+                serial, parallel = median(times[::2]), median(times[1::2])
+                print(
+                    f"  {name}: {serial / alone:.2f} times the training; two processes {serial / parallel:.2f} times as fast"
+                    " (goal 1.7)",
+                    flush=True,
+                )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--case", choices=EPOCHS, action="append")
+    parser.add_argument("--replay", action="store_true", help="only the second part, as it is run with one BLAS thread")
+    options = parser.parse_args()
+    for case in options.case or EPOCHS:
+        if options.replay:
+            replay(case)
+        else:
+            overhead(case, options.rounds)
+            one = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+            subprocess.run([sys.executable, __file__, "--replay", "--case", case], env=one, check=True)
+
+
+if __name__ == "__main__":
+    main()
