@@ -44,6 +44,7 @@ def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | No
 
     states = recording(begin, take(missing + 1, replay.stream(last)))
     with as_recorded(reader.environment), closing(states):  # also where Ctrl-C comes between two states: all is written
+        next(states)  # the state that is there already is not shown again
         for _ in show(states, total=epochs) if progress else states:
             pass
 
