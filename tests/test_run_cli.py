@@ -205,9 +205,11 @@ def test_diff_names_both_places_and_what_differs(says):
 def test_bisect_finds_the_epoch_and_the_step(says, type_in, folder):
     """And the commands that it names next can be typed."""
     run = fl.open_run(folder / "lab.run")
-    first = next(row for row in run.rows[1:] if row.epoch > 5 and row.metrics["val_loss"] > 0.11)
+    held = [row.epoch for row in run.rows[1:] if row.epoch > 5 and row.metrics["val_loss"] > 0.11]
+    since = next(epoch for epoch in held if set(range(epoch, 20)) <= {*held})
     said = says("bisect", "lab.run", "val_loss > 0.11 and epoch > 5")
-    assert f"first in epoch {first.epoch}, step {first.step}\n" in said
+    assert f"begins to hold in epoch {since}, step {20 * since}\n" in said
+    assert f"It held before, too, and then no longer: first behind epoch {held[0]}" in said
     said = says("bisect", "lab.run", "step > 77")
     assert "epoch 3, step 78: step 18 of epoch 4" in said
     commands = re.findall(r"fnloop (.*)", said)
@@ -243,9 +245,10 @@ def test_fork_makes_another_run(says, type_in, folder):
     said = says("fork", "lab.run", "last", "b.run", "--no-early-stopping", "--weight-decay", 0.1, "--scheduler", "step")
     says(*re.search(r"fnloop (resume .*)", said)[1].split(), "--epochs", 21)
     assert fl.open_run(folder / "b.run").trainer.scheduler == fl.schedulers.StepLR(0.01, 33)
-    says("fork", "b.run", "best", "c.run", "--weight-decay", 0.2, "--seed", 7, "--batch-size", 8, "--patience", 40)
-    trainer = fl.open_run(folder / "c.run").trainer
-    assert [part.weight_decay for part in trainer.optimizer.parts[1:]] == [0.2]
+    says("fork", "b.run", "best", "c.run", "--weight-decay", 0.2)
+    assert [part.weight_decay for part in fl.open_run(folder / "c.run").trainer.optimizer.parts[1:]] == [0.2]
+    says("fork", "lab.run", "best", "d.run", "--seed", 7, "--batch-size", 8, "--patience", 40)
+    trainer = fl.open_run(folder / "d.run").trainer
     assert (trainer.seed, trainer.batch_size, trainer.early_stopping.patience) == (7, 8, 40)
 
 
@@ -345,7 +348,7 @@ def test_prune_says_what_it_took(says, folder):
         ("show lab.run x", "best or last, got 'x'"),
         ("show lab.run 4:999", "80 to 100, got 999"),
         ("show lab.run 4:x", "got '4:x'"),
-        ("show lab.run 4: ", "got '4:'"),
+        ("show lab.run 4:", "got '4:'"),
         ("show lab.run 99999999999999999999", "got '9999"),
         ("show lab.run ٣", "got '٣'"),
         ("show lab.run --step 999", "0 to 380, got 999"),

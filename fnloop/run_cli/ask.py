@@ -16,6 +16,7 @@ from fnloop.runs.files import free, replacing
 from fnloop.runs.probes import Evaluation, GradientNorm, UpdateNorm, weight_norm
 from fnloop.runs.reader import Reader
 from fnloop.runs.run import Run, open_run
+from fnloop.state import TrainState
 from fnloop.tables import NAMES, find_table
 from fnloop.typing import integer
 
@@ -75,30 +76,45 @@ def bisect(
         str, typer.Argument(help='Over metrics, epoch, step and lr, such as "val_loss > 0.3 and epoch > 5".')
     ],
 ) -> None:
-    """Find the first step behind which a predicate holds."""
+    """Find the step at which a predicate begins to hold.
+
+    By halving: of n steps it is asked about log2 n. It must hold for the last state, and not for the first.
+    """
     opened = open_run(run)
     state = opened.bisect(predicate)
-    typer.echo(f"{predicate} holds first in {text.step_in(opened.rows, state) or 'this state'}")
-    if getattr(state, "metrics", None):
-        typer.echo(values(state.metrics))
-    epoch, step = getattr(state, "epoch", None), getattr(state, "step", None)
-    if epoch is None or step is None:
-        typer.echo(text.describe(state))
+    typer.echo(f"{predicate} begins to hold in {text.step_in(opened.rows, state) or 'this state'}")
+    typer.echo(values(state.metrics) if getattr(state, "metrics", None) else text.describe(state))
+    if not isinstance(state, TrainState):
         return
     within = state.running.batches and state.stop_reason is None
-    here, before = (f"{epoch}:{step}", f"{epoch}:{step - 1}") if within else (f"{epoch}", f"{epoch - 1}")
-    name, from_epoch = quote(str(run)), epoch if within else epoch - 1
+    here, before = (
+        (f"{state.epoch}:{state.step}", f"{state.epoch}:{state.step - 1}")
+        if within
+        else (f"{state.epoch}", f"{state.epoch - 1}")
+    )
+    earlier = _earlier(opened, predicate, state.step)
+    if earlier:
+        typer.echo(f"It held before, too, and then no longer: first behind epoch {earlier[0]}.")
+    name, new = quote(str(run)), quote(str(free(run.with_name(f"{run.stem}-fork.run"))))
     typer.echo(
         f"\nNext: fnloop show {name} {here}\n"
         f"      fnloop diff {name} {before} {here}\n"
-        f"      fnloop fork {name} {from_epoch} {quote(str(free(run.with_name(f'{run.stem}-fork.run'))))} --clip 1.0"
+        f"      fnloop fork {name} {state.epoch if within else before} {new} --clip 1.0"
     )
+
+
+def _earlier(run: Run, predicate: str, step: int) -> list[int]:
+    """The epochs that ended before a step, and behind which it held, as far as their rows can tell: they have not the next step's rate."""
+    holds = run.predicate(predicate)
+    rows = [row for row in run.rows if row.metrics and row.step < step]
+    return [] if "lr" in predicate else [row.epoch for row in rows if holds(row)]
 
 
 def verify(run: RunFile, processes: Processes = 1) -> None:
     """Run all of it again and compare each state.
 
-    Exit status 1 if one differs."""
+    Exit status 1 if one differs.
+    """
     with mapping(processes) as map_in:
         found = open_run(run).verify(map=map_in)
     typer.echo(found)
