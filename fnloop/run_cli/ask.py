@@ -104,7 +104,7 @@ def bisect(
 
 
 def _earlier(run: Run, predicate: str, step: int) -> list[int]:
-    """The epochs that ended before a step, and behind which it held, as far as their rows can tell: they have not the next step's rate."""
+    """The epochs before a step behind which it held, as their rows tell; those have not the rate of the step that follows."""
     holds = run.predicate(predicate)
     rows = [row for row in run.rows if row.metrics and row.step < step]
     return [] if "lr" in predicate else [row.epoch for row in rows if holds(row)]
