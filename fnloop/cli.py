@@ -1,4 +1,4 @@
-"""The command: `fnloop demo`, `fnloop train DATA`, `fnloop predict CHECKPOINT DATA`."""
+"""The command: `fnloop demo`, `fnloop train DATA`, `fnloop predict CHECKPOINT DATA`, and those over run files."""
 
 import os
 import sys
@@ -12,6 +12,7 @@ import typer
 
 from fnloop import demo as demo_room
 from fnloop import job
+from fnloop.run_cli import COMMANDS
 from fnloop.runs.files import replacing
 from fnloop.schedulers import BY_NAME
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 _D = job.Options()  # the defaults, said once
 Out = Annotated[Path, typer.Option("--out", help="Folder for what is written; made if it is not there.")]
+NoRecord = Annotated[bool, typer.Option("--no-record", help="Keep no run file of the states.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -37,9 +39,9 @@ def root(
 
 
 @app.command()
-def demo(out: Out = Path("fnloop-demo")) -> None:
+def demo(out: Out = Path("fnloop-demo"), no_record: NoRecord = False) -> None:
     """Train a classifier with early stopping, then compare four learning-rate schedules."""
-    _exit(demo_room.demo(_folder(out, demo_room.WRITTEN), typer.echo))
+    _exit(demo_room.demo(_folder(out, demo_room.WRITTEN), typer.echo, not no_record))
 
 
 @app.command()
@@ -61,6 +63,7 @@ def train(
     seed: Annotated[int, typer.Option(help="Of the split, the initial weights and the order of examples.")] = _D.seed,
     engine: Annotated[str, typer.Option(help="numpy, or jax (compiled; jax:gpu and so on name the device).")] = _D.engine,
     out: Out = Path("fnloop-out"),
+    no_record: NoRecord = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Train a model on your own data; write its checkpoint, a picture and the metrics."""
@@ -80,7 +83,8 @@ def train(
         engine=engine,
     )
     prepared = job.prepare(data, options)
-    _exit(job.train(prepared, options, _folder(out, job.WRITTEN), (lambda text: None) if quiet else typer.echo, quiet))
+    say = (lambda text: None) if quiet else typer.echo
+    _exit(job.train(prepared, options, _folder(out, job.WRITTEN), say, quiet, not no_record))
 
 
 @app.command()
@@ -96,6 +100,10 @@ def predict(
     else:
         with replacing(out) as file:
             file.write(text.encode())
+
+
+for command in COMMANDS:
+    app.command()(command)
 
 
 def _folder(path: Path, names: Sequence[str]) -> Path:
@@ -126,8 +134,8 @@ def main() -> None:
 def _status(command: Callable[..., Any]) -> int:
     try:
         result = command(standalone_mode=False)
-    except (typer.Abort, KeyboardInterrupt):
-        return _fail("interrupted", 130)
+    except (typer.Abort, KeyboardInterrupt) as error:
+        return _fail(str(error) or "interrupted", 130)
     except BrokenPipeError:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -138,7 +146,7 @@ def _status(command: Callable[..., Any]) -> int:
         if not hasattr(error, "format_message"):  # what typer raises for wrong usage is no public class in every version
             raise
         return _fail(f"{error.format_message()} Try 'fnloop --help'.", 2)
-    return _fail("interrupted", 130) if result == 130 else 0
+    return _fail("interrupted", 130) if result == 130 else int(result or 0)
 
 
 def _fail(message: str, status: int) -> int:

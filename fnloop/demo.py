@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from fnloop import plots
 from fnloop.datasets import Splits, lab
 from fnloop.early_stopping import EarlyStopping, StopReason
 from fnloop.fit import Fit, fit
+from fnloop.job import free_run, next_commands, recorder, run_commands
 from fnloop.loop import evaluate
 from fnloop.losses import BinaryCrossEntropy
 from fnloop.nn import mlp
@@ -18,6 +20,7 @@ from fnloop.schedulers import ReduceLROnPlateau, Scheduler, get_scheduler
 from fnloop.trainer import Trainer
 
 Say = Callable[[str], Any]
+RUN = "lab.run"
 WRITTEN = CHECKPOINT, PICTURE, COMPARISON = "best.npz", "training.png", "schedulers.png"
 
 SCHEDULES: dict[str, dict[str, Any]] = {
@@ -45,19 +48,27 @@ def second_trainer(scheduler: Scheduler) -> Trainer:
     return Trainer(model=mlp([10, 12, 8, 1]), loss=BinaryCrossEntropy(), scheduler=scheduler, batch_size=32, seed=42)
 
 
-def demo(out: Path, say: Say) -> bool:
+def demo(out: Path, say: Say, recorded: bool) -> bool:
     """Run both parts and write their files; whether Ctrl-C ended it."""
     data = lab()
     say(f"1. Training with early stopping: 10-16-12-8-1, {len(data.train)} examples\n")
-    result = fit(first_trainer(), data.train, data.validation, epochs=100, monitor="val_accuracy")
+    run, trainer = free_run(out / RUN, say) if recorded else None, first_trainer()
+    into = recorder(run, trainer, data, monitor="val_accuracy")
+    result = fit(trainer, data.train, data.validation, epochs=100, monitor="val_accuracy", record=into)
     save(result.best, out / CHECKPOINT, trainer=result.trainer, preprocessing=data.preprocessing)
     write_picture(plots.training(result.history), out / PICTURE)
     say("\n" + result.summary())
     say(f"\ntest  {values(evaluate(result.trainer, result.best, data.test))}")
     if result.stop_reason == StopReason.INTERRUPTED.value:
         say(f"\nInterrupted. Wrote {out / CHECKPOINT} and {out / PICTURE}.")
+        say(next_commands(run_commands(run, True)))
         return True
-    return _compare(data, out, say)
+    if _compare(data, out, say):
+        return True
+    say("Next: look at the pictures")
+    commands = [f"fnloop predict {quote(str(out / CHECKPOINT))} lab", *run_commands(run, False), "fnloop train breast_cancer"]
+    say("\n".join(f"      {command}" for command in commands))
+    return False
 
 
 def _compare(data: Splits, out: Path, say: Say) -> bool:
@@ -74,7 +85,6 @@ def _compare(data: Splits, out: Path, say: Say) -> bool:
     write_picture(plots.schedulers(fits, tests), out / COMPARISON)
     say("\n" + table(fits, tests))
     say(f"\nWrote {out / CHECKPOINT}, {out / PICTURE} and {out / COMPARISON}.")
-    say(f"Next: look at the pictures; fnloop predict {out / CHECKPOINT} lab; fnloop train breast_cancer")
     return False
 
 

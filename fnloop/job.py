@@ -3,14 +3,16 @@
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from fnloop import plots
 from fnloop.datasets import Splits, split
 from fnloop.early_stopping import EarlyStopping, StopReason
 from fnloop.engines import get_engine
+from fnloop.errors import NoBestError
 from fnloop.fit import Fit, fit
 from fnloop.loop import evaluate, predict_proba
 from fnloop.loop import predict as predict_with
@@ -20,13 +22,16 @@ from fnloop.optimizers import AdamW
 from fnloop.progress import values
 from fnloop.record import record
 from fnloop.runs.checkpoint import load_checkpoint, save
-from fnloop.runs.files import replacing, write_picture
+from fnloop.runs.files import free, replacing, write_picture
+from fnloop.runs.recording import record as record_to
 from fnloop.schedulers import Scheduler, get_scheduler
+from fnloop.state import TrainState
 from fnloop.tables import find_table
 from fnloop.trainer import Trainer
 from fnloop.typing import PositiveInt
 
 Say = Callable[[str], Any]
+RUN = "training.run"
 WRITTEN = CHECKPOINT, PICTURE, METRICS = "best.npz", "training.png", "metrics.json"
 
 
@@ -77,7 +82,7 @@ def make_trainer(splits: Splits, options: Options) -> Trainer:
         model=mlp([splits.train.x.shape[1], *_widths(options.hidden), outputs]),
         loss=loss,
         optimizer=AdamW(weight_decay=options.weight_decay),
-        scheduler=_scheduler(options),
+        scheduler=make_scheduler(options.scheduler, options.lr, options.epochs, options.patience),
         early_stopping=EarlyStopping("val_loss", patience=options.patience),
         batch_size=options.batch_size,
         seed=options.seed,
@@ -91,28 +96,74 @@ def _widths(hidden: str) -> list[int]:
         raise ValueError(f"--hidden must be whole numbers between commas, such as 64,64, got {hidden!r}") from None
 
 
-def _scheduler(options: Options) -> Scheduler:
-    """The schedule of that name, spread over the epochs."""
+def make_scheduler(name: str, lr: float, epochs: int, patience: int) -> Scheduler:
+    """The schedule of that name, spread over the epochs; on a plateau it acts in half the patience of early stopping."""
     spread: dict[str, dict[str, Any]] = {
-        "step": {"step_size": max(1, options.epochs // 3)},
-        "cosine": {"T_max": max(1, options.epochs)},
-        "plateau": {"patience": max(1, options.patience // 2), "min_lr": min(1e-6, options.lr) if options.lr > 0 else 0.0},
+        "step": {"step_size": max(1, epochs // 3)},
+        "cosine": {"T_max": max(1, epochs)},
+        "plateau": {"patience": max(1, patience // 2), "min_lr": min(1e-6, lr) if lr > 0 else 0.0},
     }
-    return get_scheduler(options.scheduler, options.lr, **spread.get(options.scheduler.lower(), {}))
+    return get_scheduler(name, lr, **spread.get(name.lower(), {}))
 
 
-def train(prepared: tuple[Splits, Trainer], options: Options, out: Path, say: Say, quiet: bool) -> bool:
+def train(prepared: tuple[Splits, Trainer], options: Options, out: Path, say: Say, quiet: bool, recorded: bool) -> bool:
     """Train, test, and write what came of it; whether Ctrl-C ended it."""
     splits, trainer = prepared
     say(describe(splits))
-    result = fit(trainer, splits.train, splits.validation, epochs=options.epochs, engine=options.engine, progress=not quiet)
-    tested = evaluate(trainer, result.best, splits.test, engine=options.engine)
+    run = free_run(out / RUN, say) if recorded else None
+    result = fit(
+        trainer,
+        splits.train,
+        splits.validation,
+        epochs=options.epochs,
+        engine=options.engine,
+        record=recorder(run, trainer, splits, engine=options.engine),
+        progress=not quiet,
+    )
+    tested = evaluate(trainer, _best(result, run), splits.test, engine=options.engine)
     write(result, splits, tested, out)  # before anything more is said: the output may be closed
+    interrupted = result.stop_reason == StopReason.INTERRUPTED.value
     say("\n" + result.summary())
     say(f"\ntest  {values(tested)}")
     say(f"\nWrote {out / CHECKPOINT}, {out / PICTURE} and {out / METRICS}.")
-    say(f"Next: fnloop predict {out / CHECKPOINT} DATA")
-    return result.stop_reason == StopReason.INTERRUPTED.value
+    say(next_commands([f"fnloop predict {quote(str(out / CHECKPOINT))} DATA", *run_commands(run, interrupted)]))
+    return interrupted
+
+
+def free_run(path: Path, say: Say) -> Path:
+    """Where a run is recorded: a run that is there is never written over."""
+    run = free(path)
+    say(f"Recording every epoch in {run}{f' ({path} is there already)' if run != path else ''}.")
+    return run
+
+
+def recorder(
+    run: Path | None, trainer: Trainer, splits: Splits, *, engine: str = "numpy", monitor: str | None = None
+) -> Callable[[Iterable[TrainState]], Iterable[TrainState]] | None:
+    """What `fit` is to record with, so that the file can be predicted from; None where nothing is recorded."""
+    if run is None:
+        return None
+    data, how = (splits.train, splits.validation), splits.preprocessing
+    return record_to(run, trainer, *data, engine=engine, monitor=monitor, preprocessing=how)  # type: ignore[no-any-return]
+
+
+def run_commands(run: Path | None, interrupted: bool) -> list[str]:
+    """What can be done with a run file now."""
+    commands = "resume", "log", "verify"
+    return [f"fnloop {name} {quote(str(run))}" for name in commands[0 if interrupted else 1 :]] if run is not None else []
+
+
+def next_commands(commands: Sequence[str]) -> str:
+    """What a person may want to type next, a line each."""
+    return "\n".join(f"{'Next: ' if i == 0 else '      '}{command}" for i, command in enumerate(commands))
+
+
+def _best(result: Fit, run: Path | None) -> TrainState:
+    try:
+        return result.best
+    except NoBestError as error:
+        hint = "" if run is None else f"; fnloop log {quote(str(run))} tells how it went"
+        raise NoBestError(f"{error}{hint}") from None
 
 
 def describe(splits: Splits) -> str:

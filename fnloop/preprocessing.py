@@ -43,13 +43,25 @@ class Preprocessing:
         return (expand(table, self.columns, self.categories) - self.mean) / self.scale
 
     def targets(self, values: Array) -> Array:
-        """The coded target: integer labels, or standardised values; (N,)."""
+        """The coded target: integer labels, or standardised values; (N,).
+
+        Raises: ValueError: for a label that is none of the classes, or text where a quantity is wanted.
+        """
         if self.classes:
-            return np.searchsorted(np.array(self.classes), label_text(values))
+            labels = label_text(values)
+            strange = sorted(set(labels.tolist()) - set(self.classes))
+            if strange:
+                known = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
+                raise ValueError(f"target {self.target!r} must be one of {known}, got {strange[0]!r}")
+            return np.searchsorted(np.array(self.classes), labels)
+        if values.dtype.kind != "f":
+            raise ValueError(f"target {self.target!r} must be of numbers, got {str(values[0])!r}")
         return (values.astype(np.float64) - self.target_mean) / self.target_scale
 
     def dataset(self, table: Mapping[str, Array]) -> Dataset:
         """Features and target of a table."""
+        if self.target not in table:
+            raise ValueError(f"the data must have the target's column {self.target!r}, got {', '.join(table)}")
         return Dataset(self.features(table), self.targets(table[self.target]))
 
     def decode(self, predicted: Array) -> Array:

@@ -44,10 +44,10 @@ def write_csv(path, rows=90, classes=("cat", "dog", "eel"), seed=0):
     return labels
 
 
-def test_demo_writes_its_three_files(tmp_path):
-    """Both runs, the table, the pictures, a checkpoint that loads; plain lines where there is no terminal."""
+def test_demo_writes_its_files(tmp_path):
+    """Both runs, the table, the pictures, a checkpoint that loads, a run file; plain lines where there is no terminal."""
     done = run("demo", "--out", tmp_path / "d")
-    assert {p.name for p in (tmp_path / "d").iterdir()} == {"best.npz", "training.png", "schedulers.png"}
+    assert {p.name for p in (tmp_path / "d").iterdir()} == {"best.npz", "lab.run", "training.png", "schedulers.png"}
     assert "stop" in done.stdout or "improvement" in done.stdout
     for name in ("constant", "step", "exponential", "cosine", "Best:", "Next:"):
         assert name in done.stdout
@@ -64,7 +64,7 @@ def test_train_on_text_labels_and_predict_from_the_file_alone(tmp_path):
     done = run("train", tmp_path / "animals.csv", "--epochs", 30, "--out", tmp_path / "run")
     assert "Classification" in done.stdout
     assert "cat, dog, eel" in done.stdout
-    assert {p.name for p in (tmp_path / "run").iterdir()} == {"best.npz", "training.png", "metrics.json"}
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {"best.npz", "training.png", "metrics.json", "training.run"}
     report = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert report["test"]["accuracy"] > 0.9
     rows = list(csv.DictReader(io.StringIO(run("predict", tmp_path / "run" / "best.npz", tmp_path / "animals.csv").stdout)))
@@ -158,10 +158,12 @@ def test_bad_files_and_usage_are_one_clear_line(tmp_path):
 
 
 def test_a_run_that_diverges_says_why(tmp_path):
-    """The first epoch is not finite: there is no best state, and nothing is written over."""
+    """The first epoch is not finite: there is no best state, and nothing is written but the run file, which tells the rest."""
     message = fails("train", "diabetes", "--lr", "1e30", "--quiet", "--out", tmp_path)
     assert "non-finite" in message
-    assert not list(tmp_path.iterdir())
+    assert f"fnloop log {tmp_path / 'training.run'}" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["training.run"]
+    assert "stopped: non-finite" in run("log", tmp_path / "training.run").stdout
 
 
 def test_ctrl_c_keeps_the_best_state_and_exits_with_130(tmp_path):
@@ -187,11 +189,13 @@ def test_ctrl_c_keeps_the_best_state_and_exits_with_130(tmp_path):
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert "interrupted" in out
+    assert f"fnloop resume {tmp_path / 'training.run'}" in out
     assert fl.load(tmp_path / "best.npz").epoch >= 1
+    assert fl.open_run(tmp_path / "training.run").rows[-1].epoch >= 1
 
 
 def test_ctrl_c_in_the_first_epoch_is_one_line(tmp_path):
-    """There is nothing to keep, and it is no error of the run."""
+    """There is nothing to keep but the state that the run began with, and it is no error of the run."""
     command = [sys.executable, "-m", "fnloop", "train", "digits", "--hidden", "2000,2000,2000", "--out", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.readline()  # the task is told once the data is read, before anything is trained
@@ -199,7 +203,7 @@ def test_ctrl_c_in_the_first_epoch_is_one_line(tmp_path):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err == "fnloop: error: interrupted\n"
-    assert not list(tmp_path.iterdir())
+    assert {path.name for path in tmp_path.iterdir()} <= {"training.run"}
 
 
 def test_a_run_is_written_before_it_is_told_of(tmp_path):
@@ -209,7 +213,7 @@ def test_a_run_is_written_before_it_is_told_of(tmp_path):
     process.stdout.readline()
     process.stdout.close()
     assert process.wait(timeout=60) == 1
-    assert {path.name for path in tmp_path.iterdir()} == {"best.npz", "training.png", "metrics.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"best.npz", "training.png", "metrics.json", "training.run"}
 
 
 def test_where_the_output_cannot_lie(tmp_path):

@@ -51,14 +51,14 @@ class Diff:
 
 def diff(a: Any, b: Any) -> Diff:
     """The differences from state a to state b."""
-    left, right = (dict(_fields(state)) for state in (a, b))
+    left, right = (dict(fields(state)) for state in (a, b))
     return Diff(tuple(_difference(name, left.get(name, _NOTHING), right.get(name, _NOTHING)) for name in left | right))
 
 
 _NOTHING = "nothing"
 
 
-def _fields(state: Any) -> Iterator[tuple[str, Any]]:
+def fields(state: Any) -> Iterator[tuple[str, Any]]:
     """The leaves of a state; a vector of the parameters' shape array by array of the model's layers."""
     model = state.params.model if isinstance(state, TrainState) else None
     for path, leaf in leaves(state):
@@ -104,4 +104,6 @@ def _is_number(value: Any) -> bool:
 
 
 def _short(value: Any) -> str:
+    if value is _NOTHING:
+        return value
     return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else repr(value)

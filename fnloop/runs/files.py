@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,6 +34,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def free(path: Path) -> Path:
+    """The path, or if there is something, the first that is free of `name-2.end`, `name-3.end`, ..."""
+    others = (path.with_name(f"{path.stem}-{i}{path.suffix}") for i in count(2))
+    return next(other for other in chain([path], others) if not os.path.lexists(other))
 
 
 def write_picture(figure: Any, path: Path) -> None:

@@ -1,5 +1,6 @@
 """A run gone on with, in its own file, as if it had never been interrupted."""
 
+from contextlib import closing
 from typing import Any
 
 from toolz import take
@@ -42,7 +43,8 @@ def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | No
         return Writer(reader.path, head, state, names, monitor=monitor, best=best, snapshot_every=every, release=release)
 
     states = recording(begin, take(missing + 1, replay.stream(last)))
-    with as_recorded(reader.environment):
+    with as_recorded(reader.environment), closing(states):  # also where Ctrl-C comes between two states: all is written
+        next(states)  # the state that is there already is not shown again
         for _ in show(states, total=epochs) if progress else states:
             pass
 

@@ -9,9 +9,11 @@ from types import ModuleType
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from typer.main import get_command
 
 import fnloop as fl
 from fnloop import testing
+from fnloop.cli import app
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -61,7 +63,7 @@ def test_every_public_name_is_documented():
         assert f'`"{name}"`' in README, f"the README does not name the metric {name}"
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["train"], ["predict"]])
+@pytest.mark.parametrize("command", [[], *([name] for name in get_command(app).commands)], ids=" ".join)
 def test_every_command_has_help(command):
     """`--help` explains the command and each option."""
     done = subprocess.run([sys.executable, "-m", "fnloop", *command, "--help"], capture_output=True, text=True, check=True)

@@ -17,6 +17,7 @@ FLOORS = [
     {"streams", "progress", "lr_range_test", "runs", "tables"},
     {"fit", "plots", "datasets", "testing"},
     {"job", "demo"},
+    {"run_cli"},
     {"cli", "__main__"},
 ]
 EDGES = {"plots", "datasets", "testing"}  # import nothing of their own floor

@@ -1,0 +1,86 @@
+"""What is typed for a state, for epochs and for a number of processes."""
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any
+
+from fnloop.errors import RunError
+from fnloop.runs.run import Run
+from fnloop.typing import integer
+
+
+def epoch_at(run: Run, text: str) -> int:
+    """The epoch that a text says: a number, `best` or `last`."""
+    if text == "last":
+        return run.rows[-1].epoch
+    if text == "best":
+        return int(run.best().epoch)
+    return _count("EPOCH", text, "a number of finished epochs, best or last")
+
+
+def state_at(run: Run, text: str, step: int | None = None) -> Any:
+    """The state at a place: `12` behind an epoch, `12:350` or `:350` at a step, `best` or `last`."""
+    epoch, colon, behind = text.partition(":")
+    if colon and step is not None:
+        raise ValueError(f"--step must not stand beside a place with a step of its own, {text!r}")
+    if colon:
+        step = _count("a place", behind, "an epoch, or an epoch and a step, such as 12 or 12:350", text)
+    if step is not None and not epoch:
+        epoch = str(_epoch_of(run, step))
+    if step is None and epoch == "last":
+        return run.last
+    return run.state(epoch_at(run, epoch), step)
+
+
+def _count(name: str, text: str, wanted: str, whole: str | None = None) -> int:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 18:
+        raise ValueError(f"{name} must be {wanted}, got {text if whole is None else whole!r}")
+    return int(text)
+
+
+def _epoch_of(run: Run, step: int) -> int:
+    """The epochs that were finished when a step was taken."""
+    found = [row.epoch for row in run.rows if row.step <= step]
+    if not found or step > run.rows[-1].step:
+        raise ValueError(f"step must be one that the run took, {run.rows[0].step} to {run.rows[-1].step}, got {step}")
+    return found[-1]
+
+
+def epochs_between(run: Run, text: str | None) -> list[int] | None:
+    """The epochs that a text says: `3:7` with both ends, `3:`, `:7`, or `5`; None for all that the run has."""
+    if text is None:
+        return None
+    first, colon, last = text.partition(":")
+    wanted = "epochs such as 3:7, 3:, :7 or 5"
+    begin = _count("--epochs", first, wanted, text) if first or not colon else run.rows[0].epoch
+    end = _count("--epochs", last, wanted, text) if last else (run.rows[-1].epoch if colon else begin)
+    if not run.rows[0].epoch <= begin <= end <= run.rows[-1].epoch:
+        raise ValueError(
+            f"--epochs must lie in what the run has, {run.rows[0].epoch}:{run.rows[-1].epoch}, the first before the last, "
+            f"got {text!r}"
+        )
+    return list(range(begin, end + 1))
+
+
+@contextmanager
+def mapping(processes: int) -> Iterator[Callable[..., Any]]:
+    """The `map` of so many processes; for one, Python's own."""
+    if integer(1)("--processes", processes) == 1:
+        yield map
+        return
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _interruptible)
+    try:
+        yield pool.map
+    except BrokenProcessPool as error:
+        raise RunError(f"one of the {processes} processes ended before its work was done") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _interruptible() -> None:
+    """In a process of the pool: Ctrl-C ends it without a word; the word is the command's."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
