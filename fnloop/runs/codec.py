@@ -75,7 +75,7 @@ def decode(tree: Any, arrays: Mapping[str, Array], kinds: Mapping[str, type]) ->
         return {key: decode(item, arrays, kinds) for key, item in tree["mapping"].items()}
     if tree["type"] not in kinds:
         raise ValueError(
-            f"it asks for a record {tree['type']!r}, which is not on the list of known ones; your own are handed as records=[...]"
+            f"it asks for a record {tree['type']!r}, which is not on the list of known ones (your own go into records=[...])"
         )
     fields = {name: decode(item, arrays, kinds) for name, item in tree.items() if name != "type"}
     return kinds[tree["type"]](**fields)

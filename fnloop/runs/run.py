@@ -12,14 +12,14 @@ from fnloop.metrics import mode_of
 from fnloop.preprocessing import Preprocessing
 from fnloop.runs.diff import Diff, diff
 from fnloop.runs.fork import fork
-from fnloop.runs.lock import lock
 from fnloop.runs.predicate import parse
+from fnloop.runs.pruning import prune
 from fnloop.runs.reader import Advance, Reader
 from fnloop.runs.replay import Replay
 from fnloop.runs.resume import resume
 from fnloop.runs.search import first_true
 from fnloop.runs.segments import Verification, deal, deal_positions, probe, verify
-from fnloop.runs.store import Row, prune
+from fnloop.runs.store import Row
 from fnloop.streams import append
 from fnloop.trainer import Trainer
 from fnloop.typing import Mode, choice, integer
@@ -326,16 +326,4 @@ class Run:
             keep: at least 1.
         Returns: how many were taken away.
         """
-        integer(1)("keep", keep)
-        release = lock(self._reader.path)
-        try:
-            rows = self._reader.rows()
-            names = dict.fromkeys(name for row in rows for name in row.metrics if name != "lr")
-            modes = {
-                **{name: mode_of(name) for name in names},
-                **dict([self._reader.said["monitor"]] if self._reader.said["monitor"] else []),
-            }
-            best = [self._reader.best_position(name, mode) for name, mode in modes.items()]
-            return prune(self._reader.path, keep, {0, len(rows) - 1, *(p for p in best if p is not None)})
-        finally:
-            release()
+        return prune(self._reader, integer(1)("keep", keep))

@@ -19,7 +19,6 @@ import hashlib
 import json
 import math
 import os
-import re
 import secrets
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
@@ -264,25 +263,3 @@ def close_writer(connection: sqlite3.Connection) -> None:
             connection.execute("ROLLBACK")
         connection.execute("PRAGMA journal_mode=DELETE")
     connection.close()
-
-
-def prune(path: Path, keep: int, always: Collection[int]) -> int:
-    """Keep that many snapshots, spread over the run, and those that are always kept; how many were taken away."""
-    connection = open_to_write(path)
-    try:
-        there = read_snapshots(connection)
-        others = [position for position in there if position not in always]
-        room = max(0, keep - (len(there) - len(others)))
-        spread = {others[i * len(others) // room] for i in range(min(room, len(others)))}
-        gone = [position for position in others if position not in spread]
-        connection.execute("BEGIN IMMEDIATE")
-        connection.executemany("DELETE FROM snapshots WHERE position = ?", [(position,) for position in gone])
-        texts = connection.execute("SELECT content FROM snapshots UNION ALL SELECT value FROM run")
-        named = {name for (text,) in texts for name in re.findall("[0-9a-f]{64}", text)}
-        left = [row for row in connection.execute("SELECT hash FROM arrays") if row[0] not in named]
-        connection.executemany("DELETE FROM arrays WHERE hash = ?", left)
-        connection.execute("COMMIT")
-        connection.execute("VACUUM")
-    finally:
-        close_writer(connection)
-    return len(gone)
