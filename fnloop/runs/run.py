@@ -221,7 +221,7 @@ class Run:
         rows = self._reader.rows()
         if asked(self._replay.at(0)):
             raise ValueError(
-                f"predicate holds for the first state already, of epoch {rows[0].epoch}: there is no step to find"
+                f"predicate holds for the first state already, of epoch {rows[0].epoch}; 'epoch >= n and ...' asks from n on"
             )
         if not asked(self.last):
             raise ValueError(

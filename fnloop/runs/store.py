@@ -1,12 +1,14 @@
 """The run file: one SQLite file with each state's row and some states whole, which any SQLite reads.
 
-    run        name, value      what the run was begun with, as JSON: trainer, environment, data, parent, ...
+    run        name, value: what the run was begun with, as JSON: `trainer` (digest, the record itself, its repr), `train`
+               and `validation` (digest, number of examples, the data itself), `engine`, `monitor`, `environment`,
+               `preprocessing`; and of a fork `parent`, and `before`, the metrics of the epochs that it did not train itself
     states     a row a state of the stream: position (0, 1, ...), epoch, step, seconds, stopped (the reason, or NULL),
                metrics (JSON, {} where no epoch was finished), fields (JSON, the hash of each field), digest, chain
     snapshots  position, content: the state as JSON, its arrays by their hashes
     arrays     hash, dtype, shape, data: the bytes of an array, stored once
     head       position and chain of the last row of `states`
-    metrics    a view for people: an epoch a row, a metric a column
+    metrics    a view for people: an epoch a row, a metric a column; `sqlite3 lab.run "select * from metrics"` shows it
 
 A row's chain is the SHA-256 of the row and the chain of the row before; before the first it is that of all in `run`. What is
 read is checked against it, and arrays and states against their hashes, so nothing in a file is trusted. A row, what it names
