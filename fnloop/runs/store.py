@@ -246,6 +246,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     """A connection for the one writer of a file, which readers can read beside."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
+        connection.execute(_NO_JOURNAL)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
     except BaseException:
@@ -259,5 +260,10 @@ def close_writer(connection: sqlite3.Connection) -> None:
     with suppress(sqlite3.Error):
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        connection.execute("PRAGMA journal_mode=DELETE")
+        connection.execute(_NO_JOURNAL)
     connection.close()
+
+
+# The marks of WAL mode are set and taken away by one write to the file's first sector. With a rollback journal beside it, a
+# writer that was killed between the two would leave a file that readers, who must not write, could not open.
+_NO_JOURNAL = "PRAGMA journal_mode=MEMORY"
