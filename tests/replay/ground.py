@@ -118,21 +118,26 @@ def _feed(hashed, path, value):
     hashed.update(head + content)
 
 
-def elsewhere(function, *arguments, **environ):
+def elsewhere(function, *arguments, **more):
     """What a function of these tests returns in a new process; arguments and result as JSON."""
-    process = begin(function, *arguments, **environ)
+    process = begin(function, *arguments, **more)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     return json.loads(out.splitlines()[-1])
 
 
-def begin(function, *arguments, **environ):
+def begin(function, *arguments, **more):
     """A new process in which a function of these tests runs."""
     code = (
         f"import json, sys; from {function.__module__} import {function.__name__} as f; "
         "print(json.dumps(f(*json.loads(sys.argv[1]))))"
     )
     command = [sys.executable, "-c", code, json.dumps(arguments)]
-    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": paths, **environ}, text=True, **pipes)
+    return subprocess.Popen(command, cwd=ROOT, env=environ(**more), text=True, **pipes)
+
+
+def environ(**more):
+    """The environment of a new process, which finds the package and these tests."""
+    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": paths, **more}
