@@ -6,7 +6,7 @@ import sqlite3
 from fnloop.metrics import mode_of
 from fnloop.runs.lock import lock
 from fnloop.runs.reader import Reader
-from fnloop.runs.store import close_writer, open_to_write, read_snapshots
+from fnloop.runs.store import close_writer, open_to_write, read_snapshots, writing
 
 
 def prune(reader: Reader, keep: int) -> int:
@@ -16,7 +16,8 @@ def prune(reader: Reader, keep: int) -> int:
         always = _always(reader)
         connection = open_to_write(reader.path)
         try:
-            return _prune(connection, keep, always)
+            with writing(reader.path):
+                return _prune(connection, keep, always)
         finally:
             close_writer(connection)
     finally:

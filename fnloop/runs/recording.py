@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ def refuse_taken(path: Path) -> None:
         raise RunError(f"path must be of a new file, there is one at {str(path)!r}; fl.open_run(path).resume() continues it")
 
 
-def recording(begin: Begin, states: Iterable[Any]) -> Iterator[Any]:
+def recording(begin: Begin, states: Iterable[Any]) -> Generator[Any, None, None]:
     """The same stream, whose first state `begin` makes the writer of that gets all others."""
     writer = None
     try:

@@ -1,5 +1,6 @@
 """A run gone on with, in its own file, as if it had never been interrupted."""
 
+from contextlib import closing
 from typing import Any
 
 from toolz import take
@@ -23,7 +24,6 @@ def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | No
         rows = reader.rows()
         head, missing = rows[-1], epochs - rows[-1].epoch
         if head.stopped is not None or missing <= 0:
-            release()
             return
         here = replay.environment_differences()
         if here:
@@ -33,18 +33,17 @@ def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | No
             )
         monitor, best = _best_so_far(replay)
         last = replay.at(head.position)
-    except BaseException:
+
+        def begin(state: Any) -> Writer:
+            names = tuple(dict.fromkeys(name for row in rows for name in row.metrics))
+            return Writer(reader.path, head, state, names, monitor=monitor, best=best, snapshot_every=every, release=release)
+
+        states = recording(begin, take(missing + 1, replay.stream(last)))
+        with as_recorded(reader.environment), closing(states):
+            for _ in show(states, total=epochs) if progress else states:
+                pass
+    finally:
         release()
-        raise
-
-    def begin(state: Any) -> Writer:
-        names = tuple(dict.fromkeys(name for row in rows for name in row.metrics))
-        return Writer(reader.path, head, state, names, monitor=monitor, best=best, snapshot_every=every, release=release)
-
-    states = recording(begin, take(missing + 1, replay.stream(last)))
-    with as_recorded(reader.environment):
-        for _ in show(states, total=epochs) if progress else states:
-            pass
 
 
 def _best_so_far(replay: Replay) -> tuple[Any, tuple[Any, int | None]]:

@@ -20,7 +20,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -90,12 +90,11 @@ def write_numbers(numbers: Mapping[str, float]) -> str:
 def create(path: Path, info: Mapping[str, str], arrays: Mapping[str, Array], first: Row, content: str) -> None:
     """Make the file, with the first state in it: it is there whole, or not at all, and never takes another's place.
 
-    Raises: FileExistsError: if there is something at the path; OSError, sqlite3.Error: if it cannot be written.
+    Raises: FileExistsError: if there is something at the path; OSError, RunError: if it cannot be written.
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        connection = sqlite3.connect(partial, isolation_level=None)
-        try:
+        with writing(path), closing(sqlite3.connect(partial, isolation_level=None)) as connection:
             connection.execute(f"PRAGMA application_id={APPLICATION}")
             connection.execute(f"PRAGMA user_version={VERSION}")
             connection.execute("BEGIN")
@@ -106,8 +105,6 @@ def create(path: Path, info: Mapping[str, str], arrays: Mapping[str, Array], fir
             add_row(connection, first.chained(root(info)))
             add_snapshot(connection, first.position, content, arrays)
             connection.execute("COMMIT")
-        finally:
-            connection.close()
         os.link(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -242,16 +239,32 @@ def read_snapshot(connection: sqlite3.Connection, position: int, kinds: Mapping[
     return unpack(connection, found[0], kinds)
 
 
-def open_to_write(path: Path) -> sqlite3.Connection:
-    """A connection for the one writer of a file, which readers can read beside."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What SQLite cannot write is an error that says where.
+
+    Raises: RunError.
+    """
     try:
-        connection.execute(_NO_JOURNAL)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-    except BaseException:
-        connection.close()
-        raise
+        yield
+    except sqlite3.Error as error:
+        raise RunError(f"{str(path)!r} cannot be written: {error}") from error
+
+
+def open_to_write(path: Path) -> sqlite3.Connection:
+    """A connection for the one writer of a file, which readers can read beside.
+
+    Raises: RunError: if it cannot be written.
+    """
+    with writing(path):
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute(_NO_JOURNAL)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+        except BaseException:
+            connection.close()
+            raise
     return connection
 
 
