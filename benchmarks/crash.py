@@ -30,7 +30,6 @@ from toolz import take
 
 import fnloop as fl
 from fnloop.runs import recording, writer
-from fnloop.runs import run as runs
 
 EPOCHS = 25
 IN_A_ROW = 12  # kills, before a run may end
@@ -297,8 +296,7 @@ class Proof:
     def report(self) -> str:
         """How many kills hit which phase, and what came of it."""
         lines = [f"{'phase':24}" + "".join(f"{kind:>12}" for kind in self.hits)]
-        for phase in PHASES:
-            lines.append(f"{phase:24}" + "".join(f"{counts[phase] or '':>12}" for counts in self.hits.values()))
+        lines += [f"{p:24}" + "".join(f"{counts[p] or '':>12}" for counts in self.hits.values()) for p in PHASES]
         missed = [phase for phase in PHASES if not any(counts[phase] for counts in self.hits.values())]
         lines.append(
             f"{self.kills} kills in {self.runs} runs: each file opened, no committed epoch was lost, each run ended right"

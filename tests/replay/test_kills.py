@@ -7,7 +7,7 @@ from tests.replay.ground import ROOT, environ
 
 
 def test_fifty_kills():
-    """While it records, goes on or is pruned, in forked processes and new ones; each time its file says nothing but the truth."""
+    """While it records, goes on or is pruned, by forked processes and new ones; its file never says but the truth."""
     command = [sys.executable, "benchmarks/crash.py", "--kills", "50", "--fresh", "4"]
     done = subprocess.run(command, cwd=ROOT, env=environ(), capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
