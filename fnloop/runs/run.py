@@ -142,7 +142,8 @@ class Run:
     @property
     def snapshots(self) -> list[int]:
         """The epochs whose states are written whole."""
-        return [self._reader.row(position).epoch for position in self._reader.snapshots()]
+        there, rows = self._reader.snapshots(), self._reader.rows()
+        return [rows[position].epoch for position in there if position < len(rows)]
 
     # Any state.
 

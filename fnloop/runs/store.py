@@ -227,8 +227,18 @@ def read_rows(connection: sqlite3.Connection, before: str, first: int = 0) -> li
 
 
 def read_snapshots(connection: sqlite3.Connection) -> list[int]:
-    """The positions that have a snapshot."""
-    return [position for (position,) in connection.execute("SELECT position FROM snapshots ORDER BY position")]
+    """The positions that have a snapshot: the first one of the run, from which all others can be had, and some behind it.
+
+    Raises: ValueError: if they are not that.
+    """
+    found: list[int] = []
+    for (position,) in connection.execute("SELECT position FROM snapshots ORDER BY position"):
+        if position <= found[-1] if found else position != 0:
+            raise ValueError("its whole states are not in order from the first one on")
+        found.append(position)
+    if not found:
+        raise ValueError("it has no whole states")
+    return found
 
 
 def read_snapshot(connection: sqlite3.Connection, position: int, kinds: Mapping[str, type]) -> Any:
