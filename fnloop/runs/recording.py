@@ -16,7 +16,7 @@ from fnloop.progress import timed
 from fnloop.record import digest
 from fnloop.runs.environment import environment
 from fnloop.runs.lock import lock
-from fnloop.runs.packing import pack
+from fnloop.runs.packing import pack, short
 from fnloop.runs.store import Row, create, root
 from fnloop.runs.writer import Writer, make_row, pack_state
 from fnloop.state import TrainState
@@ -151,7 +151,7 @@ def start(
 def first_row(state: Any) -> Row:
     """The row of the state that a run begins with: its metrics, if it has any, are those of another run."""
     row, _ = make_row(0, state, 0.0, 0, {})
-    return row._replace(metrics={})
+    return row._replace(metrics_json="{}")
 
 
 def describe(
@@ -193,7 +193,7 @@ def describe(
         "before": [],
         **more,
     }
-    return {name: json.dumps(value) for name, value in info.items()}, arrays
+    return {name: short(json.dumps(value)) for name, value in info.items()}, arrays
 
 
 def _nbytes(data: Dataset) -> int:

@@ -130,8 +130,9 @@ class Run:
         """Every metric, and the seconds: name to values, one an epoch."""
         history: dict[str, list[float]] = {}
         for row in self._reader.rows():
-            if row.metrics:
-                append(history, {**row.metrics, "seconds": row.seconds})
+            metrics = row.metrics
+            if metrics:
+                append(history, {**metrics, "seconds": row.seconds})
         return history
 
     @property
