@@ -102,19 +102,31 @@ def refuse_taken(path: Path) -> None:
 
 def recording(begin: Begin, states: Iterable[Any]) -> Generator[Any, None, None]:
     """The same stream, whose first state `begin` makes the writer of that gets all others."""
-    writer = None
+    writer = before = None
     try:
         for state, seconds in timed(states):
             if writer is None:
                 writer = begin(state)
             else:
-                if isinstance(state, TrainState) and state.running.batches and state.stop_reason is None:
-                    raise ValueError("states must be an epoch apart, as those of fl.epochs are, got one within an epoch")
+                _check_next(before, state)
                 writer.put(state, seconds)
+            before = state
             yield state
     finally:
         if writer is not None:
             writer.close()
+
+
+def _check_next(before: Any, state: Any) -> None:
+    """Refuse a state that the epoch function does not make of the one before."""
+    if not (isinstance(state, TrainState) and isinstance(before, TrainState)):
+        return
+    stopped, epochs = state.stop_reason is not None, state.epoch - before.epoch
+    if (state.running.batches and not stopped) or not (epochs == 1 or (stopped and epochs == 0)):
+        raise ValueError(
+            f"states must be an epoch apart, as those of fl.epochs are, got one with {state.epoch} epochs and "
+            f"{state.running.batches} batches behind one with {before.epoch} epochs"
+        )
 
 
 def start(
