@@ -205,7 +205,14 @@ def describe(
         "before": [],
         **more,
     }
-    return {name: short(json.dumps(value)) for name, value in info.items()}, arrays
+    return {name: _short(name, json.dumps(value)) for name, value in info.items()}, arrays
+
+
+def _short(name: str, text: str) -> str:
+    try:
+        return short(text)
+    except ValueError as error:
+        raise ValueError(f"what a run file says of {name!r} must be shorter: {error}") from None
 
 
 def _nbytes(data: Dataset) -> int:

@@ -129,10 +129,9 @@ class Run:
     def history(self) -> dict[str, list[float]]:
         """Every metric, and the seconds: name to values, one an epoch."""
         history: dict[str, list[float]] = {}
-        for row in self._reader.rows():
-            metrics = row.metrics
+        for metrics, seconds in ((row.metrics, row.seconds) for row in self._reader.rows()):
             if metrics:
-                append(history, {**metrics, "seconds": row.seconds})
+                append(history, {**metrics, "seconds": seconds})
         return history
 
     @property

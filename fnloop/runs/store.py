@@ -82,13 +82,11 @@ class Row(NamedTuple):
     def check(self) -> "Row":
         """The row, if all in it is of its kind.
 
-        Raises: ValueError, TypeError, AttributeError: if not.
+        Raises: ValueError: if not.
         """
         kinds = tuple(map(type, self))
         if kinds not in (_KINDS, (*_KINDS[:4], type(None), *_KINDS[5:])) or self.epoch < 0 or self.step < 0:
-            raise ValueError(f"row {self.position} of the states has other values than a state's")
-        if not all(type(value) is str for value in self.fields.values()) or self.metrics is None:
-            raise ValueError(f"row {self.position} of the states has other fields than a state's")
+            raise ValueError(f"row {self.position} of the states is not that of a state: {self[:5]}")
         return self
 
 
@@ -241,6 +239,8 @@ def read_rows(connection: sqlite3.Connection, before: str, first: int = 0) -> li
     rows = list[Row]()
     for columns in connection.execute("SELECT * FROM states WHERE position >= ? ORDER BY position", [first]):
         row = Row(*columns).check()
+        if not all(type(value) is str for value in row.fields.values()) or row.metrics is None:
+            raise ValueError(f"row {row.position} of the states has other fields than a state")
         if row.position != first + len(rows) or row.chained(before).chain != row.chain:
             raise ValueError(f"row {first + len(rows)} of the states does not match the chain")
         before = row.chain

@@ -178,7 +178,7 @@ def make_row(position: int, state: Any, seconds: float, before: int, hashes: Has
     fields = {name: hash_of(part, now).hex()[:SHOWN] for name, part in parts_of(state) or ()}
     epoch, step, stopped = counts(state, position)
     metrics = write_numbers(metrics_of(state) if epoch > before else {})
-    return Row(position, epoch, step, float(seconds), stopped, metrics, json.dumps(fields), digest), now
+    return Row(position, epoch, step, float(seconds), stopped, metrics, json.dumps(fields), digest).check(), now
 
 
 def counts(state: Any, position: int) -> tuple[int, int, str | None]:

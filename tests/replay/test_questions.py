@@ -9,7 +9,9 @@ import pytest
 from toolz import iterate, take
 
 import fnloop as fl
-from fnloop.record import hash_of
+from fnloop.record import hash_of, record
+from fnloop.runs import packing
+from fnloop.runs.reader import Reader
 from fnloop.runs.search import first_true
 from tests.replay.ground import Counter, count, everything, fingerprint, problem, record_tiny, tiny
 
@@ -273,3 +275,30 @@ def test_what_a_run_refuses(tmp_path, what, kind, said):
         what(fl.open_run(tmp_path / "a.run"))
     assert (tmp_path / "a.run").read_bytes() == before
     assert [item.name for item in tmp_path.iterdir()] == ["a.run"]
+
+
+def test_a_fork_whose_past_is_too_long_to_be_said_is_refused(tmp_path, monkeypatch):
+    """Its file holds the metrics of all epochs before it; what could not be read again is not written."""
+    record_tiny(tmp_path / "a.run", 30)
+    monkeypatch.setattr(packing, "MOST_VALUES", 100)
+    monkeypatch.setattr(Reader, "trainer", tiny()[0])
+    with pytest.raises(ValueError, match=r"what a run file says of 'before' must be shorter: a text of .* values is over 100"):
+        fl.open_run(tmp_path / "a.run").fork(30, tmp_path / "b.run")
+    assert not (tmp_path / "b.run").exists()
+
+
+def test_a_state_of_ones_own_that_counts_oddly_is_refused_as_it_is_recorded(tmp_path):
+    """What would not be read again is not written."""
+    stream = ({"epoch": n} for n in range(3))
+    fl.last(fl.record(tmp_path / "a.run", None, None, None, stream))  # a mapping is a state as well
+    assert len(fl.open_run(tmp_path / "a.run").rows) == 3
+    with pytest.raises(ValueError, match="row 0 of the states is not that of a state"):
+        fl.last(fl.record(tmp_path / "b.run", None, None, None, [Odd(-1)]))
+    assert not (tmp_path / "b.run").exists()
+
+
+@record
+class Odd:
+    """A state that says it has finished a negative number of epochs."""
+
+    epoch: int
