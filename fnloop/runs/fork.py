@@ -28,7 +28,7 @@ def fork(
     refuse_taken(target)
     position = reader.position_of(epoch)
     data = train or reader.data("train"), validation or reader.data("validation")
-    trainer, before = reader.trainer, [*reader.said["before"], *(dict(row.metrics) for row in reader.rows()[1 : position + 1])]
+    trainer, before = reader.trainer, [*reader.said["before"], *(row.metrics for row in reader.rows()[1 : position + 1])]
     if trainer is None:
         if changes:
             raise ValueError(

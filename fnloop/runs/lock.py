@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from fnloop.errors import RunError
 
 
 def lock(path: Path) -> Callable[[], None]:
-    """Become the one writer of a run file; the function that is returned ends that.
+    """Become the one writer of a run file; the function that is returned ends that, and may be called again.
 
     Raises: RunError: if another writes to it; OSError: if nothing can be written beside it.
     """
@@ -18,12 +18,11 @@ def lock(path: Path) -> Callable[[], None]:
     if file is None:
         raise RunError(f"{str(path)!r} is being written by another, and a run can have one writer at a time")
 
-    def release() -> None:
-        if os.name == "posix":  # elsewhere it goes with its file
-            beside.unlink(missing_ok=True)
-        os.close(file)
-
-    return release
+    held = ExitStack()
+    held.callback(os.close, file)
+    if os.name == "posix":  # elsewhere it goes with its file
+        held.callback(beside.unlink, missing_ok=True)
+    return held.close
 
 
 def _open_alone(beside: Path) -> int | None:

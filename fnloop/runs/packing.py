@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,8 @@ from fnloop.runs.codec import decode, encode
 from fnloop.typing import Array
 
 LARGEST_TEXT = 1 << 22  # characters of one JSON text: what is large is in arrays
+MOST_VALUES = 1 << 16  # in one: what is parsed takes up to a hundred bytes for each
+_DTYPE = re.compile(r"[<>|][biufcmMSUV]\d+(\[\d*\w+\])?")  # NumPy would parse others as Python
 PART = 1 << 20  # bytes of an array that are read at once
 
 
@@ -29,10 +32,10 @@ def pack(value: Any, hashes: Hashes | None = None) -> tuple[str, dict[str, Array
     for path, array in arrays.items():
         names[path] = hash_of(array, hashes or {}).hex()
         named[names[path]] = array
-    text = json.dumps({"tree": tree, "arrays": names}, allow_nan=False)
-    if len(text) > LARGEST_TEXT:
-        raise ValueError(f"a state must hold its numbers in arrays: {len(text)} characters of JSON are over {LARGEST_TEXT}")
-    return text, named
+    try:
+        return short(json.dumps({"tree": tree, "arrays": names}, allow_nan=False)), named
+    except ValueError as error:
+        raise ValueError(f"numbers must be held in arrays: {error}") from None
 
 
 def unpack(connection: sqlite3.Connection, text: str, kinds: Mapping[str, type]) -> Any:
@@ -51,8 +54,10 @@ def read_array(connection: sqlite3.Connection, name: str) -> Array:
     found = connection.execute("SELECT rowid, dtype, shape, length(data) FROM arrays WHERE hash = ?", [name]).fetchone()
     if found is None:
         raise ValueError(f"an array is missing, {name}")
-    dtype, shape = np.dtype(str(found[1])), tuple(map(int, json.loads(short(found[2]))))
-    if dtype.hasobject or dtype.subdtype or math.prod(shape) * dtype.itemsize != found[3] or min(shape, default=0) < 0:
+    if not _DTYPE.fullmatch(found[1]):
+        raise ValueError(f"an array is of dtype {found[1][:40]!r}, {name}")
+    dtype, shape = np.dtype(found[1]), tuple(map(int, json.loads(short(found[2]))))
+    if math.prod(shape) * dtype.itemsize != found[3] or min(shape, default=0) < 0:
         raise ValueError(f"an array is not what it is said to be, {name}")
     array = np.empty(shape, dtype)
     if array.size:
@@ -67,9 +72,15 @@ def read_array(connection: sqlite3.Connection, name: str) -> Array:
 
 
 def short(text: str) -> str:
-    """The text, if it is no longer than any that is written."""
+    """The JSON text, if it is no longer, and has no more values, than any that is written.
+
+    Raises: ValueError.
+    """
     if len(text) > LARGEST_TEXT:
         raise ValueError(f"a text of {len(text)} characters is over {LARGEST_TEXT}")
+    values = sum(map(text.count, ",[{"))
+    if values > MOST_VALUES:
+        raise ValueError(f"a text of {values} values is over {MOST_VALUES}")
     return text
 
 

@@ -1,6 +1,6 @@
 """What a run file says, checked as it is read: rows, trainer, data and environment."""
 
-import json
+import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +10,11 @@ from fnloop.data import Dataset
 from fnloop.errors import RunError
 from fnloop.metrics import improves, look_up
 from fnloop.preprocessing import Preprocessing
-from fnloop.record import KINDS, digest, hash_of, parts_of
+from fnloop.record import KINDS, digest, hash_of, parts_of, same_bits
 from fnloop.runs.packing import unpack
+from fnloop.runs.said import read_said
 from fnloop.runs.store import Row, read_info, read_rows, read_snapshot, read_snapshots, reading, root
-from fnloop.runs.writer import SHOWN
+from fnloop.runs.writer import SHOWN, counts, metrics_of
 from fnloop.trainer import Trainer
 from fnloop.typing import Mode
 
@@ -28,10 +29,13 @@ class Reader:
         self._kinds = {**KINDS, **{kind.__name__: kind for kind in records}}
         with reading(path) as connection:
             info = read_info(connection)
-            self.said = {name: json.loads(value) for name, value in info.items()}
+            self.said = read_said(info)
             self._known = read_rows(connection, root(info))
-            if not self._known or self.said.keys() < {"trainer", "train", "validation", "engine", "monitor", "environment"}:
+            if not self._known:
                 raise ValueError("it has no states")
+            metrics = next(filter(None, (row.metrics for row in self._known)), {})
+            if metrics and self.said["monitor"] and self.said["monitor"][0] not in metrics:
+                raise ValueError(f"it monitors {self.said['monitor'][0]!r}, which is not among its metrics")
         self._check_handed()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -77,36 +81,47 @@ class Reader:
         Raises: ValueError: if the run never had one.
         """
         rows = self.rows()
-        for row in rows[max(0, epoch - rows[0].epoch) :]:
+        likely = max(0, epoch - rows[0].epoch)
+        for row in (*rows[likely:], *rows[:likely]):  # states of one's own may count their epochs as they like
             if row.epoch == epoch:
                 return row.position
         raise ValueError(f"epoch must be one that the run reached, {rows[0].epoch} to {rows[-1].epoch}, got {epoch}")
 
     def best_position(self, metric: str, mode: Mode) -> int | None:
         """The position of the epoch with the best value of a metric, or None if it was NaN in each."""
-        found: Row | None = None
+        found, best = None, math.nan
         for row in self.rows():
-            if row.metrics:
-                value = look_up(row.metrics, metric)
-                if value == value if found is None else improves(value, found.metrics[metric], mode):
-                    found = row
-        return None if found is None else found.position
+            metrics = row.metrics
+            if metrics:
+                value = look_up(metrics, metric)
+                if value == value if found is None else improves(value, best, mode):
+                    found, best = row.position, value
+        return found
 
     def differing(self, state: Any, row: Row) -> tuple[str, ...]:
         """The fields of a state that are not as they were recorded."""
         if digest(state) == row.digest:
-            return ()
+            own = counts(state, row.position)
+            shown = metrics_of(state) if row.metrics_json != "{}" else row.metrics
+            found = {**dict(zip(("epoch", "step", "stopped"), own, strict=True)), "metrics": shown}
+            return tuple(name for name, value in found.items() if not same_bits(value, getattr(row, name)))
         parts = {name: hash_of(part).hex()[:SHOWN] for name, part in parts_of(state) or ()}
         return tuple(name for name in {**row.fields, **parts} if parts.get(name) != row.fields.get(name)) or ("its kind",)
 
-    def _held(self, name: str) -> Any:
-        """What stands packed in the file, or None."""
+    def _held(self, name: str, kind: type) -> Any:
+        """What stands packed in the file, or None.
+
+        Raises: RunError: if it is damaged, or not what the file says it is.
+        """
         packed = self.said[name]
-        text = packed["packed"] if isinstance(packed, dict) else packed
+        text, said = (packed["packed"], packed["digest"]) if isinstance(packed, dict) else (packed, None)
         if text is None:
             return None
         with reading(self.path) as connection:
-            return unpack(connection, text, self._kinds)
+            value = unpack(connection, text, self._kinds)
+            if not isinstance(value, kind) or (said is not None and digest(value) != said):
+                raise ValueError(f"what stands for {name!r} is not what was recorded")
+            return value
 
     @cached_property
     def trainer(self) -> Trainer | None:
@@ -121,7 +136,7 @@ class Reader:
                 f"the trainer of {str(self.path)!r} holds functions, which no file does: open_run(path, trainer=...); it was "
                 f"{self.said['trainer']['repr'][:200]}"
             )
-        return self._held("trainer")  # type: ignore[no-any-return]
+        return self._held("trainer", Trainer)  # type: ignore[no-any-return]
 
     @cached_property
     def train(self) -> Dataset:
@@ -146,12 +161,12 @@ class Reader:
             return self.handed[name]  # type: ignore[no-any-return]
         if said["packed"] is None:
             raise RunError(f"{str(self.path)!r} has only the digest of {name}: open_run(path, {name}=...)")
-        return self._held(name)  # type: ignore[no-any-return]
+        return self._held(name, Dataset)  # type: ignore[no-any-return]
 
     @cached_property
     def preprocessing(self) -> Preprocessing | None:
         """How the data was made from a table, if that was recorded."""
-        return self._held("preprocessing")  # type: ignore[no-any-return]
+        return self._held("preprocessing", Preprocessing)  # type: ignore[no-any-return]
 
     @property
     def environment(self) -> Mapping[str, str]:

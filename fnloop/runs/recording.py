@@ -16,7 +16,7 @@ from fnloop.progress import timed
 from fnloop.record import digest
 from fnloop.runs.environment import environment
 from fnloop.runs.lock import lock
-from fnloop.runs.packing import pack
+from fnloop.runs.packing import pack, short
 from fnloop.runs.store import Row, create, root
 from fnloop.runs.writer import Writer, make_row, pack_state
 from fnloop.state import TrainState
@@ -102,19 +102,31 @@ def refuse_taken(path: Path) -> None:
 
 def recording(begin: Begin, states: Iterable[Any]) -> Generator[Any, None, None]:
     """The same stream, whose first state `begin` makes the writer of that gets all others."""
-    writer = None
+    writer = before = None
     try:
         for state, seconds in timed(states):
             if writer is None:
                 writer = begin(state)
             else:
-                if isinstance(state, TrainState) and state.running.batches and state.stop_reason is None:
-                    raise ValueError("states must be an epoch apart, as those of fl.epochs are, got one within an epoch")
+                _check_next(before, state)
                 writer.put(state, seconds)
+            before = state
             yield state
     finally:
         if writer is not None:
             writer.close()
+
+
+def _check_next(before: Any, state: Any) -> None:
+    """Refuse a state that the epoch function does not make of the one before."""
+    if not (isinstance(state, TrainState) and isinstance(before, TrainState)):
+        return
+    stopped, epochs = state.stop_reason is not None, state.epoch - before.epoch
+    if (state.running.batches and not stopped) or not (epochs == 1 or (stopped and epochs == 0)):
+        raise ValueError(
+            f"states must be an epoch apart, as those of fl.epochs are, got one with {state.epoch} epochs and "
+            f"{state.running.batches} batches behind one with {before.epoch} epochs"
+        )
 
 
 def start(
@@ -151,7 +163,7 @@ def start(
 def first_row(state: Any) -> Row:
     """The row of the state that a run begins with: its metrics, if it has any, are those of another run."""
     row, _ = make_row(0, state, 0.0, 0, {})
-    return row._replace(metrics={})
+    return row._replace(metrics_json="{}")
 
 
 def describe(
@@ -193,7 +205,14 @@ def describe(
         "before": [],
         **more,
     }
-    return {name: json.dumps(value) for name, value in info.items()}, arrays
+    return {name: _short(name, json.dumps(value)) for name, value in info.items()}, arrays
+
+
+def _short(name: str, text: str) -> str:
+    try:
+        return short(text)
+    except ValueError as error:
+        raise ValueError(f"what a run file says of {name!r} must be shorter: {error}") from None
 
 
 def _nbytes(data: Dataset) -> int:

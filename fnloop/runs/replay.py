@@ -30,9 +30,7 @@ class Replay:
         """The state at a position of the stream."""
         near, state = self._near
         if not 0 <= position - near <= 1 or near < 0:
-            whole = max((p for p in self.reader.snapshots() if p <= position), default=-1)
-            if whole < 0:
-                raise RunError(f"{str(self.reader.path)!r} has no whole state at or before its state {position}")
+            whole = max(p for p in self.reader.snapshots() if p <= position)
             if not whole <= near <= position:
                 near, state = whole, self.snapshot(whole)
         with as_recorded(self.reader.environment):

@@ -24,7 +24,6 @@ def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | No
         rows = reader.rows()
         head, missing = rows[-1], epochs - rows[-1].epoch
         if head.stopped is not None or missing <= 0:
-            release()
             return
         here = replay.environment_differences()
         if here:
@@ -34,19 +33,18 @@ def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | No
             )
         monitor, best = _best_so_far(replay)
         last = replay.at(head.position)
-    except BaseException:
+
+        def begin(state: Any) -> Writer:
+            names = tuple(dict.fromkeys(name for row in rows for name in row.metrics))
+            return Writer(reader.path, head, state, names, monitor=monitor, best=best, snapshot_every=every, release=release)
+
+        states = recording(begin, take(missing + 1, replay.stream(last)))
+        with as_recorded(reader.environment), closing(states):  # also where Ctrl-C comes between two states: all is written
+            next(states)  # the state that is there already is not shown again
+            for _ in show(states, total=epochs) if progress else states:
+                pass
+    finally:
         release()
-        raise
-
-    def begin(state: Any) -> Writer:
-        names = tuple(dict.fromkeys(name for row in rows for name in row.metrics))
-        return Writer(reader.path, head, state, names, monitor=monitor, best=best, snapshot_every=every, release=release)
-
-    states = recording(begin, take(missing + 1, replay.stream(last)))
-    with as_recorded(reader.environment), closing(states):  # also where Ctrl-C comes between two states: all is written
-        next(states)  # the state that is there already is not shown again
-        for _ in show(states, total=epochs) if progress else states:
-            pass
 
 
 def _best_so_far(replay: Replay) -> tuple[Any, tuple[Any, int | None]]:

@@ -129,9 +129,9 @@ class Run:
     def history(self) -> dict[str, list[float]]:
         """Every metric, and the seconds: name to values, one an epoch."""
         history: dict[str, list[float]] = {}
-        for row in self._reader.rows():
-            if row.metrics:
-                append(history, {**row.metrics, "seconds": row.seconds})
+        for metrics, seconds in ((row.metrics, row.seconds) for row in self._reader.rows()):
+            if metrics:
+                append(history, {**metrics, "seconds": seconds})
         return history
 
     @property
@@ -142,7 +142,8 @@ class Run:
     @property
     def snapshots(self) -> list[int]:
         """The epochs whose states are written whole."""
-        return [self._reader.row(position).epoch for position in self._reader.snapshots()]
+        there, rows = self._reader.snapshots(), self._reader.rows()
+        return [rows[position].epoch for position in there if position < len(rows)]
 
     # Any state.
 

@@ -21,6 +21,7 @@ import math
 import os
 import secrets
 import sqlite3
+import struct
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -42,13 +43,13 @@ TABLES = (
 )
 _DAMAGE = (
     sqlite3.Error,
-    KeyError,
+    struct.error,
+    LookupError,
     TypeError,
     ValueError,
     AttributeError,
-    IndexError,
     MemoryError,
-    OverflowError,
+    ArithmeticError,
     RecursionError,
 )
 
@@ -61,18 +62,37 @@ class Row(NamedTuple):
     step: int
     seconds: float
     stopped: str | None
-    metrics: Mapping[str, float]
-    fields: Mapping[str, str]
+    metrics_json: str
+    fields_json: str
     digest: str
     chain: str = ""
 
-    def columns(self) -> tuple[Any, ...]:
-        """The row as it is written."""
-        return *self[:5], write_numbers(self.metrics), json.dumps(dict(self.fields)), *self[7:]
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Those of the epoch, or none where no epoch was finished."""
+        return {name: float(value) for name, value in json.loads(short(self.metrics_json)).items()}
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The beginning of each field's hash."""
+        return dict(json.loads(short(self.fields_json)))
 
     def chained(self, before: str) -> "Row":
         """The row with its place in the chain."""
-        return self._replace(chain=_sha256([before, *self.columns()[:-1]]))
+        return self._replace(chain=_sha256([before, *self[:-1]]))
+
+    def check(self) -> "Row":
+        """The row, if all in it is of its kind.
+
+        Raises: ValueError: if not.
+        """
+        kinds = tuple(map(type, self))
+        if kinds not in (_KINDS, (*_KINDS[:4], type(None), *_KINDS[5:])) or self.epoch < 0 or self.step < 0:
+            raise ValueError(f"row {self.position} of the states is not that of a state: {self[:5]}")
+        return self
+
+
+_KINDS = (int, int, int, float, str, str, str, str, str)
 
 
 def _sha256(value: Any) -> str:
@@ -115,7 +135,7 @@ def create(path: Path, info: Mapping[str, str], arrays: Mapping[str, Array], fir
 
 def add_row(connection: sqlite3.Connection, row: Row) -> None:
     """Write a row that is in the chain."""
-    connection.execute(f"INSERT INTO states VALUES ({', '.join('?' * len(row))})", row.columns())
+    connection.execute(f"INSERT INTO states VALUES ({', '.join('?' * len(row))})", row)
     connection.execute("UPDATE head SET position = ?, chain = ?", [row.position, row.chain])
 
 
@@ -201,8 +221,16 @@ def check_marks(connection: sqlite3.Connection) -> None:
 
 
 def read_info(connection: sqlite3.Connection) -> dict[str, str]:
-    """All in `run`."""
-    return {name: short(value) for name, value in connection.execute("SELECT name, value FROM run")}
+    """All in `run`.
+
+    Raises: ValueError: if a name comes again, as in pages that point to each other they do without end.
+    """
+    info: dict[str, str] = {}
+    for name, value in connection.execute("SELECT name, value FROM run"):
+        if name in info:
+            raise ValueError(f"it says {name!r} twice")
+        info[name] = short(value)
+    return info
 
 
 def read_rows(connection: sqlite3.Connection, before: str, first: int = 0) -> list[Row]:
@@ -210,15 +238,11 @@ def read_rows(connection: sqlite3.Connection, before: str, first: int = 0) -> li
 
     Raises: ValueError: if they are not those that were written.
     """
-    rows, size = list[Row](), 0
-    most = connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
+    rows = list[Row]()
     for columns in connection.execute("SELECT * FROM states WHERE position >= ? ORDER BY position", [first]):
-        *numbers, stopped, metrics_text, fields_text, digest, chain = columns
-        size += len(metrics_text) + len(fields_text)
-        if size > most:
-            raise ValueError("its rows are longer than the file")
-        metrics = {name: float(value) for name, value in json.loads(short(metrics_text)).items()}
-        row = Row(*numbers, stopped, metrics, json.loads(short(fields_text)), digest, chain)  # type: ignore[call-arg]
+        row = Row(*columns).check()
+        if not all(type(value) is str for value in row.fields.values()) or row.metrics is None:
+            raise ValueError(f"row {row.position} of the states has other fields than a state")
         if row.position != first + len(rows) or row.chained(before).chain != row.chain:
             raise ValueError(f"row {first + len(rows)} of the states does not match the chain")
         before = row.chain
@@ -229,8 +253,18 @@ def read_rows(connection: sqlite3.Connection, before: str, first: int = 0) -> li
 
 
 def read_snapshots(connection: sqlite3.Connection) -> list[int]:
-    """The positions that have a snapshot."""
-    return [position for (position,) in connection.execute("SELECT position FROM snapshots ORDER BY position")]
+    """The positions that have a snapshot: the first one of the run, from which all others can be had, and some behind it.
+
+    Raises: ValueError: if they are not that.
+    """
+    found: list[int] = []
+    for (position,) in connection.execute("SELECT position FROM snapshots ORDER BY position"):
+        if position <= found[-1] if found else position != 0:
+            raise ValueError("its whole states are not in order from the first one on")
+        found.append(position)
+    if not found:
+        raise ValueError("it has no whole states")
+    return found
 
 
 def read_snapshot(connection: sqlite3.Connection, position: int, kinds: Mapping[str, type]) -> Any:
@@ -243,7 +277,7 @@ def read_snapshot(connection: sqlite3.Connection, position: int, kinds: Mapping[
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Say of which file it is that something cannot be written, as when the disk is full.
+    """What SQLite cannot write is an error that says where.
 
     Raises: RunError.
     """
@@ -260,16 +294,13 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     """
     with writing(path):
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        return _set_to_write(connection)
-
-
-def _set_to_write(connection: sqlite3.Connection) -> sqlite3.Connection:
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-    except BaseException:
-        connection.close()
-        raise
+        try:
+            connection.execute(_NO_JOURNAL)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+        except BaseException:
+            connection.close()
+            raise
     return connection
 
 
@@ -278,5 +309,10 @@ def close_writer(connection: sqlite3.Connection) -> None:
     with suppress(sqlite3.Error):
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        connection.execute("PRAGMA journal_mode=DELETE")
+        connection.execute(_NO_JOURNAL)
     connection.close()
+
+
+# The marks of WAL mode are set and taken away by one write to the file's first sector. With a rollback journal beside it, a
+# writer that was killed between the two would leave a file that readers, who must not write, could not open.
+_NO_JOURNAL = "PRAGMA journal_mode=MEMORY"

@@ -5,6 +5,7 @@ training is.
 """
 
 import atexit
+import json
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from fnloop.errors import RunError
 from fnloop.parameters import Params
 from fnloop.record import Hashes, evolve, hash_of, parts_of
 from fnloop.runs.packing import pack
-from fnloop.runs.store import Row, add_row, add_snapshot, close_writer, open_to_write, show_metrics
+from fnloop.runs.store import Row, add_row, add_snapshot, close_writer, open_to_write, show_metrics, write_numbers
 from fnloop.state import TrainState
 from fnloop.streams import keep_best
 from fnloop.typing import Mode
@@ -136,12 +137,13 @@ class Writer:
         row, hashes = make_row(head.position + 1, state, seconds, head.epoch, self._hashes)
         self._size = sum(value.nbytes for value, _ in hashes.values() if isinstance(value, np.ndarray))
         row = row.chained(head.chain)
-        if not row.metrics.keys() <= self._names.keys():
-            self._names |= row.metrics
+        metrics = row.metrics
+        if not metrics.keys() <= self._names.keys():
+            self._names |= dict.fromkeys(metrics)
             show_metrics(self._connection, tuple(self._names))
         add_row(self._connection, row)
         self._hashes, self._last, self._elapsed = hashes, state, self._elapsed + seconds
-        if self._monitor is not None and row.metrics and keep_best(self._best[0], state, *self._monitor) is state:
+        if self._monitor is not None and metrics and keep_best(self._best[0], state, *self._monitor) is state:
             self._best = state, row.position
         if self._is_due(row.position):
             started = perf_counter()
@@ -174,10 +176,20 @@ def make_row(position: int, state: Any, seconds: float, before: int, hashes: Has
     now: dict[int, tuple[Any, bytes]] = {}
     digest = hash_of(state, hashes, now).hex()
     fields = {name: hash_of(part, now).hex()[:SHOWN] for name, part in parts_of(state) or ()}
-    epoch, metrics = int(getattr(state, "epoch", position)), getattr(state, "metrics", None)
-    shown = {str(k): float(v) for k, v in metrics.items()} if isinstance(metrics, Mapping) and epoch > before else {}
-    stopped = getattr(state, "stop_reason", None)
-    return Row(position, epoch, int(getattr(state, "step", position)), seconds, stopped, shown, fields, digest), now
+    epoch, step, stopped = counts(state, position)
+    metrics = write_numbers(metrics_of(state) if epoch > before else {})
+    return Row(position, epoch, step, float(seconds), stopped, metrics, json.dumps(fields), digest).check(), now
+
+
+def counts(state: Any, position: int) -> tuple[int, int, str | None]:
+    """A state's epoch, its step, and why it stopped: a state of one's own that does not say is counted by its position."""
+    return int(getattr(state, "epoch", position)), int(getattr(state, "step", position)), getattr(state, "stop_reason", None)
+
+
+def metrics_of(state: Any) -> dict[str, float]:
+    """A state's metrics, if it has any."""
+    metrics = getattr(state, "metrics", None)
+    return {str(k): float(v) for k, v in metrics.items()} if isinstance(metrics, Mapping) else {}
 
 
 def pack_state(state: Any, hashes: Hashes | None = None) -> tuple[str, dict[str, Any]]:

@@ -1,0 +1,181 @@
+"""The checks can fail: each passes over the fault that it is there for once a part of it is taken away."""
+
+import hashlib
+import sqlite3
+from contextlib import closing, nullcontext
+
+import numpy as np
+import pytest
+from toolz import take
+
+import fnloop as fl
+from fnloop import data as data_room
+from fnloop.parameters import Params
+from fnloop.record import evolve, field_names
+from fnloop.runs import replay as replay_room
+from fnloop.runs import segments
+from fnloop.runs.reader import Reader
+from fnloop.runs.store import Row
+from fnloop.state import TrainState
+from tests.replay.ground import elsewhere, everything, fingerprint, problem, record_tiny, tiny
+
+
+def nudged(array):
+    """The array with the last bit of one element another."""
+    changed = array.copy()
+    changed.flat[-1] = np.nextafter(changed.flat[-1], np.inf, dtype=array.dtype)
+    return changed
+
+
+FAULTS = {
+    "params": lambda s: Params(nudged(s.params.vector), s.params.model),
+    "buffers": lambda s: (*s.buffers[:-1], nudged(s.buffers[-1])),
+    "optimizer": lambda s: evolve(s.optimizer, slots=(*s.optimizer.slots[:-1], nudged(s.optimizer.slots[-1]))),
+    "scheduler": lambda s: evolve(s.scheduler, lr=float(np.nextafter(s.scheduler.lr, 1))),
+    "early_stopping": lambda s: evolve(s.early_stopping, wait=s.early_stopping.wait + 1),
+    "epoch": lambda s: s.epoch + 1,
+    "step": lambda s: s.step + 1,
+    "running": lambda s: evolve(s.running, lr=float(np.nextafter(s.running.lr, 1))),
+    "metrics": lambda s: {**s.metrics, "val_loss": float(np.nextafter(s.metrics["val_loss"], 9))},
+}
+
+
+def test_there_is_a_fault_for_each_field():
+    """None is passed over."""
+    assert tuple(FAULTS) == field_names(TrainState)
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """A recorded run with everything."""
+    trainer, (train, validation) = everything(), problem()
+    stream = take(6, fl.epochs(trainer, train, validation))
+    fl.last(fl.record(tmp_path / "a.run", trainer, train, validation, stream, snapshot_every=100))
+    return tmp_path / "a.run"
+
+
+@pytest.mark.parametrize("field", FAULTS)
+def test_one_bit_of_one_field_is_found_and_named_unless_the_field_is_left_out(recorded, monkeypatch, field):
+    """A replay with the last bit of one leaf wrong, in one epoch: epoch and field are named, by `verify` and `state`."""
+    make_epoch = replay_room.make_epoch
+
+    def make_faulty(*arguments, **named):
+        epoch = make_epoch(*arguments, **named)
+
+        def faulty(state):
+            trained = epoch(state)
+            return evolve(trained, **{field: FAULTS[field](trained)}) if trained.epoch == 5 else trained
+
+        return faulty
+
+    assert fl.open_run(recorded).verify().ok
+    truth = fingerprint(fl.open_run(recorded).state(5))
+    monkeypatch.setattr(replay_room, "make_epoch", make_faulty)
+    monkeypatch.setattr(Reader, "snapshots", lambda own: [0])
+    found = fl.open_run(recorded).verify()
+    assert found.differing == ((5, (field,)),)
+    assert f"the first that differs is epoch 5, in {field}; the environment is the same" in str(found)
+    with pytest.raises(fl.ReplayError, match=f"the state of epoch 5 is not the recorded one: it differs in {field}; "):
+        fl.open_run(recorded).state(5)
+
+    differing = Reader.differing
+    monkeypatch.setattr(Reader, "differing", lambda *own: tuple(name for name in differing(*own) if name != field))
+    assert fl.open_run(recorded).verify().ok  # the control: the check without this field sees nothing
+    assert fingerprint(fl.open_run(recorded).state(5)) != truth
+
+
+def test_the_order_of_examples_is_compared_in_order(recorded, monkeypatch):
+    """An epoch with its examples in another order is found; the ids sorted are the same, and see nothing."""
+    train = problem()[0]
+    ids = fl.Dataset(np.arange(len(train), dtype=np.float32).reshape(-1, 1), train.y)
+    orders = []
+    permutation = data_room.permutation
+    for order in (permutation, lambda *address: permutation(*address)[::-1].copy()):
+        monkeypatch.setattr(data_room, "permutation", order)
+        orders.append([int(x) for batch in fl.batches(ids, 8, seed=11, epoch=3) for x in batch.x[:, 0]])
+    assert orders[0] != orders[1]
+    assert sorted(orders[0]) == sorted(orders[1]) == list(range(len(train)))  # the control
+    epoch, fields = fl.open_run(recorded).verify().differing[0]
+    assert epoch == 1
+    assert "params" in fields
+
+    monkeypatch.setattr(data_room, "permutation", permutation)
+    assert [int(x) for batch in fl.batches(ids, 8, seed=11, epoch=3) for x in batch.x[:, 0]] == orders[0]
+    assert elsewhere(order_of_ids) == orders[0]
+
+
+def order_of_ids():
+    train = problem()[0]
+    ids = fl.Dataset(np.arange(len(train), dtype=np.float32).reshape(-1, 1), train.y)
+    return [int(x) for batch in fl.batches(ids, 8, seed=11, epoch=3) for x in batch.x[:, 0]]
+
+
+ALTERED = {
+    "seconds": "UPDATE states SET seconds = 1000.0 WHERE position = 2",
+    "metrics": "UPDATE states SET metrics = replace(metrics, '0.', '7.') WHERE position = 2",
+    "digest": "UPDATE states SET digest = (SELECT digest FROM states WHERE position = 1) WHERE position = 2",
+}
+
+
+@pytest.mark.parametrize("what", ALTERED)
+def test_without_its_chain_an_altered_row_is_read(tmp_path, monkeypatch, what):
+    """The chain finds it as the file is opened; with the chain not checked the file is opened, and says what is not true."""
+    record_tiny(tmp_path / "a.run", 4)
+    before = fl.open_run(tmp_path / "a.run").rows[2]
+    with closing(sqlite3.connect(tmp_path / "a.run", isolation_level=None)) as connection:
+        connection.execute(ALTERED[what])
+    with pytest.raises(fl.RunError, match="row 2 of the states does not match the chain"):
+        fl.open_run(tmp_path / "a.run")
+    monkeypatch.setattr(Row, "chained", lambda own, before: own)
+    run = fl.open_run(tmp_path / "a.run")  # the control
+    assert getattr(run.rows[2], what) != getattr(before, what)
+    assert run.verify().ok == (what == "seconds")  # nothing else knows how long an epoch took
+
+
+LARGE = {"model": fl.mlp([501, 333, 77, 3]), "loss": fl.losses.SoftmaxCrossEntropy(), "batch_size": 128}
+
+
+def record_large(path):
+    """A run whose matrix products are large enough to be shared among threads."""
+    draw = np.random.default_rng(0)
+    data = fl.Dataset(draw.standard_normal((700, 501)).astype(np.float32), draw.integers(0, 3, 700))
+    trainer = tiny(**LARGE)[0]
+    fl.last(fl.record(path, trainer, data, data, take(4, fl.epochs(trainer, data, data)), snapshot_every=100))
+    return fl.open_run(path).environment["BLAS threads"]
+
+
+def verify_large(path, as_they_were):
+    """What comes of verifying it, and of going on with it, with the threads set as they were, or not."""
+    if not as_they_were:
+        replay_room.as_recorded = segments.as_recorded = lambda environment: nullcontext()
+    found = fl.open_run(path).verify()
+    try:
+        fl.open_run(path).resume(epochs=4, progress=False)
+        said = None
+    except fl.ReplayError as error:
+        said = str(error)
+    return found.ok, str(found), found.differing[:1], said
+
+
+def test_another_number_of_threads_is_named_and_where_it_can_be_set_it_is(tmp_path):
+    """A run of two threads is not had again by one: epoch, fields and threads are named. As it is, one is set to two."""
+    path = str(tmp_path / "a.run")
+    assert elsewhere(record_large, path, OPENBLAS_NUM_THREADS="2") == "2"
+    content = (tmp_path / "a.run").read_bytes()
+    ok, text, differing, said = elsewhere(verify_large, path, False, OPENBLAS_NUM_THREADS="1")  # the control
+    assert not ok
+    assert differing[0][0] == 1
+    assert "params" in differing[0][1]
+    assert "the first that differs is epoch 1, in params" in text
+    assert "the environment differs: BLAS threads was 2, is 1" in text
+    assert "cannot go on to the bit, the environment differs: BLAS threads was 2, is 1" in said
+    assert hashlib.sha256((tmp_path / "a.run").read_bytes()).digest() == hashlib.sha256(content).digest()
+    ok, text, _, said = elsewhere(verify_large, path, True, OPENBLAS_NUM_THREADS="1")
+    assert (ok, text, said) == (True, "verified, 4 of 4", None)
+
+
+def test_the_digest_of_other_code_finds_each_fault():
+    """The digests that the proofs compare with are another for each fault."""
+    state = fl.last(take(3, fl.epochs(everything(), *problem())))
+    digests = [fingerprint(evolve(state, **{field: fault(state)})) for field, fault in FAULTS.items()]
+    assert len({fingerprint(state), *digests}) == 1 + len(FAULTS)

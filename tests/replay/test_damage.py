@@ -1,0 +1,207 @@
+"""A damaged run file is an error of the package's own, or still says the truth; it never says anything else."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import tempfile
+from pathlib import Path
+from time import sleep
+
+import pytest
+from toolz import take
+
+import fnloop as fl
+from benchmarks.flips import answers, flip_all, judge, small_run
+from fnloop.runs import writer
+from tests.replay.ground import begin, elsewhere, fingerprint, record_tiny, tiny
+
+STRIDE = 257  # prime: in the end each place in a byte is flipped, in all kinds of pages
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A run file of a few pages."""
+    small_run(tmp_path / "small.run")
+    return tmp_path / "small.run"
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_flipped_bits(small, first):
+    """Bits over the whole file, one at a time: what is still said is right. All of them: `benchmarks/flips.py`."""
+    counts = flip_all(small, small, 2 * STRIDE, first * STRIDE)
+    assert set(counts) == {"refused", "refused in part", "as it was"}
+
+
+def test_a_file_cut_at_every_512_bytes(small):
+    """Each shorter file is refused or right, and so is each with noise, or nothing but zeros, from there on."""
+    truth, whole = list(answers(small)), small.read_bytes()
+    for size in range(0, len(whole), 512):
+        small.write_bytes(whole[:size])
+        assert judge(small, truth) == ("as it was" if size == len(whole) else "refused")
+        for other in (bytes(len(whole) - size), os.urandom(len(whole) - size)):
+            small.write_bytes(whole[:size] + other)
+            judge(small, truth)
+    small.write_bytes(whole + bytes(5000))
+    assert judge(small, truth) == "as it was"
+
+
+def test_a_page_in_the_place_of_another(small):
+    """Pages exchanged, or missing from the middle, are found."""
+    truth, whole = list(answers(small)), small.read_bytes()
+    pages = [whole[i : i + 4096] for i in range(0, len(whole), 4096)]
+    for i in range(1, len(pages)):
+        for j in range(1, len(pages)):
+            small.write_bytes(b"".join([*pages[:i], pages[j], *pages[i + 1 :]]))
+            judge(small, truth)
+        small.write_bytes(b"".join(pages[:i] + pages[i + 1 :]))
+        assert judge(small, truth) == "refused"
+
+
+def record_until_killed(path):
+    """Record, and wait with what is committed in the log beside the file."""
+    writer.PAUSE = 0.001
+    trainer, train, validation = tiny()
+    for state in fl.record(path, trainer, train, validation, fl.epochs(trainer, train, validation), snapshot_every=3):
+        sleep(0.005)
+        if state.epoch == 8:
+            print("there", flush=True)
+            sleep(300)
+
+
+@pytest.fixture
+def killed(tmp_path):
+    """The files of a run that was killed while it was being recorded, and its states."""
+    path = tmp_path / "killed.run"
+    process = begin(record_until_killed, str(path))
+    assert process.stdout.readline() == "there\n"
+    while len(fl.open_run(path).rows) < 9:
+        sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    trainer, train, validation = tiny()
+    return path, list(map(fingerprint, take(9, fl.epochs(trainer, train, validation))))
+
+
+def test_damage_in_the_log_of_a_killed_run(killed, tmp_path):
+    """Bits flipped, or the log cut: the run may be shorter by what stood there, and what is left is right."""
+    path, truth = killed
+    log = path.with_name("killed.run-wal")
+    whole = log.read_bytes()
+    assert len(whole) > 8 * 4096
+    copy = tmp_path / "copy.run"
+    lengths = set()
+    damaged = [whole, *(whole[:size] for size in range(0, len(whole), 2048))]
+    damaged += [
+        whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :] for at in [*range(32), *range(32, len(whole), 499)]
+    ]
+    for content in damaged:
+        for beside in tmp_path.glob("copy.run*"):
+            beside.unlink()
+        shutil.copy(path, copy)
+        copy.with_name("copy.run-wal").write_bytes(content)
+        try:
+            run = fl.open_run(copy)
+            found = [fingerprint(run.state(epoch)) for epoch in range(len(run.rows))]
+        except fl.FnloopError:
+            continue
+        assert found == truth[: len(found)]
+        lengths.add(len(found))
+    assert len(lengths) > 2
+    assert max(lengths) == 9
+
+
+def read_where_nothing_can_be_written(path):
+    """What is read of a killed run in a folder where nothing can be written."""
+    folder = Path(tempfile.mkdtemp())
+    record_tiny(folder / "a.run", 3)  # also imports all that is imported where it is used
+    fl.open_run(folder / "a.run").verify()
+    for beside in Path(path).parent.glob("killed.run*"):
+        shutil.copy(beside, folder)
+        (folder / beside.name).chmod(0o444)
+    folder.chmod(0o555)
+    if os.getuid() == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+    run = fl.open_run(folder / "killed.run")
+    return [fingerprint(run.state(epoch)) for epoch in range(len(run.rows))]
+
+
+def test_a_killed_run_is_read_where_nothing_can_be_written_beside_it(killed):
+    """What is committed stands in the log beside the file, and is read from there."""
+    path, truth = killed
+    assert elsewhere(read_where_nothing_can_be_written, str(path)) == truth
+
+
+TAMPERED = {
+    "a metric": "UPDATE states SET metrics = replace(metrics, '0.', '1.') WHERE position = 2",
+    "the seconds": "UPDATE states SET seconds = seconds + 1 WHERE position = 2",
+    "the digest": "UPDATE states SET digest = (SELECT digest FROM states WHERE position = 1) WHERE position = 2",
+    "the epoch": "UPDATE states SET epoch = 3 WHERE position = 2",
+    "the step": "UPDATE states SET step = step + 1 WHERE position = 2",
+    "the stop reason": "UPDATE states SET stopped = 'no improvement' WHERE position = 3",
+    "a field's hash": "UPDATE states SET fields = replace(fields, '\"epoch\"', '\"epoca\"') WHERE position = 2",
+    "the last row gone": "DELETE FROM states WHERE position = 3",
+    "the last row gone, and the head before it": "DELETE FROM states WHERE position = 3; UPDATE head SET position = 2",
+    "a row in the middle gone": "DELETE FROM states WHERE position = 1",
+    "two rows exchanged": "UPDATE states SET position = -position WHERE position IN (1, 2); "
+    "UPDATE states SET position = 3 + position WHERE position < 0",
+    "no head": "DELETE FROM head",
+    "two heads": "INSERT INTO head SELECT * FROM head",
+    "the trainer": """UPDATE run SET value = replace(value, 'seed\\": 1', 'seed\\": 2')""",
+    "the monitor": "UPDATE run SET value = replace(value, 'val_loss', 'loss') WHERE name = 'monitor'",
+    "the environment": "UPDATE run SET value = replace(value, 'NumPy', 'Numpy') WHERE name = 'environment'",
+    "one more thing said": "INSERT INTO run VALUES ('more', '1')",
+    "one thing not said": "DELETE FROM run WHERE name = 'validation'",
+    "nothing said": "DELETE FROM run",
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_what_is_altered_with_sqlite_is_found_when_the_file_is_opened(small, what):
+    """The chain covers every column of every row, and all that a run is begun with."""
+    whole = small.read_bytes()
+    with sqlite3.connect(small) as connection:
+        connection.executescript(TAMPERED[what])
+    connection.close()
+    assert small.read_bytes() != whole
+    with pytest.raises(fl.RunError, match=r"small.run' is not a run of fnloop, or is damaged: "):
+        fl.open_run(small)
+
+
+ALTERED = {
+    "a snapshot gone": "DELETE FROM snapshots WHERE position = 2",
+    "the first snapshot gone": "DELETE FROM snapshots WHERE position = 0",
+    "no snapshots": "DELETE FROM snapshots",
+    "a snapshot of another state": "UPDATE snapshots SET content = (SELECT content FROM snapshots WHERE position = 0)",
+    "a snapshot behind the end": "INSERT INTO snapshots SELECT 99, content FROM snapshots WHERE position = 0",
+    "a snapshot before the beginning": "INSERT INTO snapshots SELECT -9, content FROM snapshots WHERE position = 0",
+    "a number in a snapshot": """UPDATE snapshots SET content = replace(content, '"step": 6', '"step": 7')""",
+    "half a snapshot": "UPDATE snapshots SET content = substr(content, 1, length(content) / 2)",
+    "the arrays gone": "DELETE FROM arrays",
+    "the arrays all zero": "UPDATE arrays SET data = zeroblob(length(data))",
+    "the arrays of another dtype": "UPDATE arrays SET dtype = replace(dtype, '<f4', '<i4')",
+    "the arrays of another shape": "UPDATE arrays SET shape = '[' || length(data) / 4 || ', 1]'",
+    "the arrays exchanged": "UPDATE arrays SET data = (SELECT a.data FROM arrays AS a "
+    "WHERE length(a.data) = length(arrays.data) AND a.hash <> arrays.hash ORDER BY a.hash LIMIT 1) "
+    "WHERE EXISTS (SELECT 1 FROM arrays AS a WHERE length(a.data) = length(arrays.data) AND a.hash <> arrays.hash)",
+}
+
+
+@pytest.mark.parametrize("what", ALTERED)
+def test_states_that_are_altered_are_found_when_they_are_asked_for(small, what):
+    """No state that was written whole is trusted, and `verify` names what cannot be had."""
+    truth = list(answers(small))
+    with sqlite3.connect(small) as connection:
+        connection.executescript(ALTERED[what])
+    connection.close()
+    harmless = what in ("a snapshot gone", "a snapshot behind the end")
+    came = judge(small, truth)
+    assert came == "as it was" or not harmless
+    try:
+        run = fl.open_run(small)
+        assert set(run.snapshots) <= {0, 2, 3}
+        verified = run.verify().ok
+    except fl.RunError:
+        verified = False
+    assert verified == harmless

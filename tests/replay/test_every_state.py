@@ -1,0 +1,248 @@
+"""Every state of a run can be had again to the bit, in a new process, whatever the run was made of."""
+
+import numpy as np
+import pytest
+from toolz import drop, take
+
+import fnloop as fl
+from fnloop.runs import recording
+from tests.replay.ground import Counter, count, elsewhere, everything, fingerprint, problem, record_tiny, tiny
+
+EPOCHS = 300
+
+
+def record_everything(path, epochs=EPOCHS, patience=1000):
+    """Record, and say what each state was: behind each epoch, and behind each step."""
+    stopping = fl.EarlyStopping("val_loss", patience=patience, restore_best=True)
+    trainer, (train, validation) = everything(early_stopping=stopping), problem()
+    states = list(fl.record(path, trainer, train, validation)(take(epochs + 1, fl.epochs(trainer, train, validation))))
+    steps = take(states[-1].step + 1, fl.steps(trainer, train, validation))
+    return [fingerprint(state) for state in states], [(state.epoch, state.step, fingerprint(state)) for state in steps]
+
+
+def had_again(path, places):
+    """The digests of the states at these places."""
+    run = fl.open_run(path)
+    return [fingerprint(run.state(*place)) for place in places]
+
+
+def test_every_state_of_a_run_with_everything_is_had_again_to_the_bit(tmp_path):
+    """Each of 301 states, in order and at random, and steps within epochs, equal what another process saw as it trained."""
+    path = str(tmp_path / "all.run")
+    ends, steps = elsewhere(record_everything, path)
+    assert len(set(ends)) == EPOCHS + 1
+    assert elsewhere(had_again, path, [[epoch] for epoch in range(EPOCHS + 1)]) == ends
+    draw = np.random.default_rng(0)
+    shuffled = draw.permutation(EPOCHS + 1).tolist()[:12]
+    inside = [steps[i] for i in draw.choice(len(steps) - 1, 30, replace=False) if steps[i][1] % 12]
+    places = [[epoch] for epoch in shuffled] + [place[:2] for place in inside]
+    assert elsewhere(had_again, path, places) == [ends[epoch] for epoch in shuffled] + [place[2] for place in inside]
+
+
+def test_every_step_of_an_epoch(tmp_path):
+    """Behind each batch of the first epochs, the ragged last one and those at their ends included."""
+    path = str(tmp_path / "steps.run")
+    _, steps = record_everything(path, 3)
+    run = fl.open_run(path)
+    for epoch, step, expected in steps:  # the stream of steps closes an epoch with the next one's first step
+        if step % 12 or not step:
+            assert fingerprint(run.state(epoch, step)) == expected
+    inside = run.state(1, 24)
+    assert (inside.epoch, inside.step, inside.running.batches) == (1, 24, 12)
+    assert fingerprint(fl.make_epoch(run.trainer, run.train, run.validation)(inside)) == fingerprint(run.state(2))
+    for place in (2, 23), (2, 37), (3, 37), (3, 0):
+        with pytest.raises(ValueError, match=f"step must be one that the run took behind epoch {place[0]}, .* got {place[1]}"):
+            run.state(*place)
+    with pytest.raises(ValueError, match="epoch must be one that the run reached, 0 to 3, got 4"):
+        run.state(4)
+
+
+def test_a_stopped_run_with_its_best_parameters_put_back(tmp_path):
+    """Early stopping that ends the run, and restores, is had again; resuming what is stopped changes no byte of the file."""
+    path = tmp_path / "stopped.run"
+    ends, _ = elsewhere(record_everything, str(path), 300, 4)
+    assert 3 < len(ends) < 300
+    assert elsewhere(had_again, str(path), [[epoch] for epoch in range(len(ends))]) == ends
+    before = path.read_bytes()
+    run = fl.open_run(path).resume(epochs=400, progress=False)
+    assert run.stop_reason == fl.StopReason.NO_IMPROVEMENT.value
+    assert path.read_bytes() == before
+    assert [item.name for item in tmp_path.iterdir()] == ["stopped.run"]
+
+
+def test_resuming_a_finished_run_changes_no_byte(tmp_path):
+    """Nor does asking for fewer epochs than it has."""
+    record_tiny(tmp_path / "a.run", 5)
+    before = (tmp_path / "a.run").read_bytes()
+    for epochs in (5, 2):
+        fl.open_run(tmp_path / "a.run").resume(epochs=epochs, progress=False)
+        assert (tmp_path / "a.run").read_bytes() == before
+
+
+@pytest.mark.parametrize("parts", [(1, 2, 3, 7), (6, 7), (7,)])
+def test_a_run_gone_on_with_in_parts_equals_the_whole(tmp_path, parts):
+    """However often it is interrupted, the rows but for their seconds are those of the run that never was."""
+    whole = record_everything(str(tmp_path / "whole.run"), 7)[0]
+    record_everything(str(tmp_path / "parts.run"), parts[0])
+    for epochs in parts[1:]:
+        fl.open_run(tmp_path / "parts.run").resume(epochs=epochs, progress=False)
+    one, other = (fl.open_run(tmp_path / name) for name in ("whole.run", "parts.run"))
+    assert [fingerprint(other.state(epoch)) for epoch in range(8)] == whole
+    assert [row[:3] + row[4:8] for row in one.rows] == [row[:3] + row[4:8] for row in other.rows]
+    assert other.verify().ok
+
+
+def test_the_recorded_stream_is_the_stream(tmp_path):
+    """Recording changes no state, and `fit` records what it trains."""
+    trainer, train, validation = tiny()
+    plain = list(take(6, fl.epochs(trainer, train, validation)))
+    assert list(map(fingerprint, plain)) == list(map(fingerprint, record_tiny(tmp_path / "a.run", 5)))
+    fit = fl.fit(trainer, train, validation, epochs=5, record=tmp_path / "b.run", progress=False)
+    run = fl.open_run(tmp_path / "b.run")
+    assert fingerprint(fit.last) == fingerprint(run.last)
+    assert fingerprint(fit.best) == fingerprint(run.best())
+    assert {k: v for k, v in fit.history.items() if k != "seconds"} == {k: v for k, v in run.history.items() if k != "seconds"}
+    assert [row.seconds for row in run.rows[1:]] == run.history["seconds"]
+
+
+def test_a_run_that_starts_from_a_state(tmp_path):
+    """Its epochs are counted on from there, and all of them are had again."""
+    trainer, train, validation = tiny()
+    start = fl.last(take(4, fl.epochs(trainer, train, validation)))
+    stream = take(5, fl.epochs(trainer, train, validation, start=start))
+    states = list(fl.record(tmp_path / "a.run", trainer, train, validation)(stream))
+    run = fl.open_run(tmp_path / "a.run")
+    assert [row.epoch for row in run.rows] == [3, 4, 5, 6, 7]
+    assert [fingerprint(run.state(epoch)) for epoch in range(3, 8)] == list(map(fingerprint, states))
+    assert len(run.history["loss"]) == 4
+    with pytest.raises(ValueError, match="epoch must be one that the run reached, 3 to 7, got 2"):
+        run.state(2)
+    assert run.verify().ok
+
+
+def test_a_run_that_starts_within_an_epoch(tmp_path):
+    """It is taken to the epoch's end first; the steps in between are had again as well."""
+    trainer, train, validation = tiny()
+    steps = list(take(9, fl.steps(trainer, train, validation)))
+    start = steps[4]
+    assert (start.epoch, start.running.batches) == (1, 1)
+    stream = fl.epochs(trainer, train, validation, start=start)
+    states = list(fl.record(tmp_path / "a.run", trainer, train, validation)(take(3, stream)))
+    run = fl.open_run(tmp_path / "a.run")
+    assert [(row.epoch, row.step) for row in run.rows] == [(1, 4), (2, 6), (3, 9)]
+    assert [fingerprint(run.state(epoch)) for epoch in (1, 2, 3)] == list(map(fingerprint, states))
+    assert fingerprint(run.state(1, 5)) == fingerprint(steps[5])
+    assert fingerprint(run.state(2, 8)) == fingerprint(steps[8])
+    whole = list(take(4, fl.epochs(trainer, train, validation)))
+    assert fingerprint(run.state(3)) == fingerprint(whole[3])
+    assert run.verify().ok
+    assert fingerprint(run.resume(epochs=5, progress=False).last) == fingerprint(
+        fl.last(take(6, fl.epochs(trainer, train, validation)))
+    )
+
+
+@pytest.mark.parametrize("non_finite", ["stop", "skip"])
+def test_a_run_that_is_not_finite_any_more(tmp_path, non_finite):
+    """The stopped state is recorded behind the last epoch's, had again, and stays stopped; skipped steps are gone on from."""
+    trainer, train, _ = tiny(
+        model=fl.mlp([3, 1]),
+        loss=fl.losses.MeanSquaredError(),
+        optimizer=fl.optimizers.SGD(),
+        scheduler=fl.schedulers.ConstantLR(3.0),
+        metrics=(),
+        non_finite=non_finite,
+    )
+    data = (fl.Dataset(train.x, train.y.astype(np.float32)),) * 2
+    states = list(fl.record(tmp_path / "a.run", trainer, *data)(take(13, fl.epochs(trainer, *data))))
+    run = fl.open_run(tmp_path / "a.run")
+    assert run.verify().ok
+    if non_finite == "stop":
+        assert run.stop_reason == states[-1].stop_reason == fl.StopReason.NON_FINITE.value
+        assert len(run.rows) == len(states) < 13
+        assert (states[-1].epoch, states[-1].step) == (states[-2].epoch, states[-2].step + 1)
+        assert fingerprint(run.state(states[-1].epoch, states[-1].step)) != fingerprint(states[-2])
+        assert fingerprint(run.last) == fingerprint(states[-1])
+        assert fingerprint(run.state(states[-2].epoch)) == fingerprint(states[-2])
+        before = run.path.read_bytes()
+        assert fingerprint(run.resume(epochs=40, progress=False).last) == fingerprint(states[-1])
+        assert run.path.read_bytes() == before
+    else:
+        assert states[-1].step == 36
+        assert states[-1].optimizer.count < 36
+        assert [fingerprint(run.state(epoch)) for epoch in range(13)] == list(map(fingerprint, states))
+        longer = fl.last(take(16, fl.epochs(trainer, *data)))
+        assert fingerprint(run.resume(epochs=15, progress=False).last) == fingerprint(longer)
+
+
+def test_data_that_the_file_does_not_hold(tmp_path, monkeypatch):
+    """Beyond the limit a file has the data's digest: it is asked for, and other data is refused."""
+    _, train, validation = tiny()
+    monkeypatch.setattr(recording, "HELD", train.x.nbytes)
+    states = record_tiny(tmp_path / "a.run", 3, snapshot_every=100)
+    run = fl.open_run(tmp_path / "a.run")
+    assert len(run.history["loss"]) == 3
+    assert run.snapshots == [0, 3]
+    with pytest.raises(fl.RunError, match=r"has only the digest of train: open_run\(path, train=...\)"):
+        run.state(1)
+    handed = fl.open_run(tmp_path / "a.run", train=train, validation=validation)
+    assert list(map(fingerprint, map(handed.state, range(4)))) == list(map(fingerprint, states))
+    other = fl.Dataset(np.nextafter(train.x, np.float32(9)), train.y)
+    with pytest.raises(ValueError, match=f"train must be what the run was recorded with, of digest {fl.digest(train)}"):
+        fl.open_run(tmp_path / "a.run", train=other, validation=validation)
+
+
+def test_a_trainer_that_holds_a_function_is_handed_again(tmp_path):
+    """The file has its digest only; another trainer is refused."""
+    trainer, train, validation = tiny(metrics=("accuracy", margin))
+    states = list(fl.record(tmp_path / "a.run", trainer, train, validation)(take(4, fl.epochs(trainer, train, validation))))
+    with pytest.raises(fl.RunError, match=r"holds functions, which no file does: open_run\(path, trainer=...\)"):
+        fl.open_run(tmp_path / "a.run").state(1)
+    run = fl.open_run(tmp_path / "a.run", trainer=trainer)
+    assert list(map(fingerprint, map(run.state, range(4)))) == list(map(fingerprint, states))
+    with pytest.raises(ValueError, match="trainer must be what the run was recorded with"):
+        fl.open_run(tmp_path / "a.run", trainer=tiny()[0])
+
+
+def margin(outputs, y):
+    """A metric of one's own."""
+    return np.abs(outputs[:, 0])
+
+
+def test_a_run_of_a_step_of_ones_own(tmp_path):
+    """Any records, any function: had again with the same step, refused with another."""
+    from toolz import iterate
+
+    states = list(fl.record(tmp_path / "a.run", None, None)(take(40, iterate(count, Counter(0, 0.0)))))
+    with pytest.raises(fl.RunError, match="record 'Counter', which is not on the list"):
+        fl.open_run(tmp_path / "a.run", step=count).state(0)
+    run = fl.open_run(tmp_path / "a.run", records=[Counter])
+    assert fl.same_bits(run.state(0), states[0])
+    with pytest.raises(fl.RunError, match=r"is the run of a step of one's own: open_run\(path, step=...\)"):
+        run.state(20)
+    run = fl.open_run(tmp_path / "a.run", step=count, records=[Counter])
+    assert [run.state(n) for n in range(40)] == states
+    assert run.verify().ok
+    assert run.bisect(lambda state: state.total > 3).n == next(s.n for s in states if s.total > 3)
+    assert run.resume(epochs=60, progress=False).last == next(drop(60, iterate(count, Counter(0, 0.0))))
+    for wrong in (lambda s: Counter(s.n + 1, s.total), lambda s: Counter(s.n + 1, s.total + 1 / (s.n + 1 + 1e-12))):
+        other = fl.open_run(tmp_path / "a.run", step=wrong, records=[Counter])
+        with pytest.raises(fl.ReplayError, match=r"differs in total; is the step that of the run\?"):
+            other.state(20)
+        assert not other.verify().ok
+
+
+def record_jax(path):
+    trainer, train, validation = tiny()
+    stream = fl.epochs(trainer, train, validation, engine="jax")
+    return [fingerprint(s) for s in fl.record(path, trainer, train, validation, engine="jax")(take(6, stream))]
+
+
+def test_a_run_of_the_other_engine(tmp_path):
+    """What JAX trained is had again by JAX, in another process."""
+    pytest.importorskip("jax")
+    path = str(tmp_path / "a.run")
+    states = elsewhere(record_jax, path)
+    assert elsewhere(had_again, path, [[epoch] for epoch in range(6)]) == states
+    run = fl.open_run(path)
+    assert run.engine == "jax"
+    assert run.verify().ok

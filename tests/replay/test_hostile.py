@@ -1,0 +1,315 @@
+"""Files made to do harm, and files of others: an error of the package's own, and no memory, time or code for it."""
+
+import json
+import os
+import pickle
+import resource
+import signal
+import sqlite3
+import struct
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+import fnloop as fl
+from benchmarks.flips import small_run
+from fnloop.runs import store
+from fnloop.runs.recording import describe
+from tests.replay.ground import elsewhere, tiny
+
+ROOM = 8 << 20  # bytes beside twice the file's size
+SECONDS = 30
+ENDLESS = (
+    "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n) SELECT i AS position, 'x' AS name, 'y' AS value FROM n"
+)
+
+
+def chain_anew(path):
+    """Make the chain right again: who made the file knew how."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        before = store.root(dict(connection.execute("SELECT name, value FROM run").fetchall()))
+        for row in connection.execute("SELECT * FROM states ORDER BY position").fetchall():
+            chain = store._sha256([before, *row[:-1]])
+            connection.execute("UPDATE states SET chain = ? WHERE position = ?", [chain, row[0]])
+            connection.execute("UPDATE head SET position = ?, chain = ?", [row[0], chain])
+            before = chain
+
+
+def ask(path):
+    """Everything of a file; the names of the errors, and how much memory it took beside what was there."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # what hangs dies
+    signal.alarm(SECONDS)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    said = []
+    try:
+        run = fl.open_run(path)
+        asked = [
+            lambda: repr(run),
+            lambda: (run.rows, run.history, run.stop_reason, run.parent, run.engine, dict(run.environment)),
+            lambda: run.snapshots,
+            lambda: run.trainer,
+            lambda: (run.train, run.validation, run.preprocessing),
+            *(lambda epoch=row.epoch: run.state(epoch) for row in run.rows),
+            lambda: run.state(run.rows[1].epoch, run.rows[1].step + 1),
+            lambda: run.last,
+            lambda: run.best(),
+            lambda: run.verify(),
+            lambda: run.probe(fl.digest),
+            lambda: run.bisect("epoch > 1"),
+        ]
+    except (fl.FnloopError, FileNotFoundError) as error:
+        said.append([type(error).__name__, str(error)])
+        asked = []
+    for question in asked:
+        try:
+            question()
+        except fl.FnloopError as error:
+            said.append([type(error).__name__, str(error)])
+    signal.alarm(0)
+    return said, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+
+
+def ask_of_all(folder):
+    """Ask each file in a process of its own, after one that is as it should be, so that all is loaded by then."""
+    ask(Path(folder) / "valid.run")
+    found = {}
+    for path in sorted(Path(folder).glob("*.run")):
+        out, back = os.pipe()
+        child = os.fork()
+        if not child:
+            try:
+                answer = json.dumps(ask(path)).encode()
+            except BaseException as error:
+                answer = json.dumps([[["not fnloop's", f"{type(error).__name__}: {error}"]], 0]).encode()
+            os.write(back, answer[:60_000])
+            os._exit(0)
+        os.close(back)
+        with os.fdopen(out, "rb") as pipe:
+            text = pipe.read()
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        found[path.stem] = [*(json.loads(text) if text else [[["not fnloop's", f"it died of {-status}"]], 0]), size_of(path)]
+    return found
+
+
+def size_of(path):
+    return path.stat().st_size if path.is_file() else 0
+
+
+MADE = {}  # name: the statements that make it of a run file, and what of its message must be said
+
+
+def sql(name, statements, said):
+    MADE[name] = statements, said
+
+
+def value(name, text, said, of="run SET value"):
+    sql(name, [(f"UPDATE {of} = ? WHERE name = '{name.split(':')[0]}'", [text])], said)
+
+
+sql("other tables", ["DROP TABLE arrays"], "its tables are not those of a run")
+sql("more tables", ["CREATE TABLE more (x)"], "its tables are not those of a run")
+sql("a table with an index", ["CREATE INDEX i ON states (epoch)"], "its tables are not those of a run")
+sql("other columns", ["ALTER TABLE states ADD COLUMN more"], "its tables are not those of a run")
+sql("a trigger", ["CREATE TRIGGER t AFTER INSERT ON states BEGIN DELETE FROM states; END"], "its tables are not those")
+for table in ("run", "states", "snapshots", "arrays", "head"):
+    sql(f"{table} without end", [f"DROP TABLE {table}", f"CREATE VIEW {table} AS {ENDLESS}"], "its tables are not those")
+sql("a view without end", ["DROP VIEW IF EXISTS metrics", f"CREATE VIEW metrics AS SELECT * FROM ({ENDLESS})"], None)
+sql("a newer version", ["PRAGMA user_version=2"], "it was written by a newer version of fnloop")
+sql("no mark", ["PRAGMA application_id=0"], "it has not the mark of one")
+sql("a text that is no UTF-8", ["UPDATE states SET metrics = CAST(x'7bfffe7d' AS TEXT) WHERE position = 1"], "not a run of")
+sql("bytes for a text", ["UPDATE run SET value = x'00' WHERE name = 'trainer'"], "is not a run of fnloop")
+sql("words for numbers", ["UPDATE states SET epoch = 'one' WHERE position = 1"], "is not a run of fnloop")
+sql("numbers for words", ["UPDATE states SET digest = 5 WHERE position = 1"], "is not")
+sql("a metric that is no number", ["""UPDATE states SET metrics = '{"loss": []}' WHERE position = 1"""], "is not a run of")
+sql("a negative epoch", ["UPDATE states SET epoch = -1 WHERE position = 0"], "is not a run of fnloop")
+sql("epochs in disorder", ["UPDATE states SET epoch = 9 WHERE position = 1"], "it differs in epoch")
+
+DEEP = "[" * 1_000_000
+WIDE = "[" + "[]," * 1_000_000 + "[]]"
+sql("a huge row", [("UPDATE states SET metrics = ? WHERE position = 1", ['{"a": "' + "x" * 30_000_000 + '"}'])], "over")
+sql("a deep row", [("UPDATE states SET fields = ? WHERE position = 1", [DEEP])], "is not a run of fnloop")
+MANY = "{" + ",".join(f'"{i}":1' for i in range(300_000)) + "}"
+sql("a wide row", [("UPDATE states SET fields = ? WHERE position = 1", [MANY])], "is not a run of fnloop")
+for key in ("trainer", "train", "environment", "monitor"):
+    value(f"{key}: deep", DEEP, "is not a run of fnloop")
+    value(f"{key}: wide", WIDE, "is not a run of fnloop")
+    value(f"{key}: a number", "5", "is not a run of fnloop")
+    value(f"{key}: not JSON", "{", "is not a run of fnloop")
+value("train: a text", '"x"', "is not a run of fnloop")
+value("train: other names", "{}", "is not a run of fnloop")
+value("engine: none", "null", "is not a run of fnloop")
+value("engine: unknown", '"../../engine"', "is not a run of fnloop")
+value("monitor: another", '["val_loss", "mean"]', "is not a run of fnloop")
+value("monitor: unknown", '["nothing", "min"]', "is not a run of fnloop")
+value("before: a number", "5", "is not a run of fnloop")
+value("parent: a number", "5", "is not a run of fnloop")
+value("preprocessing: a number", "5", "is not a run of fnloop")
+value("environment: numbers", '{"BLAS threads": 5}', "is not a run of fnloop")
+value("environment: many threads", '{"BLAS threads": "99999999999999999999"}', None)
+sql("nothing said of the trainer", ["DELETE FROM run WHERE name = 'trainer'"], "is not a run of fnloop")
+sql("less said", ["DELETE FROM run WHERE name <> 'trainer'"], "is not a run of fnloop")
+
+
+def packed(name, tree, said, arrays="{}"):
+    """Another value in the place of the trainer."""
+    text = json.dumps({"digest": "0" * 64, "packed": f'{{"tree": {tree}, "arrays": {arrays}}}', "repr": ""})
+    sql(f"a trainer that is {name}", [("UPDATE run SET value = ? WHERE name = 'trainer'", [text])], said)
+
+
+packed("no record", "5", "is not a run of fnloop")
+packed("another record", '{"type": "SGD"}', "is not a run of fnloop")
+packed("of an unknown record", '{"type": "os.system", "command": "true"}', "'os.system', which is not on the list")
+packed("of no name", '{"type": ["Trainer"]}', "is not a run of fnloop")
+packed("deep", '{"mapping": ' * 100_000, "is not a run of fnloop")
+packed("wide", WIDE, "is not a run of fnloop")
+packed("of half a number", '{"float": "00"}', "is not a run of fnloop")
+packed("of no parts", '{"parts": []}', "is not a run of fnloop")
+packed("of missing arrays", '{"array": "x"}', "is not a run of fnloop", '{"x": "00"}')
+packed("of arrays without names", '{"array": "x"}', "is not a run of fnloop", "[]")
+HUGE = '{"type": "Sequential", "inputs": [30000], "layers": [{"type": "Dense", "inputs": 30000, "outputs": 30000}]}'
+packed("of a model larger than all memory", HUGE, "is not a run of fnloop")
+sql("a metric that is another", ["UPDATE states SET metrics = replace(metrics, '0.', '1.')"], "it differs in metrics")
+sql("a step that is another", ["UPDATE states SET step = step + 1"], "it differs in step")
+sql("a reason to stop", ["UPDATE states SET stopped = 'finished' WHERE position = 3"], "it differs in stopped")
+
+for name, model in (("larger", fl.mlp([2, 3, 1])), ("smaller", fl.mlp([2, 1])), ("of other inputs", fl.mlp([1, 3, 1]))):
+    with_model, data = tiny(model=model, early_stopping=fl.EarlyStopping("val_loss"))[:2]
+    told = describe(with_model, data, data, "numpy", None, None)[0]["trainer"]
+    value(f"trainer: {name}", told, "it differs in params")
+
+CONTENT = "UPDATE snapshots SET content = "
+sql("a deep state", [(f"{CONTENT}?", ['{"tree": ' + DEEP])], "is not a run of fnloop")
+sql("a wide state", [(f"{CONTENT}?", [f'{{"arrays": {{}}, "tree": {WIDE}}}'])], "is not a run of fnloop")
+sql("a huge state", [(f"{CONTENT}?", [" " * 40_000_000])], "over")
+sql("a huge state of wide characters", [(f"{CONTENT}?", ["x" * 20_000_000 + "\U0001f300"])], "over")
+sql("a state that is a word", [f"""{CONTENT}'{{"arrays": {{}}, "tree": "x"}}'"""], "is not the recorded one")
+sql("a state of half a number", [f"""{CONTENT}'{{"arrays": {{}}, "tree": {{"float": "00"}}}}'"""], "is not a run of fnloop")
+sql("a state that is a trainer", [f"""{CONTENT}'{{"arrays": {{}}, "tree": {{"type": "SGD"}}}}'"""], "is not the recorded one")
+for shape in (
+    "[1000000000000]",
+    "[-1]",
+    "[0, 1000000000000]",
+    "[4, -4, -4]",
+    "[1e400]",
+    "{}",
+    '"8"',
+    "8",
+    "null",
+    "[[2]]",
+    DEEP,
+):
+    sql(f"arrays of shape {shape[:20]}", [("UPDATE arrays SET shape = ?", [shape])], "is not a run of fnloop")
+for dtype in (
+    "O",
+    "|O8",
+    "<f8,O",
+    "V1000000000",
+    "S0",
+    "U100000",
+    "nonsense",
+    "(1000,1000,1000)f8",
+    "<M8[s]",
+    "\x00",
+    "{'names':",
+    ",f4",
+    "(9**9**9)f4",
+):
+    sql(f"arrays of dtype {dtype!r}", [("UPDATE arrays SET dtype = ?", [dtype])], "is not a run of fnloop")
+sql("arrays of text", ["UPDATE arrays SET data = CAST(data AS TEXT)"], "is not a run of fnloop")
+sql("arrays of nothing", ["UPDATE arrays SET data = zeroblob(0)"], "is not a run of fnloop")
+
+
+def many_ways(path):
+    """Pages that point to pages below, each to the same one some hundred times: rows without end in a few kilobytes."""
+    with closing(sqlite3.connect(path)) as connection:
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'run'").fetchone()
+    content = bytearray(path.read_bytes())
+    page = struct.unpack(">H", content[16:18])[0]
+    leaf, levels, cells = bytes(content[(root - 1) * page : root * page]), 12, 300
+    first = len(content) // page + 1
+    for level in range(levels):
+        below = first + level + 1
+        cell = struct.pack(">IB", below, 1)
+        start = page - len(cell) * cells
+        head = struct.pack(">BHHHBI", 5, 0, cells, start, 0, below)
+        pointers = b"".join(struct.pack(">H", start + len(cell) * i) for i in range(cells))
+        content += (head + pointers).ljust(start, b"\0") + cell * cells
+    content += leaf
+    content[(root - 1) * page : root * page] = content[(first - 1) * page : first * page]
+    content[28:32] = struct.pack(">I", len(content) // page)
+    path.write_bytes(content)
+
+
+def foreign(folder):
+    """What is no run file at all."""
+    (folder / "empty.run").write_bytes(b"")
+    (folder / "a text.run").write_text("x" * 10_000)
+    (folder / "noise.run").write_bytes(os.urandom(10_000))
+    (folder / "a pickle.run").write_bytes(pickle.dumps(Planted()))
+    (folder / "a folder.run").mkdir()
+    os.mkfifo(folder / "a pipe.run")
+    (folder / "endless.run").symlink_to("/dev/zero")
+    (folder / "nothing.run").symlink_to(folder / "nowhere")
+    np.savez(folder / "an archive.run.npz", x=np.zeros(3))
+    (folder / "an archive.run.npz").rename(folder / "an archive.run")
+    with closing(sqlite3.connect(folder / "another's.run", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    with closing(sqlite3.connect(folder / "sealed.run", isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA application_id={store.APPLICATION}")
+        connection.execute("CREATE TABLE t (x)")
+    return {path.stem for path in folder.glob("*.run")}
+
+
+PLANTED = str(Path(tempfile.gettempdir()) / "fnloop-was-executed")
+
+
+class Planted:
+    def __reduce__(self):
+        return os.mkdir, (PLANTED,)
+
+
+def judged(found, said):
+    """What is wrong with the answers of each file: an error of another kind, too much memory, another message."""
+    (errors, usual, _), wrong = found.pop("valid"), {}
+    assert errors == []  # the questions are ones that a run answers
+    assert found.keys() == said.keys()
+    for name, (errors, grown, size) in found.items():
+        if [text for kind, text in errors if kind == "not fnloop's"]:
+            wrong[name] = errors
+        elif grown - usual > 2 * size + ROOM:
+            wrong[name] = f"{grown - usual} bytes of memory for a file of {size}"
+        elif said[name] is not None and not any(said[name] in text for _, text in errors):
+            wrong[name] = errors
+    return wrong
+
+
+def test_run_files_made_to_do_harm(tmp_path):
+    """Whatever stands in one, with the chain right: an error that says so, and memory of the file's order."""
+    small_run(tmp_path / "valid.run")
+    for number, (statements, _) in enumerate(MADE.values()):
+        path = tmp_path / f"{number}.run"
+        path.write_bytes((tmp_path / "valid.run").read_bytes())
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            for statement in statements:
+                connection.execute(*((statement,) if isinstance(statement, str) else statement))
+        if not any(word in str(statements) for word in ("DROP TABLE", "CAST(x", "= x'00'")):  # those have no chain
+            chain_anew(path)
+    (tmp_path / "ways.run").write_bytes((tmp_path / "valid.run").read_bytes())
+    many_ways(tmp_path / "ways.run")
+    names = {str(number): name for number, name in enumerate(MADE)}
+    found = {names.get(stem, stem): answer for stem, answer in elsewhere(ask_of_all, str(tmp_path)).items()}
+    said = {name: said for name, (_, said) in MADE.items()}
+    assert judged(found, {**said, "ways": "twice"}) == {}
+
+
+def test_files_that_are_no_run(tmp_path):
+    """It is said, at once; a pipe or a device is not read, and a pickle not either."""
+    small_run(tmp_path / "valid.run")
+    names = foreign(tmp_path) - {"valid"}
+    assert len(names) == 11
+    not_there = {"a folder", "a pipe", "endless", "nothing"}
+    said = {name: "there is no run file" if name in not_there else "is not a run of fnloop" for name in names}
+    assert judged(elsewhere(ask_of_all, str(tmp_path)), said) == {}
+    assert not os.path.exists(PLANTED)

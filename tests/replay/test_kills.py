@@ -1,0 +1,14 @@
+"""A run that is killed at any instant: its file opens, no committed epoch is lost, and what is gone on with ends the same."""
+
+import subprocess
+import sys
+
+from tests.replay.ground import ROOT, environ
+
+
+def test_fifty_kills():
+    """While it records, goes on or is pruned, by forked processes and new ones; its file never says but the truth."""
+    command = [sys.executable, "benchmarks/crash.py", "--kills", "50", "--fresh", "4"]
+    done = subprocess.run(command, cwd=ROOT, env=environ(), capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "50 kills in" in done.stdout

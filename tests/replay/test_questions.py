@@ -1,0 +1,304 @@
+"""What is asked of a whole run: searched, verified and probed in parallel, pruned, forked; and what is not allowed."""
+
+import math
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import pytest
+from toolz import iterate, take
+
+import fnloop as fl
+from fnloop.record import hash_of, record
+from fnloop.runs import packing
+from fnloop.runs.reader import Reader
+from fnloop.runs.search import first_true
+from tests.replay.ground import Counter, count, everything, fingerprint, problem, record_tiny, tiny
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """A run with everything, whose whole states are far apart."""
+    trainer, (train, validation) = everything(), problem()
+    stream = take(41, fl.epochs(trainer, train, validation))
+    states = list(fl.record(tmp_path / "a.run", trainer, train, validation, stream, snapshot_every=7))
+    return tmp_path / "a.run", states
+
+
+# Searched.
+
+
+def test_bisect_finds_each_step_and_asks_no_more_than_its_bound(recorded):
+    """For steps all over the run: the state at the first step for which it holds, in at most ⌈log2 n⌉ + 2 questions."""
+    path, states = recorded
+    run, last = fl.open_run(path), states[-1].step
+    bound = math.ceil(math.log2(last)) + 2
+    for step in [
+        1,
+        2,
+        11,
+        12,
+        13,
+        24,
+        25,
+        239,
+        240,
+        241,
+        last - 1,
+        last,
+        *np.random.default_rng(0).integers(1, last, 8).tolist(),
+    ]:
+        asked = []
+
+        def holds(state, asked=asked, step=step):
+            asked.append(state.step)
+            return state.step >= step
+
+        found = run.bisect(holds)
+        assert found.step == step
+        assert len(asked) <= bound
+        expected = run.state((step - 1) // 12 + 1) if step % 12 == 0 else run.state(step // 12, step)
+        assert fingerprint(found) == fingerprint(expected)
+
+
+def test_the_search_asks_within_its_bound_for_epochs_of_any_length():
+    """Whatever the lengths of epochs, and wherever it changes: at most ⌈log2 n⌉ questions, and the right answer."""
+    draw = np.random.default_rng(1)
+    for lengths in ([1], [5], [1] * 9, [1, 100, 1], [64, 1, 64], *(draw.integers(1, 9, n).tolist() for n in (2, 3, 7, 20))):
+        total = sum(lengths)
+        ends = np.cumsum(lengths)
+        for first in range(1, total + 1):
+            asked = []
+
+            def ask(epoch, step, asked=asked, first=first, ends=ends, lengths=lengths):
+                asked.append((epoch, step))
+                assert 1 <= step <= lengths[epoch]
+                return ends[epoch] - lengths[epoch] + step >= first
+
+            epoch, step = first_true(lengths, ask)
+            assert ends[epoch] - lengths[epoch] + step == first
+            assert len(asked) <= math.ceil(math.log2(total))
+
+
+def test_bisect_refuses_ends_that_contradict_it(recorded):
+    """What holds from the first on, or not at the last, has no step to find; a text that is no predicate is not run."""
+    run = fl.open_run(recorded[0])
+    with pytest.raises(ValueError, match="predicate holds for the first state already, of epoch 0: there is no step to find"):
+        run.bisect("step >= 0")
+    with pytest.raises(ValueError, match="predicate does not hold for the last state, of epoch 40: there is no step to find"):
+        run.bisect("epoch > 40")
+    for text in (
+        "__import__('os').getcwd() > 1",
+        "val_loss.real > 1",
+        "[1][0] > 0",
+        "loss",
+        "los > 1",
+        "9**9**9 > 1",
+        "",
+        "1 <",
+    ):
+        with pytest.raises(ValueError, match="predicate"):
+            run.bisect(text)
+    with pytest.raises(TypeError, match="predicate must be a function of a state or an expression, got 5"):
+        run.bisect(5)
+    assert run.bisect("epoch >= 3 and not loss > 100").step == 36
+
+
+# In parallel.
+
+
+def size_of_parameters(state):
+    """Something that nobody logged."""
+    return state.epoch, float(np.linalg.norm(state.params.vector)), state.params.vector
+
+
+def test_in_parallel_processes_the_answers_are_the_same_bytes(recorded):
+    """`probe` and `verify` by processes begun anew equal those in this one."""
+    run, states = fl.open_run(recorded[0]), recorded[1]
+    alone = run.probe(size_of_parameters)
+    some = run.probe(size_of_parameters, [30, 2, 2, 17])
+    verified = run.verify()
+    assert verified.ok
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert hash_of(run.probe(size_of_parameters, map=pool.map)) == hash_of(alone)
+        assert hash_of(run.probe(size_of_parameters, [30, 2, 2, 17], map=pool.map)) == hash_of(some)
+        assert hash_of(run.verify(map=pool.map)) == hash_of(verified)
+    assert hash_of(alone) == hash_of([size_of_parameters(state) for state in states])
+    assert [epoch for epoch, *_ in some] == [30, 2, 2, 17]
+    with pytest.raises(ValueError, match="epoch must be one that the run reached, 0 to 40, got 41"):
+        run.probe(size_of_parameters, [41])
+
+
+# Pruned.
+
+
+@pytest.mark.parametrize("keep", [1, 2, 5, 100])
+def test_pruning_keeps_the_first_the_best_and_the_last_and_each_state_can_be_had(recorded, keep):
+    """However few whole states are kept: all states are the same, the file is no larger, and it can be gone on with."""
+    path, states = recorded
+    run, size = fl.open_run(path), path.stat().st_size
+    before = run.snapshots
+    best = min(states[1:], key=lambda state: state.metrics["val_loss"])
+    gone = run.prune(keep)
+    left = fl.open_run(path).snapshots
+    assert gone == len(before) - len(left)
+    assert {0, 40} <= set(left) <= set(before)
+    assert best.epoch in left or best.epoch not in before
+    always = len(set(left))
+    assert len(left) <= max(keep, always)
+    assert path.stat().st_size <= size
+    fresh = fl.open_run(path)
+    assert [fingerprint(fresh.state(epoch)) for epoch in range(41)] == list(map(fingerprint, states))
+    assert fingerprint(fresh.best()) == fingerprint(best)
+    assert fresh.verify().ok
+    assert fl.open_run(path).prune(keep) == 0
+    longer = fl.last(take(44, fl.epochs(everything(), *problem())))
+    assert fingerprint(fresh.resume(epochs=43, progress=False).last) == fingerprint(longer)
+
+
+def test_pruning_refuses_less_than_one(recorded):
+    """The message names it."""
+    with pytest.raises(ValueError, match="keep must be an integer of at least 1, got 0"):
+        fl.open_run(recorded[0]).prune(0)
+
+
+# Forked.
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 13, 40])
+def test_a_fork_without_changes_equals_its_parent_for_ever(recorded, tmp_path, epoch):
+    """Each state behind it, digest by digest, also beyond where the parent ended."""
+    path, _ = recorded
+    parent = fl.open_run(path)
+    fork = parent.fork(epoch, tmp_path / "fork.run").resume(epochs=45, progress=False)
+    whole = [fl.digest(state) for state in take(46, fl.epochs(everything(), *problem()))]
+    assert [row.digest for row in fork.rows] == whole[epoch:]
+    assert fork.parent["epoch"] == epoch
+    assert fork.parent["digest"] == parent.rows[epoch].digest
+    assert fl.open_run(tmp_path / "fork.run").verify().ok
+    assert parent.verify().ok
+
+
+def test_a_fork_of_a_fork_with_changes_is_had_again(recorded, tmp_path):
+    """Another scheduler, and another batch size: every state of it is had again from its own file."""
+    parent = fl.open_run(recorded[0])
+    first = parent.fork(20, tmp_path / "1.run", scheduler=fl.schedulers.ExponentialLR(0.02, gamma=0.95))
+    first.resume(epochs=25, progress=False)
+    second = first.fork(23, tmp_path / "2.run", batch_size=6).resume(epochs=30, progress=False)
+    assert second.rows[-1].epoch == 30
+    assert second.parent["path"] == str(tmp_path / "1.run")
+    for path in ("1.run", "2.run"):
+        assert fl.open_run(tmp_path / path).verify().ok
+    with pytest.raises(fl.RunError, match="path must be of a new file"):
+        parent.fork(3, tmp_path / "1.run")
+
+
+def test_a_fork_of_steps_of_ones_own(tmp_path):
+    """It goes on by the same step; what does not count its epochs itself is counted from the beginning of its file."""
+    fl.last(fl.record(tmp_path / "a.run", None, None)(take(10, iterate(count, Counter(0, 0.0)))))
+    run = fl.open_run(tmp_path / "a.run", step=count, records=[Counter])
+    fork = run.fork(4, tmp_path / "b.run").resume(epochs=5, progress=False)
+    assert fork.last == run.last
+
+
+# What is not allowed.
+
+
+def bad_arguments():
+    """Arguments of `record`, by what is said of them."""
+    trainer, train, validation = tiny()
+    good = {"path": "a.run", "trainer": trainer, "train": train, "validation": validation}
+    yield {**good, "path": 5}, TypeError, "path must be a file's path, got 5"
+    yield {**good, "path": "nowhere/a.run"}, FileNotFoundError, "path must be a file in a folder that exists"
+    yield {**good, "path": ""}, FileNotFoundError, "path must be a file in a folder that exists"
+    yield {**good, "trainer": "adam"}, TypeError, "trainer must be a fl.Trainer, got 'adam'"
+    yield {**good, "train": None}, TypeError, "train must be a fl.Dataset, got None"
+    yield {**good, "train": train.x}, TypeError, "train must be a fl.Dataset, got array"
+    yield {**good, "validation": [1]}, TypeError, r"validation must be a fl.Dataset or None, got \[1\]"
+    yield {**good, "engine": "cuda"}, ValueError, "engine must be 'numpy', 'jax'"
+    yield {**good, "monitor": "los"}, ValueError, "los"
+    yield {**good, "snapshot_every": 0}, ValueError, "snapshot_every must be an integer of at least 1, got 0"
+    yield {**good, "snapshot_every": 1.5}, TypeError, "snapshot_every must be an integer of at least 1, got 1.5"
+    yield {**good, "preprocessing": "none"}, TypeError, "preprocessing must be a Preprocessing or None, got 'none'"
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_what_record_refuses(tmp_path, monkeypatch, number):
+    """At the call, with the argument's name and value; no file is made."""
+    monkeypatch.chdir(tmp_path)
+    arguments, kind, said = list(bad_arguments())[number]
+    places = [arguments.pop(name) for name in ("path", "trainer", "train", "validation")]
+    with pytest.raises(kind, match=said):
+        fl.record(*places, **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_that_is_taken_is_refused_at_the_call(tmp_path):
+    """Whatever is there: it is never written over."""
+    trainer, train, validation = tiny()
+    for name in ("a file", "a folder", "a link to nothing"):
+        path = tmp_path / name
+        if name == "a file":
+            path.write_text("mine")
+        elif name == "a folder":
+            path.mkdir()
+        else:
+            path.symlink_to(tmp_path / "nowhere")
+        with pytest.raises((fl.RunError, OSError)):
+            fl.last(fl.record(path, trainer, train, validation)(take(3, fl.epochs(trainer, train, validation))))
+    assert (tmp_path / "a file").read_text() == "mine"
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["a file", "a folder", "a link to nothing"]
+
+
+@pytest.mark.parametrize(
+    ("what", "kind", "said"),
+    [
+        (lambda run: run.state(-1), ValueError, "epoch must be an integer of at least 0, got -1"),
+        (lambda run: run.state(1.0), TypeError, "epoch must be an integer of at least 0, got 1.0"),
+        (lambda run: run.state(1, -2), ValueError, "step must be an integer of at least 0, got -2"),
+        (lambda run: run.resume(epochs=0), ValueError, "epochs must be an integer of at least 1, got 0"),
+        (lambda run: run.resume(epochs=9, snapshot_every=0), ValueError, "snapshot_every must be an integer of at least 1"),
+        (lambda run: run.probe("loss"), TypeError, "function must take a state, got 'loss'"),
+        (lambda run: run.best("los"), ValueError, "los"),
+        (lambda run: run.best("loss", mode="least"), ValueError, "mode must be one of 'min', 'max', got 'least'"),
+        (lambda run: run.fork(1, run.path.parent / "b", speed=3), TypeError, "changes must be of model, .* got 'speed'"),
+        (lambda run: run.fork(9, run.path.parent / "b"), ValueError, "epoch must be one that the run reached, 0 to 3, got 9"),
+        (lambda run: run.fork(1, run.path.parent / "b", model=fl.mlp([3, 5, 1])), ValueError, "model must have layers of the"),
+        (lambda run: run.fork(1, run.path.parent / "b", dtype="float64"), ValueError, "dtype must stay 'float32'"),
+    ],
+)
+def test_what_a_run_refuses(tmp_path, what, kind, said):
+    """With the argument's name and value; no byte of its file is changed, and no file is made."""
+    record_tiny(tmp_path / "a.run", 3)
+    before = (tmp_path / "a.run").read_bytes()
+    with pytest.raises(kind, match=said):
+        what(fl.open_run(tmp_path / "a.run"))
+    assert (tmp_path / "a.run").read_bytes() == before
+    assert [item.name for item in tmp_path.iterdir()] == ["a.run"]
+
+
+def test_a_fork_whose_past_is_too_long_to_be_said_is_refused(tmp_path, monkeypatch):
+    """Its file holds the metrics of all epochs before it; what could not be read again is not written."""
+    record_tiny(tmp_path / "a.run", 30)
+    monkeypatch.setattr(packing, "MOST_VALUES", 100)
+    monkeypatch.setattr(Reader, "trainer", tiny()[0])
+    with pytest.raises(ValueError, match=r"what a run file says of 'before' must be shorter: a text of .* values is over 100"):
+        fl.open_run(tmp_path / "a.run").fork(30, tmp_path / "b.run")
+    assert not (tmp_path / "b.run").exists()
+
+
+def test_a_state_of_ones_own_that_counts_oddly_is_refused_as_it_is_recorded(tmp_path):
+    """What would not be read again is not written."""
+    stream = ({"epoch": n} for n in range(3))
+    fl.last(fl.record(tmp_path / "a.run", None, None, None, stream))  # a mapping is a state as well
+    assert len(fl.open_run(tmp_path / "a.run").rows) == 3
+    with pytest.raises(ValueError, match="row 0 of the states is not that of a state"):
+        fl.last(fl.record(tmp_path / "b.run", None, None, None, [Odd(-1)]))
+    assert not (tmp_path / "b.run").exists()
+
+
+@record
+class Odd:
+    """A state that says it has finished a negative number of epochs."""
+
+    epoch: int
