@@ -51,8 +51,8 @@ def second_trainer(scheduler: Scheduler) -> Trainer:
 def demo(out: Path, say: Say, recorded: bool) -> bool:
     """Run both parts and write their files; whether Ctrl-C ended it."""
     data = lab()
-    say(f"1. Training with early stopping: 10-16-12-8-1, {len(data.train)} examples\n")
-    run, trainer = free_run(out / RUN, say) if recorded else None, first_trainer()
+    trainer, (run, where) = first_trainer(), free_run(out / RUN) if recorded else (None, "Nothing is recorded.")
+    say(f"1. Training with early stopping: 10-16-12-8-1, {len(data.train)} examples. {where}\n")
     into = recorder(run, trainer, data, monitor="val_accuracy")
     result = fit(trainer, data.train, data.validation, epochs=100, monitor="val_accuracy", record=into)
     save(result.best, out / CHECKPOINT, trainer=result.trainer, preprocessing=data.preprocessing)

@@ -109,8 +109,8 @@ def make_scheduler(name: str, lr: float, epochs: int, patience: int) -> Schedule
 def train(prepared: tuple[Splits, Trainer], options: Options, out: Path, say: Say, quiet: bool, recorded: bool) -> bool:
     """Train, test, and write what came of it; whether Ctrl-C ended it."""
     splits, trainer = prepared
-    say(describe(splits))
-    run = free_run(out / RUN, say) if recorded else None
+    run, where = free_run(out / RUN) if recorded else (None, "")
+    say("\n".join([describe(splits), *filter(None, [where])]))
     result = fit(
         trainer,
         splits.train,
@@ -130,11 +130,10 @@ def train(prepared: tuple[Splits, Trainer], options: Options, out: Path, say: Sa
     return interrupted
 
 
-def free_run(path: Path, say: Say) -> Path:
-    """Where a run is recorded: a run that is there is never written over."""
+def free_run(path: Path) -> tuple[Path, str]:
+    """Where a run is recorded, and the word on it: a run that is there is never written over."""
     run = free(path)
-    say(f"Recording every epoch in {run}{f' ({path} is there already)' if run != path else ''}.")
-    return run
+    return run, f"Recording every epoch in {run}{f' ({path} is there already)' if run != path else ''}."
 
 
 def recorder(

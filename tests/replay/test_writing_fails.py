@@ -67,10 +67,9 @@ def test_a_disk_that_is_full_at_any_size(tmp_path, resumed):
             assert raised[0] == "RunError"
             assert f"{limit}.run" in raised[1]
             assert any(word in raised[1] for word in ("disk", "full", "I/O")), raised
-    counts = {states for _, _, states, _, _ in found}
     assert found[0][1] is not None
     assert found[-1][1] is None
-    assert len(counts) > 2, counts  # it was full at several places
+    assert sum(raised is not None for _, raised, *_ in found) > 2  # it was full at several places
 
 
 class Failing(sqlite3.Connection):
