@@ -4,7 +4,6 @@ import csv
 import io
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -461,21 +460,22 @@ def test_train_and_demo_record(says, tmp_path, data):
     assert not list((tmp_path / "none").glob("*.run"))
 
 
+LIMITED = """
+import resource, runpy, sys
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+runpy.run_module("fnloop", run_name="__main__", alter_sys=True)
+"""
+
+
 def test_a_run_that_cannot_be_recorded_is_one_clear_line(tmp_path):
     """As when the disk is full; at the beginning or on the way."""
     for limit in (1000, 300_000):
-        process = start(
-            "train",
-            "digits",
-            "--quiet",
-            "--patience",
-            1000,
-            "--out",
-            tmp_path / str(limit),
-            cwd=tmp_path,
-            preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-            env={**os.environ, "MPLCONFIGDIR": str(tmp_path)},
-        )
+        words = ("train", "digits", "--quiet", "--patience", 1000, "--out", tmp_path / str(limit))
+        command = [sys.executable, "-c", LIMITED, str(limit), *map(str, words)]
+        environ = {**os.environ, "MPLCONFIGDIR": str(tmp_path)}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(command, cwd=tmp_path, env=environ, text=True, **pipes)
         out, err = process.communicate(timeout=100)
         assert (process.returncode, out, err.count("\n")) == (1, "", 1), err
         assert "training.run" in err

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+import fnloop
 from fnloop.random import Stream, normal
 
 Environment = Mapping[str, str]
@@ -21,7 +22,7 @@ def environment(engine: str = "numpy") -> dict[str, str]:
     blas = _blas()
     simd = np.show_config(mode="dicts")["SIMD Extensions"]
     found = {
-        "fnloop": metadata.version("fnloop"),
+        "fnloop": fnloop.__version__,
         "Python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "NumPy": np.__version__,

@@ -68,5 +68,5 @@ def test_every_command_has_help(command):
     """`--help` explains the command and each option."""
     done = subprocess.run([sys.executable, "-m", "fnloop", *command, "--help"], capture_output=True, text=True, check=True)
     assert "Usage" in done.stdout
-    for line in re.findall(r"^ +--\S+.*$", done.stdout, flags=re.MULTILINE):
+    for line in re.findall(r"^  --\S+.*$", done.stdout, flags=re.MULTILINE):
         assert len(line.split()) > 2, f"no help in {line!r}"
