@@ -22,5 +22,4 @@ from fnloop.schedulers import get_scheduler
 from fnloop.state import TrainState, averaged
 from fnloop.streams import best, every, history, last, moving_average, reaches, tap, top, until, what_if
 from fnloop.trainer import Trainer
-
-__version__ = "0.1.0"
+from fnloop.version import __version__

@@ -9,7 +9,7 @@ from fnloop.random import permutation
 from fnloop.record import record
 from fnloop.typing import Array, PositiveInt, Seed, integer
 
-CHUNK = 1 << 20  # bytes of examples gathered at once; batches are views into a chunk
+CHUNK = 1 << 16  # bytes of examples gathered at once; batches are views into a chunk
 EXAMPLES = (2, 3, 4, 5)  # dimensions that examples may have together
 _size = integer(1)
 _seed = integer(0, 2**64)
@@ -125,7 +125,7 @@ def batches_from(
 
 
 def _gather(array: Array, rows: Array, dtype: str | None) -> Array:
-    gathered = np.asarray(array)[rows]  # of a memory-mapped file, only these rows are read
+    gathered = np.asarray(array).take(rows, axis=0)  # of a memory-mapped file, only these rows are read
     gathered = gathered.astype(dtype or gathered.dtype, copy=False)
     gathered.flags.writeable = False
     return gathered

@@ -52,5 +52,15 @@ def normal(n: int, seed: int, stream: Stream, *counters: int) -> Array:
 
 @lru_cache(maxsize=2)  # who takes an epoch step by step asks for its order each time
 def permutation(n: int, seed: int, epoch: int) -> Array:
-    """The order of n examples in an epoch: the stable argsort of n random words."""
-    return owned(np.argsort(words(n, seed, Stream.SHUFFLE, epoch), kind="stable"))
+    """The order of n examples in an epoch: n random words sorted, each of which carries an example's index in its last bits.
+
+    Words and their places sorted apart (argsort) take several times as long. What is left of a word to sort by is 64 bits less
+    the index's: where two are equal, which for 10^6 examples one pair in 10^13 is, the lower index comes first.
+    """
+    last = np.uint64((1 << max(1, (n - 1).bit_length())) - 1)
+    drawn = words(n, seed, Stream.SHUFFLE, epoch)
+    drawn &= ~last
+    drawn |= np.arange(n, dtype=np.uint64)
+    drawn.sort()
+    drawn &= last
+    return owned(drawn.astype(np.intp))

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.constants import ones, row
+from fnloop.constants import row
 from fnloop.losses import classes
 from fnloop.losses.classes import ClassWeights
 from fnloop.losses.loss import Backward
@@ -45,27 +45,27 @@ class Focal:
         classes.check_targets(targets, outputs)
 
     def forward(self, outputs: Any, targets: Any) -> tuple[Any, Backward]:
-        return classes.by_rows(self._forward, outputs, targets)
+        return classes.classes_first(self._forward, outputs, targets)
 
-    def _forward(self, outputs: Any, y: Any) -> tuple[Any, Backward]:
-        xp, one = outputs.__array_namespace__(), ones(outputs.shape[1], outputs.dtype)
-        z, exp, total = shifted(xp, outputs)
+    def _forward(self, z: Any, y: Any) -> tuple[Any, Backward]:
+        xp = z.__array_namespace__()
+        z, exp, total = shifted(z)
         lowest = float(np.finfo(z.dtype).min)  # a difference of finite logits may overflow
-        log_p = xp.maximum(z - xp.log(total)[:, None], lowest)
+        log_p = xp.maximum(z - xp.log(total), lowest)
         q = -xp.expm1(log_p)
         # Where 1 - p is 0 a power below 1 of it has no derivative; the loss has one, and it is 0.
         unsure = (q > 0).astype(z.dtype)
         q = q + (1 - unsure)
         v = y * unsure * q**self.gamma
         if self.class_weights is not None:
-            v = v * row(self.class_weights, z.dtype)
+            v = v * row(self.class_weights, z.dtype)[:, None]
 
         def backward() -> Any:
-            p = exp / total[:, None]
+            p = exp / total
             c = v * (1 - self.gamma * p * (log_p / q))
-            return (p * (c @ one)[:, None] - c) * (1 / len(z))
+            return (p * c.sum(0) - c) * (1 / z.shape[1])
 
-        return -xp.vecdot(v, log_p), backward
+        return -(v * log_p).sum(0), backward
 
     predict = staticmethod(classes.predict)
     probabilities = staticmethod(classes.probabilities)

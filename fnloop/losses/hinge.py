@@ -38,7 +38,7 @@ class Hinge:
             raise ValueError(f"targets must be classes, 0 or 1, for Hinge, not shares of them, got {targets[~hard][0]}")
 
     def forward(self, outputs: Any, targets: Any) -> tuple[Any, Backward]:
-        return classes.by_rows(_forward, outputs, targets)
+        return classes.classes_first(_forward, outputs, targets)
 
     predict = staticmethod(classes.predict)
 
@@ -48,8 +48,8 @@ class Hinge:
 
 def _forward(z: Any, y: Any) -> tuple[Any, Backward]:
     xp = z.__array_namespace__()
-    rival = xp.where(y > 0, -np.inf, z).argmax(1)
+    rival = xp.where(y > 0, -np.inf, z).argmax(0)
     toward = one_hot(rival, z) - y
-    margin = 1 + xp.vecdot(z, toward)
+    margin = 1 + (z * toward).sum(0)
     kept = (margin > 0).astype(z.dtype)
-    return margin * kept, lambda: toward * (kept * (1 / len(z)))[:, None]
+    return margin * kept, lambda: toward * (kept * (1 / z.shape[1]))

@@ -4,7 +4,7 @@ from typing import Any
 
 from fnloop.constants import ones, row
 from fnloop.losses import classes
-from fnloop.losses.classes import ClassWeights, LabelSmoothing, one_hot
+from fnloop.losses.classes import ClassWeights, LabelSmoothing, classes_first
 from fnloop.losses.loss import Backward
 from fnloop.record import record
 from fnloop.typing import Array
@@ -43,23 +43,27 @@ class SoftmaxCrossEntropy:
         classes.check_targets(targets, outputs)
 
     def forward(self, outputs: Any, targets: Any) -> tuple[Any, Backward]:
-        xp = outputs.__array_namespace__()
-        z, exp, total = shifted(xp, outputs)
-        y = targets if targets.shape == outputs.shape else one_hot(targets, outputs)
+        return classes_first(self._forward, outputs, targets)
+
+    def _forward(self, z: Any, y: Any) -> tuple[Any, Backward]:
+        z, exp, total = shifted(z)
+        log, one, share = z.__array_namespace__().log(total), ones(len(z), z.dtype), 1 / z.shape[1]
         if self.label_smoothing:
-            y = y * (1 - self.label_smoothing) + self.label_smoothing / z.shape[1]
+            y = y * (1 - self.label_smoothing) + self.label_smoothing / len(z)
         if self.class_weights is None:
-            return xp.log(total) - xp.vecdot(z, y), lambda: (exp / total[:, None] - y) * (1 / len(z))
-        y = y * row(self.class_weights, z.dtype)
-        mass = y @ ones(z.shape[1], z.dtype)
-        return mass * xp.log(total) - xp.vecdot(z, y), lambda: (exp * (mass / total)[:, None] - y) * (1 / len(z))
+            return log - one @ (z * y), lambda: (exp / total - y) * share
+        y = y * row(self.class_weights, z.dtype)[:, None]
+        mass = one @ y
+        return mass * log - one @ (z * y), lambda: (exp * (mass / total) - y) * share
 
     predict = staticmethod(classes.predict)
     probabilities = staticmethod(classes.probabilities)
 
 
-def shifted(xp: Any, outputs: Any) -> tuple[Any, Any, Any]:
-    """The logits less the highest of their row and their exponentials, (N, K), and the sums of these, (N,): none overflows."""
-    z = outputs - outputs.T.copy().max(0)[:, None]  # a reduction over the first axis is faster than over a short last one
-    exp = xp.exp(z)
-    return z, exp, exp @ ones(z.shape[1], z.dtype)
+def shifted(z: Any) -> tuple[Any, Any, Any]:
+    """The logits less the highest of their example and their exponentials, (K, N), and the sums of these, (N,): none
+    overflows.
+    """
+    z = z - z.max(0)
+    exp = z.__array_namespace__().exp(z)
+    return z, exp, ones(len(z), z.dtype) @ exp

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-import fnloop
 from fnloop.random import Stream, normal
+from fnloop.version import __version__
 
 Environment = Mapping[str, str]
 THREADS = "BLAS threads"
@@ -22,7 +22,7 @@ def environment(engine: str = "numpy") -> dict[str, str]:
     blas = _blas()
     simd = np.show_config(mode="dicts")["SIMD Extensions"]
     found = {
-        "fnloop": fnloop.__version__,
+        "fnloop": __version__,
         "Python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "NumPy": np.__version__,
