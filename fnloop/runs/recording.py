@@ -13,7 +13,7 @@ from fnloop.engines import get_engine
 from fnloop.errors import RunError
 from fnloop.preprocessing import Preprocessing
 from fnloop.progress import timed
-from fnloop.record import digest
+from fnloop.record import Hashed, Hashes, digest, hash_of
 from fnloop.runs.environment import environment
 from fnloop.runs.lock import lock
 from fnloop.runs.packing import pack, short
@@ -52,7 +52,7 @@ def record(
         validation: or None; where it is, the stream comes behind it.
         engine: that of the stream.
         monitor: the metric by which the best state is kept; by default the one that `fit` takes.
-        snapshot_every: epochs from one whole state to the next; by default as many as 1 % of the time of training has room
+        snapshot_every: epochs from one whole state to the next; by default it is as short as 2 % of the time of training has room
             for.
         preprocessing: stands in the file, for predictions from checkpoints that are exported from it.
     Examples:
@@ -178,15 +178,17 @@ def describe(
     """What a run is begun with, as JSON by name, and its arrays by their hashes."""
     arrays: dict[str, Array] = {}
 
-    def held(value: Any) -> str | None:
-        text, own = pack(value)
+    def held(value: Any, hashes: Hashes | None = None) -> str | None:
+        text, own = pack(value, hashes)
         arrays.update(own)
         return text
 
     def of_data(data: Dataset | None) -> Any:
         if data is None:
             return None
-        return {"digest": digest(data), "examples": len(data), "packed": held(data) if room >= 0 else None}
+        hashes: dict[int, Hashed] = {}
+        hashed = hash_of(data, now=hashes).hex()
+        return {"digest": hashed, "examples": len(data), "packed": held(data, hashes) if room >= 0 else None}
 
     room = HELD - sum(_nbytes(data) for data in (train, validation) if data is not None)
     try:

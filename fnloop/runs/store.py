@@ -117,6 +117,7 @@ def create(path: Path, info: Mapping[str, str], arrays: Mapping[str, Array], fir
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with writing(path), closing(sqlite3.connect(partial, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode=MEMORY")  # until it has its name, nobody misses it
             connection.execute(f"PRAGMA application_id={APPLICATION}")
             connection.execute(f"PRAGMA user_version={VERSION}")
             connection.execute("BEGIN")
@@ -130,7 +131,6 @@ def create(path: Path, info: Mapping[str, str], arrays: Mapping[str, Array], fir
         os.link(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-        partial.with_name(f"{partial.name}-journal").unlink(missing_ok=True)
 
 
 def add_row(connection: sqlite3.Connection, row: Row) -> None:

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,11 @@ from fnloop.state import TrainState
 from fnloop.streams import keep_best
 from fnloop.typing import Mode
 
-BUDGET = 0.01  # of the time of training may go into snapshots
+# Of the time of training so much of the processor's may go into all that is written, and into snapshots whatever the rows
+# take. What training loses is two to three times that: caches and the threads of BLAS are its own no more.
+BUDGET, LEAST = 0.006, 0.002
 LIMIT = 1 << 28  # bytes of states that may wait; one may always
-PAUSE = 0.05  # seconds between commits: what waits by then is committed together
+PAUSE = 0.2  # seconds between commits: what waits by then is committed together
 SHOWN = 16  # hexadecimal digits of a field's hash
 
 
@@ -57,7 +59,8 @@ class Writer:
         self._path, self._head, self._last, self._names = path, head, state, dict.fromkeys(names)
         self._monitor, self._best, self._every, self._release = monitor, best, snapshot_every, release
         self._hashes: Hashes = {}
-        self._elapsed, self._spent, self._cost, self._size = 0.0, 0.0, 0.0, 0
+        self._elapsed, self._size = 0.0, 0
+        self._snapshots, self._spent = 0, 0.0  # their number, and the thread's processor time that went into them
         self._waiting: deque[tuple[Any, float]] = deque()
         self._bytes, self._ended = 0, False
         self._error: Exception | None = None
@@ -121,7 +124,7 @@ class Writer:
         """One transaction for all that waits; the head moves on when it is committed."""
         if not self._waiting:
             return
-        head = self._head
+        head, snapshots = self._head, self._snapshots
         self._connection.execute("BEGIN IMMEDIATE")
         while self._waiting:
             state, seconds = self._waiting[0]
@@ -130,7 +133,10 @@ class Writer:
                 self._waiting.popleft()
                 self._bytes = self._size * len(self._waiting)
                 self._changed.notify_all()
+        started = thread_time()
         self._connection.execute("COMMIT")
+        if self._snapshots > snapshots:
+            self._spent += thread_time() - started
         self._head = head
 
     def _write(self, head: Row, state: Any, seconds: float) -> Row:
@@ -146,16 +152,16 @@ class Writer:
         if self._monitor is not None and metrics and keep_best(self._best[0], state, *self._monitor) is state:
             self._best = state, row.position
         if self._is_due(row.position):
-            started = perf_counter()
+            started = thread_time()
             add_snapshot(self._connection, row.position, *pack_state(state, hashes))
-            self._cost = perf_counter() - started
-            self._spent += self._cost
+            self._snapshots, self._spent = self._snapshots + 1, self._spent + thread_time() - started
         return row
 
     def _is_due(self, position: int) -> bool:
         if self._every is not None:
             return position % self._every == 0
-        return self._spent + self._cost <= BUDGET * self._elapsed
+        next_one, all_else = self._spent / max(1, self._snapshots), thread_time() - self._spent
+        return self._spent + next_one <= max(BUDGET * self._elapsed - all_else, LEAST * self._elapsed)
 
     def _write_ends(self) -> None:
         """The last state and the best one whole, where they are not yet."""
