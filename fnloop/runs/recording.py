@@ -52,8 +52,8 @@ def record(
         validation: or None; where it is, the stream comes behind it.
         engine: that of the stream.
         monitor: the metric by which the best state is kept; by default the one that `fit` takes.
-        snapshot_every: epochs from one whole state to the next; by default it is as short as 2 % of the time of training has room
-            for.
+        snapshot_every: epochs from one whole state to the next; by default as few as recording at 2 % of the time of training
+            has room for.
         preprocessing: stands in the file, for predictions from checkpoints that are exported from it.
     Examples:
         pipe(fl.epochs(trainer, train, validation), take(101), fl.record("a.run", trainer, train, validation), fl.last)
