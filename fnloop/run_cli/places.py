@@ -30,7 +30,7 @@ def state_at(run: Run, text: str, step: int | None = None) -> Any:
     if colon:
         step = _count("a place", behind, "an epoch, or an epoch and a step, such as 12 or 12:350", text)
     if step is not None and not epoch:
-        epoch = str(_epoch_of(run, step))
+        return run.state(step=step)
     if step is None and epoch == "last":
         return run.last
     return run.state(epoch_at(run, epoch), step)
@@ -40,14 +40,6 @@ def _count(name: str, text: str, wanted: str, whole: str | None = None) -> int:
     if not (text.isascii() and text.isdecimal()) or len(text) > 18:
         raise ValueError(f"{name} must be {wanted}, got {text if whole is None else whole!r}")
     return int(text)
-
-
-def _epoch_of(run: Run, step: int) -> int:
-    """The epochs that were finished when a step was taken."""
-    found = [row.epoch for row in run.rows if row.step <= step]
-    if not found or step > run.rows[-1].step:
-        raise ValueError(f"step must be one that the run took, {run.rows[0].step} to {run.rows[-1].step}, got {step}")
-    return found[-1]
 
 
 def epochs_between(run: Run, text: str | None) -> list[int] | None:

@@ -87,6 +87,16 @@ class Reader:
                 return row.position
         raise ValueError(f"epoch must be one that the run reached, {rows[0].epoch} to {rows[-1].epoch}, got {epoch}")
 
+    def epoch_of(self, step: int) -> int:
+        """The number of epochs that were finished when so many steps were taken.
+
+        Raises: ValueError: if the run never took so many, or began behind them.
+        """
+        rows = self.rows()
+        if not rows[0].step <= step <= rows[-1].step:
+            raise ValueError(f"step must be one that the run took, {rows[0].step} to {rows[-1].step}, got {step}")
+        return max(row.epoch for row in rows if row.step <= step)
+
     def best_position(self, metric: str, mode: Mode) -> int | None:
         """The position of the epoch with the best value of a metric, or None if it was NaN in each."""
         found, best = None, math.nan

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from fnloop.runs.pruning import prune
 from fnloop.runs.reader import Advance, Reader
 from fnloop.runs.replay import Replay
 from fnloop.runs.resume import resume
-from fnloop.runs.search import first_true
+from fnloop.runs.search import bisect
 from fnloop.runs.segments import Verification, deal, deal_positions, probe, verify
 from fnloop.runs.store import Row
 from fnloop.streams import append
@@ -169,14 +168,16 @@ class Run:
             raise NoBestError(f"no epoch is best by {name!r}: none has a value but NaN")
         return self._replay.at(position)
 
-    def state(self, epoch: int, step: int | None = None) -> Any:
+    def state(self, epoch: int | None = None, step: int | None = None) -> Any:
         """The state of the run with that many epochs finished, and, if a step is given, with that many batches folded in all.
 
         Args:
-            epoch: `state.epoch`, 0 for the initial one.
+            epoch: `state.epoch`, 0 for the initial one; by default the one that the step lies in.
             step: `state.step`, from the epoch's first to its last; by default the state that the epoch ended with.
         Raises: ValueError: if the run never was there; ReplayError: if what is computed is not what was recorded.
         """
+        if epoch is None:
+            epoch = self._reader.epoch_of(integer(0)("step", step))
         position = self._reader.position_of(integer(0)("epoch", epoch))
         if step is None:
             return self._replay.at(position)
@@ -219,21 +220,7 @@ class Run:
         asked = self.predicate(predicate) if isinstance(predicate, str) else predicate
         if not callable(asked):
             raise TypeError(f"predicate must be a function of a state or an expression, got {predicate!r}")
-        rows = self._reader.rows()
-        if asked(self._replay.at(0)):
-            raise ValueError(
-                f"predicate holds for the first state already, of epoch {rows[0].epoch}; 'epoch >= n and ...' asks from n on"
-            )
-        if not asked(self.last):
-            raise ValueError(
-                f"predicate does not hold for the last state, of epoch {rows[-1].epoch}: there is no step to find"
-            )
-        lengths = [max(1, b.step - a.step) if self._reader.said["trainer"] else 1 for a, b in pairwise(rows)]
-
-        def there(epoch: int, step: int) -> Any:
-            return self._replay.at(epoch + 1) if step == lengths[epoch] else self._replay.within(epoch, step)
-
-        return there(*first_true(lengths, lambda epoch, step: bool(asked(there(epoch, step)))))
+        return bisect(self._replay, asked)
 
     def predicate(self, text: str) -> Callable[[Any], bool]:
         """The predicate of a state that an expression over this run's metrics says."""

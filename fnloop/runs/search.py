@@ -1,7 +1,30 @@
 """Binary search over the steps of a run, which asks at the ends of epochs as long as that costs no question more."""
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
+from typing import Any
+
+from fnloop.runs.replay import Replay
+
+
+def bisect(replay: Replay, asked: Callable[[Any], Any]) -> Any:
+    """The state at the first step for which a predicate holds.
+
+    Raises: ValueError: if it holds for the first state already, or does not hold for the last.
+    """
+    rows = replay.reader.rows()
+    if asked(replay.at(0)):
+        raise ValueError(
+            f"predicate holds for the first state already, of epoch {rows[0].epoch}; 'epoch >= n and ...' asks from n on"
+        )
+    if not asked(replay.at(len(rows) - 1)):
+        raise ValueError(f"predicate does not hold for the last state, of epoch {rows[-1].epoch}: there is no step to find")
+    lengths = [max(1, b.step - a.step) if replay.reader.said["trainer"] else 1 for a, b in pairwise(rows)]
+
+    def there(epoch: int, step: int) -> Any:
+        return replay.at(epoch + 1) if step == lengths[epoch] else replay.within(epoch, step)
+
+    return there(*first_true(lengths, lambda epoch, step: bool(asked(there(epoch, step)))))
 
 
 def first_true(lengths: Sequence[int], ask: Callable[[int, int], bool]) -> tuple[int, int]:

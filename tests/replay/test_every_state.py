@@ -46,7 +46,8 @@ def test_every_step_of_an_epoch(tmp_path):
     run = fl.open_run(path)
     for epoch, step, expected in steps:  # the stream of steps closes an epoch with the next one's first step
         if step % 12 or not step:
-            assert fingerprint(run.state(epoch, step)) == expected
+            assert fingerprint(run.state(epoch, step)) == expected == fingerprint(run.state(step=step))
+    assert fingerprint(run.state(step=24)) == fingerprint(run.state(2))  # at an epoch's end, the state behind it
     inside = run.state(1, 24)
     assert (inside.epoch, inside.step, inside.running.batches) == (1, 24, 12)
     assert fingerprint(fl.make_epoch(run.trainer, run.train, run.validation)(inside)) == fingerprint(run.state(2))

@@ -256,6 +256,8 @@ def test_a_path_that_is_taken_is_refused_at_the_call(tmp_path):
         (lambda run: run.state(-1), ValueError, "epoch must be an integer of at least 0, got -1"),
         (lambda run: run.state(1.0), TypeError, "epoch must be an integer of at least 0, got 1.0"),
         (lambda run: run.state(1, -2), ValueError, "step must be an integer of at least 0, got -2"),
+        (lambda run: run.state(step=10**6), ValueError, "step must be one that the run took, 0 to "),
+        (lambda run: run.state(), TypeError, "step must be an integer of at least 0, got None"),
         (lambda run: run.resume(epochs=0), ValueError, "epochs must be an integer of at least 1, got 0"),
         (lambda run: run.resume(epochs=9, snapshot_every=0), ValueError, "snapshot_every must be an integer of at least 1"),
         (lambda run: run.probe("loss"), TypeError, "function must take a state, got 'loss'"),
