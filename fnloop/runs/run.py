@@ -214,7 +214,8 @@ class Run:
         of an epoch is asked as the state behind the epoch's end.
 
         Args:
-            predicate: a function of a state, or an expression such as `"val_loss > 0.3"`.
+            predicate: a function of a state, or an expression such as `"val_loss > 0.3"`, whose metrics are those of the last
+                epoch that was finished.
         Raises: ValueError: if it holds for the first state already, or does not hold for the last.
         """
         asked = self.predicate(predicate) if isinstance(predicate, str) else predicate
