@@ -61,12 +61,12 @@ def demo(out: Path, say: Say, recorded: bool) -> bool:
     say(f"\ntest  {values(evaluate(result.trainer, result.best, data.test))}")
     if result.stop_reason == StopReason.INTERRUPTED.value:
         say(f"\nInterrupted. Wrote {out / CHECKPOINT} and {out / PICTURE}.")
-        say(next_commands(run_commands(run, True)))
+        say(next_commands(run_commands(run, 100)))
         return True
     if _compare(data, out, say):
         return True
     say("Next: look at the pictures")
-    commands = [f"fnloop predict {quote(str(out / CHECKPOINT))} lab", *run_commands(run, False), "fnloop train breast_cancer"]
+    commands = [f"fnloop predict {quote(str(out / CHECKPOINT))} lab", *run_commands(run), "fnloop train breast_cancer"]
     say("\n".join(f"      {command}" for command in commands))
     return False
 

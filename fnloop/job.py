@@ -126,7 +126,14 @@ def train(prepared: tuple[Splits, Trainer], options: Options, out: Path, say: Sa
     say("\n" + result.summary())
     say(f"\ntest  {values(tested)}")
     say(f"\nWrote {out / CHECKPOINT}, {out / PICTURE} and {out / METRICS}.")
-    say(next_commands([f"fnloop predict {quote(str(out / CHECKPOINT))} DATA", *run_commands(run, interrupted)]))
+    say(
+        next_commands(
+            [
+                f"fnloop predict {quote(str(out / CHECKPOINT))} DATA",
+                *run_commands(run, options.epochs if interrupted else None),
+            ]
+        )
+    )
     return interrupted
 
 
@@ -146,10 +153,16 @@ def recorder(
     return record_to(run, trainer, *data, engine=engine, monitor=monitor, preprocessing=how)  # type: ignore[no-any-return]
 
 
-def run_commands(run: Path | None, interrupted: bool) -> list[str]:
-    """What can be done with a run file now."""
-    commands = "resume", "log", "verify"
-    return [f"fnloop {name} {quote(str(run))}" for name in commands[0 if interrupted else 1 :]] if run is not None else []
+def run_commands(run: Path | None, epochs: int | None = None) -> list[str]:
+    """What can be done with a run file now; of one that was interrupted, to go on to so many epochs, too."""
+    if run is None:
+        return []
+    name = quote(str(run))
+    return [
+        *([] if epochs is None else [f"fnloop resume {name} --epochs {epochs}"]),
+        f"fnloop log {name}",
+        f"fnloop verify {name}",
+    ]
 
 
 def next_commands(commands: Sequence[str]) -> str:

@@ -140,23 +140,27 @@ class Trainer:
         if state.params.vector.dtype != self.dtype:
             raise ValueError(f"{name} has parameters of {state.params.vector.dtype}; the trainer's dtype is {self.dtype}")
 
-    def check_start(self, start: Any) -> None:
+    def check_start(self, start: Any, name: str = "start") -> None:
         """Refuse a state that this trainer cannot go on from."""
-        self.check_state(start, "start")
+        self.check_state(start, name)
         kept, slots = len(start.optimizer.slots), sum(part.slots for part in self.optimizer.parts)
         if kept != slots:
-            raise ValueError(f"start has {kept} arrays of another optimizer; the trainer's, {self.optimizer!r}, keeps {slots}")
+            raise ValueError(
+                f"{name} has {kept} arrays of another optimizer; the trainer's, {self.optimizer!r}, keeps {slots}"
+            )
         if start.optimizer.averaged != any(part.averages for part in self.optimizer.parts):
             raise ValueError(
-                f"start has {'an' if start.optimizer.averaged else 'no'} average of the parameters among its arrays; "
+                f"{name} has {'an' if start.optimizer.averaged else 'no'} average of the parameters among its arrays; "
                 f"the trainer's optimizer is {self.optimizer!r}"
             )
         kind = type(self.scheduler.init())
         if type(start.scheduler) is not kind:
-            raise ValueError(f"start has another scheduler's state, {start.scheduler!r}; the trainer's has a {kind.__name__}")
+            raise ValueError(f"{name} has another scheduler's state, {start.scheduler!r}; the trainer's has a {kind.__name__}")
         kept, width = start.running.sums.size, 1 + sum(metric.width(self.model.outputs) for metric in self.measured())
         if start.running.batches and kept != width:
-            raise ValueError(f"start is in the middle of an epoch with {kept} sums; the metrics {self.metrics!r} have {width}")
+            raise ValueError(
+                f"{name} is in the middle of an epoch with {kept} sums; the metrics {self.metrics!r} have {width}"
+            )
 
     def produced(self, validation: bool) -> list[str]:
         """The metrics of an epoch, beside the learning rate."""

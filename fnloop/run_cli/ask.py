@@ -11,7 +11,7 @@ import typer
 
 from fnloop.run_cli import text
 from fnloop.run_cli.brief import values
-from fnloop.run_cli.places import epochs_between, mapping, state_at
+from fnloop.run_cli.places import check_other, epochs_between, mapping, state_at
 from fnloop.runs.files import free, replacing
 from fnloop.runs.probes import Evaluation, GradientNorm, UpdateNorm, weight_norm
 from fnloop.runs.reader import Reader
@@ -132,6 +132,8 @@ def probe(
 ) -> None:
     """Compute for each epoch what nobody logged, as CSV."""
     opened = open_run(run)
+    if out is not None:
+        check_other("--out", out, run)
     function, wanted = _function(opened, what, data), epochs_between(opened, epochs)
     with mapping(processes) as map_in:
         found = opened.probe(function, wanted, map=map_in)

@@ -11,7 +11,7 @@ from fnloop.run_cli import text
 from fnloop.run_cli.ask import PLACE, RunFile
 from fnloop.run_cli.brief import brief, size_of, values
 from fnloop.run_cli.changes import Changes
-from fnloop.run_cli.places import epoch_at, state_at
+from fnloop.run_cli.places import check_other, epoch_at, state_at
 from fnloop.runs.checkpoint import save
 from fnloop.runs.run import Run, open_run
 from fnloop.schedulers import BY_NAME
@@ -63,7 +63,7 @@ def fork(
     if epochs is not None:
         _resume(forked, epochs)
     else:
-        typer.echo(f"Next: fnloop resume {quote(str(new))}")
+        typer.echo(f"Next: fnloop resume {quote(str(new))} --epochs {max(place + 1, job.Options().epochs)}")
 
 
 def _resume(run: Run, epochs: int) -> None:
@@ -80,7 +80,8 @@ def _resume(run: Run, epochs: int) -> None:
         run.resume(epochs)
     except KeyboardInterrupt:
         raise typer.Abort(
-            f"interrupted; all up to epoch {run.rows[-1].epoch} is in {run.path}, fnloop resume {name} goes on"
+            f"interrupted; all up to epoch {run.rows[-1].epoch} is in {run.path}, "
+            f"fnloop resume {name} --epochs {epochs} goes on"
         ) from None
     last = run.rows[-1]
     ended = f"; stopped: {last.stopped}" if last.stopped else ""
@@ -104,6 +105,7 @@ def export(
     if best is not None and (places or step is not None):
         raise ValueError("--best must stand alone, without EPOCH and --step")
     opened = open_run(run)
+    check_other("OUT", Path(target), run)
     if best is not None:
         state = opened.best(best)
     else:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from fnloop.errors import RunError
@@ -40,6 +41,12 @@ def _count(name: str, text: str, wanted: str, whole: str | None = None) -> int:
     if not (text.isascii() and text.isdecimal()) or len(text) > 18:
         raise ValueError(f"{name} must be {wanted}, got {text if whole is None else whole!r}")
     return int(text)
+
+
+def check_other(name: str, target: Path, run: Path) -> None:
+    """Refuse to write over the run file."""
+    if target.exists() and target.samefile(run):
+        raise ValueError(f"{name} must be another file than RUN, got {str(target)!r}")
 
 
 def epochs_between(run: Run, text: str | None) -> list[int] | None:

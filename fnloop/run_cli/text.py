@@ -32,7 +32,7 @@ def header(reader: Reader) -> str:
         **_best(reader),
         **_parent(reader.said["parent"]),
         "with": _environment(reader),
-        "file": f"{size_of(file_size(reader))}, {len(reader.snapshots())} of {len(rows)} states whole",
+        "file": f"{size_of(file_size(reader))}{_log(reader)}, {len(reader.snapshots())} of {len(rows)} states whole",
     }
     return "\n".join(f"{name:10} {text}" for name, text in said.items())
 
@@ -46,6 +46,11 @@ def _written(reader: Reader) -> str:
 def file_size(reader: Reader) -> int:
     """Bytes of the file, and of what stands beside it while it is written."""
     return sum(os.path.getsize(path) for path in _files(reader))
+
+
+def _log(reader: Reader) -> str:
+    files = _files(reader)
+    return f" with {os.path.basename(files[1])}, which belongs to it" if len(files) > 1 else ""
 
 
 def _files(reader: Reader) -> list[str]:

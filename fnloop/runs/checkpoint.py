@@ -19,7 +19,7 @@ from fnloop.metrics import mode_of
 from fnloop.parameters import Params
 from fnloop.preprocessing import Preprocessing
 from fnloop.record import KINDS, digest, record
-from fnloop.runs.codec import decode, encode
+from fnloop.runs.codec import check_records, decode, encode
 from fnloop.runs.files import replacing
 from fnloop.state import TrainState
 from fnloop.streams import keep_best
@@ -104,10 +104,7 @@ def load_checkpoint(path: str | os.PathLike[str], *, records: Iterable[type] = (
     """
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must be a file's path, got {path!r}")
-    records = records if isinstance(records, type) else tuple(records)
-    if isinstance(records, type) or not all(isinstance(kind, type) for kind in records):
-        raise TypeError(f"records must be a sequence of record classes, got {records!r}")
-    kinds = {**KINDS, **{kind.__name__: kind for kind in records}}
+    kinds = {**KINDS, **{kind.__name__: kind for kind in check_records(records)}}
     with open(path, "rb") as file:
         content = file.read()
     try:

@@ -5,7 +5,7 @@ A record's own constructor checks what comes back, so the codec is a walk and no
 
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -14,6 +14,14 @@ import numpy as np
 from fnloop.parameters import Params
 from fnloop.record import field_names, owned
 from fnloop.typing import Array
+
+
+def check_records(records: Any) -> tuple[type, ...]:
+    """The record classes that a user adds to the list."""
+    found = tuple(records) if isinstance(records, Iterable) and not isinstance(records, type) else (None,)
+    if not all(isinstance(kind, type) for kind in found):
+        raise TypeError(f"records must be a sequence of record classes, got {records!r}")
+    return found
 
 
 def encode(value: Any, arrays: dict[str, Array], path: str = "") -> Any:
@@ -29,6 +37,8 @@ def encode(value: Any, arrays: dict[str, Array], path: str = "") -> Any:
         return {"type": type(value).__name__, **fields}
     if isinstance(value, np.ndarray):
         return {"array": _place(value, arrays, path)}
+    if isinstance(value, np.generic):
+        return {"scalar": _place(np.asarray(value), arrays, path)}
     if isinstance(value, Mapping):
         return {"mapping": {key: encode(item, arrays, f"{path}.{key}") for key, item in value.items()}}
     if isinstance(value, tuple | list):
@@ -67,6 +77,8 @@ def decode(tree: Any, arrays: Mapping[str, Array], kinds: Mapping[str, type]) ->
         return tree
     if tree.keys() == {"array"}:
         return owned(arrays[tree["array"]])
+    if tree.keys() == {"scalar"}:
+        return arrays[tree["scalar"]][()]
     if tree.keys() == {"parts"}:
         return owned(np.concatenate([arrays[name].ravel() for name in tree["parts"]]))
     if tree.keys() == {"float"}:

@@ -37,9 +37,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def free(path: Path) -> Path:
-    """The path, or if there is something, the first that is free of `name-2.end`, `name-3.end`, ..."""
+    """The path, or the first of `name-2.end`, `name-3.end`, ..., at which there is nothing, nor what a killed run left."""
     others = (path.with_name(f"{path.stem}-{i}{path.suffix}") for i in count(2))
-    return next(other for other in chain([path], others) if not os.path.lexists(other))
+    return next(other for other in chain([path], others) if not any(os.path.lexists(f"{other}{end}") for end in ("", "-wal")))
 
 
 def write_picture(figure: Any, path: Path) -> None:

@@ -27,7 +27,13 @@ def fork(
     reader, target = replay.reader, checked_path(path)
     refuse_taken(target)
     position = reader.position_of(epoch)
-    data = train or reader.data("train"), validation or reader.data("validation")
+    for name, value in (("train", train), ("validation", validation)):
+        if value is not None and not isinstance(value, Dataset):
+            raise TypeError(f"{name} must be a fl.Dataset or None, got {value!r}")
+    data = (
+        reader.data("train") if train is None else train,
+        reader.data("validation") if validation is None else validation,
+    )
     trainer, before = reader.trainer, [*reader.said["before"], *(row.metrics for row in reader.rows()[1 : position + 1])]
     if trainer is None:
         if changes:

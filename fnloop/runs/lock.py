@@ -13,7 +13,7 @@ def lock(path: Path) -> Callable[[], None]:
 
     Raises: RunError: if another writes to it; OSError: if nothing can be written beside it.
     """
-    beside = path.with_name(f"{path.name}-lock")
+    beside = Path(f"{os.path.realpath(path)}-lock")  # by whatever name the file is called
     file = _open_alone(beside)
     if file is None:
         raise RunError(f"{str(path)!r} is being written by another, and a run can have one writer at a time")

@@ -4,12 +4,13 @@ import json
 import math
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
-from fnloop.record import Hashes, hash_of
+from fnloop.record import Hashes, bits, hash_of, is_record, leaves, parts_of
 from fnloop.runs.codec import decode, encode
 from fnloop.typing import Array
 
@@ -36,6 +37,38 @@ def pack(value: Any, hashes: Hashes | None = None) -> tuple[str, dict[str, Array
         return short(json.dumps({"tree": tree, "arrays": names}, allow_nan=False)), named
     except ValueError as error:
         raise ValueError(f"numbers must be held in arrays: {error}") from None
+
+
+def pack_checked(value: Any, hashes: Hashes | None = None) -> tuple[str, dict[str, Array]]:
+    """The same, of a value that may be anyone's.
+
+    Raises: TypeError: if another value would come back, as for records that are not made by their fields' names.
+    """
+    text, named = pack(value, hashes)
+    packed, kinds = json.loads(text), {kind.__name__: kind for kind in _kinds_in(value)}
+    try:
+        back = decode(packed["tree"], {path: named[name] for path, name in packed["arrays"].items()}, kinds)
+        differs = next((path or "it" for path, _ in _unlike(value, back)), None)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise TypeError(f"a {type(value).__name__} would not come back from a file as it is: {error}") from None
+    if differs is not None:
+        raise TypeError(f"a {type(value).__name__} would not come back from a file as it is: {differs} would be another")
+    return text, named
+
+
+def _kinds_in(value: Any) -> Iterator[type]:
+    """The classes of all records in a value."""
+    if is_record(value):
+        yield type(value)
+    for _, part in parts_of(value) or ():
+        yield from _kinds_in(part)
+
+
+def _unlike(a: Any, b: Any) -> Iterator[tuple[str, Any]]:
+    """The leaves that are not the same."""
+    for (path, x), (other, y) in zip_longest(leaves(a), leaves(b), fillvalue=("", None)):
+        if path != other or (x is not y and bits(x) != bits(y)):
+            yield path, x
 
 
 def unpack(connection: sqlite3.Connection, text: str, kinds: Mapping[str, type]) -> Any:

@@ -2,8 +2,11 @@
 
 import ast
 import operator
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
+
+from fnloop.runs.writer import metrics_of
 
 _COMPARE: Mapping[type, Callable[[Any, Any], Any]] = {
     ast.Gt: operator.gt,
@@ -32,17 +35,18 @@ def parse(text: str, metrics: Collection[str]) -> Callable[[Any], bool]:
     Raises: ValueError: if it is no such text, or names another metric.
     """
     try:
-        tree = ast.parse(text, mode="eval").body if len(text) <= _LONGEST else None
+        with warnings.catch_warnings(action="ignore"):  # of what is read strangely; it is shown when it is refused
+            tree = ast.parse(text.strip(), mode="eval").body if len(text) <= _LONGEST else None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         tree = None
     if tree is None:
         raise ValueError(f"predicate must be an expression such as 'val_loss > 0.3', got {text[:100]!r}")
     known = dict.fromkeys([*metrics, *_OWN])
-    holds = _truth(tree, text, known)
+    holds = _truth(tree, text.strip(), known)
 
     def predicate(state: Any) -> bool:
         own = {name: getattr(state, name) for name in _OWN if hasattr(state, name)}
-        return holds({**getattr(state, "metrics", {}), **own})
+        return holds({**metrics_of(state), **own})
 
     return predicate
 
@@ -79,9 +83,9 @@ def _number(node: ast.AST, text: str, known: Mapping[str, None]) -> Callable[[Ma
         if name not in known:
             raise ValueError(f"predicate names {name!r}, which is no metric of this run; there are {', '.join(known)}")
         return lambda values: values[name]
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        part = _number(node.operand, text, known)
-        return lambda values: -part(values)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+        part, sign = _number(node.operand, text, known), 1 if isinstance(node.op, ast.UAdd) else -1
+        return lambda values: sign * part(values)
     if isinstance(node, ast.BinOp) and type(node.op) in _COMPUTE:
         left, right, compute = _number(node.left, text, known), _number(node.right, text, known), _COMPUTE[type(node.op)]
         return lambda values: compute(left(values), right(values))

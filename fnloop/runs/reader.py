@@ -58,8 +58,9 @@ class Reader:
     def rows(self) -> list[Row]:
         """All rows that are committed by now."""
         with reading(self.path) as connection:
-            self._known += read_rows(connection, self._known[-1].chain, len(self._known))
-        return self._known
+            known = self._known
+            self._known = known = known + read_rows(connection, known[-1].chain, len(known))  # in any number of threads
+        return known
 
     def row(self, position: int) -> Row:
         """The row of a position."""
@@ -143,8 +144,8 @@ class Reader:
             return self.handed["trainer"]  # type: ignore[no-any-return]
         if self.said["trainer"]["packed"] is None:
             raise RunError(
-                f"the trainer of {str(self.path)!r} holds functions, which no file does: open_run(path, trainer=...); it was "
-                f"{self.said['trainer']['repr'][:200]}"
+                f"the trainer of {str(self.path)!r} holds functions, or else what no file gives back: "
+                f"open_run(path, trainer=...); it was {self.said['trainer']['repr'][:200]}"
             )
         return self._held("trainer", Trainer)  # type: ignore[no-any-return]
 

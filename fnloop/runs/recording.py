@@ -16,7 +16,7 @@ from fnloop.progress import timed
 from fnloop.record import Hashed, Hashes, digest, hash_of
 from fnloop.runs.environment import environment
 from fnloop.runs.lock import lock
-from fnloop.runs.packing import pack, short
+from fnloop.runs.packing import pack, pack_checked, short
 from fnloop.runs.store import Row, create, root
 from fnloop.runs.writer import Writer, make_row, pack_state
 from fnloop.state import TrainState
@@ -26,6 +26,7 @@ from fnloop.typing import Array, Mode, integer
 HELD = 1 << 26  # bytes of data that a run file holds; of more it has the digest
 
 Begin = Callable[[Any], Writer]
+Pack = Callable[[Any, Hashes | None], tuple[str, dict[str, Array]]]
 
 
 def record(
@@ -74,12 +75,14 @@ def record(
     monitored = None if trainer is None else trainer.monitored(validation is not None, monitor)
 
     def begin(state: Any) -> Writer:
+        if trainer is not None:
+            trainer.check_start(state, "states")
         info, arrays = describe(trainer, train, validation, engine, monitored, preprocessing)
         return start(path, info, arrays, state, monitored, every)
 
     def recorded(states: Iterable[Any]) -> Iterator[Any]:
         refuse_taken(path)
-        return recording(begin, states)
+        return recording(begin, states, None if trainer is None else validation is not None)
 
     refuse_taken(path)
     return recorded(*states) if states else recorded
@@ -96,19 +99,30 @@ def checked_path(path: Any) -> Path:
 
 
 def refuse_taken(path: Path) -> None:
-    if path.exists():
+    """Refuse a path where there is something, or where a killed run left its log, which belongs to the file it had."""
+    if os.path.lexists(path):
         raise RunError(f"path must be of a new file, there is one at {str(path)!r}; fl.open_run(path).resume() continues it")
+    log = f"{path}-wal"
+    if os.path.lexists(log):
+        raise RunError(
+            f"path must be of a new file, and at {log!r} is the end of a killed run that was at {str(path)!r}: put its file "
+            "back, or take this one away, too"
+        )
 
 
-def recording(begin: Begin, states: Iterable[Any]) -> Generator[Any, None, None]:
-    """The same stream, whose first state `begin` makes the writer of that gets all others."""
+def recording(begin: Begin, states: Iterable[Any], validated: bool | None = None) -> Generator[Any, None, None]:
+    """The same stream, whose first state `begin` makes the writer of that gets all others.
+
+    Args:
+        validated: whether its epochs have metrics on validation data, if that is to be checked.
+    """
     writer = before = None
     try:
         for state, seconds in timed(states):
             if writer is None:
                 writer = begin(state)
             else:
-                _check_next(before, state)
+                _check_next(before, state, validated)
                 writer.put(state, seconds)
             before = state
             yield state
@@ -117,7 +131,7 @@ def recording(begin: Begin, states: Iterable[Any]) -> Generator[Any, None, None]
             writer.close()
 
 
-def _check_next(before: Any, state: Any) -> None:
+def _check_next(before: Any, state: Any, validated: bool | None) -> None:
     """Refuse a state that the epoch function does not make of the one before."""
     if not (isinstance(state, TrainState) and isinstance(before, TrainState)):
         return
@@ -126,6 +140,11 @@ def _check_next(before: Any, state: Any) -> None:
         raise ValueError(
             f"states must be an epoch apart, as those of fl.epochs are, got one with {state.epoch} epochs and "
             f"{state.running.batches} batches behind one with {before.epoch} epochs"
+        )
+    if validated is not None and epochs == 1 and any(name.startswith("val_") for name in state.metrics) != validated:
+        raise ValueError(
+            f"validation must be that of the stream, whose states have the metrics {', '.join(state.metrics)}, got "
+            f"{'some' if validated else 'none'}"
         )
 
 
@@ -140,6 +159,7 @@ def start(
     """The writer of a new file, which holds the first state."""
     release = lock(path)
     try:
+        refuse_taken(path)
         row = first_row(state)
         content, own = pack_state(state)
         create(path, info, {**arrays, **own}, row, content)
@@ -178,8 +198,8 @@ def describe(
     """What a run is begun with, as JSON by name, and its arrays by their hashes."""
     arrays: dict[str, Array] = {}
 
-    def held(value: Any, hashes: Hashes | None = None) -> str | None:
-        text, own = pack(value, hashes)
+    def held(value: Any, hashes: Hashes | None = None, packing: Pack = pack) -> str | None:
+        text, own = packing(value, hashes)
         arrays.update(own)
         return text
 
@@ -192,8 +212,8 @@ def describe(
 
     room = HELD - sum(_nbytes(data) for data in (train, validation) if data is not None)
     try:
-        packed = None if trainer is None else held(trainer)
-    except TypeError:  # it holds functions
+        packed = None if trainer is None else held(trainer, packing=pack_checked)
+    except TypeError:  # it holds functions, or records that are not made by their fields' names
         packed = None
     info = {
         "trainer": None if trainer is None else {"digest": digest(trainer), "packed": packed, "repr": repr(trainer)[:10_000]},

@@ -5,10 +5,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fnloop.data import Dataset
 from fnloop.errors import NoBestError
 from fnloop.metrics import mode_of
 from fnloop.preprocessing import Preprocessing
+from fnloop.record import is_record
+from fnloop.runs.codec import check_records
 from fnloop.runs.diff import Diff, diff
 from fnloop.runs.fork import fork
 from fnloop.runs.predicate import parse
@@ -17,7 +21,7 @@ from fnloop.runs.reader import Advance, Reader
 from fnloop.runs.replay import Replay
 from fnloop.runs.resume import resume
 from fnloop.runs.search import bisect
-from fnloop.runs.segments import Verification, deal, deal_positions, probe, verify
+from fnloop.runs.segments import Verification, probe, verify
 from fnloop.runs.store import Row
 from fnloop.streams import append
 from fnloop.trainer import Trainer
@@ -48,13 +52,10 @@ def open_run(
     """
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must be a file's path, got {path!r}")
-    kinds = tuple(records)
-    if not all(isinstance(kind, type) for kind in kinds):
-        raise TypeError(f"records must be a sequence of record classes, got {records!r}")
     if step is not None and not callable(step):
         raise TypeError(f"step must be a function of a state, got {step!r}")
     handed = {"trainer": trainer, "step": step, "train": train, "validation": validation}
-    return Run(Replay(Reader(Path(path), handed, kinds)))
+    return Run(Replay(Reader(Path(path), handed, check_records(records))))
 
 
 class Run:
@@ -159,9 +160,13 @@ class Run:
             mode: `"min"` or `"max"`; by default the smallest for a loss, the largest otherwise.
         Raises: NoBestError: if no state can be called best; ValueError: if the run has not the metric.
         """
+        if not isinstance(metric, str | None):
+            raise TypeError(f"metric must be a metric's name, got {metric!r}")
         monitored = self._reader.said["monitor"]
         if metric is None and monitored is None:
-            raise ValueError(f"metric must be one of the run's, got None; there are {', '.join(self.history)}")
+            raise ValueError(f"metric must be one of the run's, got None; there are {', '.join(self._metrics) or 'none'}")
+        if metric is not None and metric not in self._metrics:
+            raise ValueError(f"metric must be one of the run's, {', '.join(self._metrics) or 'none'}, got {metric!r}")
         name, own = monitored if metric is None or (monitored and metric == monitored[0]) else (metric, mode_of(metric))
         position = self._reader.best_position(name, choice("min", "max")("mode", mode or own))
         if position is None:
@@ -185,6 +190,8 @@ class Run:
         batches = integer(0)("step", step) - rows[position].step
         if batches == 0:
             return self._replay.at(position)
+        if position + 1 < len(rows) and (epoch, step) == (rows[position + 1].epoch, rows[position + 1].step):
+            return self._replay.at(position + 1)  # the run stopped there
         last = rows[position + 1].step if position + 1 < len(rows) else rows[position].step
         if not 0 <= batches <= last - rows[position].step:
             raise ValueError(
@@ -200,12 +207,16 @@ class Run:
         Args:
             a, b: an epoch, an epoch and a step, or a state of this or another run.
         """
-        return diff(self._state_of(a), self._state_of(b))
+        return diff(self._state_of("a", a), self._state_of("b", b))
 
-    def _state_of(self, place: Any) -> Any:
+    def _state_of(self, name: str, place: Any) -> Any:
         if isinstance(place, tuple) and len(place) == 2:
             return self.state(*place)
-        return self.state(place) if isinstance(place, int) else place
+        if isinstance(place, int | np.integer):
+            return self.state(place)  # type: ignore[arg-type]
+        if not is_record(place) and self._reader.said["trainer"]:
+            raise TypeError(f"{name} must be an epoch, an epoch and a step, or a state, got {place!r}")
+        return place
 
     def bisect(self, predicate: Callable[[Any], Any] | str) -> Any:
         """The state at the first step for which a predicate holds, if it holds from some step on.
@@ -225,7 +236,11 @@ class Run:
 
     def predicate(self, text: str) -> Callable[[Any], bool]:
         """The predicate of a state that an expression over this run's metrics says."""
-        return parse(text, [name for name in self.history if name != "seconds"])
+        return parse(text, self._metrics)
+
+    @property
+    def _metrics(self) -> list[str]:
+        return list(dict.fromkeys(name for row in self._reader.rows() for name in row.metrics))
 
     def verify(self, map: Callable[..., Iterable[Any]] = map) -> Verification:
         """Run every segment between two whole states again, and compare each epoch's digest.
@@ -235,11 +250,7 @@ class Run:
         Args:
             map: that of any executor, to run segments in parallel.
         """
-        states = len(self._reader.rows())
-        whole = [position for position in self._reader.snapshots() if position < states]
-        found = {item[0]: item[1:] for part in map(verify, deal(self._replay, whole, states)) for item in part}
-        differing = tuple(found[position] for position in sorted(found))
-        return Verification(states, states - len(found), differing, self._replay.environment_differences())
+        return verify(self._replay, map)
 
     def probe(
         self,
@@ -256,15 +267,11 @@ class Run:
         """
         if not callable(function):
             raise TypeError(f"function must take a state, got {function!r}")
-        asked = (
-            [row.position for row in self._reader.rows()]
-            if epochs is None
-            else [self._reader.position_of(epoch) for epoch in epochs]
-        )
-        wanted = sorted(set(asked))
-        tasks = deal_positions(self._replay, function, self._reader.snapshots(), wanted)
-        values = dict(zip(wanted, (value for part in map(probe, tasks) for value in part), strict=True))
-        return [values[position] for position in asked]
+        if not isinstance(epochs, Iterable | None):
+            raise TypeError(f"epochs must be a sequence of epochs or None, got {epochs!r}")
+        reader, whole = self._reader, [integer(0)("epochs", epoch) for epoch in epochs or ()]
+        positions = [row.position for row in reader.rows()] if epochs is None else [*map(reader.position_of, whole)]
+        return probe(self._replay, function, positions, map)
 
     # What goes on from it.
 

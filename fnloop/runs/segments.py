@@ -1,6 +1,6 @@
 """The whole run again, segment by segment between states that are written whole, in any executor's `map`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from fnloop.errors import FnloopError
@@ -48,7 +48,38 @@ class Task(NamedTuple):
     items: Sequence[Any]
 
 
-def deal(replay: Replay, snapshots: Sequence[int], states: int) -> list[Task]:
+def verify(replay: Replay, map: Callable[..., Iterable[Any]]) -> Verification:
+    """Every segment again, each state compared with what was recorded."""
+    _ = replay.advance  # what was to be handed to open_run is missed here, and not found to differ
+    states = len(replay.reader.rows())
+    whole = [position for position in replay.reader.snapshots() if position < states]
+    shares = _mapped(map, _verify_share, _deal(replay, whole, states))
+    found = {item[0]: item[1:] for part in shares for item in part}
+    differing = tuple(found[position] for position in sorted(found))
+    return Verification(states, states - len(found), differing, replay.environment_differences())
+
+
+def probe(
+    replay: Replay, function: Callable[[Any], Any], positions: Sequence[int], map: Callable[..., Iterable[Any]]
+) -> list[Any]:
+    """What a function gives for the state at each position."""
+    wanted = sorted(set(positions))
+    shares = _mapped(map, _probe_share, _deal_positions(replay, function, replay.reader.snapshots(), wanted))
+    values = dict(zip(wanted, (value for part in shares for value in part), strict=True))
+    return [values[position] for position in positions]
+
+
+def _mapped(map: Any, function: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Any]:
+    """What a function gives for each task, by the map that was handed."""
+    if not callable(map):
+        raise TypeError(f"map must be a function such as an executor's map, got {map!r}")
+    done = list(map(function, tasks))
+    if len(done) != len(tasks):
+        raise ValueError(f"map must give a result for each of {len(tasks)} tasks, got {len(done)}")
+    return done
+
+
+def _deal(replay: Replay, snapshots: Sequence[int], states: int) -> list[Task]:
     """The segments of a run in shares of about as many epochs."""
     segments = [(first, last) for first, last in zip(snapshots, [*snapshots[1:], states - 1], strict=True)]
     shares: list[list[Any]] = [[] for _ in range(SHARES)]
@@ -57,7 +88,7 @@ def deal(replay: Replay, snapshots: Sequence[int], states: int) -> list[Task]:
     return [Task(replay, None, share) for share in shares if share]
 
 
-def deal_positions(
+def _deal_positions(
     replay: Replay, function: Callable[[Any], Any], snapshots: Sequence[int], positions: Sequence[int]
 ) -> list[Task]:
     """The positions, ascending, in shares that begin with a new segment."""
@@ -70,24 +101,25 @@ def deal_positions(
     return [Task(replay, function, share) for share in shares if share]
 
 
-def probe(task: Task) -> list[Any]:
+def _probe_share(task: Task) -> list[Any]:
     """The function's values for the states of a share."""
     function: Any = task.function
     with as_recorded(task.replay.reader.environment):
         return [function(task.replay.at(position)) for position in task.items]
 
 
-def verify(task: Task) -> list[tuple[int, int, tuple[str, ...]]]:
+def _verify_share(task: Task) -> list[tuple[int, int, tuple[str, ...]]]:
     """The position, epoch and differing fields of the states of a share that are not had again."""
-    return [found for first, last in task.items for found in _verify(task.replay, first, last)]
+    return [found for first, last in task.items for found in _verify_segment(task.replay, first, last)]
 
 
-def _verify(replay: Replay, first: int, last: int) -> list[tuple[int, int, tuple[str, ...]]]:
+def _verify_segment(replay: Replay, first: int, last: int) -> list[tuple[int, int, tuple[str, ...]]]:
     """A segment from its whole state on, up to the next one's."""
     rows = replay.reader.rows()
     found = []
     try:
-        state = replay.snapshot(first)
+        there = replay.reader.snapshots()  # pruned since, it may be whole no more
+        state = replay.snapshot(first) if first in there else replay.at(first)
     except FnloopError as error:
         return [(row.position, row.epoch, (f"what it would be had from: {error}",)) for row in rows[first : last + 1]]
     with as_recorded(replay.reader.environment):

@@ -116,7 +116,7 @@ def create(path: Path, info: Mapping[str, str], arrays: Mapping[str, Array], fir
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        with writing(path), closing(sqlite3.connect(partial, isolation_level=None)) as connection:
+        with writing(path), closing(sqlite3.connect(_plain(partial), isolation_level=None)) as connection:
             connection.execute("PRAGMA journal_mode=MEMORY")  # until it has its name, nobody misses it
             connection.execute(f"PRAGMA application_id={APPLICATION}")
             connection.execute(f"PRAGMA user_version={VERSION}")
@@ -166,7 +166,8 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no run file {str(path)!r}")
-    connection = None
+    with path.open("rb"):  # what may not be read is no damage
+        connection = None
     try:
         connection = _connect(path)
         connection.execute("BEGIN")
@@ -189,9 +190,14 @@ def _connect(path: Path) -> sqlite3.Connection:
         return _checked(path, "mode=ro&immutable=1")  # in a folder that cannot be written a file that nobody writes
 
 
+def _plain(path: Path) -> str:
+    """The path so that SQLite reads nothing into it, such as `:memory:` or a host behind two slashes."""
+    return f"/{os.path.abspath(path).lstrip('/')}" if os.name == "posix" else os.path.abspath(path)
+
+
 def _checked(path: Path, mode: str) -> sqlite3.Connection:
     """A connection to what is a run file by its marks and its tables."""
-    connection = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, isolation_level=None)
+    connection = sqlite3.connect(f"file:{quote(_plain(path))}?{mode}", uri=True, isolation_level=None)
     try:
         size = sum(os.path.getsize(part) for part in (path, f"{path}-wal") if os.path.exists(part))
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(size, 1 << 16))
@@ -293,7 +299,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     Raises: RunError: if it cannot be written.
     """
     with writing(path):
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(_plain(path), isolation_level=None, check_same_thread=False)
         try:
             connection.execute(_NO_JOURNAL)
             connection.execute("PRAGMA journal_mode=WAL")

@@ -18,7 +18,7 @@ import numpy as np
 from fnloop.errors import RunError
 from fnloop.parameters import Params
 from fnloop.record import Hashes, evolve, hash_of, parts_of
-from fnloop.runs.packing import pack
+from fnloop.runs.packing import pack, pack_checked
 from fnloop.runs.store import Row, add_row, add_snapshot, close_writer, open_to_write, show_metrics, write_numbers
 from fnloop.state import TrainState
 from fnloop.streams import keep_best
@@ -200,6 +200,6 @@ def metrics_of(state: Any) -> dict[str, float]:
 
 def pack_state(state: Any, hashes: Hashes | None = None) -> tuple[str, dict[str, Any]]:
     """A state as it is written: the model is the trainer's, and not said again."""
-    if isinstance(state, TrainState):
-        state = evolve(state, params=Params(state.params.vector, None))  # type: ignore[arg-type]
-    return pack(state, hashes)
+    if not isinstance(state, TrainState):
+        return pack_checked(state, hashes)
+    return pack(evolve(state, params=Params(state.params.vector, None)), hashes)  # type: ignore[arg-type]

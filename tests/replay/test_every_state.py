@@ -196,7 +196,7 @@ def test_a_trainer_that_holds_a_function_is_handed_again(tmp_path):
     """The file has its digest only; another trainer is refused."""
     trainer, train, validation = tiny(metrics=("accuracy", margin))
     states = list(fl.record(tmp_path / "a.run", trainer, train, validation)(take(4, fl.epochs(trainer, train, validation))))
-    with pytest.raises(fl.RunError, match=r"holds functions, which no file does: open_run\(path, trainer=...\)"):
+    with pytest.raises(fl.RunError, match=r"holds functions, or else .*: open_run\(path, trainer=...\)"):
         fl.open_run(tmp_path / "a.run").state(1)
     run = fl.open_run(tmp_path / "a.run", trainer=trainer)
     assert list(map(fingerprint, map(run.state, range(4)))) == list(map(fingerprint, states))
