@@ -39,6 +39,7 @@ def folder(tmp_path_factory, data):
     ):
         into = fl.record(path / f"{name}.run", trainer, data.train, data.validation, **how)
         fl.fit(trainer, data.train, data.validation, epochs=epochs, record=into, progress=False)
+    (path / "named.npz").write_bytes((path / "lab.run").read_bytes())
     (path / "text.run").write_text("no run", encoding="utf-8")
     return path
 
@@ -370,6 +371,8 @@ def test_prune_says_what_it_took(says, folder):
         ("probe lab.run weight_norm --epochs x", "got 'x'"),
         ("probe lab.run weight_norm --epochs 3:99", "0:19"),
         ("probe lab.run weight_norm --out no/x.csv", "no/x.csv"),
+        ("probe lab.run weight_norm --out ./lab.run", "--out must be another file than RUN"),
+        ("export named.npz 3 named.npz", "OUT must be another file than RUN"),
         ("resume lab.run --epochs 0", "--epochs"),
         ("fork lab.run 99 q.run", "got 99"),
         ("fork lab.run 4:85 q.run", "got '4:85'"),

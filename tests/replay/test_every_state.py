@@ -1,10 +1,14 @@
 """Every state of a run can be had again to the bit, in a new process, whatever the run was made of."""
 
+import enum
+
+import attrs
 import numpy as np
 import pytest
-from toolz import drop, take
+from toolz import drop, iterate, take
 
 import fnloop as fl
+from fnloop.record import record
 from fnloop.runs import recording
 from tests.replay.ground import Counter, count, elsewhere, everything, fingerprint, problem, record_tiny, tiny
 
@@ -161,7 +165,8 @@ def test_a_run_that_is_not_finite_any_more(tmp_path, non_finite):
         assert run.stop_reason == states[-1].stop_reason == fl.StopReason.NON_FINITE.value
         assert len(run.rows) == len(states) < 13
         assert (states[-1].epoch, states[-1].step) == (states[-2].epoch, states[-2].step + 1)
-        assert fingerprint(run.state(states[-1].epoch, states[-1].step)) != fingerprint(states[-2])
+        assert fingerprint(run.state(states[-1].epoch, states[-1].step)) == fingerprint(states[-1])
+        assert fingerprint(run.state(step=states[-2].step)) == fingerprint(states[-2])
         assert fingerprint(run.last) == fingerprint(states[-1])
         assert fingerprint(run.state(states[-2].epoch)) == fingerprint(states[-2])
         before = run.path.read_bytes()
@@ -211,8 +216,6 @@ def margin(outputs, y):
 
 def test_a_run_of_a_step_of_ones_own(tmp_path):
     """Any records, any function: had again with the same step, refused with another."""
-    from toolz import iterate
-
     states = list(fl.record(tmp_path / "a.run", None, None)(take(40, iterate(count, Counter(0, 0.0)))))
     with pytest.raises(fl.RunError, match="record 'Counter', which is not on the list"):
         fl.open_run(tmp_path / "a.run", step=count).state(0)
@@ -230,6 +233,59 @@ def test_a_run_of_a_step_of_ones_own(tmp_path):
         with pytest.raises(fl.ReplayError, match=r"differs in total; is the step that of the run\?"):
             other.state(20)
         assert not other.verify().ok
+
+
+def descend(state):
+    """A step whose numbers are NumPy's own after the first."""
+    return Measured(state.n + 1, np.mean(np.arange(state.n + 2) / 7), {"norm": np.float32(state.n)}, np.int16(state.n))
+
+
+@record
+class Measured:
+    """A state with scalars of NumPy."""
+
+    n: int
+    loss: float
+    metrics: dict
+    small: int
+
+
+def test_numbers_of_numpy_in_a_state_of_ones_own(tmp_path):
+    """They are had again as the type that they were of."""
+    states = list(fl.record(tmp_path / "a.run", None, None)(take(20, iterate(descend, Measured(0, 0.0, {}, 0)))))
+    run = fl.open_run(tmp_path / "a.run", step=descend, records=[Measured])
+    assert [fingerprint(run.state(n)) for n in range(20)] == list(map(fingerprint, states))
+    assert run.verify().ok
+    assert type(run.last.loss) is np.float64
+    assert run.bisect(" norm > +7").n == 9
+
+
+class Grade(enum.IntEnum):
+    """A number with a name."""
+
+    A = 1
+
+
+@attrs.frozen
+class Hidden:
+    """A record that is not made by its fields' names."""
+
+    _x: int
+
+
+@attrs.frozen
+class Typed:
+    """A record with a field that the file has a use for."""
+
+    type: str
+
+
+@pytest.mark.parametrize("state", [{1: 2.0}, {"grade": Grade.A}, Hidden(3), Typed("k"), {"a": Hidden(3)}], ids=str)
+def test_a_state_that_would_not_come_back_is_refused_as_it_is_recorded(tmp_path, state):
+    """In a file it would be another."""
+    with pytest.raises(TypeError, match="would not come back from a file as it is"):
+        fl.last(fl.record(tmp_path / "a.run", None, None)([state]))
+    assert list(tmp_path.iterdir()) == []
 
 
 def record_jax(path):

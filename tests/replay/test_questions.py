@@ -3,6 +3,7 @@
 import math
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -261,7 +262,19 @@ def test_a_path_that_is_taken_is_refused_at_the_call(tmp_path):
         (lambda run: run.resume(epochs=0), ValueError, "epochs must be an integer of at least 1, got 0"),
         (lambda run: run.resume(epochs=9, snapshot_every=0), ValueError, "snapshot_every must be an integer of at least 1"),
         (lambda run: run.probe("loss"), TypeError, "function must take a state, got 'loss'"),
+        (lambda run: run.probe(len, epochs=5), TypeError, "epochs must be a sequence of epochs or None, got 5"),
+        (lambda run: run.probe(len, epochs=["a"]), TypeError, "epochs must be an integer of at least 0, got 'a'"),
+        (lambda run: run.probe(len, epochs=[9]), ValueError, "epoch must be one that the run reached, 0 to 3, got 9"),
+        (lambda run: run.probe(len, map=5), TypeError, "map must be a function such as an executor's map, got 5"),
+        (lambda run: run.verify(map=lambda f, tasks: []), ValueError, "map must give a result for each of [1-9].* got 0"),
+        (lambda run: run.diff(1, "x"), TypeError, "b must be an epoch, an epoch and a step, or a state, got 'x'"),
+        (lambda run: run.diff((1, 2, 3), 1), TypeError, r"a must be an epoch, .* got \(1, 2, 3\)"),
         (lambda run: run.best("los"), ValueError, "los"),
+        (lambda run: run.best("seconds"), ValueError, "metric must be one of the run's, loss, .* lr, got 'seconds'"),
+        (lambda run: run.best(5), TypeError, "metric must be a metric's name, got 5"),
+        (lambda run: run.fork(1, run.path.parent / "b", train=0), TypeError, "train must be a fl.Dataset or None, got 0"),
+        (lambda run: run.fork(1, run.path.parent / "b", validation=[]), TypeError, "validation must be .* got \\[\\]"),
+        (lambda run: fl.open_run(run.path, records=5), TypeError, "records must be a sequence of record classes, got 5"),
         (lambda run: run.best("loss", mode="least"), ValueError, "mode must be one of 'min', 'max', got 'least'"),
         (lambda run: run.fork(1, run.path.parent / "b", speed=3), TypeError, "changes must be of model, .* got 'speed'"),
         (lambda run: run.fork(9, run.path.parent / "b"), ValueError, "epoch must be one that the run reached, 0 to 3, got 9"),
@@ -277,6 +290,49 @@ def test_what_a_run_refuses(tmp_path, what, kind, said):
         what(fl.open_run(tmp_path / "a.run"))
     assert (tmp_path / "a.run").read_bytes() == before
     assert [item.name for item in tmp_path.iterdir()] == ["a.run"]
+
+
+@pytest.mark.parametrize(
+    ("states", "kind", "said"),
+    [
+        (lambda trainer, data: [1, 2], TypeError, "states must be a TrainState, got 1"),
+        (
+            lambda trainer, data: fl.epochs(tiny(model=fl.mlp([3, 1]))[0], data, data),
+            ValueError,
+            "states is a state of another",
+        ),
+        (lambda trainer, data: fl.epochs(trainer, data), ValueError, "validation must be that of the stream, .* got some"),
+    ],
+)
+def test_a_stream_of_something_else_is_refused(tmp_path, states, kind, said):
+    """As it is recorded, not when it is wanted again."""
+    trainer, data, _ = tiny(scheduler=fl.schedulers.ConstantLR(0.1))
+    with pytest.raises(kind, match=said):
+        fl.last(fl.record(tmp_path / "a.run", trainer, data, data)(take(4, states(trainer, data))))
+    assert not [item for item in tmp_path.iterdir() if "lock" in item.name or "partial" in item.name]
+
+
+def prune_first(path, function, tasks):
+    fl.open_run(path).prune(1)
+    return map(function, tasks)
+
+
+def test_what_is_pruned_while_it_is_verified_is_no_damage(tmp_path):
+    """It is had from before, as any other state is."""
+    record_tiny(tmp_path / "a.run", 20, snapshot_every=2)
+    run = fl.open_run(tmp_path / "a.run")
+    assert len(run.snapshots) > 10
+    assert run.verify(map=partial(prune_first, run.path)).ok
+    assert len(run.snapshots) < 10
+
+
+def test_a_path_that_sqlite_would_read_as_something_else(tmp_path, monkeypatch):
+    """It is a path, and nothing more."""
+    monkeypatch.chdir(tmp_path)
+    for path in (":memory:", "file:x.run?mode=memory", f"/{tmp_path}/slashes.run", "a b%20#?.run"):
+        states = record_tiny(path, 3)
+        assert fl.same_bits(fl.open_run(path).state(2), states[2])
+        assert fl.open_run(path).resume(epochs=4, progress=False).last.epoch == 4
 
 
 def test_a_fork_whose_past_is_too_long_to_be_said_is_refused(tmp_path, monkeypatch):

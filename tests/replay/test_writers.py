@@ -3,12 +3,16 @@
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 
 import pytest
 from toolz import take
 
 import fnloop as fl
 from fnloop.runs import writer
+from fnloop.runs.files import free
+from fnloop.runs.lock import lock
 from tests.replay.ground import begin, elsewhere, fingerprint, record_tiny, tiny
 
 
@@ -172,6 +176,70 @@ def test_what_cannot_be_recorded_leaves_no_file_and_no_lock(tmp_path):
         fl.last(fl.record(tmp_path / "a.run", None, None)([object()]))
     assert list(tmp_path.iterdir()) == []
     record_tiny(tmp_path / "a.run", 2)
+
+
+def record_slowly_and_die(path):
+    for state in record_stream(path, 1000):
+        if state.epoch == 400:
+            sleep(0.1)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def record_stream(path, epochs):
+    writer.PAUSE = 0.001
+    trainer, train, validation = tiny()
+    return fl.record(path, trainer, train, validation)(take(epochs + 1, fl.epochs(trainer, train, validation)))
+
+
+@pytest.mark.parametrize("what", ["record", "fork", "free"])
+def test_what_a_killed_run_left_is_not_taken_for_a_new_one(tmp_path, what):
+    """Its log stays when its file is taken away; a new file there would get what is in it."""
+    path = tmp_path / "a.run"
+    begin(record_slowly_and_die, str(path)).communicate(timeout=100)
+    log = path.with_name("a.run-wal")
+    assert log.stat().st_size
+    path.rename(tmp_path / "b.run")
+    if what == "free":
+        assert free(path) == tmp_path / "a-2.run"
+        return
+    with pytest.raises(fl.RunError, match=r"at '.*a.run-wal' is the end of a killed run that was at '.*a.run'"):
+        fl.last(record_stream(path, 3)) if what == "record" else fl.open_run(tmp_path / "b.run").fork(0, path)
+    assert not path.exists()
+    (tmp_path / "b.run").rename(path)
+    assert len(fl.open_run(path).rows) > 300
+    assert fl.open_run(path).verify().ok
+
+
+def test_a_run_in_many_threads_while_it_is_written(tmp_path):
+    """Each sees what is committed by then."""
+    path, found = tmp_path / "a.run", []
+
+    def read(run):
+        while len(found) < 3:
+            positions = [row.position for row in run.rows]
+            assert positions == list(range(len(positions)))
+            assert len(run.history.get("loss", ())) >= len(positions) - 1
+
+    with ThreadPoolExecutor(3) as pool:
+        readers = []
+        for state in record_stream(path, 600):
+            if state.epoch == 5:
+                run = fl.open_run(path)
+                readers = [pool.submit(read, run) for _ in range(3)]
+        found += [1, 2, 3]
+        for reader in readers:
+            reader.result()
+
+
+def test_one_writer_by_any_name(tmp_path):
+    """A link to the file is the file."""
+    record_tiny(tmp_path / "a.run", 3)
+    (tmp_path / "link.run").symlink_to(tmp_path / "a.run")
+    release = lock(tmp_path / "a.run")
+    with pytest.raises(fl.RunError, match="is being written by another"):
+        fl.open_run(tmp_path / "link.run").resume(epochs=9, progress=False)
+    release()
+    assert fl.open_run(tmp_path / "link.run").resume(epochs=9, progress=False).last.epoch == 9
 
 
 def test_a_stream_that_fails_on_its_way(tmp_path, reference):
