@@ -148,8 +148,10 @@ def probe(
 def _function(run: Run, what: str, data: str | None) -> Callable[[Any], dict[str, float]]:
     if what not in PROBES:
         raise ValueError(f"WHAT must be one of {', '.join(PROBES)}, got {what!r}")
-    if (data is None) == (what == "metrics"):
-        raise ValueError(f"--data must be given for metrics, and for them alone, got {data!r} for {what}")
+    if data is None and what == "metrics":
+        raise ValueError("--data must be given for metrics, got none")
+    if data is not None and what != "metrics":
+        raise ValueError(f"--data must be given for metrics alone, got {data!r} for {what}")
     if run.trainer is None:
         raise ValueError(f"{str(run.path)!r} is the run of a step of one's own, which has no trainer to probe by")
     if what == "weight_norm":

@@ -19,7 +19,7 @@ from fnloop.metrics import mode_of
 from fnloop.parameters import Params
 from fnloop.preprocessing import Preprocessing
 from fnloop.record import KINDS, digest, record
-from fnloop.runs.codec import check_records, decode, encode
+from fnloop.runs.codec import UnknownRecord, check_records, decode, encode
 from fnloop.runs.files import replacing
 from fnloop.state import TrainState
 from fnloop.streams import keep_best
@@ -119,6 +119,8 @@ def load_checkpoint(path: str | os.PathLike[str], *, records: Iterable[type] = (
         checkpoint = decode(header["record"], arrays, kinds)
         if not isinstance(checkpoint, Checkpoint) or digest(checkpoint) != header["digest"]:
             raise ValueError("its content does not match its digest")
+    except UnknownRecord as error:
+        raise CheckpointError(f"{os.fspath(path)!r} {error}") from error
     except _DAMAGE as error:
         what = str(error) or type(error).__name__
         raise CheckpointError(f"{os.fspath(path)!r} is not a checkpoint of fnloop, or is damaged: {what}") from error

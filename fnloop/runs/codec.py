@@ -16,6 +16,10 @@ from fnloop.record import field_names, owned
 from fnloop.typing import Array
 
 
+class UnknownRecord(ValueError):
+    """A file may be whole, and be of records that only its user knows."""
+
+
 def check_records(records: Any) -> tuple[type, ...]:
     """The record classes that a user adds to the list."""
     found = tuple(records) if isinstance(records, Iterable) and not isinstance(records, type) else (None,)
@@ -86,8 +90,8 @@ def decode(tree: Any, arrays: Mapping[str, Array], kinds: Mapping[str, type]) ->
     if tree.keys() == {"mapping"}:
         return {key: decode(item, arrays, kinds) for key, item in tree["mapping"].items()}
     if tree["type"] not in kinds:
-        raise ValueError(
-            f"it asks for a record {tree['type']!r}, which is not on the list of known ones (your own go into records=[...])"
+        raise UnknownRecord(
+            f"asks for a record {tree['type']!r}, which is not on the list of known ones (your own go into records=[...])"
         )
     fields = {name: decode(item, arrays, kinds) for name, item in tree.items() if name != "type"}
     return kinds[tree["type"]](**fields)

@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from fnloop.errors import FnloopError, RunError
+from fnloop.runs.codec import UnknownRecord
 from fnloop.runs.packing import add_arrays, short, unpack
 from fnloop.typing import Array
 
@@ -174,6 +175,8 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
     except FnloopError:
         raise
+    except UnknownRecord as error:
+        raise RunError(f"{str(path)!r} {error}") from error
     except _DAMAGE as error:
         raise RunError(f"{str(path)!r} is not a run of fnloop, or is damaged: {error or type(error).__name__}") from error
     finally:
