@@ -47,7 +47,7 @@ TABLE = [
     (lambda: fl.losses.SoftmaxCrossEntropy(class_weights={1.0, 5.0}), TypeError, ["class_weights", "sequence"]),
     (lambda: fl.load(1), TypeError, ["path", "1"]),
     (lambda: fl.load(None), TypeError, ["path", "None"]),
-    (lambda: fl.load("x.npz", records=[3]), TypeError, ["records", "(3,)"]),
+    (lambda: fl.load("x.npz", records=[3]), TypeError, ["records", "[3]"]),
     (lambda: fl.load("x.npz", records=Forgets), TypeError, ["records", "Forgets"]),
     (lambda: chain(scheduled(ema(0.9), decay=lambda t: 0.5), Adam()), ValueError, ["last"]),
     (lambda: masked(scheduled(ema(0.9), decay=lambda t: 0.5), [0]), ValueError, ["transformation", "layer by layer"]),

@@ -4,9 +4,10 @@ import re
 import sqlite3
 
 from fnloop.metrics import mode_of
+from fnloop.runs.connection import close_writer, open_to_write, writing
 from fnloop.runs.lock import lock
 from fnloop.runs.reader import Reader
-from fnloop.runs.store import close_writer, open_to_write, read_snapshots, writing
+from fnloop.runs.store import read_snapshots
 
 
 def prune(reader: Reader, keep: int) -> int:

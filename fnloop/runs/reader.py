@@ -11,9 +11,10 @@ from fnloop.errors import RunError
 from fnloop.metrics import improves, look_up
 from fnloop.preprocessing import Preprocessing
 from fnloop.record import KINDS, digest, hash_of, parts_of, same_bits
+from fnloop.runs.connection import reading
 from fnloop.runs.packing import unpack
 from fnloop.runs.said import read_said
-from fnloop.runs.store import Row, read_info, read_rows, read_snapshot, read_snapshots, reading, root
+from fnloop.runs.store import Row, read_info, read_rows, read_snapshot, read_snapshots, root
 from fnloop.runs.writer import SHOWN, counts, metrics_of
 from fnloop.trainer import Trainer
 from fnloop.typing import Mode

@@ -14,10 +14,11 @@ from fnloop.errors import RunError
 from fnloop.preprocessing import Preprocessing
 from fnloop.progress import timed
 from fnloop.record import Hashed, Hashes, digest, hash_of
+from fnloop.runs.connection import create
 from fnloop.runs.environment import environment
 from fnloop.runs.lock import lock
 from fnloop.runs.packing import pack, pack_checked, short
-from fnloop.runs.store import Row, create, root
+from fnloop.runs.store import Row, root
 from fnloop.runs.writer import Writer, make_row, pack_state
 from fnloop.state import TrainState
 from fnloop.trainer import Trainer, check_trainer

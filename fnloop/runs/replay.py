@@ -10,6 +10,7 @@ from fnloop.errors import ReplayError, RunError
 from fnloop.loop import epochs, make_epoch, make_fold
 from fnloop.parameters import Params
 from fnloop.record import evolve
+from fnloop.runs.connection import distrusting
 from fnloop.runs.environment import as_recorded, differences, environment
 from fnloop.runs.reader import Advance, Reader
 from fnloop.runs.store import Row
@@ -83,7 +84,8 @@ class Replay:
         """The function from each state of the stream to the next."""
         reader = self.reader
         if reader.trainer is not None:
-            return make_epoch(reader.trainer, reader.train, reader.validation, engine=reader.said["engine"])
+            with distrusting(reader.path):  # trainer and data may not fit together
+                return make_epoch(reader.trainer, reader.train, reader.validation, engine=reader.said["engine"])
         if reader.handed["step"] is None:
             raise RunError(f"{str(reader.path)!r} is the run of a step of one's own: open_run(path, step=...)")
         return reader.handed["step"]  # type: ignore[no-any-return]

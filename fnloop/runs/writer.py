@@ -18,8 +18,9 @@ import numpy as np
 from fnloop.errors import RunError
 from fnloop.parameters import Params
 from fnloop.record import Hashes, evolve, hash_of, parts_of
+from fnloop.runs.connection import close_writer, open_to_write
 from fnloop.runs.packing import pack, pack_checked
-from fnloop.runs.store import Row, add_row, add_snapshot, close_writer, open_to_write, show_metrics, write_numbers
+from fnloop.runs.store import Row, add_row, add_snapshot, show_metrics, write_numbers
 from fnloop.state import TrainState
 from fnloop.streams import keep_best
 from fnloop.typing import Mode

@@ -146,6 +146,18 @@ class RaisesOnInfinity:
         return SchedulerState(state.t + 1 + 0 * int(metrics["val_loss"]), 0.1)
 
 
+class Count(int):
+    """A number with a type of its own."""
+
+
+class CountsInItsOwnWay:
+    def init(self):
+        return SchedulerState(Count(0), 0.1)
+
+    def step(self, state, metrics=None):
+        return SchedulerState(Count(state.t + 1), 0.1)
+
+
 class NumPysNumber:
     def init(self):
         return SchedulerState(0, np.float64(0.1))
@@ -170,7 +182,7 @@ SCHEDULERS = [
     (GoesNegative(), "rates", ["at t = 4:", "lr: -0.0"]),
     (PoisonedByNaN(), "rates", ["nan"]),
     (RaisesOnInfinity(), "contract", ["{'val_loss': ", "raised: "]),
-    (NumPysNumber(), "resume = whole", ["np.float64(0.1)", "gone on with from t = 0: 0.1"]),
+    (CountsInItsOwnWay(), "resume = whole", ["gone on with from t = 0"]),
 ]
 
 
@@ -183,3 +195,4 @@ def test_broken_schedulers(scheduler, law, parts):
 def test_the_schedule_that_they_are_made_of_is_sound():
     """So each fault above is the one that is found."""
     laws.check_scheduler(Schedule())
+    laws.check_scheduler(NumPysNumber())
