@@ -122,12 +122,12 @@ class Writer:
             close_writer(self._connection)
 
     def _write_what_waits(self) -> None:
-        """One transaction for all that waits; the head moves on when it is committed."""
+        """One transaction for all that waits by now; the head moves on when it is committed."""
         if not self._waiting:
             return
         head, snapshots = self._head, self._snapshots
         self._connection.execute("BEGIN IMMEDIATE")
-        while self._waiting:
+        for _ in range(len(self._waiting)):
             state, seconds = self._waiting[0]
             head = self._write(head, state, seconds)
             with self._changed:
