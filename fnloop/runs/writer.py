@@ -27,9 +27,9 @@ from fnloop.typing import Mode
 
 # Of the time of training so much of the processor's may go into all that is written, and into snapshots whatever the rows
 # take. What training loses is two to three times that: caches and the threads of BLAS are its own no more.
-BUDGET, LEAST = 0.006, 0.002
+BUDGET, LEAST = 0.004, 0.0015
 LIMIT = 1 << 28  # bytes of states that may wait; one may always
-PAUSE = 0.2  # seconds between commits: what waits by then is committed together
+PAUSE = 0.4  # seconds between commits: what waits by then is committed together
 SHOWN = 16  # hexadecimal digits of a field's hash
 
 
