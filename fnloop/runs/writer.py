@@ -29,7 +29,7 @@ from fnloop.typing import Mode
 # take. What training loses is two to three times that: caches and the threads of BLAS are its own no more.
 BUDGET, LEAST = 0.004, 0.0015
 LIMIT = 1 << 28  # bytes of states that may wait; one may always
-PAUSE = 0.4  # seconds between commits: what waits by then is committed together
+PAUSE = 0.8  # seconds between commits: what waits is written together, which costs a row less than one by one
 SHOWN = 16  # hexadecimal digits of a field's hash
 
 
