@@ -23,6 +23,7 @@ Say = Callable[[str], Any]
 RUN = "lab.run"
 WRITTEN = CHECKPOINT, PICTURE, COMPARISON = "best.npz", "training.png", "schedulers.png"
 
+EPOCHS = 100  # of the first part, at most
 SCHEDULES: dict[str, dict[str, Any]] = {
     "constant": {},
     "step": {"step_size": 20, "gamma": 0.5},
@@ -54,14 +55,14 @@ def demo(out: Path, say: Say, recorded: bool) -> bool:
     trainer, (run, where) = first_trainer(), free_run(out / RUN) if recorded else (None, "Nothing is recorded.")
     say(f"1. Training with early stopping: 10-16-12-8-1, {len(data.train)} examples. {where}\n")
     into = recorder(run, trainer, data, monitor="val_accuracy")
-    result = fit(trainer, data.train, data.validation, epochs=100, monitor="val_accuracy", record=into)
+    result = fit(trainer, data.train, data.validation, epochs=EPOCHS, monitor="val_accuracy", record=into)
     save(result.best, out / CHECKPOINT, trainer=result.trainer, preprocessing=data.preprocessing)
     write_picture(plots.training(result.history), out / PICTURE)
     say("\n" + result.summary())
     say(f"\ntest  {values(evaluate(result.trainer, result.best, data.test))}")
     if result.stop_reason == StopReason.INTERRUPTED.value:
         say(f"\nInterrupted. Wrote {out / CHECKPOINT} and {out / PICTURE}.")
-        say(next_commands(run_commands(run, 100)))
+        say(next_commands(run_commands(run, EPOCHS)))
         return True
     if _compare(data, out, say):
         return True

@@ -126,14 +126,8 @@ def train(prepared: tuple[Splits, Trainer], options: Options, out: Path, say: Sa
     say("\n" + result.summary())
     say(f"\ntest  {values(tested)}")
     say(f"\nWrote {out / CHECKPOINT}, {out / PICTURE} and {out / METRICS}.")
-    say(
-        next_commands(
-            [
-                f"fnloop predict {quote(str(out / CHECKPOINT))} DATA",
-                *run_commands(run, options.epochs if interrupted else None),
-            ]
-        )
-    )
+    then = run_commands(run, options.epochs if interrupted else None)
+    say(next_commands([f"fnloop predict {quote(str(out / CHECKPOINT))} DATA", *then]))
     return interrupted
 
 

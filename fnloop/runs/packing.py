@@ -48,7 +48,7 @@ def pack_checked(value: Any, hashes: Hashes | None = None) -> tuple[str, dict[st
     packed, kinds = json.loads(text), {kind.__name__: kind for kind in _kinds_in(value)}
     try:
         back = decode(packed["tree"], {path: named[name] for path, name in packed["arrays"].items()}, kinds)
-        differs = next((path or "it" for path, _ in _unlike(value, back)), None)
+        differs = next(_unlike(value, back), None)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TypeError(f"a {type(value).__name__} would not come back from a file as it is: {error}") from None
     if differs is not None:
@@ -64,11 +64,11 @@ def _kinds_in(value: Any) -> Iterator[type]:
         yield from _kinds_in(part)
 
 
-def _unlike(a: Any, b: Any) -> Iterator[tuple[str, Any]]:
-    """The leaves that are not the same."""
+def _unlike(a: Any, b: Any) -> Iterator[str]:
+    """The places of the leaves that are not the same."""
     for (path, x), (other, y) in zip_longest(leaves(a), leaves(b), fillvalue=("", None)):
         if path != other or (x is not y and bits(x) != bits(y)):
-            yield path, x
+            yield path or "it"
 
 
 def unpack(connection: sqlite3.Connection, text: str, kinds: Mapping[str, type]) -> Any:

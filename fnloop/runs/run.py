@@ -269,8 +269,8 @@ class Run:
             raise TypeError(f"function must take a state, got {function!r}")
         if not isinstance(epochs, Iterable | None):
             raise TypeError(f"epochs must be a sequence of epochs or None, got {epochs!r}")
-        reader, whole = self._reader, [integer(0)("epochs", epoch) for epoch in epochs or ()]
-        positions = [row.position for row in reader.rows()] if epochs is None else [*map(reader.position_of, whole)]
+        reader, asked = self._reader, [integer(0)("epochs", epoch) for epoch in epochs or ()]
+        positions = [row.position for row in reader.rows()] if epochs is None else [*map(reader.position_of, asked)]
         return probe(self._replay, function, positions, map)
 
     # What goes on from it.

@@ -10,7 +10,6 @@ from toolz import nth, take
 
 import fnloop as fl
 from fnloop import nn
-from fnloop.nn.dense import DenseParams
 from fnloop.nn.initializers import initial_weights
 from fnloop.nn.layer import EVALUATION, Context, contextual
 from fnloop.random import Stream, uniform
@@ -105,7 +104,7 @@ def test_windows_are_those_of_the_definition(extent, size, stride, padding):
     padded = np.pad(x, ((0, 0), (padding, padding), (0, 0)))
     starts = range(0, extent + 2 * padding - size + 1, stride)
     plain = np.stack([np.einsum("nsc,sck->nk", padded[:, t : t + size], weights) + 0.5 for t in starts], axis=1)
-    np.testing.assert_allclose(layer.forward(DenseParams(weights, biases + 0.5), x)[0], plain, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(layer.forward(nn.DenseParams(weights, biases + 0.5), x)[0], plain, rtol=1e-12, atol=1e-13)
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 10**6), st.floats(0.05, 0.95))
@@ -248,7 +247,7 @@ def test_dense_takes_back_the_same_however_blas_gets_its_weights(rows, inputs, o
     x, weights, dy = (
         np.random.default_rng(seed).standard_normal(n) for n in ((rows, inputs), (inputs, outputs), (rows, outputs))
     )
-    params, grads = DenseParams(weights, np.zeros(outputs)), DenseParams(np.empty_like(weights), np.empty(outputs))
+    params, grads = nn.DenseParams(weights, np.zeros(outputs)), nn.DenseParams(np.empty_like(weights), np.empty(outputs))
     dx = nn.Dense(inputs, outputs).forward(params, x)[1](dy, grads, True)
     np.testing.assert_allclose(dx, np.einsum("nk,dk->nd", dy, weights), atol=1e-12)
     np.testing.assert_allclose(grads.weights, np.einsum("nd,nk->dk", x, dy), atol=1e-12)
