@@ -34,15 +34,16 @@ def parse(text: str, metrics: Collection[str]) -> Callable[[Any], bool]:
 
     Raises: ValueError: if it is no such text, or names another metric.
     """
+    text = text.strip()
     try:
         with warnings.catch_warnings(action="ignore"):  # of what is read strangely; it is shown when it is refused
-            tree = ast.parse(text.strip(), mode="eval").body if len(text) <= _LONGEST else None
+            tree = ast.parse(text, mode="eval").body if len(text) <= _LONGEST else None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         tree = None
     if tree is None:
         raise ValueError(f"predicate must be an expression such as 'val_loss > 0.3', got {text[:100]!r}")
     known = dict.fromkeys([*metrics, *_OWN])
-    holds = _truth(tree, text.strip(), known)
+    holds = _truth(tree, text, known)
 
     def predicate(state: Any) -> bool:
         own = {name: getattr(state, name) for name in _OWN if hasattr(state, name)}
