@@ -51,8 +51,8 @@ def fnloop(name: str, size: int) -> Update:
     slots, room, count = [slot.copy() for slot in optimizer.init(params).slots], np.empty_like(gradient), 0
     run = make_pass(optimizer, room, slots, params)
 
-    def move(direction: Any, room: Any, here: Any) -> None:
-        np.multiply(direction, LR, out=room)
+    def move(array: Any, factor: float, room: Any, here: Any) -> None:
+        np.multiply(array, LR * factor, out=room)
         np.subtract(here, room, out=here)
 
     def update() -> None:

@@ -10,7 +10,7 @@ class CheckpointError(FnloopError):
 
 
 class NonFiniteError(FnloopError):
-    """The loss, its gradient or the parameters became NaN or infinite under `non_finite="raise"`."""
+    """The loss, its gradient, the parameters or the optimizer's slots became NaN or infinite under `non_finite="raise"`."""
 
 
 class NoBestError(FnloopError):

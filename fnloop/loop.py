@@ -44,7 +44,7 @@ def make_step(trainer: Trainer) -> Step:
     A stopped state is returned as it is.
 
     Raises: ValueError: from the step, if the batch does not fit the model and the loss;
-        NonFiniteError: from the step, if the loss, gradient or parameters stop being finite under `non_finite="raise"`.
+        NonFiniteError: from the step, if the loss, gradient, parameters or slots stop being finite under `non_finite="raise"`.
     """
     check_trainer(trainer)
 
@@ -116,8 +116,9 @@ def _non_finite(trainer: Trainer, state: TrainState) -> TrainState:
     running = state.running
     if trainer.non_finite == "raise":
         raise NonFiniteError(
-            f"the loss, its gradient or the parameters became non-finite in epoch {state.epoch + 1}, step {state.step + 1}, "
-            f"batch {running.batches + 1} (counted from 1), at learning rate {state.lr:g}"
+            "the loss, its gradient, the parameters or the optimizer's slots became non-finite in "
+            f"epoch {state.epoch + 1}, step {state.step + 1}, batch {running.batches + 1} (counted from 1), "
+            f"at learning rate {state.lr:g}"
         )
     if trainer.non_finite == "skip":
         return evolve(state, step=state.step + 1, running=evolve(running, batches=running.batches + 1))

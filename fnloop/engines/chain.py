@@ -9,7 +9,7 @@ from jax import numpy as jnp
 
 from fnloop.engines.philox import normal
 from fnloop.optimizers import Elementwise
-from fnloop.optimizers.elementwise import Now, global_norm
+from fnloop.optimizers.elementwise import Now, global_norm, multiplied
 
 
 def run_chain(
@@ -22,7 +22,7 @@ def run_chain(
         scalars = _scalars(part, layers, values, leaves, now, known)
         own = [jax.tree.leaves(slot) for slot in slots[len(moved) : len(moved) + part.slots]]
         done = [part.kernel(v, list(kept), p, s) for v, p, s, *kept in zip(values, leaves, scalars, *own, strict=True)]
-        values = [direction for direction, _ in done]
+        values = [multiplied(direction) for direction, _ in done]
         moved += [jax.tree.unflatten(tree, kept) for kept in zip(*(kept for _, kept in done), strict=True)]
     return jax.tree.unflatten(tree, values), moved
 

@@ -187,7 +187,7 @@ def _compiled(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, size:
         if tail:
             all_ = lax.cond(stop > full, lambda all_: body(full, order[full * batch :], *all_), lambda all_: all_, all_)
         pieces, sums, finite = all_
-        return pieces, sums, finite & _is_finite(pieces[:2])
+        return pieces, sums, finite & _is_finite(pieces)
 
     @jax.jit
     def measure(vector: Any, buffers: Any, *examples: Any) -> Any:

@@ -48,7 +48,7 @@ class Work(NamedTuple):
 def make_run(trainer: Trainer, data: Dataset) -> Callable[[TrainState, Sequence[float], int], Moved | None]:
     """The function `run(state, rates, stop)`: the epoch's batches from the state's on to `stop`, folded at these rates.
 
-    It returns None if on the way the loss, the gradient, the parameters or the buffers were not finite.
+    It returns None if on the way the loss, the gradient, the parameters, the buffers or the slots were not finite.
     """
     size = trainer.batch_size * trainer.accumulate
 
@@ -69,7 +69,7 @@ def fold(trainer: Trainer, state: TrainState, rates: Iterable[float], batches: I
         if not more:
             return None
         sums = add(sums, more) if sums else more
-    if not all(map(is_finite, (work.vector, *buffers))):
+    if not all(map(is_finite, (work.vector, *work.slots, *buffers))):
         return None
     return Moved(_handed_over(work.vector), tuple(map(owned, buffers)), tuple(map(_handed_over, work.slots)), sums)
 
@@ -97,20 +97,21 @@ def make_update(trainer: Trainer, work: Work) -> Update:
     """The function `update(count, lr, examples, buffers, step)`, which does the count-th update in the work's arrays.
 
     It returns the sums over the batch of the loss and the metrics, and the new buffers; no sums if the loss or the gradient is
-    not finite: then the arrays are not to be used again. That the parameters are finite is for the caller to see: once they
-        are not, they stay so.
+    not finite: then the arrays are not to be used again. That parameters and slots are finite is for the caller to see: once
+    they are not, they stay so. A gradient that leaves them so is not looked at.
     """
     vector, slots, gradient = work
     gradient_of = make_gradient(trainer, vector, gradient)
     run_pass = make_pass(trainer.optimizer, gradient, slots, vector, trainer.model.layout)
+    absorbs = trainer.optimizer.absorbs
 
     def update(count: int, lr: float, examples: Examples, buffers: Kept, step: int) -> tuple[Sums, Kept]:
         sums, buffers = gradient_of(examples, buffers, step)
-        if not (math.isfinite(sums[0]) and is_finite(gradient)):
+        if not (math.isfinite(sums[0]) and (absorbs or is_finite(gradient))):
             return [], buffers
 
-        def move(direction: Array, room: Array, here: Array) -> None:
-            np.multiply(direction, lr, out=room)
+        def move(array: Array, factor: float, room: Array, here: Array) -> None:
+            np.multiply(array, lr * factor, out=room)
             np.subtract(here, room, out=here)
 
         run_pass(count, lr, move)

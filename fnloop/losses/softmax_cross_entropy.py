@@ -51,7 +51,7 @@ class SoftmaxCrossEntropy:
         if self.label_smoothing:
             y = y * (1 - self.label_smoothing) + self.label_smoothing / len(z)
         if self.class_weights is None:
-            return log - one @ (z * y), lambda: (exp / total - y) * share
+            return log - (z * y).T.dot(one), lambda: (exp / total - y) * share
         y = y * row(self.class_weights, z.dtype)[:, None]
         mass = one @ y
         return mass * log - one @ (z * y), lambda: (exp * (mass / total) - y) * share
@@ -66,4 +66,4 @@ def shifted(z: Any) -> tuple[Any, Any, Any]:
     """
     z = z - z.max(0)
     exp = z.__array_namespace__().exp(z)
-    return z, exp, ones(len(z), z.dtype) @ exp
+    return z, exp, exp.T.dot(ones(len(z), z.dtype))

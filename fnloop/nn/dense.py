@@ -57,9 +57,9 @@ class Dense:
         y += params.biases
 
         def backward(dy: Any, grads: DenseParams, wanted: bool) -> Any:
-            np.dot(x.T, dy, out=grads.weights)
-            np.dot(ones(len(dy), dy.dtype), dy, out=grads.biases)
-            return np.dot(dy, _transposed(params.weights, len(dy))) if wanted else None
+            x.T.dot(dy, grads.weights)
+            ones(len(dy), dy.dtype).dot(dy, grads.biases)
+            return dy.dot(_transposed(params.weights, len(dy))) if wanted else None
 
         return y, backward
 

@@ -107,7 +107,8 @@ class Sequential:
         Args:
             params: the `views` of the parameters; those of the flat gradient are given to the way back.
         """
-        backwards, buffers = list[Backward](), list[Any]()
+        backwards: list[Backward] = []
+        buffers: list[Any] = []
         for layer, n, own in zip(self.layers, self._kept, params, strict=True):
             if n is None:
                 x, backward = layer.forward(own, x)

@@ -28,6 +28,7 @@ class Adagrad(Elementwise):
     eps: Positive = 1e-10
 
     slots = 1
+    absorbs = True
 
     def initial(self, vector: Array) -> tuple[Array, ...]:
         return (owned(np.full_like(vector, self.initial_accumulator_value)),)
@@ -60,6 +61,7 @@ class Adadelta(Elementwise):
     eps: Positive = 1e-6
 
     slots = 2
+    absorbs = True
 
     def scalars(self, now: Now) -> Any:
         before = now.before or self

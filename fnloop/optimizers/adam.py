@@ -3,7 +3,7 @@
 from typing import Any
 
 from fnloop.optimizers.chain import Chain, chain
-from fnloop.optimizers.elementwise import Elementwise, Now
+from fnloop.optimizers.elementwise import Elementwise, Now, Scaled, over
 from fnloop.optimizers.transforms import add_decayed_weights
 from fnloop.record import record
 from fnloop.typing import Decay, Positive
@@ -32,16 +32,26 @@ class Adam(Elementwise):
     eps: Positive = 1e-8
 
     slots = 2
+    absorbs = True
 
     def scalars(self, now: Now) -> Any:
-        # The slots are m / (1 - b1) and v / (1 - b2), and all factors stand in the denominator: fewer passes over memory.
+        # The slots are m / (1 - b1) and v / (1 - b2), and the factor goes into the learning rate: fewer passes over memory.
         before = now.before or self
         first = (1 - self.b1**now.count) / (1 - self.b1)
-        second = (1 - self.b2**now.count) / (1 - self.b2)
-        return sum_decay(self.b1, before.b1), sum_decay(self.b2, before.b2), first / second**0.5, self.eps * first
+        root = ((1 - self.b2**now.count) / (1 - self.b2)) ** 0.5
+        return sum_decay(self.b1, before.b1), sum_decay(self.b2, before.b2), self.eps * root, root / first
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        return divide_by_root(gradient, slots, scalars)
+        xp = gradient.__array_namespace__()
+        (m, v), (b1, b2, shift, factor) = slots, scalars
+        m *= b1
+        m += gradient
+        gradient *= gradient
+        v *= b2
+        v += gradient
+        scale = over(gradient, xp.sqrt, v)
+        scale += shift
+        return Scaled(over(scale, xp.divide, m, scale), factor), (m, v)
 
 
 def sum_decay(b: Any, before: Any) -> Any:
@@ -50,21 +60,6 @@ def sum_decay(b: Any, before: Any) -> Any:
     From m' = b m + (1 - b) x with m = (1 - before) s and m' = (1 - b) s' follows s' = sum_decay s + x.
     """
     return b * ((1 - before) / (1 - b))
-
-
-def divide_by_root(gradient: Any, slots: Any, scalars: Any) -> tuple[Any, Any]:
-    """The kernel of Adam and of those that differ in the scalars alone: m / (root sqrt(v) + shift) of running sums m, v."""
-    xp = gradient.__array_namespace__()
-    (m, v), (b1, b2, root, shift) = slots, scalars
-    m *= b1
-    m += gradient
-    gradient *= gradient
-    v *= b2
-    v += gradient
-    scale = xp.sqrt(v)
-    scale *= root
-    scale += shift
-    return m / scale, (m, v)
 
 
 def AdamW(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.01) -> Chain:

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.optimizers.adam import divide_by_root, sum_decay
-from fnloop.optimizers.elementwise import Elementwise, Now, plain
+from fnloop.optimizers.adam import sum_decay
+from fnloop.optimizers.elementwise import Elementwise, Now, Scaled, over, plain
 from fnloop.record import record
 from fnloop.typing import Decay, Positive, real
 
@@ -31,6 +31,7 @@ class Adamax(Elementwise):
     eps: Positive = 1e-8
 
     slots = 2
+    absorbs = True
 
     def scalars(self, now: Now) -> Any:
         before = now.before or self
@@ -45,9 +46,7 @@ class Adamax(Elementwise):
         size += self.eps
         u *= self.b2
         u = xp.maximum(u, size)
-        direction = m * first
-        direction /= u
-        return direction, (m, u)
+        return Scaled(over(size, xp.divide, m, u), first), (m, u)
 
 
 @record
@@ -66,6 +65,7 @@ class AMSGrad(Elementwise):
     eps: Positive = 1e-8
 
     slots = 3
+    absorbs = True
 
     def scalars(self, now: Now) -> Any:
         before = now.before or self
@@ -104,6 +104,7 @@ class NAdam(Elementwise):
     eps: Positive = 1e-8
 
     slots = 2
+    absorbs = True
 
     def scalars(self, now: Now) -> Any:
         before, t = now.before or self, now.count
@@ -149,6 +150,7 @@ class RAdam(Elementwise):
     threshold: Annotated[float, real("(4, inf)")] = 5.0
 
     slots = 2
+    absorbs = True
 
     def scalars(self, now: Now) -> Any:
         before, t = now.before or self, now.count
@@ -165,4 +167,14 @@ class RAdam(Elementwise):
         return sum_decay(self.b1, before.b1), sum_decay(self.b2, before.b2), plain(root), plain(shift)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        return divide_by_root(gradient, slots, scalars)
+        xp = gradient.__array_namespace__()
+        (m, v), (b1, b2, root, shift) = slots, scalars
+        m *= b1
+        m += gradient
+        gradient *= gradient
+        v *= b2
+        v += gradient
+        scale = over(gradient, xp.sqrt, v)
+        scale *= root
+        scale += shift
+        return over(scale, xp.divide, m, scale), (m, v)

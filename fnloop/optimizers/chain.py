@@ -21,6 +21,10 @@ class Chain(Elementwise):
     def parts(self) -> tuple[Elementwise, ...]:
         return tuple(part for transformation in self.transformations for part in transformation.parts)
 
+    @property
+    def absorbs(self) -> bool:  # type: ignore[override]
+        return bool(self.parts) and self.parts[0].absorbs
+
 
 def chain(*transformations: Elementwise) -> Chain:
     """Feed each transformation's direction to the next as its gradient, all in one pass over memory.

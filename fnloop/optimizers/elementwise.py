@@ -19,7 +19,7 @@ from fnloop.typing import Array
 
 BLOCK = 1 << 16  # elements of a block
 
-Finish = Callable[[Array, Array, Array], None]
+Finish = Callable[[Array, float, Array, Array], None]
 Run = Callable[[int, float, Finish], None]
 
 
@@ -55,6 +55,25 @@ class Now(NamedTuple):
     normal: Any = normal
 
 
+class Scaled(NamedTuple):
+    """A direction of which each element is still to be multiplied by a number; the array is nobody else's.
+
+    A kernel may return it: the number then goes into the learning rate, and costs no pass over the direction.
+    """
+
+    array: Any
+    factor: Any
+
+
+def multiplied(direction: Any) -> Any:
+    """The direction as an array."""
+    if not isinstance(direction, Scaled):
+        return direction
+    array, factor = direction
+    array *= factor
+    return array
+
+
 class Elementwise:
     """What a kernel needs to be an optimizer: `init` and `update`. A subclass gives the kernel and says what it needs.
 
@@ -67,6 +86,7 @@ class Elementwise:
     slots = 0  # arrays of the parameters' shape that the kernel keeps
     needs: Literal["norm", "layer", "arrays"] | None = None
     draws = False  # whether its scalars are of each array's own shape, as noise is: such an array is not cut into blocks
+    absorbs = False  # whether a gradient that is not finite leaves a slot so for ever: then nobody needs to look at each one
     averages = False  # whether its last slot is an average of the parameters after the update: such a part stands last
 
     def scalars(self, now: Now) -> Any:
@@ -74,7 +94,7 @@ class Elementwise:
         return ()
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        """The direction and the new slots, element by element.
+        """The direction, which may be `Scaled`, and the new slots, element by element.
 
         Gradient and slots are the kernel's own: `m *= b1` spares an array, and means the same where arrays cannot be changed.
         The params are not.
@@ -148,8 +168,9 @@ def make_pass(
 ) -> Run:
     """The function `run(count, lr, finish)` that moves the slots in one pass over these arrays, whose gradient it consumes.
 
-    Block by block it calls `finish(direction, gradient, params)`, for which the gradient is room to write. Only what is asked
-    of values behind another transformation costs a pass more: they must be known before use.
+    Block by block it calls `finish(array, factor, gradient, params)`: the direction is the array times the factor, and the
+    gradient is room to write. Only what is asked of values behind another transformation costs a pass more: they must be known
+    before use.
     """
     stages = []
     for group in _split_where_values_are_needed(optimizer.parts):
@@ -175,7 +196,7 @@ def make_pass(
                 now = Now(count, lr, norm, *known)
                 kernels = [(part.kernel, part.scalars(now)) for part in group]
                 for value, kept, here in pieces:
-                    last(_run_kernels(kernels, value, kept, here), value, here)
+                    last(*_run_kernels(kernels, value, kept, here), value, here)
 
     return run
 
@@ -188,14 +209,15 @@ def _blocks(shape: tuple[int, ...], block: int) -> list[Any]:
     return [slice(start, start + rows) for start in range(0, shape[0], rows)]
 
 
-def _keep(direction: Array, gradient: Array, params: Array) -> None:
-    gradient[...] = direction
+def _keep(array: Array, factor: float, gradient: Array, params: Array) -> None:
+    gradient[...] = array if factor == 1 else array * factor
 
 
-def _run_kernels(kernels: Sequence[tuple[Any, Any]], value: Array, slots: Sequence[Sequence[Array]], params: Array) -> Array:
+def _run_kernels(kernels: Sequence[tuple[Any, Any]], value: Any, slots: Sequence[Sequence[Array]], params: Array) -> Scaled:
     """One block through the kernels of a group: its slots are moved, its direction is returned."""
     before: Sequence[Array] = ()
     for (kernel, scalars), views in zip(kernels, slots, strict=True):
+        value = multiplied(value)
         for view in before:
             if value is view:
                 value = value.copy()  # the kernel before keeps it, this one may write over it
@@ -204,7 +226,12 @@ def _run_kernels(kernels: Sequence[tuple[Any, Any]], value: Array, slots: Sequen
         for view, new in zip(views, kept, strict=True):
             if new is not view:
                 view[...] = new
-    return value
+    return value if isinstance(value, Scaled) else Scaled(value, 1.0)
+
+
+def over(room: Any, function: Any, *operands: Any) -> Any:
+    """A function of arrays, such as `xp.sqrt`, written over one that nobody needs any more, where arrays can change."""
+    return function(*operands, out=room) if isinstance(room, np.ndarray) else function(*operands)
 
 
 def plain(scalar: Any) -> Any:

@@ -17,6 +17,7 @@ class ScaleByLion(Elementwise):
     b2: Decay = 0.99
 
     slots = 1
+    absorbs = True
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         xp = gradient.__array_namespace__()

@@ -30,6 +30,8 @@ class RMSprop(Elementwise):
     momentum: Decay = 0.0
     centered: Flag = False
 
+    absorbs = True
+
     @property
     def slots(self) -> int:  # type: ignore[override]
         return 1 + self.centered + (self.momentum > 0)

@@ -19,6 +19,10 @@ class Scheduled(Around):
     part: Elementwise
     schedules: Mapping[str, Schedule]
 
+    @property
+    def absorbs(self) -> bool:  # type: ignore[override]
+        return self.part.absorbs
+
     def scalars(self, now: Now) -> Any:
         values, t = self._values(now.count - 1), now.count - 2
         before = self._with(self._values(t + (t < 0)))  # nothing came before the first update

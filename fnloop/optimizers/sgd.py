@@ -30,6 +30,10 @@ class SGD(Elementwise):
     def slots(self) -> int:  # type: ignore[override]
         return 1 if self.momentum else 0
 
+    @property
+    def absorbs(self) -> bool:  # type: ignore[override]
+        return self.slots > 0
+
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         if not slots:
             return gradient, ()

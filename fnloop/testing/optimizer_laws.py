@@ -22,9 +22,11 @@ CONTRACT = Law(
 PURITY = Law("purity", "the same update must give the same bits again, and leave gradient, state and parameters as they were")
 RESUME = Law("resume = whole", "going on from a state, written down and read back, must give the bits of the whole run")
 BLOCKS = Law("blocks", "an elementwise kernel must give each element the same bits, whatever block it is computed in")
+ABSORBS = Law("absorbs", "once a gradient was not finite, an optimizer that `absorbs` must keep a slot that is not, for ever")
 ORDER = Law("order of elements", "permuting the elements must permute the directions of an elementwise kernel, to the bit")
 
 _ELEMENTS = st.integers(-8, 8).map(float) | st.floats(-8, 8, width=32)
+_BAD = [np.nan, np.inf, -np.inf]
 _SEVERAL = st.sampled_from(["float32", "float64"]).flatmap(
     lambda dtype: st.tuples(st.integers(1, 5), st.integers(1, 8)).flatmap(
         lambda shape: arrays(dtype, shape, elements=_ELEMENTS, fill=st.nothing())
@@ -33,10 +35,11 @@ _SEVERAL = st.sampled_from(["float32", "float64"]).flatmap(
 
 
 def check_optimizer(optimizer: Any, *, engine: str | None = None, max_examples: int | None = None) -> None:
-    """Check that an optimizer keeps the laws: contract, purity, no global random state, resume; block and order of elements.
+    """Check that an optimizer keeps the laws: contract, purity, no global random state, resume; absorbs; block and order of
+    elements.
 
-    It moves the parameters from ones by the gradients that are drawn, in float32 and float64. Block and order are asked of
-    each elementwise part that needs nothing of the gradient as a whole, such as its norm.
+    It moves the parameters from ones by the gradients that are drawn, in float32 and float64. That it absorbs is asked where
+    it says so, block and order of each elementwise part that needs nothing of the gradient as a whole, such as its norm.
 
     Args:
         optimizer: anything with `init(vector)` and `update(gradient, state, vector)`.
@@ -78,12 +81,21 @@ def check_optimizer(optimizer: Any, *, engine: str | None = None, max_examples: 
         again = list(_along(optimizer, gradients[cut + 1 :], vector, written(state)))
         require_same(whole[cut + 1 :], again, ("the whole run", "gone on with"))
 
+    def absorbs(gradients: Array, at: int, bad: float) -> None:
+        gradients = gradients.copy()
+        gradients.reshape(-1)[at % gradients.size] = bad
+        with np.errstate(all="ignore"):
+            *_, (_, _, state) = _along(optimizer, gradients)
+        require(not all(np.isfinite(slot).all() for slot in state.slots), finite_in_the_end=state.slots)
+
     CONTRACT.search(contract, max_examples, gradients=_SEVERAL)
     GLOBAL.search(
         lambda gradients: require_addressed(lambda: list(_along(optimizer, gradients))), max_examples, gradients=_SEVERAL
     )
     PURITY.search(purity, max_examples, gradients=_SEVERAL)
     RESUME.search(resume, max_examples, gradients=_SEVERAL, cut=st.integers(0, 4))
+    if getattr(optimizer, "absorbs", False):
+        ABSORBS.search(absorbs, max_examples, gradients=_SEVERAL, at=st.integers(0, 39), bad=st.sampled_from(_BAD))
     for part in _elementwise(optimizer):
         _check_elements(part, max_examples)
     if engine is not None:

@@ -105,7 +105,7 @@ def test_the_block_size_changes_no_bit(optimizer, width, outputs, layered, block
 
     def result(block):
         slots, params = [slot.copy() for slot in state.slots], vector.copy()
-        move = lambda direction, gradient, params: np.subtract(params, direction, out=params)  # noqa: E731
+        move = lambda array, factor, gradient, params: np.subtract(params, factor * array, out=params)  # noqa: E731
         make_pass(optimizer, gradient.copy(), slots, params, layout, block)(3, 0.1, move)
         return params, slots
 

@@ -326,3 +326,15 @@ def test_the_command_takes_an_engine(tmp_path):
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "pip install 'fnloop[jax]'" in done.stderr
+
+
+def test_slots_that_overflow_are_found_by_both_engines():
+    """The loss and its gradient are finite, the gradient's square is not: the step is not taken."""
+    x = np.array([[1.0], [2.0], [1e20], [3.0]])
+    trainer = fl.Trainer(
+        model=fl.mlp([1, 1]), loss=fl.losses.MeanAbsoluteError(), optimizer=fl.optimizers.Adam(), batch_size=1
+    )
+    stopped = [fl.last(fl.epochs(trainer, fl.Dataset(x, np.zeros(4)), engine=engine)) for engine in ("numpy", "jax")]
+    assert {state.stop_reason for state in stopped} == {"non-finite"}
+    assert stopped[0].step == stopped[1].step < 4
+    assert all(np.isfinite(array).all() for state in stopped for array in (state.params.vector, *state.optimizer.slots))

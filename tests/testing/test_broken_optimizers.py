@@ -80,10 +80,23 @@ class OtherOnJax(Elementwise):
         return (gradient if isinstance(gradient, np.ndarray) else 2 * gradient), ()
 
 
+@record
+class HidesWhatIsNotFinite(Elementwise):
+    """Keeps a sign, and says that it keeps what is not finite."""
+
+    slots = 1
+    absorbs = True
+
+    def kernel(self, gradient, slots, params, scalars):
+        sign = gradient.__array_namespace__().sign(gradient)
+        return sign, (sign,)
+
+
 OPTIMIZERS = [
     (MutatesItsInput(), "purity", ["for gradients = array([[1.]]", "at gradient[0]", "before: 1.0", "afterwards: 4.0"]),
     (DependsOnTheBlock(), "blocks", ["in one block", "in two, cut at 1"]),
     (DependsOnTheOrder(), "blocks", ["for cut = 1", "in one block"]),
+    (HidesWhatIsNotFinite(), "absorbs", ["for gradients = ", "for bad = nan", "finite in the end: "]),
     (RemembersInSecret(), "contract", ["for gradients = ", "raised: "]),
     (Widens(), "contract", ["direction: array", "float32"]),
     (KeepsWritable(), "contract", ["at slots:", "an array that can be written"]),
@@ -94,7 +107,7 @@ OPTIMIZERS = [
 
 @pytest.mark.parametrize(("optimizer", "law", "parts"), OPTIMIZERS, ids=lambda value: type(value).__name__)
 def test_broken_optimizers(optimizer, law, parts):
-    """Arguments written to, memory that is no state, results of the block, the order or the engine."""
+    """Arguments written to, memory that is no state, results of block, order or engine, a word that is not kept."""
     assert_found(found(laws.check_optimizer, optimizer, engine="jax"), law, *parts)
 
 
