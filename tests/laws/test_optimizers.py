@@ -31,7 +31,7 @@ from fnloop.optimizers import (
 from fnloop.optimizers.elementwise import global_norm, make_pass
 from fnloop.record import evolve, record
 from fnloop.schedulers import ConstantLR
-from tests.strategies import OPTIMIZERS, dataset
+from tests.strategies import LAYERED, OPTIMIZERS, dataset
 
 
 def run(optimizer, gradients, vector, lr=0.01):
@@ -110,6 +110,21 @@ def test_the_block_size_changes_no_bit(optimizer, width, outputs, layered, block
         return params, slots
 
     assert fl.same_bits(result(block), result(size))
+
+
+@pytest.mark.parametrize("optimizer", [optimizer for optimizer in OPTIMIZERS + LAYERED if optimizer.absorbs])
+@given(st.integers(1, 9), st.integers(0, 9), st.integers(0, 15), st.sampled_from([np.nan, np.inf, -np.inf]))
+def test_what_absorbs_never_is_finite_again(optimizer, steps, step, at, bad):
+    """In whatever layer the element of the gradient stands that was not finite, and whatever came behind it."""
+    model = fl.mlp([2, 3, 1])
+    gradients = np.random.default_rng(step).standard_normal((steps, model.size), dtype=np.float32)
+    gradients[step % steps, at % model.size] = bad
+    vector, state = np.ones_like(gradients[0]), optimizer.init(gradients[0])
+    with np.errstate(all="ignore"):
+        for gradient in gradients:
+            direction, state = optimizer.update(gradient, state, vector, layout=model.layout)
+            vector = vector - np.float32(0.01) * direction
+    assert not all(np.isfinite(slot).all() for slot in state.slots)
 
 
 @given(st.integers(0, 10**6), st.floats(1e-3, 1e3), st.floats(1e-30, 1e30), st.sampled_from(["float32", "float64"]))
