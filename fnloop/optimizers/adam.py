@@ -42,16 +42,21 @@ class Adam(Elementwise):
         return sum_decay(self.b1, before.b1), sum_decay(self.b2, before.b2), self.eps * root, root / first
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        xp = gradient.__array_namespace__()
-        (m, v), (b1, b2, shift, factor) = slots, scalars
-        m *= b1
-        m += gradient
-        gradient *= gradient
-        v *= b2
-        v += gradient
-        scale = over(gradient, xp.sqrt, v)
+        b1, b2, shift, factor = scalars
+        m, v, scale = moments(gradient, slots, b1, b2)
         scale += shift
-        return Scaled(over(scale, xp.divide, m, scale), factor), (m, v)
+        return Scaled(over(scale, scale.__array_namespace__().divide, m, scale), factor), (m, v)
+
+
+def moments(gradient: Any, slots: Any, b1: Any, b2: Any) -> tuple[Any, Any, Any]:
+    """The running sums m' = b1 m + g and v' = b2 v + g², and sqrt(v'), which is written over the gradient."""
+    m, v = slots
+    m *= b1
+    m += gradient
+    gradient *= gradient
+    v *= b2
+    v += gradient
+    return m, v, over(gradient, gradient.__array_namespace__().sqrt, v)
 
 
 def sum_decay(b: Any, before: Any) -> Any:

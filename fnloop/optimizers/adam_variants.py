@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.optimizers.adam import sum_decay
+from fnloop.optimizers.adam import moments, sum_decay
 from fnloop.optimizers.elementwise import Elementwise, Now, Scaled, over, plain
 from fnloop.record import record
 from fnloop.typing import Decay, Positive, real
@@ -167,14 +167,8 @@ class RAdam(Elementwise):
         return sum_decay(self.b1, before.b1), sum_decay(self.b2, before.b2), plain(root), plain(shift)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        xp = gradient.__array_namespace__()
-        (m, v), (b1, b2, root, shift) = slots, scalars
-        m *= b1
-        m += gradient
-        gradient *= gradient
-        v *= b2
-        v += gradient
-        scale = over(gradient, xp.sqrt, v)
+        b1, b2, root, shift = scalars
+        m, v, scale = moments(gradient, slots, b1, b2)
         scale *= root
         scale += shift
-        return over(scale, xp.divide, m, scale), (m, v)
+        return over(scale, scale.__array_namespace__().divide, m, scale), (m, v)

@@ -26,7 +26,6 @@ ABSORBS = Law("absorbs", "once a gradient was not finite, an optimizer that `abs
 ORDER = Law("order of elements", "permuting the elements must permute the directions of an elementwise kernel, to the bit")
 
 _ELEMENTS = st.integers(-8, 8).map(float) | st.floats(-8, 8, width=32)
-_BAD = [np.nan, np.inf, -np.inf]
 _SEVERAL = st.sampled_from(["float32", "float64"]).flatmap(
     lambda dtype: st.tuples(st.integers(1, 5), st.integers(1, 8)).flatmap(
         lambda shape: arrays(dtype, shape, elements=_ELEMENTS, fill=st.nothing())
@@ -81,13 +80,6 @@ def check_optimizer(optimizer: Any, *, engine: str | None = None, max_examples: 
         again = list(_along(optimizer, gradients[cut + 1 :], vector, written(state)))
         require_same(whole[cut + 1 :], again, ("the whole run", "gone on with"))
 
-    def absorbs(gradients: Array, at: int, bad: float) -> None:
-        gradients = gradients.copy()
-        gradients.reshape(-1)[at % gradients.size] = bad
-        with np.errstate(all="ignore"):
-            *_, (_, _, state) = _along(optimizer, gradients)
-        require(not all(np.isfinite(slot).all() for slot in state.slots), finite_in_the_end=state.slots)
-
     CONTRACT.search(contract, max_examples, gradients=_SEVERAL)
     GLOBAL.search(
         lambda gradients: require_addressed(lambda: list(_along(optimizer, gradients))), max_examples, gradients=_SEVERAL
@@ -95,12 +87,24 @@ def check_optimizer(optimizer: Any, *, engine: str | None = None, max_examples: 
     PURITY.search(purity, max_examples, gradients=_SEVERAL)
     RESUME.search(resume, max_examples, gradients=_SEVERAL, cut=st.integers(0, 4))
     if getattr(optimizer, "absorbs", False):
-        ABSORBS.search(absorbs, max_examples, gradients=_SEVERAL, at=st.integers(0, 39), bad=st.sampled_from(_BAD))
+        _check_absorbs(optimizer, max_examples)
     for part in _elementwise(optimizer):
         _check_elements(part, max_examples)
     if engine is not None:
         trainer = Trainer(model=mlp([3, 4, 2], "tanh"), loss=MeanSquaredError(), optimizer=optimizer, batch_size=4)
         check_engine(trainer, dataset("mse", 10), engine)
+
+
+def _check_absorbs(optimizer: Any, max_examples: int | None) -> None:
+    def absorbs(gradients: Array, at: int, bad: float) -> None:
+        gradients = gradients.copy()
+        gradients.reshape(-1)[at % gradients.size] = bad
+        with np.errstate(all="ignore"):
+            *_, (_, _, state) = _along(optimizer, gradients)
+        require(not all(np.isfinite(slot).all() for slot in state.slots), finite_in_the_end=state.slots)
+
+    bad = st.sampled_from([np.nan, np.inf, -np.inf])
+    ABSORBS.search(absorbs, max_examples, gradients=_SEVERAL, at=st.integers(0, 39), bad=bad)
 
 
 def _check_elements(part: Any, max_examples: int | None) -> None:

@@ -120,8 +120,7 @@ def test_a_gradient_that_is_not_finite_is_found_in_its_step(optimizer, at, bad, 
     x = np.random.default_rng(0).standard_normal((12, 3))
     data = fl.Dataset(x, (np.arange(12) == at).astype(np.float64))
     trainer = fl.Trainer(model=fl.mlp([3, 4, 1], "tanh"), loss=BadAt(bad), optimizer=optimizer, batch_size=size)
-    order = [list(batch.y).index(1.0) if 1.0 in batch.y else None for batch in fl.batches(data, size, seed=0, epoch=0)]
-    before = next(i for i, place in enumerate(order) if place is not None)
+    before = next(i for i, batch in enumerate(batches_of(trainer, data)) if 1.0 in batch.y)
     whole, steps = fl.last(take(2, fl.epochs(trainer, data))), list(take(13, fl.steps(trainer, data)))
     assert whole.stop_reason == "non-finite"
     assert whole.step == before == len(steps) - 2
