@@ -4,8 +4,8 @@
 
 Each round trains every contender of a table, one behind the other in one process, on the same float32 data with Adam for the
 same number of epochs, shuffling included, so that a drift of the machine's speed meets all alike; a ratio is the median over
-the rounds of the ratios within a round. All but the bare loop compute the loss of every step. The peak of memory is what NumPy
-asked for in a run of fnloop, beside the data, in units of the parameters. What JAX compiles is compiled in a first run, whose
+the rounds of the ratios within a round. All but the bare loop compute the loss of every step. The peak of memory is what Python
+and NumPy asked for in a run of fnloop, beside the data, in units of the parameters. What JAX compiles is compiled in a first run, whose
 seconds beyond those of a later one stand apart. JAX and optax come with `pip install -e '.[test]'`; without them their
 columns are left out.
 """
@@ -79,7 +79,7 @@ def measure(case: str, contenders: dict[str, Contender], rounds: int) -> tuple[d
 
 
 def peak_memory(case: str) -> float:
-    """The peak of NumPy's memory in a run of fnloop beside the data, in bytes per byte of the parameters."""
+    """The peak of memory in a run of fnloop beside the data, in bytes per byte of the parameters."""
     sizes, batch, steps, _, _ = CASES[case]
     data = make_data(sizes, batch * steps)
     trainer = make_trainer(sizes, batch)

@@ -8,7 +8,7 @@ from fnloop.optimizers.adam import Adam, AdamW
 from fnloop.optimizers.adam_variants import Adamax, AMSGrad, NAdam, RAdam
 from fnloop.optimizers.averaging import ema, swa
 from fnloop.optimizers.chain import Chain, chain
-from fnloop.optimizers.elementwise import Elementwise, Now, OptimizerState
+from fnloop.optimizers.elementwise import Elementwise, Now, OptimizerState, Scaled
 from fnloop.optimizers.layerwise import LAMB, adaptive_grad_clip, centralize, clip_by_norm, scale_by_trust_ratio
 from fnloop.optimizers.lion import Lion
 from fnloop.optimizers.lookahead import lookahead
@@ -44,6 +44,7 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "Scaled",
     "adaptive_grad_clip",
     "add_decayed_weights",
     "add_l1_penalty",
