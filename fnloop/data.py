@@ -9,7 +9,7 @@ from fnloop.random import permutation
 from fnloop.record import record
 from fnloop.typing import Array, PositiveInt, Seed, integer
 
-CHUNK = 1 << 16  # bytes of examples gathered at once; batches are views into a chunk
+CHUNK = 1 << 16  # bytes of examples gathered at once, an eighth of the data's at most; batches are views into a chunk
 EXAMPLES = (2, 3, 4, 5)  # dimensions that examples may have together
 _size = integer(1)
 _seed = integer(0, 2**64)
@@ -113,8 +113,8 @@ def batches_from(
     given.
     """
     order = permutation(len(dataset), seed, epoch)[: stop * size]
-    row = max(1, (dataset.x.nbytes + dataset.y.nbytes) // len(dataset))
-    chunk = size * max(1, CHUNK // (row * size))
+    total = dataset.x.nbytes + dataset.y.nbytes
+    chunk = size * max(1, min(CHUNK, total // 8) * len(dataset) // (total * size))
     for start in range(first * size, len(order), chunk):
         rows = order[start : start + chunk]
         x, y = _gather(dataset.x, rows, dtype), _gather(dataset.y, rows, dtype)

@@ -63,4 +63,4 @@ def permutation(n: int, seed: int, epoch: int) -> Array:
     drawn |= np.arange(n, dtype=np.uint64)
     drawn.sort()
     drawn &= last
-    return owned(drawn.astype(np.intp))
+    return owned(drawn.astype(np.min_scalar_type(-n)))

@@ -5,6 +5,7 @@ from typing import Any
 from fnloop.losses import classes
 from fnloop.losses.classes import ClassWeights, LabelSmoothing
 from fnloop.losses.loss import Backward
+from fnloop.namespace import namespace
 from fnloop.nn.activations import logistic
 from fnloop.record import record
 from fnloop.typing import Array
@@ -45,7 +46,7 @@ class BinaryCrossEntropy:
 
     def forward(self, outputs: Any, targets: Any) -> tuple[Any, Backward]:
         z, y = outputs, targets.reshape(outputs.shape)
-        softplus = outputs.__array_namespace__().logaddexp(0.0, z)
+        softplus = namespace(outputs).logaddexp(0.0, z)
         if self.label_smoothing:
             y = y * (1 - self.label_smoothing) + self.label_smoothing / 2
         if self.class_weights is None:

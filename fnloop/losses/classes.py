@@ -10,6 +10,7 @@ import numpy as np
 
 from fnloop.constants import indices
 from fnloop.losses.loss import Backward
+from fnloop.namespace import namespace
 from fnloop.nn.activations import logistic
 from fnloop.typing import Array, optional, real, several
 
@@ -75,7 +76,7 @@ def classes_first(forward: Callable[[Any, Any], tuple[Any, Backward]], outputs: 
     if len(z) > 1:
         losses, backward = forward(z, targets.T if given else one_hot(targets, z))
         return losses, lambda: backward().T
-    pair, y = z.__array_namespace__().concatenate, targets.reshape(z.shape)
+    pair, y = namespace(z).concatenate, targets.reshape(z.shape)
     losses, backward = forward(pair([z * 0, z]), pair([1 - y, y]))
     return losses, lambda: backward()[1:].T
 

@@ -9,6 +9,7 @@ from fnloop.losses import classes
 from fnloop.losses.classes import ClassWeights
 from fnloop.losses.loss import Backward
 from fnloop.losses.softmax_cross_entropy import shifted
+from fnloop.namespace import namespace
 from fnloop.record import record
 from fnloop.typing import Array, NonNegative
 
@@ -48,7 +49,7 @@ class Focal:
         return classes.classes_first(self._forward, outputs, targets)
 
     def _forward(self, z: Any, y: Any) -> tuple[Any, Backward]:
-        xp = z.__array_namespace__()
+        xp = namespace(z)
         z, exp, total = shifted(z)
         lowest = float(np.finfo(z.dtype).min)  # a difference of finite logits may overflow
         log_p = xp.maximum(z - xp.log(total), lowest)

@@ -7,6 +7,7 @@ import numpy as np
 from fnloop.losses import classes
 from fnloop.losses.classes import one_hot
 from fnloop.losses.loss import Backward
+from fnloop.namespace import namespace
 from fnloop.record import record
 from fnloop.typing import Array
 
@@ -47,7 +48,7 @@ class Hinge:
 
 
 def _forward(z: Any, y: Any) -> tuple[Any, Backward]:
-    xp = z.__array_namespace__()
+    xp = namespace(z)
     rival = xp.where(y > 0, -np.inf, z).argmax(0)
     toward = one_hot(rival, z) - y
     margin = 1 + (z * toward).sum(0)

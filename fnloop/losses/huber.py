@@ -3,6 +3,7 @@
 from typing import Any
 
 from fnloop.losses.regression import Regression, Slope
+from fnloop.namespace import namespace
 from fnloop.record import record
 from fnloop.typing import Positive
 
@@ -24,5 +25,5 @@ class Huber(Regression):
     delta: Positive = 1.0
 
     def rho(self, error: Any) -> tuple[Any, Slope]:
-        near = error.__array_namespace__().clip(error, -self.delta, self.delta)
+        near = namespace(error).clip(error, -self.delta, self.delta)
         return near * (error - near / 2), lambda scale: near * scale

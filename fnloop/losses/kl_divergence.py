@@ -5,6 +5,7 @@ from typing import Any
 from fnloop.losses import classes
 from fnloop.losses.loss import Backward
 from fnloop.losses.softmax_cross_entropy import SoftmaxCrossEntropy
+from fnloop.namespace import namespace
 from fnloop.record import record
 from fnloop.typing import Array
 
@@ -32,7 +33,7 @@ class KLDivergence:
         classes.check_rows(targets)
 
     def forward(self, outputs: Any, targets: Any) -> tuple[Any, Backward]:
-        xp = outputs.__array_namespace__()
+        xp = namespace(outputs)
         losses, backward = SoftmaxCrossEntropy().forward(outputs, targets)
         return losses + xp.vecdot(targets, xp.log(targets + (targets == 0))), backward
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from fnloop.losses.regression import Regression, Slope
+from fnloop.namespace import namespace
 from fnloop.record import record
 
 
@@ -16,7 +17,7 @@ class LogCosh(Regression):
     """
 
     def rho(self, error: Any) -> tuple[Any, Slope]:
-        xp = error.__array_namespace__()
+        xp = namespace(error)
         size = error * xp.sign(error)
         # log cosh a = a + log((1 + exp(-2a)) / 2); with expm1 small errors keep their digits
         return size + xp.log1p(xp.expm1(-2 * size) / 2), lambda scale: xp.tanh(error) * scale

@@ -3,6 +3,7 @@
 from typing import Any
 
 from fnloop.losses.regression import Regression, Slope
+from fnloop.namespace import namespace
 from fnloop.record import record
 
 
@@ -18,5 +19,5 @@ class MeanAbsoluteError(Regression):
     metrics = ("r2",)
 
     def rho(self, error: Any) -> tuple[Any, Slope]:
-        sign = error.__array_namespace__().sign(error)
+        sign = namespace(error).sign(error)
         return error * sign, lambda scale: sign * scale

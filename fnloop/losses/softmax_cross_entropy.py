@@ -6,6 +6,7 @@ from fnloop.constants import ones, row
 from fnloop.losses import classes
 from fnloop.losses.classes import ClassWeights, LabelSmoothing, classes_first
 from fnloop.losses.loss import Backward
+from fnloop.namespace import namespace
 from fnloop.record import record
 from fnloop.typing import Array
 
@@ -47,7 +48,7 @@ class SoftmaxCrossEntropy:
 
     def _forward(self, z: Any, y: Any) -> tuple[Any, Backward]:
         z, exp, total = shifted(z)
-        log, one, share = z.__array_namespace__().log(total), ones(len(z), z.dtype), 1 / z.shape[1]
+        log, one, share = namespace(z).log(total), ones(len(z), z.dtype), 1 / z.shape[1]
         if self.label_smoothing:
             y = y * (1 - self.label_smoothing) + self.label_smoothing / len(z)
         if self.class_weights is None:
@@ -65,5 +66,5 @@ def shifted(z: Any) -> tuple[Any, Any, Any]:
     overflows.
     """
     z = z - z.max(0)
-    exp = z.__array_namespace__().exp(z)
+    exp = namespace(z).exp(z)
     return z, exp, exp.T.dot(ones(len(z), z.dtype))

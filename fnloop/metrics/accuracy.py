@@ -3,6 +3,7 @@
 from typing import Any
 
 from fnloop.constants import indices
+from fnloop.namespace import namespace
 from fnloop.record import record
 from fnloop.typing import Array, PositiveInt
 
@@ -19,7 +20,7 @@ class Accuracy:
     task = "classification"
 
     def sums(self, outputs: Any, targets: Any) -> list[Any]:
-        count = outputs.__array_namespace__().count_nonzero
+        count = namespace(outputs).count_nonzero
         if outputs.shape[-1] == 1:
             return [count((outputs > 0).ravel() == (targets > 0.5).ravel())]
         return [count(outputs.argmax(-1) == labels_of(targets, outputs))]
@@ -53,7 +54,7 @@ class TopKAccuracy:
         return f"top_{self.k}_accuracy"
 
     def sums(self, outputs: Any, targets: Any) -> list[Any]:
-        xp = outputs.__array_namespace__()
+        xp = namespace(outputs)
         own = labels_of(targets, outputs).reshape(-1, 1)
         score = xp.take_along_axis(outputs, own.astype(int), 1)
         before = indices(outputs.shape[1], own.dtype) < own

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fnloop.namespace import namespace
 from fnloop.record import record
 from fnloop.typing import Array
 
@@ -58,4 +59,4 @@ class Mean:
 
 def widest(like: Any) -> Any:
     """The dtype to sum in: float64, but where the array's namespace has no wider one than float32."""
-    return like.__array_namespace__().zeros(0).dtype
+    return namespace(like).zeros(0).dtype

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
+from fnloop.namespace import namespace
 from fnloop.nn.layer import Plain
 from fnloop.record import record
 from fnloop.typing import choice
@@ -31,7 +32,7 @@ def leaky_relu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
 def elu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
     """y = x where x > 0, else exp(x) - 1. Source: Clevert, Unterthiner & Hochreiter 2016."""
     kept = (x > 0).astype(x.dtype)
-    below = x.__array_namespace__().expm1(x * (1 - kept))
+    below = namespace(x).expm1(x * (1 - kept))
     return x * kept + below, lambda dy: dy * (kept + (1 - kept) * (below + 1))
 
 
@@ -39,7 +40,7 @@ def gelu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
     """y = x (1 + tanh(c (x + 0.044715 x³))) / 2 with c = sqrt(2 / π). Source: Hendrycks & Gimpel 2016, section 2."""
     c = 0.7978845608028654
     square = x * x
-    t = x.__array_namespace__().tanh(c * x * (1 + 0.044715 * square))
+    t = namespace(x).tanh(c * x * (1 + 0.044715 * square))
     return 0.5 * x * (1 + t), lambda dy: dy * 0.5 * (1 + t + x * (1 - t * t) * c * (1 + 0.134145 * square))
 
 
@@ -57,24 +58,24 @@ def sigmoid(x: Any) -> tuple[Any, Callable[[Any], Any]]:
 
 def logistic(x: Any) -> Any:
     """1 / (1 + exp(-x)) as (1 + tanh(x / 2)) / 2."""
-    xp = x.__array_namespace__()
+    xp = namespace(x)
     return (xp.tanh(x * 0.5) + 1) * 0.5
 
 
 def tanh(x: Any) -> tuple[Any, Callable[[Any], Any]]:
     """y = tanh(x); dx = dy (1 - y²)."""
-    y = x.__array_namespace__().tanh(x)
+    y = namespace(x).tanh(x)
     return y, lambda dy: dy * (1 - y * y)
 
 
 def softplus(x: Any) -> tuple[Any, Callable[[Any], Any]]:
     """y = log(1 + exp(x)), which no x overflows; dx = dy sigmoid(x). Source: Dugas et al. 2001."""
-    return x.__array_namespace__().logaddexp(x, 0.0), lambda dy: dy * logistic(x)
+    return namespace(x).logaddexp(x, 0.0), lambda dy: dy * logistic(x)
 
 
 def softmax(x: Any) -> tuple[Any, Callable[[Any], Any]]:
     """y_k = exp(x_k) / sum_j exp(x_j) over the last axis; dx = y (dy - sum_j dy_j y_j). Losses from logits do not want it."""
-    xp = x.__array_namespace__()
+    xp = namespace(x)
     exp = xp.exp(x - x.max(-1, keepdims=True))
     y = exp / exp.sum(-1, keepdims=True)
     return y, lambda dy: y * (dy - xp.vecdot(dy, y)[..., None])

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from fnloop.namespace import namespace
 from fnloop.record import owned
 from fnloop.typing import Array, Check, extents
 
@@ -49,7 +50,7 @@ def windows(
 
     Shapes: the windows are (N, W, S, C), with W the product of the counts and S that of the size.
     """
-    xp, dims, (n, *_, channels) = x.__array_namespace__(), len(size), x.shape
+    xp, dims, (n, *_, channels) = namespace(x), len(size), x.shape
     if padding:
         x = xp.pad(x, ((0, 0), *((padding, padding),) * dims, (0, 0)))
     index, counts = places(x.shape[1:-1], size, stride)

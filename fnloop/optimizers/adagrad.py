@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from fnloop.namespace import namespace
 from fnloop.optimizers.adam import sum_decay
 from fnloop.optimizers.elementwise import Elementwise, Now
 from fnloop.record import owned, record
@@ -34,7 +35,7 @@ class Adagrad(Elementwise):
         return (owned(np.full_like(vector, self.initial_accumulator_value)),)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        xp = gradient.__array_namespace__()
+        xp = namespace(gradient)
         (s,) = slots
         s += gradient * gradient
         scale = xp.sqrt(s)
@@ -69,7 +70,7 @@ class Adadelta(Elementwise):
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         # The slots are running sums, v / (1 - rho) and u / (1 - rho): the factor falls out of the quotient.
-        xp = gradient.__array_namespace__()
+        xp = namespace(gradient)
         (v, u), (decay, eps) = slots, scalars
         v *= decay
         v += gradient * gradient

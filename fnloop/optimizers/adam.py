@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from fnloop.namespace import namespace, over
 from fnloop.optimizers.chain import Chain, chain
-from fnloop.optimizers.elementwise import Elementwise, Now, Scaled, over
+from fnloop.optimizers.elementwise import Elementwise, Now, Scaled
 from fnloop.optimizers.transforms import add_decayed_weights
 from fnloop.record import record
 from fnloop.typing import Decay, Positive
@@ -45,7 +46,7 @@ class Adam(Elementwise):
         b1, b2, shift, factor = scalars
         m, v, scale = moments(gradient, slots, b1, b2)
         scale += shift
-        return Scaled(over(scale, scale.__array_namespace__().divide, m, scale), factor), (m, v)
+        return Scaled(over(scale, namespace(scale).divide, m, scale), factor), (m, v)
 
 
 def moments(gradient: Any, slots: Any, b1: Any, b2: Any) -> tuple[Any, Any, Any]:
@@ -56,7 +57,7 @@ def moments(gradient: Any, slots: Any, b1: Any, b2: Any) -> tuple[Any, Any, Any]
     gradient *= gradient
     v *= b2
     v += gradient
-    return m, v, over(gradient, gradient.__array_namespace__().sqrt, v)
+    return m, v, over(gradient, namespace(gradient).sqrt, v)
 
 
 def sum_decay(b: Any, before: Any) -> Any:

@@ -4,8 +4,9 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from fnloop.namespace import namespace, over
 from fnloop.optimizers.adam import moments, sum_decay
-from fnloop.optimizers.elementwise import Elementwise, Now, Scaled, over, plain
+from fnloop.optimizers.elementwise import Elementwise, Now, Scaled, plain
 from fnloop.record import record
 from fnloop.typing import Decay, Positive, real
 
@@ -38,7 +39,7 @@ class Adamax(Elementwise):
         return sum_decay(self.b1, before.b1), (1 - self.b1) / (1 - self.b1**now.count)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        xp = gradient.__array_namespace__()
+        xp = namespace(gradient)
         (m, u), (decay, first) = slots, scalars
         m *= decay
         m += gradient
@@ -74,7 +75,7 @@ class AMSGrad(Elementwise):
         return sum_decay(self.b1, before.b1), sum_decay(self.b2, before.b2), first, self.eps * first, second
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        xp = gradient.__array_namespace__()
+        xp = namespace(gradient)
         (m, v, top), (b1, b2, first, shift, second) = slots, scalars
         m *= b1
         m += gradient
@@ -114,7 +115,7 @@ class NAdam(Elementwise):
         return sum_decay(self.b1, before.b1), sum_decay(self.b2, before.b2), ahead, first / second**0.5, self.eps * first
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        xp = gradient.__array_namespace__()
+        xp = namespace(gradient)
         (m, v), (b1, b2, ahead, root, shift) = slots, scalars
         m *= b1
         m += gradient
@@ -171,4 +172,4 @@ class RAdam(Elementwise):
         m, v, scale = moments(gradient, slots, b1, b2)
         scale *= root
         scale += shift
-        return over(scale, scale.__array_namespace__().divide, m, scale), (m, v)
+        return over(scale, namespace(scale).divide, m, scale), (m, v)

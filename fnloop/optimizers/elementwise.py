@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from fnloop.namespace import namespace
 from fnloop.parameters import Slot
 from fnloop.random import normal
 from fnloop.record import owned, record
@@ -229,11 +230,6 @@ def _run_kernels(kernels: Sequence[tuple[Any, Any]], value: Any, slots: Sequence
     return value if isinstance(value, Scaled) else Scaled(value, 1.0)
 
 
-def over(room: Any, function: Any, *operands: Any) -> Any:
-    """A function of arrays, such as `xp.sqrt`, written over one that nobody needs any more, where arrays can change."""
-    return function(*operands, out=room) if isinstance(room, np.ndarray) else function(*operands)
-
-
 def plain(scalar: Any) -> Any:
     """A NumPy number as Python's, which does not widen the arrays it meets; an array as it is."""
     return float(scalar) if np.ndim(scalar) == 0 else scalar
@@ -241,7 +237,7 @@ def plain(scalar: Any) -> Any:
 
 def global_norm(gradient: Any) -> Any:
     """The Euclidean norm, scaled by the largest element so that no square overflows or vanishes."""
-    xp = gradient.__array_namespace__()
+    xp = namespace(gradient)
     scaled = xp.abs(gradient)
     peak = xp.max(scaled, initial=0)
     scale = xp.where((peak > 0) & xp.isfinite(peak), peak, 1)

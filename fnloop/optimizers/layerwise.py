@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fnloop.namespace import namespace
 from fnloop.optimizers.adam import Adam
 from fnloop.optimizers.chain import Chain, chain
 from fnloop.optimizers.elementwise import Elementwise, Now, global_norm
@@ -19,7 +20,7 @@ class ClipByNorm(Elementwise):
     needs = "arrays"
 
     def scalars(self, now: Now) -> Any:
-        xp, norm = now.gradient.__array_namespace__(), global_norm(now.gradient)
+        xp, norm = namespace(now.gradient), global_norm(now.gradient)
         return self.max_norm / xp.maximum(norm, self.max_norm)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
@@ -47,7 +48,7 @@ class AdaptiveGradClip(Elementwise):
     needs = "arrays"
 
     def scalars(self, now: Now) -> Any:
-        xp = now.gradient.__array_namespace__()
+        xp = namespace(now.gradient)
         norm, bound = unit_norms(now.gradient), self.clipping * xp.maximum(unit_norms(now.params), self.eps)
         return bound / xp.maximum(norm, bound)
 
@@ -71,7 +72,7 @@ def adaptive_grad_clip(clipping: float, eps: float = 1e-3) -> AdaptiveGradClip:
 
 def unit_norms(array: Any) -> Any:
     """The norm of each unit, in a shape that broadcasts against the array."""
-    xp, axes = array.__array_namespace__(), _within_units(array)
+    xp, axes = namespace(array), _within_units(array)
     return xp.sqrt(xp.sum(xp.square(array), axis=axes, keepdims=axes is not None))
 
 
@@ -90,7 +91,7 @@ class Centralize(Elementwise):
     def scalars(self, now: Now) -> Any:
         if now.gradient.ndim < 2:
             return None
-        return now.gradient.__array_namespace__().mean(now.gradient, axis=tuple(range(now.gradient.ndim - 1)))
+        return namespace(now.gradient).mean(now.gradient, axis=tuple(range(now.gradient.ndim - 1)))
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         return (gradient if scalars is None else gradient - scalars), ()
@@ -116,7 +117,7 @@ class ScaleByTrustRatio(Elementwise):
     needs = "arrays"
 
     def scalars(self, now: Now) -> Any:
-        xp = now.gradient.__array_namespace__()
+        xp = namespace(now.gradient)
         size, step = global_norm(now.params), global_norm(now.gradient)
         there = (size > 0) & (step > 0)
         return xp.where(there, self.trust_coefficient * size / (xp.where(there, step, 1) + self.eps), 1).astype(step.dtype)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fnloop.namespace import namespace
 from fnloop.optimizers.chain import Chain, chain
 from fnloop.optimizers.elementwise import Elementwise
 from fnloop.optimizers.transforms import add_decayed_weights
@@ -20,7 +21,7 @@ class ScaleByLion(Elementwise):
     absorbs = True
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        xp = gradient.__array_namespace__()
+        xp = namespace(gradient)
         (m,) = slots
         mixed = m * self.b1
         mixed += gradient * (1 - self.b1)

@@ -6,6 +6,7 @@ Layers are named by their index into `state.params.layers`: those with parameter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
+from fnloop.namespace import namespace
 from fnloop.optimizers.chain import Chain
 from fnloop.optimizers.elementwise import Around, Elementwise, Now
 from fnloop.record import record
@@ -63,7 +64,7 @@ class Freeze(Elementwise):
         return None if now.layer in self.layers else ()
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        return (gradient.__array_namespace__().zeros_like(gradient) if scalars is None else gradient), ()
+        return (namespace(gradient).zeros_like(gradient) if scalars is None else gradient), ()
 
 
 def freeze(*layers: int) -> Freeze:

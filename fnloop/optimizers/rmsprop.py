@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fnloop.namespace import namespace
 from fnloop.optimizers.adam import sum_decay
 from fnloop.optimizers.elementwise import Elementwise, Now
 from fnloop.record import record
@@ -42,7 +43,7 @@ class RMSprop(Elementwise):
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         # The slots of means are running sums: v / (1 - alpha), a / (1 - alpha).
-        xp = gradient.__array_namespace__()
+        xp = namespace(gradient)
         (v, *rest), (decay, share, root) = slots, scalars
         v *= decay
         v += gradient * gradient

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from fnloop.namespace import namespace
 from fnloop.optimizers.elementwise import Elementwise
 from fnloop.record import owned, record
 from fnloop.typing import Array, Factor, real
@@ -38,7 +39,7 @@ class Rprop(Elementwise):
         return owned(np.zeros_like(vector)), owned(np.ones_like(vector))
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        xp = gradient.__array_namespace__()
+        xp = namespace(gradient)
         sign, (before, step) = xp.sign(gradient), slots
         before *= sign
         # The parabola through eta_minus, 1, eta_plus at -1, 0, 1: a choice element by element takes ten times as long.

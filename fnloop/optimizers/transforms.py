@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fnloop.namespace import namespace
 from fnloop.optimizers.elementwise import Elementwise, Now
 from fnloop.record import record
 from fnloop.typing import NonNegative, Positive, real
@@ -16,7 +17,7 @@ class ClipByGlobalNorm(Elementwise):
     needs = "norm"
 
     def scalars(self, now: Now) -> Any:
-        xp = now.norm.__array_namespace__()
+        xp = namespace(now.norm)
         return self.max_norm / xp.maximum(now.norm, self.max_norm)  # NaN stays NaN: it is never made to look finite
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
@@ -63,7 +64,7 @@ class ClipByValue(Elementwise):
     max_value: Positive
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        return gradient.__array_namespace__().clip(gradient, -self.max_value, self.max_value), ()
+        return namespace(gradient).clip(gradient, -self.max_value, self.max_value), ()
 
 
 def clip_by_value(max_value: float) -> ClipByValue:
@@ -82,7 +83,7 @@ class AddL1Penalty(Elementwise):
     l1: NonNegative
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        gradient += self.l1 * params.__array_namespace__().sign(params)
+        gradient += self.l1 * namespace(params).sign(params)
         return gradient, ()
 
 

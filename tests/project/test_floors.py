@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "fnloop"
 FLOORS = [
-    {"errors", "typing", "version"},
+    {"errors", "namespace", "typing", "version"},
     {"record", "parameters", "random", "constants"},
     {"schedulers", "optimizers", "nn", "losses", "metrics", "data", "preprocessing"},
     {"state", "early_stopping"},
