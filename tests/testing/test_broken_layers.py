@@ -92,7 +92,7 @@ class Float64(Dense):
 
 
 LAYERS = [
-    (spoiled(double_weights), "gradient = central differences", ["at parameters[", "relative error: 0.5"]),
+    (spoiled(double_weights), "gradient = central differences", ["at parameters[", "relative error: 0."]),
     (spoiled(forget_biases), "gradient = central differences", ["at parameters[6]", "gradient: 0.0"]),
     (NoBias(3, 2), "gradient = central differences", ["at parameters[6]", "gradient: nan"]),
     (Accumulates(3, 2), "gradient = central differences", ["gradient: nan"]),
