@@ -1,7 +1,8 @@
 """The background thread that hashes states and writes them to a run file, while training goes on.
 
 States are frozen, so they are handed over as they are. What waits is bounded in bytes; what goes wrong is raised where the
-training is.
+training is. The training holds no lock: a Ctrl-C that came between taking one and noting it would leave the two threads
+waiting for each other.
 """
 
 import atexit
@@ -9,7 +10,9 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from time import thread_time
 from typing import Any
 
@@ -63,12 +66,12 @@ class Writer:
         self._elapsed, self._size = 0.0, 0
         self._snapshots, self._spent = 0, 0.0  # their number, and the thread's processor time that went into them
         self._waiting: deque[tuple[Any, float]] = deque()
-        self._bytes, self._ended = 0, False
+        self._wake: SimpleQueue[None] = SimpleQueue()  # has something when the thread is not to pause
+        self._moved: SimpleQueue[None] = SimpleQueue()  # has something when the thread has got on
+        self._ended = self._done = False
         self._error: Exception | None = None
-        self._changed = threading.Condition()
         self._connection = open_to_write(path)
-        self._thread = threading.Thread(target=self._work, name="fnloop-record", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._work, name="fnloop-record", daemon=True).start()
         atexit.register(self.close)
 
     def put(self, state: Any, seconds: float) -> None:
@@ -76,28 +79,29 @@ class Writer:
 
         Raises: RunError: if what came before could not be written.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: self._error or not self._waiting or self._bytes + self._size <= LIMIT)
-            self._raise()
-            self._waiting.append((state, seconds))
-            self._bytes += self._size
-            if self._bytes > LIMIT // 2:
-                self._changed.notify_all()
+        while self._error is None and self._waiting and self._bytes() + self._size > LIMIT:
+            self._moved.get()
+        self._raise()
+        self._waiting.append((state, seconds))
+        if self._bytes() > LIMIT // 2:
+            self._wake.put(None)
 
     def close(self) -> None:
         """Write what waits, and the best and the last state whole.
 
         Raises: RunError: if something could not be written.
         """
-        if self._ended:
-            return
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-        self._thread.join()
+        self._ended = True
+        self._wake.put(None)
+        while not self._done:  # an interrupted Thread.join takes the thread for ended
+            self._moved.get()
         atexit.unregister(self.close)
         self._release()
         self._raise()
+
+    def _bytes(self) -> int:
+        """Of the states that wait."""
+        return len(self._waiting) * self._size
 
     def _raise(self) -> None:
         if self._error is not None:
@@ -109,17 +113,17 @@ class Writer:
     def _work(self) -> None:
         try:
             while not self._ended or self._waiting:
-                with self._changed:
-                    self._changed.wait_for(lambda: self._ended or self._bytes > LIMIT // 2, timeout=PAUSE)
+                with suppress(Empty):
+                    self._wake.get(timeout=PAUSE)
                 self._write_what_waits()
             self._write_ends()
         except Exception as error:
-            with self._changed:
-                self._error = error
-                self._waiting.clear()
-                self._changed.notify_all()
+            self._error = error
+            self._waiting.clear()
         finally:
             close_writer(self._connection)
+            self._done = True
+            self._moved.put(None)
 
     def _write_what_waits(self) -> None:
         """One transaction for all that waits by now; the head moves on when it is committed."""
@@ -130,10 +134,9 @@ class Writer:
         for _ in range(len(self._waiting)):
             state, seconds = self._waiting[0]
             head = self._write(head, state, seconds)
-            with self._changed:
-                self._waiting.popleft()
-                self._bytes = self._size * len(self._waiting)
-                self._changed.notify_all()
+            self._waiting.popleft()
+            if self._moved.empty():
+                self._moved.put(None)
         started = thread_time()
         self._connection.execute("COMMIT")
         if self._snapshots > snapshots:
