@@ -52,8 +52,9 @@ def normal(n: int, seed: int, stream: Stream, *counters: int) -> Array:
 
 @lru_cache(maxsize=2)  # who takes an epoch step by step asks for its order each time
 def permutation(n: int, seed: int, epoch: int) -> Array:
-    """The order of n examples in an epoch: n random words sorted, each of which carries an example's index in its last bits.
+    """The order of n examples in an epoch, as integers no wider than they must be.
 
+    It is n random words sorted, each of which carries an example's index in its last bits.
     Words and their places sorted apart (argsort) take several times as long. What is left of a word to sort by is 64 bits less
     the index's: where two are equal, which for 10^6 examples one pair in 10^13 is, the lower index comes first.
     """
