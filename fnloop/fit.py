@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from toolz import take
@@ -126,12 +127,14 @@ def fit(
         return bool(reasons)
 
     states = up_to(over, take(max(0, epochs - done) + 1, states))
-    if record is not None:
-        into = record if callable(record) else to_file(record, trainer, train, validation, engine=engine, monitor=name)
-        states = into(states)
-    if every:
-        states = show(states, total=epochs, every=every)
-    return _collect(trainer, states, reasons, name, mode)
+    with ExitStack() as at_end:
+        if record is not None:
+            into = record if callable(record) else to_file(record, trainer, train, validation, engine=engine, monitor=name)
+            states = into(states)
+            at_end.callback(getattr(states, "close", lambda: None))  # Ctrl-C between two states leaves it open
+        if every:
+            states = show(states, total=epochs, every=every)
+        return _collect(trainer, states, reasons, name, mode)
 
 
 def _collect(trainer: Trainer, states: Iterable[TrainState], reasons: list[str], monitor: str, mode: Mode) -> Fit:

@@ -1,6 +1,6 @@
 """A run gone on with, in its own file, as if it had never been interrupted."""
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 from toolz import take
@@ -19,8 +19,9 @@ def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | No
     """Go on behind the last state, until so many epochs are finished in all; a stopped run stays as it is."""
     reader = replay.reader
     every = None if snapshot_every is None else integer(1)("snapshot_every", snapshot_every)
-    release = lock(reader.path)
-    try:
+    with ExitStack() as alone:
+        release = lock(reader.path)
+        alone.callback(release)
         rows = reader.rows()
         head, missing = rows[-1], epochs - rows[-1].epoch
         if head.stopped is not None or missing <= 0:
@@ -36,15 +37,15 @@ def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | No
 
         def begin(state: Any) -> Writer:
             names = tuple(dict.fromkeys(name for row in rows for name in row.metrics))
-            return Writer(reader.path, head, state, names, monitor=monitor, best=best, snapshot_every=every, release=release)
+            writer = Writer(reader.path, head, state, names, monitor=monitor, best=best, snapshot_every=every, release=release)
+            alone.pop_all()  # from here on it is the writer that ends it
+            return writer
 
         states = recording(begin, take(missing + 1, replay.stream(last)))
         with as_recorded(reader.environment), closing(states):  # also where Ctrl-C comes between two states: all is written
             next(states)  # the state that is there already is not shown again
             for _ in show(states, total=epochs) if progress else states:
                 pass
-    finally:
-        release()
 
 
 def _best_so_far(replay: Replay) -> tuple[Any, tuple[Any, int | None]]:

@@ -7,10 +7,11 @@ waiting for each other.
 
 import atexit
 import json
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import thread_time
@@ -20,7 +21,7 @@ import numpy as np
 
 from fnloop.errors import RunError
 from fnloop.parameters import Params
-from fnloop.record import Hashes, evolve, hash_of, parts_of
+from fnloop.record import Hashes, evolve, hash_of, leaves, parts_of
 from fnloop.runs.connection import close_writer, open_to_write
 from fnloop.runs.packing import pack, pack_checked
 from fnloop.runs.store import Row, add_row, add_snapshot, show_metrics, write_numbers
@@ -45,7 +46,7 @@ class Writer:
         monitor: the metric by which the best state is kept, and its mode, or None.
         best: the best state so far, and its position.
         snapshot_every: states from one snapshot to the next; None: as many as the budget has room for.
-        release: is called at the end.
+        release: is called at the end, in the thread.
     """
 
     def __init__(
@@ -63,15 +64,17 @@ class Writer:
         self._path, self._head, self._last, self._names = path, head, state, dict.fromkeys(names)
         self._monitor, self._best, self._every, self._release = monitor, best, snapshot_every, release
         self._hashes: Hashes = {}
-        self._elapsed, self._size = 0.0, 0
+        self._elapsed, self._size = 0.0, sum(leaf.nbytes for _, leaf in leaves(state) if isinstance(leaf, np.ndarray))
         self._snapshots, self._spent = 0, 0.0  # their number, and the thread's processor time that went into them
         self._waiting: deque[tuple[Any, float]] = deque()
         self._wake: SimpleQueue[None] = SimpleQueue()  # has something when the thread is not to pause
         self._moved: SimpleQueue[None] = SimpleQueue()  # has something when the thread has got on
         self._ended = self._done = False
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._connection = open_to_write(path)
-        threading.Thread(target=self._work, name="fnloop-record", daemon=True).start()
+        self._process = os.getpid()
+        self._thread = threading.Thread(target=self._work, name="fnloop-record", daemon=True)
+        self._thread.start()
         atexit.register(self.close)
 
     def put(self, state: Any, seconds: float) -> None:
@@ -80,10 +83,10 @@ class Writer:
         Raises: RunError: if what came before could not be written.
         """
         while self._error is None and self._waiting and self._bytes() + self._size > LIMIT:
-            self._moved.get()
+            self._wait()
         self._raise()
         self._waiting.append((state, seconds))
-        if self._bytes() > LIMIT // 2:
+        if self._bytes() > LIMIT // 2 and self._wake.empty():
             self._wake.put(None)
 
     def close(self) -> None:
@@ -91,13 +94,21 @@ class Writer:
 
         Raises: RunError: if something could not be written.
         """
+        if os.getpid() != self._process:
+            return  # a fork of the process has the writer, but not its thread
         self._ended = True
         self._wake.put(None)
-        while not self._done:  # an interrupted Thread.join takes the thread for ended
-            self._moved.get()
+        if threading.current_thread() is self._thread:
+            return  # the garbage collector closes streams wherever it runs; what waits is still written
+        while not self._done:  # an interrupted Thread.join would take the thread for ended
+            self._wait()
         atexit.unregister(self.close)
-        self._release()
         self._raise()
+
+    def _wait(self) -> None:
+        """Until the thread has got on; not for ever, as another may have taken what says so."""
+        with suppress(Empty):
+            self._moved.get(timeout=PAUSE)
 
     def _bytes(self) -> int:
         """Of the states that wait."""
@@ -112,18 +123,23 @@ class Writer:
 
     def _work(self) -> None:
         try:
-            while not self._ended or self._waiting:
-                with suppress(Empty):
-                    self._wake.get(timeout=PAUSE)
-                self._write_what_waits()
-            self._write_ends()
-        except Exception as error:
+            with ExitStack() as at_end:
+                at_end.callback(self._release)
+                at_end.callback(close_writer, self._connection)
+                self._write_all()
+        except BaseException as error:  # also what a state of one's own raises when it is looked at
             self._error = error
             self._waiting.clear()
         finally:
-            close_writer(self._connection)
             self._done = True
             self._moved.put(None)
+
+    def _write_all(self) -> None:
+        while not self._ended or self._waiting:
+            with suppress(Empty):
+                self._wake.get(timeout=PAUSE)
+            self._write_what_waits()
+        self._write_ends()
 
     def _write_what_waits(self) -> None:
         """One transaction for all that waits by now; the head moves on when it is committed."""

@@ -1,7 +1,10 @@
-"""Ctrl-C, wherever it comes: nothing waits for ever, and the file holds what was handed over."""
+"""Ctrl-C, and other ends that come between: nothing waits for ever, and the file holds what was handed over."""
 
+import os
+import subprocess
 import sys
 import threading
+import time
 from itertools import count
 from types import SimpleNamespace
 
@@ -74,3 +77,105 @@ def test_an_interrupt_anywhere(tmp_path, monkeypatch, method, call):
         assert fl.open_run(path).verify().ok
         assert not at_exit
     assert events > 5
+
+
+def recorded(path, epochs=EPOCHS):
+    trainer, train, validation = tiny()
+    return fl.record(path, trainer, train, validation)(take(epochs + 1, fl.epochs(trainer, train, validation)))
+
+
+def two_that_close(path):
+    """A thread of the background that trains is closing its file when the process ends, which closes it too."""
+    original = Writer._write_ends
+    Writer._write_ends = lambda own: (time.sleep(1), original(own))
+    threading.Thread(target=lambda: list(recorded(path)), daemon=True).start()
+    time.sleep(0.7)
+
+
+def forked(path):
+    """A fork of the process has no thread that writes."""
+    states = recorded(path)
+    next(states)
+    child = os.fork()
+    if child == 0:
+        sys.exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    list(states)
+
+
+def closed_by_its_own_thread(path):
+    """The garbage collector finds the stream there."""
+    original, states = Writer._write_what_waits, [recorded(path)]
+    for _ in range(EPOCHS + 1):
+        next(states[0])
+    Writer._write_what_waits = lambda own: (states and states.pop().close(), original(own))
+    time.sleep(1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.parametrize("end", [two_that_close, forked, closed_by_its_own_thread], ids=lambda end: end.__name__)
+def test_a_process_ends(tmp_path, end):
+    """With all that was handed over in the file."""
+    path = str(tmp_path / "a.run")
+    command = [sys.executable, "-c", f"from tests.replay.test_interrupts import {end.__name__}; {end.__name__}({path!r})"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert fl.open_run(path).rows[-1].epoch == EPOCHS
+    assert fl.open_run(path).verify().ok
+
+
+def test_the_lock_is_held_while_the_thread_writes_and_no_longer(tmp_path, monkeypatch):
+    """Also where the wait for it is interrupted."""
+    path, original = tmp_path / "a.run", Writer._write_ends
+    list(recorded(path))
+
+    def interrupted(own):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    go_on = threading.Event()
+    monkeypatch.setattr(Writer, "_write_ends", lambda own: (go_on.wait(30), original(own)))
+    monkeypatch.setattr(Writer, "_wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fl.open_run(path).resume(epochs=EPOCHS + 2, progress=False)
+    with pytest.raises(fl.RunError, match="being written by another"):
+        fl.open_run(path).resume(epochs=EPOCHS + 4, progress=False)
+    go_on.set()
+    for _ in range(300):
+        if not (tmp_path / "a.run-lock").exists():
+            break
+        time.sleep(0.1)
+    assert fl.open_run(path).resume(epochs=EPOCHS + 4, progress=False).rows[-1].epoch == EPOCHS + 4
+
+
+def test_an_interrupted_fit_says_that_it_could_not_be_recorded(tmp_path, monkeypatch):
+    """Where Ctrl-C comes between two states, in the loop that takes them."""
+
+    def keep(found, state, *how):
+        if state.epoch == EPOCHS:
+            raise KeyboardInterrupt
+        return state
+
+    def fails(own, *row):
+        raise OSError("disk full")
+
+    trainer, train, validation = tiny()
+    monkeypatch.setattr(Writer, "_write", fails)
+    monkeypatch.setattr(writer, "PAUSE", 5)
+    monkeypatch.setattr(sys.modules["fnloop.fit"], "keep_best", keep)
+    with pytest.raises(fl.RunError, match="disk full"):
+        fl.fit(trainer, train, validation, epochs=9, record=tmp_path / "a.run", progress=False)
+
+
+@pytest.mark.parametrize("error", [SystemExit, MemoryError])
+@pytest.mark.parametrize("limit", [1, 1 << 28])
+def test_whatever_the_thread_ends_with_is_raised_where_the_training_is(tmp_path, monkeypatch, error, limit):
+    """Also where it waits for room."""
+
+    def fails(own, *row):
+        raise error("that")
+
+    monkeypatch.setattr(Writer, "_write", fails)
+    monkeypatch.setattr(writer, "LIMIT", limit)
+    with pytest.raises(fl.RunError, match="that"):
+        list(recorded(tmp_path / "a.run", 20))
