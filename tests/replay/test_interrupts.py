@@ -86,10 +86,10 @@ def recorded(path, epochs=EPOCHS):
 
 def two_that_close(path):
     """A thread of the background that trains is closing its file when the process ends, which closes it too."""
-    original = Writer._write_ends
-    Writer._write_ends = lambda own: (time.sleep(1), original(own))
+    original, closing = Writer._write_ends, threading.Event()
+    Writer._write_ends = lambda own: (closing.set(), time.sleep(1), original(own))
     threading.Thread(target=lambda: list(recorded(path)), daemon=True).start()
-    time.sleep(0.7)
+    closing.wait(30)
 
 
 def forked(path):
@@ -126,15 +126,16 @@ def test_a_process_ends(tmp_path, end):
 
 def test_the_lock_is_held_while_the_thread_writes_and_no_longer(tmp_path, monkeypatch):
     """Also where the wait for it is interrupted."""
-    path, original = tmp_path / "a.run", Writer._write_ends
+    path, go_on, once = tmp_path / "a.run", threading.Event(), [KeyboardInterrupt]
+    write_ends, wait = Writer._write_ends, Writer._wait
     list(recorded(path))
 
     def interrupted(own):
-        monkeypatch.undo()
-        raise KeyboardInterrupt
+        if once:
+            raise once.pop()
+        wait(own)
 
-    go_on = threading.Event()
-    monkeypatch.setattr(Writer, "_write_ends", lambda own: (go_on.wait(30), original(own)))
+    monkeypatch.setattr(Writer, "_write_ends", lambda own: (go_on.wait(30), write_ends(own)))
     monkeypatch.setattr(Writer, "_wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fl.open_run(path).resume(epochs=EPOCHS + 2, progress=False)
