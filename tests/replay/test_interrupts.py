@@ -23,6 +23,11 @@ class Interrupted(KeyboardInterrupt):
     """Raised behind so many events of tracing, in a method or in what it calls."""
 
 
+def recorded(path, epochs=EPOCHS):
+    trainer, train, validation = tiny()
+    return fl.record(path, trainer, train, validation)(take(epochs + 1, fl.epochs(trainer, train, validation)))
+
+
 def interrupt_behind(events, method, call, states):
     """Take a stream, interrupt that call of the method there: the epochs that were shown, or None if it ended before."""
     left, shown, calls = events, 0, 0
@@ -56,13 +61,11 @@ def test_an_interrupt_anywhere(tmp_path, monkeypatch, method, call):
     """At each call, line and return in turn, also between a lock's being taken and its being noted; then the process ends."""
     at_exit = []
     monkeypatch.setattr(writer, "atexit", SimpleNamespace(register=at_exit.append, unregister=at_exit.remove))
-    trainer, train, validation = tiny()
     for events in count(1):
         path, ended = tmp_path / f"{events}.run", []
 
         def train_and_exit(path=path, ended=ended, events=events):
-            states = fl.record(path, trainer, train, validation)(take(EPOCHS + 1, fl.epochs(trainer, train, validation)))
-            shown = interrupt_behind(events, method, call, states)
+            shown = interrupt_behind(events, method, call, recorded(path))
             while at_exit:
                 at_exit[0]()
             ended.append(shown)
@@ -77,11 +80,6 @@ def test_an_interrupt_anywhere(tmp_path, monkeypatch, method, call):
         assert fl.open_run(path).verify().ok
         assert not at_exit
     assert events > 5
-
-
-def recorded(path, epochs=EPOCHS):
-    trainer, train, validation = tiny()
-    return fl.record(path, trainer, train, validation)(take(epochs + 1, fl.epochs(trainer, train, validation)))
 
 
 def two_that_close(path):
