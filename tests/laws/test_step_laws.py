@@ -11,6 +11,7 @@ from toolz import nth, reduce, take
 
 import fnloop as fl
 from fnloop.engines import numpy as engine
+from fnloop.random import Stream, permutation, words
 from fnloop.record import evolve, leaves, owned, record
 from tests.strategies import LAYERED, OPTIMIZERS, dataset, problems
 
@@ -191,6 +192,16 @@ def test_the_order_is_pinned():
         fl.digest(fl.init_state(fl.Trainer(model=fl.mlp([2, 3, 1]), loss=fl.losses.BinaryCrossEntropy())).params.vector)
         == PINNED_WEIGHTS
     )
+
+
+@pytest.mark.parametrize("n", [1, 2, 127, 128, 129, 32767, 32768, 32769, 100_000])
+def test_an_order_is_that_of_its_random_words(n):
+    """Sorted apart from the indices and in wide integers, also where the order's own get wider."""
+    bits = max(1, (n - 1).bit_length())
+    expected = np.argsort(words(n, 3, Stream.SHUFFLE, 2) >> np.uint64(bits), kind="stable")
+    order = permutation(n, 3, 2)
+    assert np.array_equal(order, expected)
+    assert order.itemsize <= 4
 
 
 def test_many_small_chunks_are_the_same_batches(monkeypatch):
