@@ -18,6 +18,7 @@ class Accuracy:
 
     name = "accuracy"
     task = "classification"
+    mode = "max"
 
     def sums(self, outputs: Any, targets: Any) -> list[Any]:
         count = namespace(outputs).count_nonzero
@@ -48,6 +49,7 @@ class TopKAccuracy:
     k: PositiveInt = 5
 
     task = "classification"
+    mode = "max"
 
     @property
     def name(self) -> str:

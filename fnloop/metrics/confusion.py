@@ -15,6 +15,7 @@ class Confusion:
 
     __slots__ = ()
     task = "classification"
+    mode = "max"
 
     def sums(self, outputs: Any, targets: Any) -> list[Any]:
         """Those rightly predicted to be of the class, all that are so predicted, and all that are of it.

@@ -5,22 +5,24 @@ of an epoch.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 
 from fnloop.namespace import namespace
 from fnloop.record import record
-from fnloop.typing import Array
+from fnloop.typing import Array, Mode, choice, optional
 
 PerExample = Callable[[Any, Any], Any]
+MaybeMode = Annotated[Mode | None, optional(choice("min", "max"))]
 
 
 class Metric(Protocol):
     """A metric: `sums(outputs, targets)` adds `width(K)` statistics over examples, `value` reads their total.
 
-    `width` raises a ValueError for a model that the metric cannot be measured on. A metric may further have a `task`,
-    "classification" or "regression": then only a loss of that kind can be measured by it.
+    `width` raises a ValueError for a model that the metric cannot be measured on. A metric may also have a `task`,
+    "classification" or "regression", which restricts it to losses of that kind, and a `mode`, "min" or "max", which says
+    whether its smallest or its largest value is best. Without a mode, what monitors the metric must be told.
     """
 
     @property
@@ -32,9 +34,14 @@ class Metric(Protocol):
 
 @record
 class Mean:
-    """A user's own metric: the mean over examples of `function(outputs, targets)`, of shape (N,)."""
+    """A user's own metric: the mean over examples of `function(outputs, targets)`, of shape (N,).
+
+    Args:
+        mode: `"min"` if the smallest value is best, `"max"` if the largest; None: whoever monitors the metric must say.
+    """
 
     function: PerExample
+    mode: MaybeMode = None
 
     @property
     def name(self) -> str:

@@ -21,6 +21,7 @@ class R2:
 
     name = "r2"
     task = "regression"
+    mode = "max"
 
     def sums(self, outputs: Any, targets: Any) -> list[Any]:
         y = targets.reshape(outputs.shape).astype(widest(outputs))
@@ -46,6 +47,7 @@ class MAE:
 
     name = "mae"
     task = "regression"
+    mode = "min"
 
     def sums(self, outputs: Any, targets: Any) -> list[Any]:
         y = targets.reshape(outputs.shape).astype(widest(outputs))
