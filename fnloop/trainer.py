@@ -143,7 +143,7 @@ class Trainer:
     def check_start(self, start: Any, name: str = "start") -> None:
         """Refuse a state that this trainer cannot go on from."""
         self.check_state(start, name)
-        kept, slots = len(start.optimizer.slots), sum(part.slots for part in self.optimizer.parts)
+        kept, slots = len(start.optimizer.slots), sum(len(part.slots) for part in self.optimizer.parts)
         if kept != slots:
             raise ValueError(
                 f"{name} has {kept} arrays of another optimizer; the trainer's, {self.optimizer!r}, keeps {slots}"

@@ -20,7 +20,7 @@ def run_chain(
     values, leaves, tree = jax.tree.leaves(value), jax.tree.leaves(params), jax.tree.structure(params)
     for part, known in zip(optimizer.parts, early, strict=True):
         scalars = _scalars(part, layers, values, leaves, now, known)
-        own = [jax.tree.leaves(slot) for slot in slots[len(moved) : len(moved) + part.slots]]
+        own = [jax.tree.leaves(slot) for slot in slots[len(moved) : len(moved) + len(part.slots)]]
         done = [part.kernel(v, list(kept), p, s) for v, p, s, *kept in zip(values, leaves, scalars, *own, strict=True)]
         values = [multiplied(direction) for direction, _ in done]
         moved += [jax.tree.unflatten(tree, kept) for kept in zip(*(kept for _, kept in done), strict=True)]

@@ -63,6 +63,8 @@ def _static(value: Any) -> tuple[str, Any]:
     """What a field is, and what of it stays."""
     if isinstance(value, Mapping):
         return "mapping", tuple(value)
+    if isinstance(value, tuple) and any(isinstance(item, str) for item in value):
+        return "static", value
     if isinstance(value, (*STATES, tuple)) or hasattr(value, "dtype") or type(value) in (int, float):
         return "leaf", None
     return "static", value

@@ -42,7 +42,7 @@ def refuse(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, columns:
         def kernel(vector: Any, count: Any, part: Any = part) -> Any:
             rows = early_scalars(part, [0], Now(np.arange(1, 3), np.ones(2)), 2, dtype)
             early = jax.tree.map(lambda row: vector.sum() * row[0], rows)
-            return run_chain(part, [0], vector, [vector] * part.slots, vector, Now(count, vector.sum()), early)
+            return run_chain(part, [0], vector, [vector] * len(part.slots), vector, Now(count, vector.sum()), early)
 
         _traced(f"optimizer {part!r}", kernel, vector, count)
 

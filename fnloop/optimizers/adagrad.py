@@ -28,7 +28,7 @@ class Adagrad(Elementwise):
     initial_accumulator_value: NonNegative = 0.0
     eps: Positive = 1e-10
 
-    slots = 1
+    slots = ("sum_of_squares",)
     absorbs = True
 
     def initial(self, vector: Array) -> tuple[Array, ...]:
@@ -61,7 +61,7 @@ class Adadelta(Elementwise):
     rho: Decay = 0.9
     eps: Positive = 1e-6
 
-    slots = 2
+    slots = ("nu", "nu_of_steps")
     absorbs = True
 
     def scalars(self, now: Now) -> Any:

@@ -32,7 +32,7 @@ class Adam(Elementwise):
     b2: Decay = 0.999
     eps: Positive = 1e-8
 
-    slots = 2
+    slots = ("mu", "nu")
     absorbs = True
 
     def scalars(self, now: Now) -> Any:

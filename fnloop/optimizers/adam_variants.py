@@ -31,7 +31,7 @@ class Adamax(Elementwise):
     b2: Decay = 0.999
     eps: Positive = 1e-8
 
-    slots = 2
+    slots = ("mu", "norm")
     absorbs = True
 
     def scalars(self, now: Now) -> Any:
@@ -65,7 +65,7 @@ class AMSGrad(Elementwise):
     b2: Decay = 0.999
     eps: Positive = 1e-8
 
-    slots = 3
+    slots = ("mu", "nu", "nu_max")
     absorbs = True
 
     def scalars(self, now: Now) -> Any:
@@ -104,7 +104,7 @@ class NAdam(Elementwise):
     b2: Decay = 0.999
     eps: Positive = 1e-8
 
-    slots = 2
+    slots = ("mu", "nu")
     absorbs = True
 
     def scalars(self, now: Now) -> Any:
@@ -150,7 +150,7 @@ class RAdam(Elementwise):
     eps: Positive = 1e-8
     threshold: Annotated[float, real("(4, inf)")] = 5.0
 
-    slots = 2
+    slots = ("mu", "nu")
     absorbs = True
 
     def scalars(self, now: Now) -> Any:

@@ -13,7 +13,7 @@ class Average(Elementwise):
     """What averages have in common: average' = keep average + weight params', of the parameters after the update."""
 
     __slots__ = ()
-    slots = 1
+    slots = ("average",)
     averages = True
 
     def initial(self, vector: Array) -> tuple[Array, ...]:

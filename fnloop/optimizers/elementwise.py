@@ -15,7 +15,7 @@ import numpy as np
 from fnloop.namespace import namespace
 from fnloop.parameters import Slot
 from fnloop.random import normal
-from fnloop.record import owned, record
+from fnloop.record import digest, evolve, is_record, leaves, owned, record
 from fnloop.typing import Array
 
 BLOCK = 1 << 16  # elements of a block
@@ -28,11 +28,14 @@ Run = Callable[[int, float, Finish], None]
 class OptimizerState:
     """The state of any optimizer: the number of updates applied, and its slots, each of the parameters' shape, (P,).
 
-    The slots of a chain are those of its parts, one after the other; if `averaged`, the last is an average of the parameters.
+    The slots of a chain are those of its parts, one after the other. Each has a name with the part that it belongs to, such as
+    `Adam(b1=0.9, b2=0.999, eps=1e-08).mu`: a slot means nothing to another part. If `averaged`, the last slot is an average of
+    the parameters.
     """
 
     count: int
     slots: tuple[Array, ...]
+    names: tuple[str, ...] = ()
     averaged: bool = False
 
 
@@ -84,7 +87,7 @@ class Elementwise:
     """
 
     __slots__ = ()
-    slots = 0  # arrays of the parameters' shape that the kernel keeps
+    slots: tuple[str, ...] = ()  # names of the arrays of the parameters' shape that the kernel keeps
     needs: Literal["norm", "layer", "arrays"] | None = None
     draws = False  # whether its scalars are of each array's own shape, as noise is: such an array is not cut into blocks
     absorbs = False  # whether a gradient that is not finite leaves a slot so for ever: then nobody needs to look at each one
@@ -109,12 +112,12 @@ class Elementwise:
 
     def initial(self, vector: Array) -> tuple[Array, ...]:
         """The first value of each slot of the kernel: zeros."""
-        return (owned(np.zeros_like(vector)),) * self.slots
+        return (owned(np.zeros_like(vector)),) * len(self.slots)
 
     def init(self, vector: Array) -> OptimizerState:
         """The state before the first update."""
         slots = tuple(slot for part in self.parts for slot in part.initial(vector))
-        return OptimizerState(0, slots, any(part.averages for part in self.parts))
+        return OptimizerState(0, slots, slot_names(self), any(part.averages for part in self.parts))
 
     def update(
         self, gradient: Array, state: OptimizerState, vector: Array, *, lr: float = 1.0, layout: Sequence[Slot] = ()
@@ -130,7 +133,7 @@ class Elementwise:
             raise ValueError(f"gradient must have the parameters' shape {vector.shape}, got {gradient.shape}")
         direction, slots = gradient.copy(), [slot.copy() for slot in state.slots]
         make_pass(self, direction, slots, vector, layout)(state.count + 1, lr, _keep)
-        return direction, OptimizerState(state.count + 1, tuple(owned(slot) for slot in slots), state.averaged)
+        return direction, evolve(state, count=state.count + 1, slots=tuple(owned(slot) for slot in slots))
 
 
 class Around(Elementwise):
@@ -140,7 +143,7 @@ class Around(Elementwise):
     part: Elementwise
 
     @property
-    def slots(self) -> int:  # type: ignore[override]
+    def slots(self) -> tuple[str, ...]:  # type: ignore[override]
         return self.part.slots
 
     @property
@@ -175,7 +178,7 @@ def make_pass(
     """
     stages = []
     for group in _split_where_values_are_needed(optimizer.parts):
-        ends = list(accumulate((part.slots for part in group), initial=0))
+        ends = list(accumulate((len(part.slots) for part in group), initial=0))
         apart = any(part.needs in ("layer", "arrays") for part in group)
         rows = max(1, params.size) if any(part.draws for part in group) else block
         arrays = []
@@ -244,6 +247,19 @@ def global_norm(gradient: Any) -> Any:
     scaled /= scale
     scaled *= scaled
     return scale * xp.sqrt(xp.sum(scaled))
+
+
+def slot_names(optimizer: Elementwise) -> tuple[str, ...]:
+    """The name of each slot of an optimizer, with the part that it belongs to."""
+    return tuple(f"{_identity(part)}.{slot}" for part in optimizer.parts for slot in part.slots)
+
+
+def _identity(part: Elementwise) -> str:
+    """A part with its hyperparameters; a digest in their place if one is a function, whose repr no other process shares."""
+    if not is_record(part):
+        return type(part).__name__
+    functions = any(callable(leaf) for _, leaf in leaves(part))
+    return f"{type(part).__name__}({digest(part)[:12]})" if functions else repr(part)
 
 
 def _split_where_values_are_needed(parts: Sequence[Elementwise]) -> list[list[Elementwise]]:

@@ -17,7 +17,7 @@ class ScaleByLion(Elementwise):
     b1: Decay = 0.9
     b2: Decay = 0.99
 
-    slots = 1
+    slots = ("mu",)
     absorbs = True
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:

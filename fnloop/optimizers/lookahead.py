@@ -17,7 +17,7 @@ class FollowSlowly(Elementwise):
     k: PositiveInt = 5
     alpha: Factor = 0.5
 
-    slots = 1
+    slots = ("slow",)
 
     def initial(self, vector: Array) -> tuple[Array, ...]:
         return (freeze(vector),)

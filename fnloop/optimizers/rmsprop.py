@@ -34,8 +34,8 @@ class RMSprop(Elementwise):
     absorbs = True
 
     @property
-    def slots(self) -> int:  # type: ignore[override]
-        return 1 + self.centered + (self.momentum > 0)
+    def slots(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("nu", *(("mu",) if self.centered else ()), *(("momentum",) if self.momentum else ()))
 
     def scalars(self, now: Now) -> Any:
         before = now.before or self

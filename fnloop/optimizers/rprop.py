@@ -33,7 +33,7 @@ class Rprop(Elementwise):
     min_step: Factor = 1e-6
     max_step: Annotated[float, real("[1, inf)")] = 50.0
 
-    slots = 2
+    slots = ("sign", "step")
 
     def initial(self, vector: Array) -> tuple[Array, ...]:
         return owned(np.zeros_like(vector)), owned(np.ones_like(vector))

@@ -86,6 +86,6 @@ def _follow(part: Elementwise, schedules: Mapping[str, Schedule]) -> Elementwise
     if not schedules:
         return part
     for name, schedule in schedules.items():
-        if evolve(part, **{name: schedule(0)}).slots > part.slots:
+        if len(evolve(part, **{name: schedule(0)}).slots) > len(part.slots):
             raise ValueError(f"{name} must be above 0 in {part!r} to follow a schedule: at 0 nothing is kept for it")
     return Scheduled(part, schedules)

@@ -27,12 +27,12 @@ class SGD(Elementwise):
             raise ValueError(f"nesterov needs a momentum above 0, got momentum={self.momentum!r}")
 
     @property
-    def slots(self) -> int:  # type: ignore[override]
-        return 1 if self.momentum else 0
+    def slots(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("momentum",) if self.momentum else ()
 
     @property
     def absorbs(self) -> bool:  # type: ignore[override]
-        return self.slots > 0
+        return bool(self.momentum)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         if not slots:

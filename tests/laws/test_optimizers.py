@@ -187,7 +187,7 @@ def test_a_chain_is_its_parts_in_their_order():
 class LastGradient(Elementwise):
     """Moves by the last but one gradient; hands out what it was given."""
 
-    slots = 1
+    slots = ("m",)
 
     def kernel(self, gradient, slots, params, scalars):
         return slots[0].copy(), (gradient,)

@@ -84,7 +84,7 @@ class OtherOnJax(Elementwise):
 class HidesWhatIsNotFinite(Elementwise):
     """Keeps a sign, and says that it keeps what is not finite."""
 
-    slots = 1
+    slots = ("m",)
     absorbs = True
 
     def kernel(self, gradient, slots, params, scalars):
@@ -126,8 +126,8 @@ class ForgetsWhenCopied:
 
 
 def test_a_hidden_cache():
-    """That only now and then breaks a law is found, too."""
-    assert found(laws.check_optimizer, ForgetsWhenCopied()).law in {"purity", "resume = whole"}
+    """An optimizer that breaks laws only now and then is found, by whichever law it breaks first."""
+    assert found(laws.check_optimizer, ForgetsWhenCopied()).law in {"purity", "resume = whole", "no global random state"}
 
 
 class RemembersByCount:
