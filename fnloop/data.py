@@ -7,6 +7,7 @@ import numpy as np
 
 from fnloop.random import permutation
 from fnloop.record import record
+from fnloop.shown import counted, line, shape_of, table
 from fnloop.typing import Array, PositiveInt, Seed, integer
 
 CHUNK = 1 << 16  # bytes of examples gathered at once, an eighth of the data's at most; batches are views into a chunk
@@ -28,6 +29,12 @@ class Batch:
         """The arrays in a dtype."""
         weights = None if self.weights is None else self.weights.astype(dtype, copy=False)
         return self.x.astype(dtype, copy=False), self.y.astype(dtype, copy=False), weights
+
+    def __repr__(self) -> str:
+        return line("Batch", _arrays(self), counted(len(self.x), "example"))
+
+    def _repr_html_(self) -> str:
+        return table("Batch", {"examples": f"{len(self.x):,}", **_arrays(self)})
 
 
 @record
@@ -62,6 +69,18 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def __repr__(self) -> str:
+        return line("Dataset", _arrays(self), counted(len(self), "example"))
+
+    def _repr_html_(self) -> str:
+        return table("Dataset", {"examples": f"{len(self):,}", **_arrays(self)})
+
+
+def _arrays(examples: Batch | Dataset) -> dict[str, str]:
+    """The shape and dtype of each array."""
+    arrays = {"x": examples.x, "y": examples.y, "weights": examples.weights}
+    return {name: shape_of(array) for name, array in arrays.items() if array is not None}
 
 
 def check_array(name: str, array: Array, ndims: tuple[int, ...]) -> None:

@@ -1,9 +1,9 @@
 """The whole pipe in one call: train, keep the best, measure, sum up."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolz import take
 
@@ -11,32 +11,46 @@ from fnloop.data import Dataset
 from fnloop.early_stopping import StopReason
 from fnloop.errors import NoBestError
 from fnloop.loop import epochs as stream_of_epochs
+from fnloop.loop import evaluate, predict, predict_proba
 from fnloop.metrics import mode_of
 from fnloop.progress import passed, timed
 from fnloop.progress import progress as show
 from fnloop.record import record as frozen
 from fnloop.runs.recording import record as to_file
+from fnloop.shown import line, table
 from fnloop.state import TrainState
 from fnloop.streams import append, keep_best
 from fnloop.streams import until as up_to
 from fnloop.trainer import Trainer
-from fnloop.typing import Mode, integer, real
+from fnloop.typing import Array, Mode, integer, real
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @frozen
 class Fit:
     """What a run came to.
 
-    `last` is its last state, `history` maps each metric, `lr` and `seconds` to a list with a value an epoch, `stop_reason` is
-    one of `StopReason`'s, `monitor` the metric that `best` is chosen by.
+    `last` is its last state, `stop_reason` is one of `StopReason`'s, `monitor` the metric that `best` is chosen by. `predict`,
+    `predict_proba` and `evaluate` use the best state.
     """
 
     trainer: Trainer
     last: TrainState
-    history: Mapping[str, list[float]]
+    metrics: Mapping[str, tuple[float, ...]]
     stop_reason: str
     monitor: str
     found: TrainState | None
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """Each metric, `lr` and `seconds` with a list of its values, one an epoch: for `pandas.DataFrame` and `json.dumps`.
+
+        It is a copy, and a change of it changes nothing here. NaN and infinity are floats as others are; `json.dumps` writes
+        them as `NaN` and `Infinity`, which Python reads and JSON's standard does not know.
+        """
+        return {name: list(values) for name, values in self.metrics.items()}
 
     @property
     def best(self) -> TrainState:
@@ -48,9 +62,57 @@ class Fit:
             raise NoBestError(f"no epoch can be called best by {self.monitor!r}; the run ended: {self.stop_reason}")
         return self.found
 
+    def predict(self, x: Array, *, engine: str = "numpy") -> Array:
+        """What the best state predicts, as `fl.predict` does: classes (N,), or for regression values, (N,) or (N, K).
+
+        Raises:
+            NoBestError: If there is no best state.
+            ValueError: If x does not fit the model.
+        """
+        return predict(self.trainer, self.best, x, engine=engine)
+
+    def predict_proba(self, x: Array, *, engine: str = "numpy") -> Array:
+        """The best state's probability of each class, (N, K), as `fl.predict_proba` gives it.
+
+        Raises:
+            NoBestError: If there is no best state.
+            ValueError: If x does not fit the model.
+            TypeError: If the loss has no probabilities.
+        """
+        return predict_proba(self.trainer, self.best, x, engine=engine)
+
+    def evaluate(self, data: Dataset, *, engine: str = "numpy") -> dict[str, float]:
+        """The loss and the metrics of the best state on a dataset.
+
+        Raises:
+            NoBestError: If there is no best state.
+            ValueError: If the data does not fit the model and the loss.
+        """
+        return evaluate(self.trainer, self.best, data, engine=engine)
+
+    def plot(self) -> "Figure":
+        """The picture of the run, `fl.plots.training`: its metrics, learning rate, seconds, and the gap to validation."""
+        from fnloop.plots import training
+
+        return training(self.history)
+
+    def __repr__(self) -> str:
+        return line("Fit", self._facts())
+
+    def _repr_html_(self) -> str:
+        return table("Fit", self._rows())
+
+    def _facts(self) -> dict[str, str]:
+        best = "none" if self.found is None else f"epoch {self.found.epoch}"
+        value = {} if self.found is None else {self.monitor: f"{self.found.metrics[self.monitor]:.4g}"}
+        return {"epochs": f"{self.last.epoch}", "stop_reason": repr(self.stop_reason), "best": best, **value}
+
     def summary(self) -> str:
         """The run in a few lines: epochs, time, how it ended, the final learning rate, and the best value of each metric."""
-        seconds = self.history.get("seconds", [])
+        return "\n".join(f"{name:20} {value}" for name, value in self._rows().items())
+
+    def _rows(self) -> dict[str, str]:
+        seconds = self.metrics.get("seconds", ())
         stopped = self.last.early_stopping.stopped_epoch
         ended = self.stop_reason if stopped is None else f"{self.stop_reason}, in epoch {stopped}"
         rows = {
@@ -60,18 +122,19 @@ class Fit:
             "ended": ended,
             "final learning rate": f"{self.last.lr:.4g}",
         }
-        for name, values in self.history.items():
+        for name, values in self.metrics.items():
             if name not in {"lr", "seconds"}:
-                rows[f"best {name}"] = _best_value(name, values)
-        return "\n".join(f"{name:20} {value}" for name, value in rows.items())
+                rows[f"best {name}"] = _best_value(name, values, self.last.epoch - len(values) + 1)
+        return rows
 
 
-def _best_value(name: str, values: list[float]) -> str:
-    known = [(value, -epoch) for epoch, value in enumerate(values, start=1) if value == value]
+def _best_value(name: str, values: Sequence[float], first: int) -> str:
+    """The best of values that begin with an epoch, and its epoch."""
+    known = [value for value in values if value == value]
     if not known:
         return "none, it was NaN in every epoch"
-    value = min(v for v, _ in known) if mode_of(name) == "min" else max(v for v, _ in known)
-    return f"{value:.4f} (epoch {values.index(value) + 1})"
+    value = min(known) if mode_of(name) == "min" else max(known)
+    return f"{value:.4f} (epoch {first + values.index(value)})"
 
 
 def fit(
@@ -153,4 +216,5 @@ def _collect(trainer: Trainer, states: Iterable[TrainState], reasons: list[str],
             raise
         interrupted = True
     other = StopReason.INTERRUPTED.value if interrupted else next(iter(reasons), StopReason.FINISHED.value)
-    return Fit(trainer, last, history, last.stop_reason or other, monitor, found)
+    metrics = {name: tuple(values) for name, values in history.items()}
+    return Fit(trainer, last, metrics, last.stop_reason or other, monitor, found)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from fnloop.record import record
+from fnloop.shown import counted, line, shape_of, table
 from fnloop.typing import Array
 
 
@@ -30,6 +31,20 @@ class Params:
     def layers(self) -> tuple[Any, ...]:
         """A record of views into the vector for each layer, such as `DenseParams(weights, biases)`."""
         return self.model.unflatten(self.vector)
+
+    def __repr__(self) -> str:
+        return line("Params", {"vector": shape_of(self.vector)}, counted(len(self._shapes()), "layer"))
+
+    def _repr_html_(self) -> str:
+        return table("Params", {"vector": shape_of(self.vector), **self._shapes()})
+
+    def _shapes(self) -> dict[str, str]:
+        """The shapes of each layer's arrays."""
+        shapes: dict[str, str] = {}
+        for place in getattr(self.model, "layout", ()):
+            name = f"layers[{place.layer}]"
+            shapes[name] = f"{shapes[name]}, {place.shape}" if name in shapes else f"{place.shape}"
+        return shapes
 
 
 class Slot(NamedTuple):

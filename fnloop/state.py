@@ -9,6 +9,7 @@ from fnloop.early_stopping import EarlyStoppingState
 from fnloop.optimizers import OptimizerState
 from fnloop.parameters import Params
 from fnloop.record import evolve, owned, record
+from fnloop.shown import counted, line, table
 from fnloop.typing import Array
 
 
@@ -57,6 +58,18 @@ class TrainState:
     def stop_reason(self) -> str | None:
         """Why the run stopped, or None while it goes on."""
         return self.early_stopping.reason
+
+    def __repr__(self) -> str:
+        losses = {name: f"{self.metrics[name]:.4g}" for name in ("loss", "val_loss") if name in self.metrics}
+        return line("TrainState", self._counts() | losses, counted(self.params.vector.size, "parameter"))
+
+    def _repr_html_(self) -> str:
+        metrics = {name: f"{value:.4g}" for name, value in self.metrics.items() if name != "lr"}
+        return table("TrainState", self._counts() | metrics | {"parameters": f"{self.params.vector.size:,}"})
+
+    def _counts(self) -> dict[str, str]:
+        stopped = {} if self.stop_reason is None else {"stop_reason": repr(self.stop_reason)}
+        return {"epoch": f"{self.epoch}", "step": f"{self.step}", "lr": f"{self.lr:.4g}", **stopped}
 
 
 def averaged(state: TrainState) -> TrainState:

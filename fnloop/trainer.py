@@ -13,8 +13,9 @@ from fnloop.metrics import Metric, PerExample, get_metric, look_up, mode_of
 from fnloop.nn import Sequential
 from fnloop.optimizers import Adam, Elementwise
 from fnloop.optimizers.masks import named_layers
-from fnloop.record import record, same_bits
+from fnloop.record import field_names, record, same_bits
 from fnloop.schedulers import ConstantLR, Scheduler
+from fnloop.shown import brief, counted, given, line, table
 from fnloop.state import TrainState
 from fnloop.typing import Mode, PositiveInt, Seed, choice
 
@@ -101,6 +102,21 @@ class Trainer:
                 metric.width(self.model.outputs)
             except ValueError as error:
                 raise ValueError(f"metrics: {metric.name!r}: {error}") from None
+
+    def __repr__(self) -> str:
+        shown = {"optimizer", "scheduler", *(field.name for field in given(self))}
+        return line("Trainer", {name: fact for name, fact in self._facts().items() if name in shown})
+
+    def _repr_html_(self) -> str:
+        return table("Trainer", self._facts())
+
+    def _facts(self) -> dict[str, str]:
+        def extents(shape: tuple[int, ...]) -> str:
+            return "x".join(map(str, shape))
+
+        model = f"{type(self.model).__name__}({extents(self.model.inputs)} -> {extents(self.model.shape)}"
+        parts = {name: brief(getattr(self, name)) for name in field_names(Trainer) if name != "model"}
+        return {"model": f"{model}, {counted(self.model.size, 'parameter')})", **parts}
 
     def measured(self) -> tuple[Metric, ...]:
         """The metrics beside the loss."""

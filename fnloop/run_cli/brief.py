@@ -1,37 +1,12 @@
 """Values as a person would write them: short, and without what goes without saying."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import attrs
-
 from fnloop.nn import Activation
-from fnloop.record import is_record, same_bits
+from fnloop.shown import brief
 
 LONGEST = 100  # characters of a model
-
-
-def brief(value: Any, without: Collection[str] = ()) -> str:
-    """A record as a call, without the arguments that have their default."""
-    if value is None:
-        return "none"
-    if isinstance(value, tuple | list):
-        return ", ".join(map(brief, value))
-    if not is_record(value):
-        return repr(value)
-    said = []
-    for field in attrs.fields(type(value)):
-        part, has_default = getattr(value, field.name), field.default is not attrs.NOTHING
-        if field.init and field.name not in without and not (has_default and _same(part, field.default)):
-            said.append(f"{field.name}={brief(part)}" if has_default else brief(part))
-    return f"{type(value).__name__}({', '.join(said)})"
-
-
-def _same(a: Any, b: Any) -> bool:
-    try:
-        return same_bits(a, b)
-    except TypeError:  # no data, such as a factory of defaults
-        return False
 
 
 def brief_model(model: Any) -> str:

@@ -9,12 +9,13 @@ import typer
 from fnloop import job
 from fnloop.run_cli import text
 from fnloop.run_cli.ask import PLACE, RunFile
-from fnloop.run_cli.brief import brief, size_of, values
+from fnloop.run_cli.brief import size_of, values
 from fnloop.run_cli.changes import Changes
 from fnloop.run_cli.places import check_other, epoch_at, state_at
 from fnloop.runs.checkpoint import save
 from fnloop.runs.run import Run, open_run
 from fnloop.schedulers import BY_NAME
+from fnloop.shown import brief
 from fnloop.typing import integer
 
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from fnloop.errors import FnloopError
 from fnloop.record import digest
-from fnloop.run_cli.brief import brief, brief_model, number, size_of, values
+from fnloop.run_cli.brief import brief_model, number, size_of, values
 from fnloop.runs.diff import fields
 from fnloop.runs.reader import Reader
 from fnloop.runs.store import Row
+from fnloop.shown import brief
 from fnloop.state import TrainState
 
 SHORT = 8  # digits of a digest in a table

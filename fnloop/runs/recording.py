@@ -20,6 +20,7 @@ from fnloop.runs.lock import lock
 from fnloop.runs.packing import pack, pack_checked, short
 from fnloop.runs.store import Row, root
 from fnloop.runs.writer import Writer, make_row, pack_state
+from fnloop.shown import brief
 from fnloop.state import TrainState
 from fnloop.trainer import Trainer, check_trainer
 from fnloop.typing import Array, Mode, integer
@@ -217,7 +218,7 @@ def describe(
     except TypeError:  # it holds functions, or records that are not made by their fields' names
         packed = None
     info = {
-        "trainer": None if trainer is None else {"digest": digest(trainer), "packed": packed, "repr": repr(trainer)[:10_000]},
+        "trainer": None if trainer is None else {"digest": digest(trainer), "packed": packed, "repr": brief(trainer)[:10_000]},
         "train": of_data(train),
         "validation": of_data(validation),
         "engine": engine,

@@ -23,6 +23,7 @@ from fnloop.runs.resume import resume
 from fnloop.runs.search import bisect
 from fnloop.runs.segments import Verification, probe, verify
 from fnloop.runs.store import Row
+from fnloop.shown import line, table
 from fnloop.streams import append
 from fnloop.trainer import Trainer
 from fnloop.typing import Mode, choice, integer
@@ -69,8 +70,22 @@ class Run:
         self._replay, self._reader = replay, replay.reader
 
     def __repr__(self) -> str:
+        shown = {"path", "epochs", "loss", "val_loss", "stop_reason"}
+        return line("Run", {name: fact for name, fact in self._facts().items() if name in shown})
+
+    def _repr_html_(self) -> str:
+        return table("Run", self._facts())
+
+    def _facts(self) -> dict[str, str]:
         rows = self._reader.rows()
-        return f"<Run {str(self._reader.path)!r}: {len(rows)} states, epoch {rows[0].epoch} to {rows[-1].epoch}>"
+        metrics = next((row.metrics for row in reversed(rows) if row.metrics_json != "{}"), {})
+        stopped = {} if rows[-1].stopped is None else {"stop_reason": repr(rows[-1].stopped)}
+        return {
+            "path": repr(str(self._reader.path)),
+            "epochs": f"{rows[0].epoch} to {rows[-1].epoch}",
+            **{name: f"{value:.4g}" for name, value in metrics.items()},
+            **stopped,
+        }
 
     # What the file says.
 
