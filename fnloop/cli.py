@@ -15,6 +15,7 @@ from fnloop import job
 from fnloop.run_cli import COMMANDS
 from fnloop.runs.files import replacing
 from fnloop.schedulers import BY_NAME
+from fnloop.short import short
 
 app = typer.Typer(
     help="Train models as a fold over frozen states.",
@@ -109,14 +110,14 @@ for command in COMMANDS:
 def _folder(path: Path, names: Sequence[str]) -> Path:
     """The folder, made if need be, and known to take files of these names before anything is trained."""
     if path.exists() and not path.is_dir():
-        raise NotADirectoryError(f"--out must be a folder, got the file {str(path)!r}")
+        raise NotADirectoryError(f"--out must be a folder, got the file {short(str(path))}")
     path.mkdir(parents=True, exist_ok=True)
     if not os.access(path, os.W_OK):
-        raise PermissionError(f"--out must be a folder that can be written, got {str(path)!r}")
+        raise PermissionError(f"--out must be a folder that can be written, got {short(str(path))}")
     for name in names:
         if (path / name).is_dir():
             raise IsADirectoryError(
-                f"--out must be a folder where {name} can be written, but {str(path / name)!r} is a folder"
+                f"--out must be a folder where {name} can be written, but {short(str(path / name))} is a folder"
             )
     return path
 

@@ -8,6 +8,7 @@ import numpy as np
 from fnloop.data import Dataset
 from fnloop.preprocessing import Preprocessing, Task, categories_of, fit_preprocessing, label_text, task_of
 from fnloop.record import record
+from fnloop.short import listed, short
 from fnloop.tables import NAMES, Table, named_table
 from fnloop.typing import Array, integer
 
@@ -41,16 +42,16 @@ def split(
     """
     for name, fraction in (("test", test), ("validation", validation)):
         if not 0 < fraction < 1:
-            raise ValueError(f"{name} must be a fraction in (0, 1), got {fraction!r}")
+            raise ValueError(f"{name} must be a fraction in (0, 1), got {short(fraction)}")
     integer(0, 2**32)("seed", seed)
     if target not in table:
-        raise ValueError(f"target must be one of the columns {', '.join(table)}, got {target!r}")
+        raise ValueError(f"target must be one of the columns {listed(table)}, got {short(target)}")
     if len(table) < 2:
-        raise ValueError(f"the data must have a column beside the target {target!r}, between commas, got none")
+        raise ValueError(f"the data must have a column beside the target {short(target)}, between commas, got none")
     task = task or task_of(table[target])
     labels = _labels(table[target], target) if task == "classification" else None
     if labels is None and table[target].dtype.kind != "f":
-        raise ValueError(f"target {target!r} must be of numbers for regression, got {str(table[target][0])!r}")
+        raise ValueError(f"target {short(target)} must be of numbers for regression, got {short(str(table[target][0]))}")
     rows = _split_rows(len(table[target]), labels, test, validation, seed)
     parts = [{name: values[part] for name, values in table.items()} for part in rows]
     known = categories_of(table, [name for name in table if name != target])
@@ -63,10 +64,12 @@ def _labels(values: Array, target: str) -> Array:
     labels = label_text(values)
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
-        raise ValueError(f"target {target!r} must have at least 2 classes, got only {str(classes[0])!r}")
+        raise ValueError(f"target {short(target)} must have at least 2 classes, got only {short(str(classes[0]))}")
     if counts.min() < 5:
         rare = str(classes[counts.argmin()])
-        raise ValueError(f"each class of {target!r} must have 5 rows or more to split, got {counts.min()} of {rare!r}")
+        raise ValueError(
+            f"each class of {short(target)} must have 5 rows or more to split, got {counts.min()} of {short(rare)}"
+        )
     return labels
 
 
@@ -80,7 +83,8 @@ def _split_rows(n: int, labels: Array | None, test: float, validation: float, se
     validated_rows = math.ceil((n - tested_rows) * validation)
     if min(tested_rows, validated_rows, n - tested_rows - validated_rows) < least:
         raise ValueError(
-            f"test and validation must leave each part {least} rows or more, got {test!r} and {validation!r} of {n} rows"
+            f"test and validation must leave each part {least} rows or more, got {short(test)} and "
+            f"{short(validation)} of {n} rows"
         )
     rest, tested = train_test_split(np.arange(n), test_size=test, random_state=seed, stratify=labels)
     kept = None if labels is None else labels[rest]
@@ -94,7 +98,7 @@ def load(name: str) -> Splits:
     Raises: ValueError: for an unknown name, with those there are.
     """
     if name not in NAMES:
-        raise ValueError(f"name must be one of {', '.join(NAMES)}, got {name!r}")
+        raise ValueError(f"name must be one of {', '.join(NAMES)}, got {short(name)}")
     table, target = named_table(name)
     return split(table, target)
 

@@ -17,6 +17,7 @@ from fnloop.progress import passed, timed
 from fnloop.progress import progress as show
 from fnloop.record import record as frozen
 from fnloop.runs.recording import record as to_file
+from fnloop.short import short
 from fnloop.shown import line, table
 from fnloop.state import TrainState
 from fnloop.streams import append, keep_best
@@ -59,7 +60,7 @@ class Fit:
         Raises: NoBestError: if none can be called so, as when the first epoch already was not finite.
         """
         if self.found is None:
-            raise NoBestError(f"no epoch can be called best by {self.monitor!r}; the run ended: {self.stop_reason}")
+            raise NoBestError(f"no epoch can be called best by {short(self.monitor)}; the run ended: {self.stop_reason}")
         return self.found
 
     def predict(self, x: Array, *, engine: str = "numpy") -> Array:
@@ -178,7 +179,7 @@ def fit(
     ends: list[tuple[str, Callable[[TrainState], Any]]] = []
     if until is not None:
         if not callable(until):
-            raise TypeError(f"until must be a function of a state, got {until!r}")
+            raise TypeError(f"until must be a function of a state, got {short(until)}")
         ends.append((StopReason.THRESHOLD.value, lambda state: state.metrics and until(state)))
     if seconds is not None:
         late = passed(real("(0, inf)")("seconds", seconds))

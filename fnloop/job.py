@@ -25,6 +25,7 @@ from fnloop.runs.checkpoint import load_checkpoint, save
 from fnloop.runs.files import free, replacing, write_picture
 from fnloop.runs.recording import record as record_to
 from fnloop.schedulers import Scheduler, get_scheduler
+from fnloop.short import short
 from fnloop.state import TrainState
 from fnloop.tables import find_table
 from fnloop.trainer import Trainer
@@ -57,7 +58,7 @@ class Options:
 def prepare(data: str, options: Options) -> tuple[Splits, Trainer]:
     """Read and split the data, and make the trainer that suits it; all that can be refused is refused here."""
     if options.task not in {"auto", "classification", "regression"}:
-        raise ValueError(f"--task must be auto, classification or regression, got {options.task!r}")
+        raise ValueError(f"--task must be auto, classification or regression, got {short(options.task)}")
     get_engine(options.engine)
     table, target = find_table(data, options.target)
     if target is None:
@@ -93,7 +94,7 @@ def _widths(hidden: str) -> list[int]:
     try:
         return [int(width) for width in hidden.split(",") if width.strip()]
     except ValueError:
-        raise ValueError(f"--hidden must be whole numbers between commas, such as 64,64, got {hidden!r}") from None
+        raise ValueError(f"--hidden must be whole numbers between commas, such as 64,64, got {short(hidden)}") from None
 
 
 def make_scheduler(name: str, lr: float, epochs: int, patience: int) -> Scheduler:
@@ -204,7 +205,9 @@ def predict(checkpoint: Path, data: str) -> str:
     loaded = load_checkpoint(checkpoint)
     trainer, how = loaded.trainer, loaded.preprocessing
     if trainer is None or how is None:
-        raise ValueError(f"{str(checkpoint)!r} must be a checkpoint of `fnloop train`; it has no trainer or no preprocessing")
+        raise ValueError(
+            f"{short(str(checkpoint))} must be a checkpoint of `fnloop train`; it has no trainer or no preprocessing"
+        )
     x = how.features(find_table(data, how.target)[0])
     header, columns = ["prediction"], [how.decode(predict_with(trainer, loaded.state, x)).tolist()]
     if how.classes:

@@ -13,6 +13,7 @@ from fnloop.errors import NoBestError
 from fnloop.loop import make_step
 from fnloop.record import evolve, owned, record
 from fnloop.schedulers.closed_form import ClosedForm
+from fnloop.short import short
 from fnloop.state import TrainState, begun
 from fnloop.trainer import Trainer, check_trainer
 from fnloop.typing import Array, Positive, integer, real
@@ -28,7 +29,7 @@ class Sweep(ClosedForm):
 
     def __attrs_post_init__(self) -> None:
         if self.max_lr <= self.min_lr:
-            raise ValueError(f"max_lr must be above min_lr={self.min_lr!r}, got {self.max_lr!r}")
+            raise ValueError(f"max_lr must be above min_lr={short(self.min_lr)}, got {short(self.max_lr)}")
 
     def formula(self, t: Any) -> Any:
         return self.min_lr * (self.max_lr / self.min_lr) ** (t / (self.num_iter - 1))

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fnloop.short import listed, short
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -131,7 +133,7 @@ def best_performer(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _check(history: History, name: str) -> None:
     if not history.get("loss"):
-        raise ValueError(f"{name} must hold 'loss' with a value an epoch, got {', '.join(history) or 'nothing'}")
+        raise ValueError(f"{name} must hold 'loss' with a value an epoch, got {listed(history)}")
     lengths = {metric: len(values) for metric, values in history.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"{name} must have lists of one length, got {lengths}")
@@ -139,14 +141,14 @@ def _check(history: History, name: str) -> None:
 
 def _histories(fits: Mapping[str, Any], tests: Mapping[str, Any] | None) -> dict[str, History]:
     if not isinstance(fits, Mapping) or not fits:
-        raise ValueError(f"fits must map names of schedulers to at least one Fit, got {fits!r}")
+        raise ValueError(f"fits must map names of schedulers to at least one Fit, got {short(fits)}")
     if tests is not None and tests.keys() != fits.keys():
-        raise ValueError(f"tests must have the names of fits, {', '.join(fits)}, got {', '.join(tests)}")
+        raise ValueError(f"tests must have the names of fits, {listed(fits)}, got {listed(tests)}")
     histories = {name: fit.history for name, fit in fits.items()}
     for name, history in histories.items():
-        _check(history, f"the history of {name!r}")
+        _check(history, f"the history of {short(name)}")
         if "lr" not in history:
-            raise ValueError(f"the history of {name!r} must hold 'lr', got {', '.join(history)}")
+            raise ValueError(f"the history of {short(name)} must hold 'lr', got {listed(history)}")
     return histories
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from fnloop.data import Dataset
 from fnloop.record import record
+from fnloop.short import listed, short
 from fnloop.typing import Array
 
 Task = Literal["classification", "regression"]
@@ -39,7 +40,7 @@ class Preprocessing:
         """
         missing = [name for name in self.columns if name not in table]
         if missing:
-            raise ValueError(f"the data must have the columns {', '.join(self.columns)}; missing are {', '.join(missing)}")
+            raise ValueError(f"the data must have the columns {listed(self.columns)}; missing are {listed(missing)}")
         return (expand(table, self.columns, self.categories) - self.mean) / self.scale
 
     def targets(self, values: Array) -> Array:
@@ -52,16 +53,16 @@ class Preprocessing:
             strange = sorted(set(labels.tolist()) - set(self.classes))
             if strange:
                 known = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
-                raise ValueError(f"target {self.target!r} must be one of {known}, got {strange[0]!r}")
+                raise ValueError(f"target {short(self.target)} must be one of {known}, got {short(strange[0])}")
             return np.searchsorted(np.array(self.classes), labels)
         if values.dtype.kind != "f":
-            raise ValueError(f"target {self.target!r} must be of numbers, got {str(values[0])!r}")
+            raise ValueError(f"target {short(self.target)} must be of numbers, got {short(str(values[0]))}")
         return (values.astype(np.float64) - self.target_mean) / self.target_scale
 
     def dataset(self, table: Mapping[str, Array]) -> Dataset:
         """Features and target of a table."""
         if self.target not in table:
-            raise ValueError(f"the data must have the target's column {self.target!r}, got {', '.join(table)}")
+            raise ValueError(f"the data must have the target's column {short(self.target)}, got {listed(table)}")
         return Dataset(self.features(table), self.targets(table[self.target]))
 
     def decode(self, predicted: Array) -> Array:
@@ -87,7 +88,9 @@ def fit_preprocessing(
     columns = tuple(name for name in table if name != target)
     for name, values in table.items():
         if values.dtype.kind == "f" and np.abs(values).max() > LARGEST:
-            raise ValueError(f"column {name!r} must hold numbers of at most {LARGEST:g} in size, got {np.abs(values).max():g}")
+            raise ValueError(
+                f"column {short(name)} must hold numbers of at most {LARGEST:g} in size, got {np.abs(values).max():g}"
+            )
     x = expand(table, columns, categories)
     scale = x.std(axis=0)
     y = np.zeros(1) if classes else table[target]
@@ -111,12 +114,12 @@ def expand(table: Mapping[str, Array], columns: Sequence[str], categories: Seque
         values = table[name]
         if not known:
             if values.dtype.kind != "f":
-                raise ValueError(f"column {name!r} must be of numbers, got {str(values[0])!r}")
+                raise ValueError(f"column {short(name)} must be of numbers, got {short(str(values[0]))}")
             parts.append(values[:, None])
             continue
         strange = set(label_text(values).tolist()) - set(known)
         if strange:
-            raise ValueError(f"column {name!r} must hold one of {', '.join(known)}, got {min(strange)!r}")
+            raise ValueError(f"column {short(name)} must hold one of {listed(known)}, got {short(min(strange))}")
         parts.append((label_text(values)[:, None] == np.array(known)).astype(np.float64))
     return np.concatenate(parts, axis=1)
 

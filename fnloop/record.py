@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_o
 import attrs
 import numpy as np
 
+from fnloop.short import repr_of, short
 from fnloop.typing import Array
 
 T = TypeVar("T")
@@ -30,6 +31,8 @@ def record(cls: type[T]) -> type[T]:
     """
     for name, method in _METHODS.items():
         setattr(cls, name, method)
+    if "__repr__" not in vars(cls):
+        cls.__repr__ = repr_of  # type: ignore[method-assign]
     made = attrs.frozen(cls, eq=False, field_transformer=_checked)
     if cls.__module__.partition(".")[0] == "fnloop":
         KINDS[cls.__name__] = made
@@ -106,7 +109,7 @@ def bits(leaf: Any) -> tuple[str, bytes]:
         return type(leaf).__name__, str(leaf).encode()
     if callable(leaf):
         return "function", f"{leaf.__module__}.{leaf.__qualname__}".encode()
-    raise TypeError(f"a record may hold numbers, strings, arrays, mappings, sequences and records, got {leaf!r}")
+    raise TypeError(f"a record may hold numbers, strings, arrays, mappings, sequences and records, got {short(leaf)}")
 
 
 def same_bits(a: Any, b: Any) -> bool:
@@ -200,7 +203,7 @@ def _array(name: str, value: Any) -> Array:
     if type(value) is np.ndarray and is_frozen(value):
         return value
     if not isinstance(value, np.ndarray | np.generic):
-        raise TypeError(f"{name} must be a NumPy array, got {value!r}")
+        raise TypeError(f"{name} must be a NumPy array, got {short(value)}")
     try:
         return freeze(np.asarray(value) if isinstance(value, np.generic) else value)
     except TypeError as error:

@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from fnloop.record import is_record, same_bits
+from fnloop.short import short
 
 Facts = Mapping[str, str]
 LONGEST = 60  # characters of one fact in a line
@@ -49,7 +50,7 @@ def brief(value: Any, without: Collection[str] = ()) -> str:
     if isinstance(value, tuple | list):
         return ", ".join(map(brief, value))
     if not is_record(value):
-        return repr(value)
+        return short(value)
     said = []
     for field in given(value):
         if field.name not in without:

@@ -9,6 +9,7 @@ from fnloop.early_stopping import EarlyStoppingState
 from fnloop.optimizers import OptimizerState
 from fnloop.parameters import Params
 from fnloop.record import evolve, owned, record
+from fnloop.short import short
 from fnloop.shown import counted, line, table
 from fnloop.typing import Array
 
@@ -83,7 +84,7 @@ def averaged(state: TrainState) -> TrainState:
     See Also: fnloop.optimizers.ema, fnloop.optimizers.swa
     """
     if not isinstance(state, TrainState):
-        raise TypeError(f"state must be a TrainState, got {state!r}")
+        raise TypeError(f"state must be a TrainState, got {short(state)}")
     if not state.optimizer.averaged:
         raise ValueError("state must be of an optimizer that ends in ema(...) or swa(...), this one keeps no average")
     return evolve(state, params=Params(state.optimizer.slots[-1], state.params.model))

@@ -12,6 +12,7 @@ from fnloop.early_stopping import EarlyStopping, EarlyStoppingState
 from fnloop.errors import NoBestError
 from fnloop.metrics import improves, look_up, mode_of
 from fnloop.record import same_bits
+from fnloop.short import short
 from fnloop.state import TrainState
 from fnloop.typing import Mode, choice, curry, integer, real
 
@@ -33,7 +34,7 @@ def best(metric: str, states: Iterable[TrainState], *, mode: Mode | None = None)
     for state in states:
         found = keep_best(found, state, metric, mode)
     if found is None:
-        raise NoBestError(f"no state is best by {metric!r}: none has metrics, finite parameters and a value but NaN")
+        raise NoBestError(f"no state is best by {short(metric)}: none has metrics, finite parameters and a value but NaN")
     return found
 
 
@@ -107,7 +108,7 @@ def tap(function: Callable[[TrainState], Any], states: Iterable[TrainState]) -> 
     See Also: every
     """
     if not callable(function):
-        raise TypeError(f"function must take a state, got {function!r}")
+        raise TypeError(f"function must take a state, got {short(function)}")
 
     def tapped() -> Iterator[TrainState]:
         for state in states:
@@ -145,7 +146,7 @@ def until(predicate: Callable[[TrainState], Any], states: Iterable[TrainState]) 
     See Also: reaches, until_seconds
     """
     if not callable(predicate):
-        raise TypeError(f"predicate must be a function of a state, got {predicate!r}")
+        raise TypeError(f"predicate must be a function of a state, got {short(predicate)}")
 
     def up_to() -> Iterator[TrainState]:
         for state in states:
@@ -208,7 +209,7 @@ def what_if(policy: EarlyStopping, states: Iterable[TrainState] | Mapping[str, S
     See Also: history
     """
     if not (hasattr(policy, "init") and hasattr(policy, "step")):
-        raise TypeError(f"policy must be a fl.EarlyStopping, got {policy!r}")
+        raise TypeError(f"policy must be a fl.EarlyStopping, got {short(policy)}")
     found = policy.init()
     if isinstance(states, Mapping):
         if not states:  # no epoch was finished

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from fnloop.data import check_array
+from fnloop.short import listed, short
 from fnloop.typing import Array
 
 Table = Mapping[str, Array]
@@ -80,7 +81,7 @@ def _read_npz(path: str) -> tuple[dict[str, Array], str | None]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             if "x" not in arrays:
-                raise ValueError(f"it must hold an array 'x', got {', '.join(arrays) or 'none'}")
+                raise ValueError(f"it must hold an array 'x', got {listed(arrays)}")
             y = arrays.get("y")
             return from_arrays(arrays["x"], y), None if y is None else "target"
     except OSError:
@@ -99,7 +100,7 @@ def _read_csv(path: str, target: str | None) -> tuple[dict[str, Array], str]:
         raise ValueError(f"{path}: a CSV file must have a header and at least one row, got {len(lines)} lines")
     header, rows = [name.strip() for name in lines[0]], lines[1:]
     if len(set(header)) < len(header) or not all(header):
-        raise ValueError(f"{path}: the header must give each column a name of its own, got {', '.join(map(repr, header))}")
+        raise ValueError(f"{path}: the header must give each column a name of its own, got {listed(header)}")
     if all(_is_number(name) for name in header):
         raise ValueError(f"{path}: the first line must be a header with the names of the columns, got {','.join(lines[0])}")
     for number, row in enumerate(rows, start=2):
@@ -113,13 +114,13 @@ def _read_csv(path: str, target: str | None) -> tuple[dict[str, Array], str]:
 
 def _parse(cells: list[str], name: str, path: str) -> Array:
     if "" in cells:
-        raise ValueError(f"{path}: column {name!r} has an empty cell in row {cells.index('') + 2}")
+        raise ValueError(f"{path}: column {short(name)} has an empty cell in row {cells.index('') + 2}")
     if not all(_is_number(cell) for cell in cells):
         return np.array(cells)
     values = np.array([float(cell) for cell in cells])
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
-        raise ValueError(f"{path}: column {name!r} must be finite, got {cells[bad[0]]} in row {bad[0] + 2}")
+        raise ValueError(f"{path}: column {short(name)} must be finite, got {cells[bad[0]]} in row {bad[0] + 2}")
     return values
 
 
@@ -146,5 +147,5 @@ def find_table(data: str, target: str | None = None) -> tuple[dict[str, Array], 
         table, own = named_table(data)
         return table, target or own
     if not os.path.isfile(data):
-        raise ValueError(f"DATA must be a CSV or .npz file, or one of {', '.join(NAMES)}, got {data!r}")
+        raise ValueError(f"DATA must be a CSV or .npz file, or one of {', '.join(NAMES)}, got {short(data)}")
     return read_table(data, target)

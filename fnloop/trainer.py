@@ -15,6 +15,7 @@ from fnloop.optimizers import Adam, Elementwise
 from fnloop.optimizers.masks import named_layers
 from fnloop.record import field_names, record, same_bits
 from fnloop.schedulers import ConstantLR, Scheduler
+from fnloop.short import listed, short
 from fnloop.shown import brief, counted, given, line, table
 from fnloop.state import TrainState
 from fnloop.typing import Mode, PositiveInt, Seed, choice
@@ -61,11 +62,11 @@ class Trainer:
         for name, needed in _PARTS.items():
             part = getattr(self, name)
             if isinstance(part, type) or not all(hasattr(part, method) for method in needed):
-                raise TypeError(f"{name} must be an instance with {', '.join(needed)}, got {part!r}")
+                raise TypeError(f"{name} must be an instance with {listed(needed)}, got {short(part)}")
         if self.early_stopping is not None and not hasattr(self.early_stopping, "step"):
-            raise TypeError(f"early_stopping must be a fl.EarlyStopping or None, got {self.early_stopping!r}")
+            raise TypeError(f"early_stopping must be a fl.EarlyStopping or None, got {short(self.early_stopping)}")
         if isinstance(self.metrics, str) or not isinstance(self.metrics, tuple | list):
-            raise TypeError(f"metrics must be a tuple of names, metrics or functions, got {self.metrics!r}")
+            raise TypeError(f"metrics must be a tuple of names, metrics or functions, got {short(self.metrics)}")
         object.__setattr__(self, "metrics", tuple(self.metrics))
         if len(self.model.shape) != 1:
             shape = ", ".join(map(str, ("N", *self.model.shape)))
@@ -83,7 +84,7 @@ class Trainer:
             for layer in named_layers(part):
                 if layer >= layers:
                     raise ValueError(
-                        f"optimizer: layer {layer} is not one of the model's {layers} layers with parameters, in {part!r}"
+                        f"optimizer: layer {layer} is not one of the model's {layers} layers with parameters, in {short(part)}"
                     )
 
     def _check_metrics(self) -> None:
@@ -97,11 +98,11 @@ class Trainer:
         for metric in measured:
             needed = getattr(metric, "task", task)
             if needed != task:
-                raise ValueError(f"metrics: {metric.name!r} needs a loss for {needed}, got {type(self.loss).__name__}")
+                raise ValueError(f"metrics: {short(metric.name)} needs a loss for {needed}, got {type(self.loss).__name__}")
             try:
                 metric.width(self.model.outputs)
             except ValueError as error:
-                raise ValueError(f"metrics: {metric.name!r}: {error}") from None
+                raise ValueError(f"metrics: {short(metric.name)}: {error}") from None
 
     def __repr__(self) -> str:
         shown = {"optimizer", "scheduler", *(field.name for field in given(self))}
@@ -140,7 +141,7 @@ class Trainer:
         most = float(np.finfo(self.dtype).max)
         if x.dtype.kind == "f" and x.size and max(float(x.max()), -float(x.min())) > most:
             raise ValueError(
-                f"{name}: x must be at most {most:.3g} in size for dtype {self.dtype!r}, got {np.abs(x).max():.3g}"
+                f"{name}: x must be at most {most:.3g} in size for dtype {short(self.dtype)}, got {np.abs(x).max():.3g}"
             )
         try:
             self.model.check_values(x)
@@ -150,9 +151,11 @@ class Trainer:
     def check_state(self, state: Any, name: str) -> None:
         """Refuse a state of another model."""
         if not isinstance(state, TrainState):
-            raise TypeError(f"{name} must be a TrainState, got {state!r}")
+            raise TypeError(f"{name} must be a TrainState, got {short(state)}")
         if not same_bits(state.params.model, self.model):
-            raise ValueError(f"{name} is a state of another model, {state.params.model!r}; the trainer's is {self.model!r}")
+            raise ValueError(
+                f"{name} is a state of another model, {short(state.params.model)}; the trainer's is {short(self.model)}"
+            )
         if state.params.vector.dtype != self.dtype:
             raise ValueError(f"{name} has parameters of {state.params.vector.dtype}; the trainer's dtype is {self.dtype}")
 
@@ -162,20 +165,22 @@ class Trainer:
         kept, slots = len(start.optimizer.slots), sum(len(part.slots) for part in self.optimizer.parts)
         if kept != slots:
             raise ValueError(
-                f"{name} has {kept} arrays of another optimizer; the trainer's, {self.optimizer!r}, keeps {slots}"
+                f"{name} has {kept} arrays of another optimizer; the trainer's, {short(self.optimizer)}, keeps {slots}"
             )
         if start.optimizer.averaged != any(part.averages for part in self.optimizer.parts):
             raise ValueError(
                 f"{name} has {'an' if start.optimizer.averaged else 'no'} average of the parameters among its arrays; "
-                f"the trainer's optimizer is {self.optimizer!r}"
+                f"the trainer's optimizer is {short(self.optimizer)}"
             )
         kind = type(self.scheduler.init())
         if type(start.scheduler) is not kind:
-            raise ValueError(f"{name} has another scheduler's state, {start.scheduler!r}; the trainer's has a {kind.__name__}")
+            raise ValueError(
+                f"{name} has another scheduler's state, {short(start.scheduler)}; the trainer's has a {kind.__name__}"
+            )
         kept, width = start.running.sums.size, 1 + sum(metric.width(self.model.outputs) for metric in self.measured())
         if start.running.batches and kept != width:
             raise ValueError(
-                f"{name} is in the middle of an epoch with {kept} sums; the metrics {self.metrics!r} have {width}"
+                f"{name} is in the middle of an epoch with {kept} sums; the metrics {short(self.metrics)} have {width}"
             )
 
     def produced(self, validation: bool) -> list[str]:
@@ -191,8 +196,8 @@ class Trainer:
             if monitored is not None and monitored not in produced:
                 hint = "" if validation or not monitored.startswith("val_") else " (no validation data was given)"
                 raise ValueError(
-                    f"{type(part).__name__} monitors metric {monitored!r}, which this run does not produce{hint}; "
-                    f"it produces {', '.join(produced)}"
+                    f"{type(part).__name__} monitors metric {short(monitored)}, which this run does not produce{hint}; "
+                    f"it produces {listed(produced)}"
                 )
 
     def monitored(self, validation: bool, monitor: str | None = None) -> tuple[str, Mode]:
@@ -208,7 +213,7 @@ class Trainer:
 def check_trainer(trainer: Any) -> Trainer:
     """The trainer, if it is one."""
     if not isinstance(trainer, Trainer):
-        raise TypeError(f"trainer must be a fl.Trainer, got {trainer!r}")
+        raise TypeError(f"trainer must be a fl.Trainer, got {short(trainer)}")
     return trainer
 
 

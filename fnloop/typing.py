@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import toolz
 
+from fnloop.short import listed, short
+
 Array = npt.NDArray[Any]
 curry: Callable[[Callable[..., Any]], Any] = toolz.curry  # with a type: a curried function may be called in parts
 Check = Callable[[str, Any], Any]
@@ -27,13 +29,13 @@ def integer(at_least: int, below: int | None = None) -> Check:
 
     def check(name: str, value: Any) -> int:
         if isinstance(value, bool | np.bool_):
-            raise TypeError(f"{name} must be {allowed}, got {value!r}")
+            raise TypeError(f"{name} must be {allowed}, got {short(value)}")
         try:
             number = operator.index(value)
         except TypeError:
-            raise TypeError(f"{name} must be {allowed}, got {value!r}") from None
+            raise TypeError(f"{name} must be {allowed}, got {short(value)}") from None
         if number < at_least or (below is not None and number >= below):
-            raise ValueError(f"{name} must be {allowed}, got {value!r}")
+            raise ValueError(f"{name} must be {allowed}, got {short(value)}")
         return number
 
     return check
@@ -47,10 +49,10 @@ def real(interval: str) -> Check:
 
     def check(name: str, value: Any) -> float:
         if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-            raise TypeError(f"{name} must be a real number in {interval}, got {value!r}")
+            raise TypeError(f"{name} must be a real number in {interval}, got {short(value)}")
         number = float(value)
         if not (math.isfinite(number) and above(number, low) and below(number, high)):
-            raise ValueError(f"{name} must be a real number in {interval}, got {value!r}")
+            raise ValueError(f"{name} must be a real number in {interval}, got {short(value)}")
         return number
 
     return check
@@ -62,7 +64,7 @@ def choice(*names: str) -> Check:
     def check(name: str, value: Any) -> str:
         if not (isinstance(value, str) and value in names):
             kind = ValueError if isinstance(value, str) else TypeError
-            raise kind(f"{name} must be one of {', '.join(map(repr, names))}, got {value!r}")
+            raise kind(f"{name} must be one of {listed(map(repr, names))}, got {short(value)}")
         return value
 
     return check
@@ -71,14 +73,14 @@ def choice(*names: str) -> Check:
 def boolean(name: str, value: Any) -> bool:
     """The check for True or False."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
+        raise TypeError(f"{name} must be True or False, got {short(value)}")
     return bool(value)
 
 
 def text(name: str, value: Any) -> str:
     """The check for a string that is not empty."""
     if not isinstance(value, str) or not value:
-        raise TypeError(f"{name} must be a non-empty string, got {value!r}")
+        raise TypeError(f"{name} must be a non-empty string, got {short(value)}")
     return value
 
 
@@ -87,10 +89,10 @@ def several(check: Check, ascending: bool = False) -> Check:
 
     def check_all(name: str, values: Any) -> tuple[Any, ...]:
         if isinstance(values, str | Mapping | Set) or not hasattr(values, "__iter__"):
-            raise TypeError(f"{name} must be a sequence, got {values!r}")
+            raise TypeError(f"{name} must be a sequence, got {short(values)}")
         checked = tuple(check(f"{name}[{i}]", value) for i, value in enumerate(values))
         if ascending and any(a > b for a, b in pairwise(checked)):
-            raise ValueError(f"{name} must be in ascending order, got {values!r}")
+            raise ValueError(f"{name} must be in ascending order, got {short(values)}")
         return checked
 
     return check_all
@@ -102,7 +104,7 @@ def extents(name: str, value: Any) -> tuple[int, ...]:
         return (integer(1)(name, value),)
     checked: tuple[int, ...] = several(integer(1))(name, value)
     if not checked:
-        raise ValueError(f"{name} must have at least one extent, got {value!r}")
+        raise ValueError(f"{name} must have at least one extent, got {short(value)}")
     return checked
 
 

@@ -84,7 +84,7 @@ def test_a_panel_without_data_says_so():
 @pytest.mark.parametrize(
     ("history", "message"),
     [
-        ({}, "history must hold 'loss'.*nothing"),
+        ({}, "history must hold 'loss'.*none"),
         ({"accuracy": [1.0]}, "history must hold 'loss'.*accuracy"),
         ({"loss": []}, "history must hold 'loss'"),
         ({"loss": [1.0], "val_loss": [1.0, 2.0]}, r"lists of one length.*'val_loss': 2"),

@@ -8,6 +8,7 @@ from fnloop.data import Dataset
 from fnloop.engines import numpy as numpy_engine
 from fnloop.engines.numpy import Moved, Sums
 from fnloop.errors import EngineError
+from fnloop.short import short
 from fnloop.state import TrainState
 from fnloop.trainer import Trainer
 from fnloop.typing import Array
@@ -30,11 +31,11 @@ def get_engine(name: str) -> Engine:
         return numpy_engine
     if not isinstance(name, str) or name.partition(":")[0] != "jax":
         raise ValueError(
-            f"engine must be 'numpy', 'jax', or 'jax' with a device, such as 'jax:gpu' or 'jax:cpu:0', got {name!r}"
+            f"engine must be 'numpy', 'jax', or 'jax' with a device, such as 'jax:gpu' or 'jax:cpu:0', got {short(name)}"
         )
     try:
         room = import_module("fnloop.engines.jax")
     except ModuleNotFoundError as error:
-        raise EngineError(f"engine {name!r} needs JAX: python -m pip install 'fnloop[jax]' ({error})") from None
+        raise EngineError(f"engine {short(name)} needs JAX: python -m pip install 'fnloop[jax]' ({error})") from None
     engine: Engine = room.JaxEngine(room.find_device(name))
     return engine

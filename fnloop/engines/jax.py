@@ -24,6 +24,7 @@ from fnloop.nn import Context
 from fnloop.optimizers import Elementwise
 from fnloop.optimizers.elementwise import Now
 from fnloop.random import Stream, permutation
+from fnloop.short import short
 from fnloop.state import TrainState
 from fnloop.trainer import Trainer
 from fnloop.typing import Array
@@ -40,7 +41,7 @@ def find_device(name: str) -> Any:
         return jax.devices(platform or None)[int(index or 0)]
     except (RuntimeError, ValueError, IndexError):
         there = ", ".join(f"jax:{device.platform}:{device.id}" for device in jax.devices())
-        raise EngineError(f"engine {name!r} asks for a device that is not there; there are {there}") from None
+        raise EngineError(f"engine {short(name)} asks for a device that is not there; there are {there}") from None
 
 
 class JaxEngine(NamedTuple):

@@ -14,6 +14,7 @@ from fnloop.nn import Context
 from fnloop.nn.layer import contextual
 from fnloop.optimizers import Elementwise
 from fnloop.optimizers.elementwise import Now
+from fnloop.short import short
 
 # Numbers have the types that they have in NumPy, where a sum can be of float64: metrics are the same on both engines. The
 # arrays of the model keep the trainer's dtype, for an array's type outweighs a number's.
@@ -31,12 +32,12 @@ def refuse(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, columns:
         def values(v: Any, x: Any, i: int = i, layer: Any = layer, buffers: Any = buffers) -> Any:
             return contextual(layer)(model.views(v)[i], x, Context(buffers, lambda n, address: jnp.zeros(n)))[0]
 
-        x = _traced(f"layer {i}, {layer!r},", values, vector, x)
+        x = _traced(f"layer {i}, {short(layer)},", values, vector, x)
     if not hasattr(model, "layers"):
-        x = _traced(f"model {model!r}", model, vector, x)
-    _traced(f"loss {loss!r}", lambda outputs, y: loss.forward(outputs, y)[0], x, y)
+        x = _traced(f"model {short(model)}", model, vector, x)
+    _traced(f"loss {short(loss)}", lambda outputs, y: loss.forward(outputs, y)[0], x, y)
     for metric in metrics:
-        _traced(f"metric {metric.name!r}", lambda outputs, y, metric=metric: jnp.stack(metric.sums(outputs, y)), x, y)
+        _traced(f"metric {short(metric.name)}", lambda outputs, y, metric=metric: jnp.stack(metric.sums(outputs, y)), x, y)
     for part in optimizer.parts:
 
         def kernel(vector: Any, count: Any, part: Any = part) -> Any:
@@ -44,7 +45,7 @@ def refuse(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, columns:
             early = jax.tree.map(lambda row: vector.sum() * row[0], rows)
             return run_chain(part, [0], vector, [vector] * len(part.slots), vector, Now(count, vector.sum()), early)
 
-        _traced(f"optimizer {part!r}", kernel, vector, count)
+        _traced(f"optimizer {short(part)}", kernel, vector, count)
 
 
 def _abstract(shape: tuple[int, ...], dtype: Any) -> Any:

@@ -12,6 +12,7 @@ from fnloop.constants import indices
 from fnloop.losses.loss import Backward
 from fnloop.namespace import namespace
 from fnloop.nn.activations import logistic
+from fnloop.short import short
 from fnloop.typing import Array, optional, real, several
 
 LabelSmoothing = Annotated[float, real("[0, 1)")]
@@ -22,7 +23,7 @@ def check_class_weights(weights: tuple[float, ...] | None, outputs: int) -> None
     """Refuse weights that are not one for each class of a model with that many outputs."""
     classes = max(2, outputs)
     if weights is not None and len(weights) != classes:
-        raise ValueError(f"class_weights must be {classes} numbers, one for each class, got {len(weights)}: {weights!r}")
+        raise ValueError(f"class_weights must be {classes} numbers, one for each class, got {len(weights)}: {short(weights)}")
 
 
 def check_shape(targets: Array, columns: int) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+from fnloop.short import listed, short
 from fnloop.typing import Mode
 
 
@@ -32,5 +33,5 @@ def look_up(metrics: Mapping[str, float], metric: str) -> float:
     Raises: ValueError: if it is not there, with those that are.
     """
     if metric not in metrics:
-        raise ValueError(f"metric {metric!r} is not produced by this run; it produces {', '.join(metrics) or 'none'}")
+        raise ValueError(f"metric {short(metric)} is not produced by this run; it produces {listed(metrics)}")
     return metrics[metric]

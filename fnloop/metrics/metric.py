@@ -11,6 +11,7 @@ import numpy as np
 
 from fnloop.namespace import namespace
 from fnloop.record import record
+from fnloop.short import short
 from fnloop.typing import Array, Mode, choice, optional
 
 PerExample = Callable[[Any, Any], Any]
@@ -53,7 +54,7 @@ class Mean:
             values = np.asarray(values)
         if values.shape not in {(len(outputs),), (len(outputs), 1)}:
             raise ValueError(
-                f"metric {self.name!r} must return one value an example, of shape {(len(outputs),)}, got {values.shape}"
+                f"metric {short(self.name)} must return one value an example, of shape {(len(outputs),)}, got {values.shape}"
             )
         return [values.sum(dtype=widest(values))]
 

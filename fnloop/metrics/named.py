@@ -6,6 +6,7 @@ from fnloop.metrics.accuracy import Accuracy, TopKAccuracy
 from fnloop.metrics.confusion import F1, Precision, Recall
 from fnloop.metrics.metric import Mean, Metric, PerExample
 from fnloop.metrics.regression import MAE, R2
+from fnloop.short import short
 
 _ALL: tuple[Metric, ...] = (Accuracy(), R2(), MAE(), Precision(), Recall(), F1(), TopKAccuracy(5))
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in _ALL}
@@ -18,12 +19,14 @@ def get_metric(metric: str | Metric | PerExample) -> Metric:
     """
     if isinstance(metric, str):
         if metric not in BY_NAME:
-            raise ValueError(f"metrics must be among {', '.join(BY_NAME)} or functions of (outputs, targets), got {metric!r}")
+            raise ValueError(
+                f"metrics must be among {', '.join(BY_NAME)} or functions of (outputs, targets), got {short(metric)}"
+            )
         return BY_NAME[metric]
     if isinstance(metric, type) or not (is_metric(metric) or callable(metric)):
         raise TypeError(
             f"metrics must be names ({', '.join(BY_NAME)}), metrics such as TopKAccuracy(3), or functions of "
-            f"(outputs, targets), got {metric!r}"
+            f"(outputs, targets), got {short(metric)}"
         )
     return cast(Metric, metric) if is_metric(metric) else Mean(cast(PerExample, metric))
 

@@ -7,6 +7,7 @@ import numpy as np
 from fnloop.nn.layer import Backward
 from fnloop.random import Stream, normal
 from fnloop.record import record
+from fnloop.short import short
 from fnloop.typing import Array, PositiveInt
 
 
@@ -47,7 +48,7 @@ class Embedding:
         """Refuse what is no index."""
         if not np.array_equal(x, np.floor(x)) or x.min() < 0 or x.max() >= self.inputs:
             raise ValueError(
-                f"x must be whole numbers in [0, {self.inputs}) for {self!r}, got values from {x.min()} to {x.max()}"
+                f"x must be whole numbers in [0, {self.inputs}) for {short(self)}, got values from {x.min()} to {x.max()}"
             )
 
     def forward(self, params: EmbeddingParams, x: Any) -> tuple[Any, Backward]:

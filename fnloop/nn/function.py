@@ -9,6 +9,7 @@ import numpy as np
 from fnloop.nn.layer import EVALUATION, Backward, Context
 from fnloop.parameters import Params, Slot
 from fnloop.record import owned, record
+from fnloop.short import short
 from fnloop.typing import Array, Extents
 
 Apply = Callable[[Any, Any], Any]
@@ -44,7 +45,7 @@ class Function:
     def __attrs_post_init__(self) -> None:
         for name in ("initial", "apply", "value_and_grad"):
             if not callable(getattr(self, name)):
-                raise TypeError(f"{name} must be a function, got {getattr(self, name)!r}")
+                raise TypeError(f"{name} must be a function, got {short(getattr(self, name))}")
         vector = np.asarray(self.initial(0))
         if vector.ndim != 1:
             raise ValueError(f"initial must return a vector, (P,), got shape {vector.shape}")

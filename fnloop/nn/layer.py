@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, Protocol
 
+from fnloop.short import short
 from fnloop.typing import Array, several
 
 Backward = Callable[[Any, Any, bool], Any]
@@ -47,7 +48,7 @@ class Layer(Protocol):
 def layer(name: str, value: Any) -> Layer:
     """The check for a layer."""
     if isinstance(value, type) or not all(hasattr(value, part) for part in ("shapes", "params", "initial", "forward")):
-        raise TypeError(f"{name} must be an instance with shapes, params, initial and forward, got {value!r}")
+        raise TypeError(f"{name} must be an instance with shapes, params, initial and forward, got {short(value)}")
     checked: Layer = value
     return checked
 

@@ -14,6 +14,7 @@ from fnloop.nn.layer import EVALUATION, Backward, Context, Layer, Layers, contex
 from fnloop.nn.shaping import Flatten, Reshape
 from fnloop.parameters import Params, Slot, lay_out
 from fnloop.record import owned, record
+from fnloop.short import short
 from fnloop.typing import Array, Extents, choice, integer
 
 
@@ -58,7 +59,7 @@ class Sequential:
             try:
                 x = contextual(layer)(params, x, context)[0]
             except (ValueError, TypeError, IndexError) as error:
-                raise ValueError(f"layers[{i}], {layer!r}, does not take values of shape {given}: {error}") from error
+                raise ValueError(f"layers[{i}], {short(layer)}, does not take values of shape {given}: {error}") from error
         return tuple(x.shape[1:])
 
     @property
@@ -153,7 +154,7 @@ def mlp(sizes: Sequence[int], activation: str = "relu") -> Sequential:
         193
     """
     if isinstance(sizes, str) or not isinstance(sizes, Sequence) or len(sizes) < 2:
-        raise ValueError(f"sizes must name at least an input and an output width, got {sizes!r}")
+        raise ValueError(f"sizes must name at least an input and an output width, got {short(sizes)}")
     widths = [integer(1)(f"sizes[{i}]", size) for i, size in enumerate(sizes)]
     choice(*ACTIVATIONS)("activation", activation)
     hidden = INITIALIZER.get(activation, "glorot_uniform")

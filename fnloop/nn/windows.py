@@ -9,6 +9,7 @@ import numpy as np
 
 from fnloop.namespace import namespace
 from fnloop.record import owned
+from fnloop.short import short
 from fnloop.typing import Array, Check, extents
 
 
@@ -18,7 +19,7 @@ def spread(dims: int) -> Check:
     def check(name: str, value: Any) -> tuple[int, ...]:
         checked = extents(name, value)
         if len(checked) not in (1, dims):
-            raise ValueError(f"{name} must be a positive integer or {dims} of them, got {value!r}")
+            raise ValueError(f"{name} must be a positive integer or {dims} of them, got {short(value)}")
         return checked * dims if len(checked) == 1 else checked
 
     return check

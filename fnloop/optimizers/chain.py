@@ -2,6 +2,7 @@
 
 from fnloop.optimizers.elementwise import Elementwise
 from fnloop.record import record
+from fnloop.short import short
 
 
 @record
@@ -14,7 +15,7 @@ class Chain(Elementwise):
         for part in self.parts[:-1]:
             if part.averages:
                 raise ValueError(
-                    f"an average of the parameters stands last in a chain, got {part!r} before {self.parts[-1]!r}"
+                    f"an average of the parameters stands last in a chain, got {short(part)} before {short(self.parts[-1])}"
                 )
 
     @property
@@ -35,5 +36,5 @@ def chain(*transformations: Elementwise) -> Chain:
     """
     for i, transformation in enumerate(transformations):
         if not isinstance(transformation, Elementwise):
-            raise TypeError(f"chain takes optimizers and transformations, got {transformation!r} at place {i}")
+            raise TypeError(f"chain takes optimizers and transformations, got {short(transformation)} at place {i}")
     return Chain(transformations)

@@ -10,6 +10,7 @@ from fnloop.namespace import namespace
 from fnloop.optimizers.chain import Chain
 from fnloop.optimizers.elementwise import Around, Elementwise, Now
 from fnloop.record import record
+from fnloop.short import short
 from fnloop.typing import NonNegatives, integer, several
 
 Layers = Annotated[tuple[int, ...], several(integer(0))]
@@ -44,10 +45,12 @@ def masked(transformation: Elementwise, layers: Sequence[int]) -> Elementwise:
         stand last: a clip by the global norm, an average of the parameters.
     """
     if not isinstance(transformation, Elementwise):
-        raise TypeError(f"transformation must be an optimizer or a transformation, got {transformation!r}")
+        raise TypeError(f"transformation must be an optimizer or a transformation, got {short(transformation)}")
     for part in transformation.parts:
         if part.needs == "norm" or part.averages:
-            raise ValueError(f"transformation must work layer by layer to be masked, got {part!r}: chain it with masked(...)")
+            raise ValueError(
+                f"transformation must work layer by layer to be masked, got {short(part)}: chain it with masked(...)"
+            )
     parts = tuple(Masked(part, layers) for part in transformation.parts)  # type: ignore[arg-type]
     return parts[0] if len(parts) == 1 else Chain(parts)
 
@@ -104,7 +107,7 @@ def scale_by_layer(factors: Mapping[int, float] | Sequence[float]) -> ScaleByLay
         chain(Adam(), scale_by_layer({0: 0.1, 1: 0.3}))
     """
     if isinstance(factors, str) or not isinstance(factors, Mapping | Sequence):
-        raise TypeError(f"factors must be a mapping from layers to numbers, or a sequence of them, got {factors!r}")
+        raise TypeError(f"factors must be a mapping from layers to numbers, or a sequence of them, got {short(factors)}")
     named = factors if isinstance(factors, Mapping) else dict(enumerate(factors))
     return ScaleByLayer(tuple(named), tuple(named.values()))
 

@@ -8,6 +8,7 @@ import attrs
 from fnloop.optimizers.chain import Chain
 from fnloop.optimizers.elementwise import Around, Elementwise, Now, plain
 from fnloop.record import evolve, field_names, record
+from fnloop.short import short
 
 Schedule = Callable[[Any], Any]
 
@@ -57,7 +58,7 @@ def scheduled(optimizer: Elementwise, **schedules: Schedule) -> Elementwise:
         keeps (a momentum that is 0), or is a bound on a norm; TypeError: for what is no optimizer or no function.
     """
     if not isinstance(optimizer, Elementwise):
-        raise TypeError(f"optimizer must be an optimizer or a transformation, got {optimizer!r}")
+        raise TypeError(f"optimizer must be an optimizer or a transformation, got {short(optimizer)}")
     if not schedules:
         raise ValueError("schedules must name at least one hyperparameter, got none")
     names = [name for part in optimizer.parts for name in _numbers(part)]
@@ -65,10 +66,10 @@ def scheduled(optimizer: Elementwise, **schedules: Schedule) -> Elementwise:
         if names.count(name) != 1:
             raise ValueError(
                 f"{name} is {'a number of several parts' if name in names else 'no number that can follow a schedule'} in "
-                f"{optimizer!r}; those that can: {', '.join(n for n in names if names.count(n) == 1) or 'none'}"
+                f"{short(optimizer)}; those that can: {', '.join(n for n in names if names.count(n) == 1) or 'none'}"
             )
         if not callable(schedule):
-            raise TypeError(f"{name} must follow a function of t, such as a scheduler in closed form, got {schedule!r}")
+            raise TypeError(f"{name} must follow a function of t, such as a scheduler in closed form, got {short(schedule)}")
     parts = [
         _follow(part, {name: schedules[name] for name in _numbers(part) if name in schedules}) for part in optimizer.parts
     ]
@@ -87,5 +88,5 @@ def _follow(part: Elementwise, schedules: Mapping[str, Schedule]) -> Elementwise
         return part
     for name, schedule in schedules.items():
         if len(evolve(part, **{name: schedule(0)}).slots) > len(part.slots):
-            raise ValueError(f"{name} must be above 0 in {part!r} to follow a schedule: at 0 nothing is kept for it")
+            raise ValueError(f"{name} must be above 0 in {short(part)} to follow a schedule: at 0 nothing is kept for it")
     return Scheduled(part, schedules)

@@ -4,6 +4,7 @@ from typing import Any
 
 from fnloop.optimizers.elementwise import Elementwise
 from fnloop.record import record
+from fnloop.short import short
 from fnloop.typing import Decay, Flag
 
 
@@ -24,7 +25,7 @@ class SGD(Elementwise):
 
     def __attrs_post_init__(self) -> None:
         if self.nesterov and not self.momentum:
-            raise ValueError(f"nesterov needs a momentum above 0, got momentum={self.momentum!r}")
+            raise ValueError(f"nesterov needs a momentum above 0, got momentum={short(self.momentum)}")
 
     @property
     def slots(self) -> tuple[str, ...]:  # type: ignore[override]

@@ -16,6 +16,7 @@ from fnloop.runs.files import free, replacing
 from fnloop.runs.probes import Evaluation, GradientNorm, UpdateNorm, weight_norm
 from fnloop.runs.reader import Reader
 from fnloop.runs.run import Run, open_run
+from fnloop.short import short
 from fnloop.state import TrainState
 from fnloop.tables import NAMES, find_table
 from fnloop.typing import integer
@@ -147,13 +148,13 @@ def probe(
 
 def _function(run: Run, what: str, data: str | None) -> Callable[[Any], dict[str, float]]:
     if what not in PROBES:
-        raise ValueError(f"WHAT must be one of {', '.join(PROBES)}, got {what!r}")
+        raise ValueError(f"WHAT must be one of {', '.join(PROBES)}, got {short(what)}")
     if data is None and what == "metrics":
         raise ValueError("--data must be given for metrics, got none")
     if data is not None and what != "metrics":
-        raise ValueError(f"--data must be given for metrics alone, got {data!r} for {what}")
+        raise ValueError(f"--data must be given for metrics alone, got {short(data)} for {what}")
     if run.trainer is None:
-        raise ValueError(f"{str(run.path)!r} is the run of a step of one's own, which has no trainer to probe by")
+        raise ValueError(f"{short(str(run.path))} is the run of a step of one's own, which has no trainer to probe by")
     if what == "weight_norm":
         return weight_norm
     if what == "gradient_norm":
@@ -161,7 +162,7 @@ def _function(run: Run, what: str, data: str | None) -> Callable[[Any], dict[str
     if what == "update_norm":
         return UpdateNorm(run)
     if run.preprocessing is None:
-        raise ValueError(f"{str(run.path)!r} has no preprocessing, so that --data cannot be brought to its form")
+        raise ValueError(f"{short(str(run.path))} has no preprocessing, so that --data cannot be brought to its form")
     table, _ = find_table(str(data), None if data in NAMES else run.preprocessing.target)
     return Evaluation(run.trainer, run.preprocessing.dataset(table), run.engine)
 

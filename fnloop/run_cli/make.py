@@ -15,6 +15,7 @@ from fnloop.run_cli.places import check_other, epoch_at, state_at
 from fnloop.runs.checkpoint import save
 from fnloop.runs.run import Run, open_run
 from fnloop.schedulers import BY_NAME
+from fnloop.short import short
 from fnloop.shown import brief
 from fnloop.typing import integer
 
@@ -50,7 +51,9 @@ def fork(
     if epochs is not None and integer(1)("--epochs", epochs) <= place:
         raise ValueError(f"--epochs must be above the epoch that the fork begins with, {place}, got {epochs}")
     if new.exists():
-        raise ValueError(f"NEWRUN must be a file that is not there yet, got {str(new)!r}; fnloop resume goes on with a run")
+        raise ValueError(
+            f"NEWRUN must be a file that is not there yet, got {short(str(new))}; fnloop resume goes on with a run"
+        )
     said = Changes(lr, scheduler, batch_size, patience, no_early_stopping, seed, clip, weight_decay)
     changes = {}
     if opened.trainer is not None:
@@ -102,7 +105,7 @@ def export(
     """Write a state as a checkpoint, to predict from or to load."""
     *places, target = where
     if len(places) > 1 or not target.endswith(".npz"):
-        raise ValueError(f"behind RUN must stand [EPOCH] OUT.npz, got {' '.join(where)!r}")
+        raise ValueError(f"behind RUN must stand [EPOCH] OUT.npz, got {short(' '.join(where))}")
     if best is not None and (places or step is not None):
         raise ValueError("--best must stand alone, without EPOCH and --step")
     opened = open_run(run)

@@ -11,6 +11,7 @@ from typing import Any
 
 from fnloop.errors import RunError
 from fnloop.runs.run import Run
+from fnloop.short import short
 from fnloop.typing import integer
 
 
@@ -27,7 +28,7 @@ def state_at(run: Run, text: str, step: int | None = None) -> Any:
     """The state at a place: `12` behind an epoch, `12:350` or `:350` at a step, `best` or `last`."""
     epoch, colon, behind = text.partition(":")
     if colon and step is not None:
-        raise ValueError(f"--step must not stand beside a place with a step of its own, {text!r}")
+        raise ValueError(f"--step must not stand beside a place with a step of its own, {short(text)}")
     if colon:
         step = _count("a place", behind, "an epoch, or an epoch and a step, such as 12 or 12:350", text)
     if step is not None and not epoch:
@@ -39,14 +40,14 @@ def state_at(run: Run, text: str, step: int | None = None) -> Any:
 
 def _count(name: str, text: str, wanted: str, whole: str | None = None) -> int:
     if not (text.isascii() and text.isdecimal()) or len(text) > 18:
-        raise ValueError(f"{name} must be {wanted}, got {text if whole is None else whole!r}")
+        raise ValueError(f"{name} must be {wanted}, got {short(text if whole is None else whole)}")
     return int(text)
 
 
 def check_other(name: str, target: Path, run: Path) -> None:
     """Refuse to write over the run file."""
     if target.exists() and target.samefile(run):
-        raise ValueError(f"{name} must be another file than RUN, got {str(target)!r}")
+        raise ValueError(f"{name} must be another file than RUN, got {short(str(target))}")
 
 
 def epochs_between(run: Run, text: str | None) -> list[int] | None:
@@ -60,7 +61,7 @@ def epochs_between(run: Run, text: str | None) -> list[int] | None:
     if not run.rows[0].epoch <= begin <= end <= run.rows[-1].epoch:
         raise ValueError(
             f"--epochs must lie in what the run has, {run.rows[0].epoch}:{run.rows[-1].epoch}, the first before the last, "
-            f"got {text!r}"
+            f"got {short(text)}"
         )
     return list(range(begin, end + 1))
 

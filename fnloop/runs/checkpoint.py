@@ -21,6 +21,7 @@ from fnloop.preprocessing import Preprocessing
 from fnloop.record import KINDS, digest, record
 from fnloop.runs.codec import UnknownRecord, check_records, decode, encode
 from fnloop.runs.files import replacing
+from fnloop.short import short
 from fnloop.state import TrainState
 from fnloop.streams import keep_best
 from fnloop.trainer import Trainer
@@ -73,7 +74,7 @@ def save(
         raise TypeError(f"state must be a TrainState or Params, got {type(state).__name__}")
     for name, value, kind in (("trainer", trainer, Trainer), ("preprocessing", preprocessing, Preprocessing)):
         if value is not None and not isinstance(value, kind):
-            raise TypeError(f"{name} must be a {kind.__name__} or None, got {value!r}")
+            raise TypeError(f"{name} must be a {kind.__name__} or None, got {short(value)}")
     checkpoint, arrays = Checkpoint(state, trainer, preprocessing), dict[str, Array]()
     tree = encode(checkpoint, arrays)
     header = {"format": FORMAT, "version": VERSION, "digest": digest(checkpoint), "record": tree}
@@ -103,7 +104,7 @@ def load_checkpoint(path: str | os.PathLike[str], *, records: Iterable[type] = (
     Raises: CheckpointError: if the file is not a checkpoint, or damaged; OSError: if it cannot be read.
     """
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path must be a file's path, got {path!r}")
+        raise TypeError(f"path must be a file's path, got {short(path)}")
     kinds = {**KINDS, **{kind.__name__: kind for kind in check_records(records)}}
     with open(path, "rb") as file:
         content = file.read()
@@ -112,7 +113,7 @@ def load_checkpoint(path: str | os.PathLike[str], *, records: Iterable[type] = (
             members = {info.filename: _read(archive, info, len(content)) for info in archive.infolist()}
         header = json.loads(members.pop("record.json"))
         if header["format"] != FORMAT:
-            raise ValueError(f"its format is {header['format']!r}, not {FORMAT!r}")
+            raise ValueError(f"its format is {short(header['format'])}, not {short(FORMAT)}")
         if header["version"] > VERSION:
             raise ValueError(f"it was written by a newer version of fnloop (format {header['version']}, known is {VERSION})")
         arrays = {name.removesuffix(".npy"): _array(member) for name, member in members.items()}
@@ -120,16 +121,16 @@ def load_checkpoint(path: str | os.PathLike[str], *, records: Iterable[type] = (
         if not isinstance(checkpoint, Checkpoint) or digest(checkpoint) != header["digest"]:
             raise ValueError("its content does not match its digest")
     except UnknownRecord as error:
-        raise CheckpointError(f"{os.fspath(path)!r} {error}") from error
+        raise CheckpointError(f"{short(os.fspath(path))} {error}") from error
     except _DAMAGE as error:
         what = str(error) or type(error).__name__
-        raise CheckpointError(f"{os.fspath(path)!r} is not a checkpoint of fnloop, or is damaged: {what}") from error
+        raise CheckpointError(f"{short(os.fspath(path))} is not a checkpoint of fnloop, or is damaged: {what}") from error
     return checkpoint
 
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
     if info.compress_type != zipfile.ZIP_STORED or info.file_size > limit or info.header_offset < 0:
-        raise ValueError(f"member {info.filename!r} is not stored as it is")
+        raise ValueError(f"member {short(info.filename)} is not stored as it is")
     return archive.read(info)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from fnloop.parameters import Params
 from fnloop.record import field_names, owned
+from fnloop.short import short
 from fnloop.typing import Array
 
 
@@ -24,7 +25,7 @@ def check_records(records: Any) -> tuple[type, ...]:
     """The record classes that a user adds to the list."""
     found = tuple(records) if isinstance(records, Iterable) and not isinstance(records, type) else (None,)
     if not all(isinstance(kind, type) for kind in found):
-        raise TypeError(f"records must be a sequence of record classes, got {records!r}")
+        raise TypeError(f"records must be a sequence of record classes, got {short(records)}")
     return found
 
 
@@ -51,7 +52,7 @@ def encode(value: Any, arrays: dict[str, Array], path: str = "") -> Any:
         return {"float": struct.pack(">d", value).hex()}
     if value is None or isinstance(value, str | bool | int | float):
         return value
-    raise TypeError(f"{path.lstrip('.')} cannot be written to a file, only data can: got {value!r}")
+    raise TypeError(f"{path.lstrip('.')} cannot be written to a file, only data can: got {short(value)}")
 
 
 def _named(layers: Any, path: str) -> Iterator[tuple[str, Array]]:
@@ -91,7 +92,7 @@ def decode(tree: Any, arrays: Mapping[str, Array], kinds: Mapping[str, type]) ->
         return {key: decode(item, arrays, kinds) for key, item in tree["mapping"].items()}
     if tree["type"] not in kinds:
         raise UnknownRecord(
-            f"asks for a record {tree['type']!r}, which is not on the list of known ones (your own go into records=[...])"
+            f"asks for a record {short(tree['type'])}, which is not on the list of known ones (your own go into records=[...])"
         )
     fields = {name: decode(item, arrays, kinds) for name, item in tree.items() if name != "type"}
     return kinds[tree["type"]](**fields)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from fnloop.errors import FnloopError, RunError
 from fnloop.runs.codec import UnknownRecord
 from fnloop.runs.store import APPLICATION, TABLES, VERSION, VIEW, Row, add_row, add_snapshot, root
+from fnloop.short import short
 from fnloop.typing import Array
 
 _DAMAGE = (
@@ -58,7 +59,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     Raises: OSError: if there is no such file, or none that may be read; RunError: as in `distrusting`.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"there is no run file {str(path)!r}")
+        raise FileNotFoundError(f"there is no run file {short(str(path))}")
     path.open("rb").close()  # what may not be read is no damage
     with distrusting(path), closing(_connect(path)) as connection:
         connection.execute("BEGIN")
@@ -76,9 +77,9 @@ def distrusting(path: Path) -> Iterator[None]:
     except FnloopError:
         raise
     except UnknownRecord as error:
-        raise RunError(f"{str(path)!r} {error}") from error
+        raise RunError(f"{short(str(path))} {error}") from error
     except _DAMAGE as error:
-        raise RunError(f"{str(path)!r} is not a run of fnloop, or is damaged: {error or type(error).__name__}") from error
+        raise RunError(f"{short(str(path))} is not a run of fnloop, or is damaged: {error or type(error).__name__}") from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -135,7 +136,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise RunError(f"{str(path)!r} cannot be written: {error}") from error
+        raise RunError(f"{short(str(path))} cannot be written: {error}") from error
 
 
 def open_to_write(path: Path) -> sqlite3.Connection:

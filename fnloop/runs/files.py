@@ -8,6 +8,8 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from fnloop.short import short
+
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
@@ -17,7 +19,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     if not path.name or not path.parent.is_dir():
-        raise FileNotFoundError(f"path must be a file in a folder that exists, got {str(path)!r}")
+        raise FileNotFoundError(f"path must be a file in a folder that exists, got {short(str(path))}")
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with open(partial, "xb") as file:

@@ -14,6 +14,7 @@ from fnloop.record import digest, evolve, field_names, same_bits
 from fnloop.runs.environment import as_recorded
 from fnloop.runs.recording import checked_path, describe, refuse_taken, start
 from fnloop.runs.replay import Replay
+from fnloop.short import listed, short
 from fnloop.state import TrainState, begun
 from fnloop.trainer import Trainer
 
@@ -29,7 +30,7 @@ def fork(
     position = reader.position_of(epoch)
     for name, value in (("train", train), ("validation", validation)):
         if value is not None and not isinstance(value, Dataset):
-            raise TypeError(f"{name} must be a fl.Dataset or None, got {value!r}")
+            raise TypeError(f"{name} must be a fl.Dataset or None, got {short(value)}")
     data = (
         reader.data("train") if train is None else train,
         reader.data("validation") if validation is None else validation,
@@ -37,9 +38,7 @@ def fork(
     trainer, before = reader.trainer, [*reader.said["before"], *(row.metrics for row in reader.rows()[1 : position + 1])]
     if trainer is None:
         if changes:
-            raise ValueError(
-                f"changes are of a trainer, and the run of a step of one's own has none, got {', '.join(changes)}"
-            )
+            raise ValueError(f"changes are of a trainer, and the run of a step of one's own has none, got {listed(changes)}")
         state = replay.at(position)
     else:
         trainer = _changed(trainer, changes)
@@ -63,7 +62,7 @@ def _changed(trainer: Trainer, changes: Mapping[str, Any]) -> Trainer:
     names = field_names(Trainer)
     for name in changes:
         if name not in names:
-            raise TypeError(f"changes must be of {', '.join(names)}, train or validation, got {name!r}")
+            raise TypeError(f"changes must be of {listed(names)}, train or validation, got {short(name)}")
     return evolve(trainer, **changes)
 
 
@@ -122,7 +121,7 @@ def _fitting(state: TrainState, trainer: Trainer, old: Trainer) -> Any:
             else f"model must have buffers of the same shapes as the state has, {shapes[0][1]}, got {shapes[1][1]}"
         )
     if trainer.dtype != old.dtype:
-        raise ValueError(f"dtype must stay {old.dtype!r}, which the state's arrays are of, got {trainer.dtype!r}")
+        raise ValueError(f"dtype must stay {short(old.dtype)}, which the state's arrays are of, got {short(trainer.dtype)}")
     return trainer.model
 
 
@@ -153,7 +152,7 @@ def _stopping(replay: Replay, trainer: Trainer, state: TrainState, before: Seque
     for epoch, metrics in enumerate(before, start=first):
         found = policy.step(found, metrics, epoch)
         if found.reason is not None:
-            raise ValueError(f"early_stopping: {policy!r} would have stopped the run in epoch {epoch} already")
+            raise ValueError(f"early_stopping: {short(policy)} would have stopped the run in epoch {epoch} already")
     if not policy.restore_best or not found.best_epoch:
         return found
     if found.best_epoch == state.epoch:

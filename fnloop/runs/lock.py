@@ -6,6 +6,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from fnloop.errors import RunError
+from fnloop.short import short
 
 
 def lock(path: Path) -> Callable[[], None]:
@@ -16,7 +17,7 @@ def lock(path: Path) -> Callable[[], None]:
     beside = Path(f"{os.path.realpath(path)}-lock")  # by whatever name the file is called
     file = _open_alone(beside)
     if file is None:
-        raise RunError(f"{str(path)!r} is being written by another, and a run can have one writer at a time")
+        raise RunError(f"{short(str(path))} is being written by another, and a run can have one writer at a time")
 
     held = ExitStack()
     held.callback(os.close, file)

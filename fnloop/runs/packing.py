@@ -12,6 +12,7 @@ import numpy as np
 
 from fnloop.record import Hashes, bits, hash_of, is_record, leaves, parts_of
 from fnloop.runs.codec import decode, encode
+from fnloop.short import short
 from fnloop.typing import Array
 
 LARGEST_TEXT = 1 << 22  # characters of one JSON text: what is large is in arrays
@@ -34,7 +35,7 @@ def pack(value: Any, hashes: Hashes | None = None) -> tuple[str, dict[str, Array
         names[path] = hash_of(array, hashes or {}).hex()
         named[names[path]] = array
     try:
-        return short(json.dumps({"tree": tree, "arrays": names}, allow_nan=False)), named
+        return bounded(json.dumps({"tree": tree, "arrays": names}, allow_nan=False)), named
     except ValueError as error:
         raise ValueError(f"numbers must be held in arrays: {error}") from None
 
@@ -73,7 +74,7 @@ def _unlike(a: Any, b: Any) -> Iterator[str]:
 
 def unpack(connection: sqlite3.Connection, text: str, kinds: Mapping[str, type]) -> Any:
     """The value that was packed; its arrays are checked against their hashes."""
-    packed = json.loads(short(text))
+    packed = json.loads(bounded(text))
     names = packed["arrays"]
     arrays = {name: read_array(connection, name) for name in set(names.values())}
     return decode(packed["tree"], {path: arrays[name] for path, name in names.items()}, kinds)
@@ -88,8 +89,8 @@ def read_array(connection: sqlite3.Connection, name: str) -> Array:
     if found is None:
         raise ValueError(f"an array is missing, {name}")
     if not _DTYPE.fullmatch(found[1]):
-        raise ValueError(f"an array is of dtype {found[1][:40]!r}, {name}")
-    dtype, shape = np.dtype(found[1]), tuple(map(int, json.loads(short(found[2]))))
+        raise ValueError(f"an array is of dtype {short(found[1])}, {name}")
+    dtype, shape = np.dtype(found[1]), tuple(map(int, json.loads(bounded(found[2]))))
     if math.prod(shape) * dtype.itemsize != found[3] or min(shape, default=0) < 0:
         raise ValueError(f"an array is not what it is said to be, {name}")
     array = np.empty(shape, dtype)
@@ -104,7 +105,7 @@ def read_array(connection: sqlite3.Connection, name: str) -> Array:
     return array.view()
 
 
-def short(text: str) -> str:
+def bounded(text: str) -> str:
     """The JSON text, if it is no longer, and has no more values, than any that is written.
 
     Raises: ValueError.

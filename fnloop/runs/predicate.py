@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from fnloop.runs.writer import metrics_of
+from fnloop.short import listed, short
 
 _COMPARE: Mapping[type, Callable[[Any, Any], Any]] = {
     ast.Gt: operator.gt,
@@ -41,7 +42,7 @@ def parse(text: str, metrics: Collection[str]) -> Callable[[Any], bool]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         tree = None
     if tree is None:
-        raise ValueError(f"predicate must be an expression such as 'val_loss > 0.3', got {text[:100]!r}")
+        raise ValueError(f"predicate must be an expression such as 'val_loss > 0.3', got {short(text[:100])}")
     known = dict.fromkeys([*metrics, *_OWN])
     holds = _truth(tree, text, known)
 
@@ -82,7 +83,7 @@ def _number(node: ast.AST, text: str, known: Mapping[str, None]) -> Callable[[Ma
     if isinstance(node, ast.Name):
         name = node.id
         if name not in known:
-            raise ValueError(f"predicate names {name!r}, which is no metric of this run; there are {', '.join(known)}")
+            raise ValueError(f"predicate names {short(name)}, which is no metric of this run; there are {listed(known)}")
         return lambda values: values[name]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
         part, sign = _number(node.operand, text, known), 1 if isinstance(node.op, ast.UAdd) else -1
@@ -95,4 +96,4 @@ def _number(node: ast.AST, text: str, known: Mapping[str, None]) -> Callable[[Ma
 
 def _refused(node: ast.AST, text: str, wanted: str) -> ValueError:
     found = ast.get_source_segment(text, node) if hasattr(node, "lineno") else text
-    return ValueError(f"predicate must have {wanted} where it has {found!r}; such as 'val_loss > 0.3 and epoch >= 5'")
+    return ValueError(f"predicate must have {wanted} where it has {short(found)}; such as 'val_loss > 0.3 and epoch >= 5'")

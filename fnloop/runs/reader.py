@@ -16,6 +16,7 @@ from fnloop.runs.packing import unpack
 from fnloop.runs.said import read_said
 from fnloop.runs.store import Row, read_info, read_rows, read_snapshot, read_snapshots, root
 from fnloop.runs.writer import SHOWN, counts, metrics_of
+from fnloop.short import short
 from fnloop.trainer import Trainer
 from fnloop.typing import Mode
 
@@ -36,7 +37,7 @@ class Reader:
                 raise ValueError("it has no states")
             metrics = next(filter(None, (row.metrics for row in self._known)), {})
             if metrics and self.said["monitor"] and self.said["monitor"][0] not in metrics:
-                raise ValueError(f"it monitors {self.said['monitor'][0]!r}, which is not among its metrics")
+                raise ValueError(f"it monitors {short(self.said['monitor'][0])}, which is not among its metrics")
         self._check_handed()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -49,7 +50,7 @@ class Reader:
             if value is None:
                 continue
             if not isinstance(value, Trainer if name == "trainer" else Dataset):
-                raise TypeError(f"{name} must be a fl.{'Trainer' if name == 'trainer' else 'Dataset'}, got {value!r}")
+                raise TypeError(f"{name} must be a fl.{'Trainer' if name == 'trainer' else 'Dataset'}, got {short(value)}")
             if said is None or digest(value) != said["digest"]:
                 kept = "none" if said is None else said["digest"]
                 raise ValueError(
@@ -132,7 +133,7 @@ class Reader:
         with reading(self.path) as connection:
             value = unpack(connection, text, self._kinds)
             if not isinstance(value, kind) or (said is not None and digest(value) != said):
-                raise ValueError(f"what stands for {name!r} is not what was recorded")
+                raise ValueError(f"what stands for {short(name)} is not what was recorded")
             return value
 
     @cached_property
@@ -145,7 +146,7 @@ class Reader:
             return self.handed["trainer"]  # type: ignore[no-any-return]
         if self.said["trainer"]["packed"] is None:
             raise RunError(
-                f"the trainer of {str(self.path)!r} holds functions, or else what no file gives back: "
+                f"the trainer of {short(str(self.path))} holds functions, or else what no file gives back: "
                 f"open_run(path, trainer=...); it was {self.said['trainer']['repr'][:200]}"
             )
         return self._held("trainer", Trainer)  # type: ignore[no-any-return]
@@ -158,7 +159,7 @@ class Reader:
         """
         found = self.data("train")
         if found is None:
-            raise RunError(f"{str(self.path)!r} was recorded without training data")
+            raise RunError(f"{short(str(self.path))} was recorded without training data")
         return found
 
     @cached_property
@@ -172,7 +173,7 @@ class Reader:
         if said is None or self.handed[name] is not None:
             return self.handed[name]  # type: ignore[no-any-return]
         if said["packed"] is None:
-            raise RunError(f"{str(self.path)!r} has only the digest of {name}: open_run(path, {name}=...)")
+            raise RunError(f"{short(str(self.path))} has only the digest of {name}: open_run(path, {name}=...)")
         return self._held(name, Dataset)  # type: ignore[no-any-return]
 
     @cached_property

@@ -17,9 +17,10 @@ from fnloop.record import Hashed, Hashes, digest, hash_of
 from fnloop.runs.connection import create
 from fnloop.runs.environment import environment
 from fnloop.runs.lock import lock
-from fnloop.runs.packing import pack, pack_checked, short
+from fnloop.runs.packing import bounded, pack, pack_checked
 from fnloop.runs.store import Row, root
 from fnloop.runs.writer import Writer, make_row, pack_state
+from fnloop.short import listed, short
 from fnloop.shown import brief
 from fnloop.state import TrainState
 from fnloop.trainer import Trainer, check_trainer
@@ -69,9 +70,9 @@ def record(
         check_trainer(trainer)
     for name, data in (("train", train), ("validation", validation)):
         if not (isinstance(data, Dataset) or (data is None and (trainer is None or name == "validation"))):
-            raise TypeError(f"{name} must be a fl.Dataset{' or None' if name == 'validation' else ''}, got {data!r}")
+            raise TypeError(f"{name} must be a fl.Dataset{' or None' if name == 'validation' else ''}, got {short(data)}")
     if preprocessing is not None and not isinstance(preprocessing, Preprocessing):
-        raise TypeError(f"preprocessing must be a Preprocessing or None, got {preprocessing!r}")
+        raise TypeError(f"preprocessing must be a Preprocessing or None, got {short(preprocessing)}")
     get_engine(engine)
     every = None if snapshot_every is None else integer(1)("snapshot_every", snapshot_every)
     monitored = None if trainer is None else trainer.monitored(validation is not None, monitor)
@@ -93,22 +94,24 @@ def record(
 def checked_path(path: Any) -> Path:
     """The path, if a file can stand there."""
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path must be a file's path, got {path!r}")
+        raise TypeError(f"path must be a file's path, got {short(path)}")
     checked = Path(path)
     if not checked.name or not checked.parent.is_dir():
-        raise FileNotFoundError(f"path must be a file in a folder that exists, got {str(path)!r}")
+        raise FileNotFoundError(f"path must be a file in a folder that exists, got {short(str(path))}")
     return checked
 
 
 def refuse_taken(path: Path) -> None:
     """Refuse a path where there is something, or where a killed run left its log, which belongs to the file it had."""
     if os.path.lexists(path):
-        raise RunError(f"path must be of a new file, there is one at {str(path)!r}; fl.open_run(path).resume() continues it")
+        raise RunError(
+            f"path must be of a new file, there is one at {short(str(path))}; fl.open_run(path).resume() continues it"
+        )
     log = f"{path}-wal"
     if os.path.lexists(log):
         raise RunError(
-            f"path must be of a new file, and at {log!r} is the end of a killed run that was at {str(path)!r}: put its file "
-            "back, or take this one away, too"
+            f"path must be of a new file, and at {short(log)} is the end of a killed run that was at {short(str(path))}: "
+            "put its file back, or take this one away, too"
         )
 
 
@@ -145,7 +148,7 @@ def _check_next(before: Any, state: Any, validated: bool | None) -> None:
         )
     if validated is not None and epochs == 1 and any(name.startswith("val_") for name in state.metrics) != validated:
         raise ValueError(
-            f"validation must be that of the stream, whose states have the metrics {', '.join(state.metrics)}, got "
+            f"validation must be that of the stream, whose states have the metrics {listed(state.metrics)}, got "
             f"{'some' if validated else 'none'}"
         )
 
@@ -229,14 +232,14 @@ def describe(
         "before": [],
         **more,
     }
-    return {name: _short(name, json.dumps(value)) for name, value in info.items()}, arrays
+    return {name: _bounded(name, json.dumps(value)) for name, value in info.items()}, arrays
 
 
-def _short(name: str, text: str) -> str:
+def _bounded(name: str, text: str) -> str:
     try:
-        return short(text)
+        return bounded(text)
     except ValueError as error:
-        raise ValueError(f"what a run file says of {name!r} must be shorter: {error}") from None
+        raise ValueError(f"what a run file says of {short(name)} must be shorter: {error}") from None
 
 
 def _nbytes(data: Dataset) -> int:

@@ -14,6 +14,7 @@ from fnloop.runs.connection import distrusting
 from fnloop.runs.environment import as_recorded, differences, environment
 from fnloop.runs.reader import Advance, Reader
 from fnloop.runs.store import Row
+from fnloop.short import listed, short
 from fnloop.state import TrainState
 
 
@@ -45,7 +46,7 @@ class Replay:
         state = self.reader.snapshot(position)
         if isinstance(state, TrainState) and state.params.model is None:
             if self.reader.trainer is None:
-                raise RunError(f"{str(self.reader.path)!r} has a state of a trainer, but no trainer")
+                raise RunError(f"{short(str(self.reader.path))} has a state of a trainer, but no trainer")
             state = evolve(state, params=Params(state.params.vector, self.reader.trainer.model))
         return self._checked(state, self.reader.row(position))
 
@@ -70,7 +71,7 @@ class Replay:
             why = f"the environment differs: {'; '.join(here)}" if here else "the environment is the same"
             own = "" if self.reader.said["trainer"] else "is the step that of the run? "
             raise ReplayError(
-                f"the state of epoch {row.epoch} is not the recorded one: it differs in {', '.join(fields)}; {own}{why}"
+                f"the state of epoch {row.epoch} is not the recorded one: it differs in {listed(fields)}; {own}{why}"
             )
         return state
 
@@ -87,7 +88,7 @@ class Replay:
             with distrusting(reader.path):  # trainer and data may not fit together
                 return make_epoch(reader.trainer, reader.train, reader.validation, engine=reader.said["engine"])
         if reader.handed["step"] is None:
-            raise RunError(f"{str(reader.path)!r} is the run of a step of one's own: open_run(path, step=...)")
+            raise RunError(f"{short(str(reader.path))} is the run of a step of one's own: open_run(path, step=...)")
         return reader.handed["step"]  # type: ignore[no-any-return]
 
     @cached_property

@@ -12,6 +12,7 @@ from fnloop.runs.lock import lock
 from fnloop.runs.recording import recording
 from fnloop.runs.replay import Replay
 from fnloop.runs.writer import Writer
+from fnloop.short import short
 from fnloop.typing import integer
 
 
@@ -29,7 +30,7 @@ def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | No
         here = replay.environment_differences()
         if here:
             raise ReplayError(
-                f"{str(reader.path)!r} cannot go on to the bit, the environment differs: {'; '.join(here)}; "
+                f"{short(str(reader.path))} cannot go on to the bit, the environment differs: {'; '.join(here)}; "
                 "run.fork(epoch, path) begins a new run from any of its states here"
             )
         monitor, best = _best_so_far(replay)

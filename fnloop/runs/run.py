@@ -23,6 +23,7 @@ from fnloop.runs.resume import resume
 from fnloop.runs.search import bisect
 from fnloop.runs.segments import Verification, probe, verify
 from fnloop.runs.store import Row
+from fnloop.short import listed, short
 from fnloop.shown import line, table
 from fnloop.streams import append
 from fnloop.trainer import Trainer
@@ -52,9 +53,9 @@ def open_run(
     See Also: record
     """
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path must be a file's path, got {path!r}")
+        raise TypeError(f"path must be a file's path, got {short(path)}")
     if step is not None and not callable(step):
-        raise TypeError(f"step must be a function of a state, got {step!r}")
+        raise TypeError(f"step must be a function of a state, got {short(step)}")
     handed = {"trainer": trainer, "step": step, "train": train, "validation": validation}
     return Run(Replay(Reader(Path(path), handed, check_records(records))))
 
@@ -176,16 +177,16 @@ class Run:
         Raises: NoBestError: if no state can be called best; ValueError: if the run has not the metric.
         """
         if not isinstance(metric, str | None):
-            raise TypeError(f"metric must be a metric's name, got {metric!r}")
+            raise TypeError(f"metric must be a metric's name, got {short(metric)}")
         monitored = self._reader.said["monitor"]
         if metric is None and monitored is None:
-            raise ValueError(f"metric must be one of the run's, got None; there are {', '.join(self._metrics) or 'none'}")
+            raise ValueError(f"metric must be one of the run's, got None; there are {listed(self._metrics)}")
         if metric is not None and metric not in self._metrics:
-            raise ValueError(f"metric must be one of the run's, {', '.join(self._metrics) or 'none'}, got {metric!r}")
+            raise ValueError(f"metric must be one of the run's, {listed(self._metrics)}, got {short(metric)}")
         name, own = monitored if metric is None or (monitored and metric == monitored[0]) else (metric, mode_of(metric))
         position = self._reader.best_position(name, choice("min", "max")("mode", mode or own))
         if position is None:
-            raise NoBestError(f"no epoch is best by {name!r}: none has a value but NaN")
+            raise NoBestError(f"no epoch is best by {short(name)}: none has a value but NaN")
         return self._replay.at(position)
 
     def state(self, epoch: int | None = None, step: int | None = None) -> Any:
@@ -230,7 +231,7 @@ class Run:
         if isinstance(place, int | np.integer):
             return self.state(place)  # type: ignore[arg-type]
         if not is_record(place) and self._reader.said["trainer"]:
-            raise TypeError(f"{name} must be an epoch, an epoch and a step, or a state, got {place!r}")
+            raise TypeError(f"{name} must be an epoch, an epoch and a step, or a state, got {short(place)}")
         return place
 
     def bisect(self, predicate: Callable[[Any], Any] | str) -> Any:
@@ -246,7 +247,7 @@ class Run:
         """
         asked = self.predicate(predicate) if isinstance(predicate, str) else predicate
         if not callable(asked):
-            raise TypeError(f"predicate must be a function of a state or an expression, got {predicate!r}")
+            raise TypeError(f"predicate must be a function of a state or an expression, got {short(predicate)}")
         return bisect(self._replay, asked)
 
     def predicate(self, text: str) -> Callable[[Any], bool]:
@@ -281,9 +282,9 @@ class Run:
                 that can be sent to another process.
         """
         if not callable(function):
-            raise TypeError(f"function must take a state, got {function!r}")
+            raise TypeError(f"function must take a state, got {short(function)}")
         if not isinstance(epochs, Iterable | None):
-            raise TypeError(f"epochs must be a sequence of epochs or None, got {epochs!r}")
+            raise TypeError(f"epochs must be a sequence of epochs or None, got {short(epochs)}")
         reader, asked = self._reader, [integer(0)("epochs", epoch) for epoch in epochs or ()]
         positions = [row.position for row in reader.rows()] if epochs is None else [*map(reader.position_of, asked)]
         return probe(self._replay, function, positions, map)

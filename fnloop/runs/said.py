@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fnloop.runs.packing import short
+from fnloop.runs.packing import bounded
+from fnloop.short import short
 
 Check = Callable[[Any], bool]
 
@@ -14,10 +15,10 @@ def read_said(info: Mapping[str, str]) -> dict[str, Any]:
 
     Raises: ValueError: if one is missing, or not of its kind.
     """
-    said = {name: json.loads(short(text)) for name, text in info.items()}
+    said = {name: json.loads(bounded(text)) for name, text in info.items()}
     for name, check in _SAID.items():
         if name not in said or not check(said[name]):
-            raise ValueError(f"what it says of {name!r} is not what is said of a run")
+            raise ValueError(f"what it says of {short(name)} is not what is said of a run")
     if said["trainer"] is not None and said["train"] is None:
         raise ValueError("it has a trainer, but says nothing of its data")
     return said

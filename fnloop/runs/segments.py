@@ -7,6 +7,7 @@ from fnloop.errors import FnloopError
 from fnloop.record import record
 from fnloop.runs.environment import as_recorded
 from fnloop.runs.replay import Replay
+from fnloop.short import short
 
 SHARES = 16  # tasks that a run is dealt out in, at most: one is a few neighbouring segments
 
@@ -72,7 +73,7 @@ def probe(
 def _mapped(map: Any, function: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Any]:
     """What a function gives for each task, by the map that was handed."""
     if not callable(map):
-        raise TypeError(f"map must be a function such as an executor's map, got {map!r}")
+        raise TypeError(f"map must be a function such as an executor's map, got {short(map)}")
     done = list(map(function, tasks))
     if len(done) != len(tasks):
         raise ValueError(f"map must give a result for each of {len(tasks)} tasks, got {len(done)}")

@@ -22,7 +22,8 @@ import sqlite3
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from fnloop.runs.packing import add_arrays, short, unpack
+from fnloop.runs.packing import add_arrays, bounded, unpack
+from fnloop.short import short
 from fnloop.typing import Array
 
 APPLICATION, VERSION = 0x666E6C70, 1  # "fnlp"
@@ -52,12 +53,12 @@ class Row(NamedTuple):
     @property
     def metrics(self) -> dict[str, float]:
         """Those of the epoch, or none where no epoch was finished."""
-        return {name: float(value) for name, value in json.loads(short(self.metrics_json)).items()}
+        return {name: float(value) for name, value in json.loads(bounded(self.metrics_json)).items()}
 
     @property
     def fields(self) -> dict[str, str]:
         """The beginning of each field's hash."""
-        return dict(json.loads(short(self.fields_json)))
+        return dict(json.loads(bounded(self.fields_json)))
 
     def chained(self, before: str) -> "Row":
         """The row with its place in the chain."""
@@ -124,8 +125,8 @@ def read_info(connection: sqlite3.Connection) -> dict[str, str]:
     info: dict[str, str] = {}
     for name, value in connection.execute("SELECT name, value FROM run"):
         if name in info:
-            raise ValueError(f"it says {name!r} twice")
-        info[name] = short(value)
+            raise ValueError(f"it says {short(name)} twice")
+        info[name] = bounded(value)
     return info
 
 

@@ -25,6 +25,7 @@ from fnloop.record import Hashes, evolve, hash_of, leaves, parts_of
 from fnloop.runs.connection import close_writer, open_to_write
 from fnloop.runs.packing import pack, pack_checked
 from fnloop.runs.store import Row, add_row, add_snapshot, show_metrics, write_numbers
+from fnloop.short import short
 from fnloop.state import TrainState
 from fnloop.streams import keep_best
 from fnloop.typing import Mode
@@ -117,7 +118,7 @@ class Writer:
     def _raise(self) -> None:
         if self._error is not None:
             raise RunError(
-                f"recording to {str(self._path)!r} failed: {self._error}; it holds {self._head.position + 1} states, "
+                f"recording to {short(str(self._path))} failed: {self._error}; it holds {self._head.position + 1} states, "
                 f"up to epoch {self._head.epoch}"
             ) from self._error
 

@@ -22,6 +22,7 @@ from fnloop.schedulers.polynomial import LinearLR, PolynomialLR
 from fnloop.schedulers.step import StepLR
 from fnloop.schedulers.warm_restarts import CosineAnnealingWarmRestarts
 from fnloop.schedulers.warmup_stable_decay import WarmupStableDecayLR
+from fnloop.short import listed, short
 
 
 class Scheduler(Protocol):
@@ -50,12 +51,12 @@ def get_scheduler(name: str, initial_lr: float, **parameters: Any) -> Scheduler:
     Raises: ValueError: for an unknown name or parameter; the message lists what there is.
     """
     if not isinstance(name, str) or name.lower() not in BY_NAME:
-        raise ValueError(f"name must be one of {', '.join(BY_NAME)}, got {name!r}")
+        raise ValueError(f"name must be one of {', '.join(BY_NAME)}, got {short(name)}")
     kind = BY_NAME[name.lower()]
     known = field_names(kind)
     for parameter in parameters:
         if parameter not in known:
-            raise ValueError(f"{kind.__name__} has no parameter {parameter!r}; it has {', '.join(known)}")
+            raise ValueError(f"{kind.__name__} has no parameter {short(parameter)}; it has {listed(known)}")
     scheduler: Scheduler = kind(initial_lr, **parameters)
     return scheduler
 

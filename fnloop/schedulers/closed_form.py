@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fnloop.record import record
+from fnloop.short import short
 from fnloop.typing import Array
 
 
@@ -48,9 +49,9 @@ def check_times(t: int | Array) -> Array:
     """The array of t, if t is what a schedule can be called with."""
     at = np.asarray(t)
     if at.dtype.kind not in "iu":
-        raise TypeError(f"t must be an integer or an array of integers, got {t!r}")
+        raise TypeError(f"t must be an integer or an array of integers, got {short(t)}")
     if at.size and at.min() < 0:
-        raise ValueError(f"t must be at least 0, got {t!r}")
+        raise ValueError(f"t must be at least 0, got {short(t)}")
     return at
 
 

@@ -13,6 +13,7 @@ from fnloop.record import record
 from fnloop.schedulers.closed_form import check_times
 from fnloop.schedulers.constant import ConstantLR
 from fnloop.schedulers.polynomial import LinearLR
+from fnloop.short import short
 from fnloop.typing import Array, NonNegative, PositiveInt, Times, integer, real
 
 Metrics = Mapping[str, float] | None
@@ -106,7 +107,7 @@ class Clamped:
 
     def __attrs_post_init__(self) -> None:
         if self.low > self.high:
-            raise ValueError(f"low must be at most high={self.high!r}, got {self.low!r}")
+            raise ValueError(f"low must be at most high={short(self.high)}, got {short(self.low)}")
 
     def init(self) -> ComposedState:
         return self._at(0, self.schedulers[0].init())
@@ -144,7 +145,7 @@ def join(schedulers: Sequence[Any], boundaries: Sequence[int]) -> Joined:
     """
     joined = Joined(tuple(_checked(part) for part in schedulers), tuple(boundaries))
     if len(joined.schedulers) != len(joined.boundaries) + 1:
-        raise ValueError(f"boundaries must be one fewer than the {len(joined.schedulers)} schedulers, got {boundaries!r}")
+        raise ValueError(f"boundaries must be one fewer than the {len(joined.schedulers)} schedulers, got {short(boundaries)}")
     return joined
 
 
@@ -159,7 +160,7 @@ def warmup(scheduler: Any, length: int, start_factor: float = 0.0) -> Joined:
     """
     length, first = integer(0)("length", length), _checked(scheduler).init().lr
     if first <= 0:
-        raise ValueError(f"scheduler must begin with a rate above 0 to lead up to, got {first!r} from {scheduler!r}")
+        raise ValueError(f"scheduler must begin with a rate above 0 to lead up to, got {short(first)} from {short(scheduler)}")
     rise = LinearLR(first, length, real("[0, 1]")("start_factor", start_factor))
     return join([rise, scheduler], [length])
 
@@ -188,5 +189,5 @@ def called(scheduler: Any, t: Any) -> Any:
 
 def _checked(scheduler: Any) -> Any:
     if not (hasattr(scheduler, "init") and hasattr(scheduler, "step")):
-        raise TypeError(f"scheduler must have init and step, got {scheduler!r}")
+        raise TypeError(f"scheduler must have init and step, got {short(scheduler)}")
     return scheduler

@@ -4,6 +4,7 @@ from typing import Any
 
 from fnloop.record import record
 from fnloop.schedulers.closed_form import ClosedForm, half_cosine, share
+from fnloop.short import short
 from fnloop.typing import NonNegative, Positive, PositiveInt
 
 
@@ -25,7 +26,7 @@ class CosineAnnealingLR(ClosedForm):
 
     def __attrs_post_init__(self) -> None:
         if self.eta_min > self.initial_lr:
-            raise ValueError(f"eta_min must be at most initial_lr={self.initial_lr!r}, got {self.eta_min!r}")
+            raise ValueError(f"eta_min must be at most initial_lr={short(self.initial_lr)}, got {short(self.eta_min)}")
 
     def formula(self, t: Any) -> Any:
         return self.eta_min + (self.initial_lr - self.eta_min) * half_cosine(share(t, self.T_max))

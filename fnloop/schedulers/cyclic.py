@@ -6,6 +6,7 @@ import numpy as np
 
 from fnloop.record import record
 from fnloop.schedulers.closed_form import ClosedForm
+from fnloop.short import short
 from fnloop.typing import Factor, Positive, PositiveInt, choice
 
 Policy = Annotated[str, choice("triangular", "triangular2", "exp_range")]
@@ -35,7 +36,7 @@ class CyclicLR(ClosedForm):
 
     def __attrs_post_init__(self) -> None:
         if self.max_lr < self.initial_lr:
-            raise ValueError(f"max_lr must be at least initial_lr={self.initial_lr!r}, got {self.max_lr!r}")
+            raise ValueError(f"max_lr must be at least initial_lr={short(self.initial_lr)}, got {short(self.max_lr)}")
 
     def formula(self, t: Any) -> Any:
         up, down = self.step_size_up, self.step_size_down

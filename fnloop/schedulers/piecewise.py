@@ -7,6 +7,7 @@ import numpy as np
 
 from fnloop.record import record
 from fnloop.schedulers.closed_form import ClosedForm, half_cosine, share
+from fnloop.short import short
 from fnloop.typing import NonNegatives, Positive, Times, choice
 
 
@@ -54,7 +55,7 @@ class LambdaLR(ClosedForm):
 
     def __attrs_post_init__(self) -> None:
         if not callable(self.function):
-            raise TypeError(f"function must be callable, got {self.function!r}")
+            raise TypeError(f"function must be callable, got {short(self.function)}")
 
     def formula(self, t: Any) -> Any:
         return self.initial_lr * np.array([self._factor(int(at)) for at in t.ravel()], np.float64).reshape(t.shape)
@@ -62,5 +63,5 @@ class LambdaLR(ClosedForm):
     def _factor(self, t: int) -> float:
         factor = float(self.function(t))
         if not 0 <= factor < np.inf:
-            raise ValueError(f"function must return finite numbers of at least 0, got {factor!r} at t={t}")
+            raise ValueError(f"function must return finite numbers of at least 0, got {short(factor)} at t={t}")
         return factor

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from fnloop.metrics import improves, look_up, worst
 from fnloop.record import record
+from fnloop.short import short
 from fnloop.typing import Factor, MetricName, ModeName, NonNegative, Positive, PositiveInt
 
 
@@ -45,7 +46,7 @@ class ReduceLROnPlateau:
 
     def __attrs_post_init__(self) -> None:
         if self.min_lr > self.initial_lr:
-            raise ValueError(f"min_lr must be at most initial_lr={self.initial_lr!r}, got {self.min_lr!r}")
+            raise ValueError(f"min_lr must be at most initial_lr={short(self.initial_lr)}, got {short(self.min_lr)}")
 
     def init(self) -> PlateauState:
         """The state before anything is trained."""

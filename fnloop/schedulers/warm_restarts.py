@@ -6,6 +6,7 @@ import numpy as np
 
 from fnloop.record import record
 from fnloop.schedulers.closed_form import ClosedForm, half_cosine
+from fnloop.short import short
 from fnloop.typing import Factor, NonNegative, Positive, PositiveInt
 
 
@@ -32,7 +33,7 @@ class CosineAnnealingWarmRestarts(ClosedForm):
 
     def __attrs_post_init__(self) -> None:
         if self.eta_min > self.initial_lr:
-            raise ValueError(f"eta_min must be at most initial_lr={self.initial_lr!r}, got {self.eta_min!r}")
+            raise ValueError(f"eta_min must be at most initial_lr={short(self.initial_lr)}, got {short(self.eta_min)}")
 
     def formula(self, t: Any) -> Any:
         starts = self._starts(t.max(initial=0.0))

@@ -6,6 +6,7 @@ import numpy as np
 
 from fnloop.record import record
 from fnloop.schedulers.closed_form import ClosedForm, half_cosine, share
+from fnloop.short import short
 from fnloop.typing import Count, NonNegative, Positive, choice
 
 
@@ -29,7 +30,7 @@ class WarmupStableDecayLR(ClosedForm):
 
     def __attrs_post_init__(self) -> None:
         if self.min_lr > self.initial_lr:
-            raise ValueError(f"min_lr must be at most initial_lr={self.initial_lr!r}, got {self.min_lr!r}")
+            raise ValueError(f"min_lr must be at most initial_lr={short(self.initial_lr)}, got {short(self.min_lr)}")
 
     def formula(self, t: Any) -> Any:
         x = share(t - self.warmup - self.stable, self.decay)

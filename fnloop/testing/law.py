@@ -14,6 +14,7 @@ from hypothesis.errors import Flaky, HypothesisException
 from fnloop.record import KINDS, bits, field_names, leaves
 from fnloop.record import same_bits as have_same_bits
 from fnloop.runs.codec import decode, encode
+from fnloop.short import listed, short
 from fnloop.typing import Array, integer
 
 WIDTH = 400  # characters of a value in a message
@@ -99,7 +100,7 @@ def check_part(name: str, part: Any, *needed: str) -> None:
     Raises: TypeError: if the part has not what is needed, or is a class.
     """
     if isinstance(part, type) or not all(hasattr(part, attribute) for attribute in needed):
-        raise TypeError(f"{name} must be an instance with {', '.join(needed)}, got {part!r}")
+        raise TypeError(f"{name} must be an instance with {listed(needed)}, got {short(part)}")
 
 
 def require(condition: Any, where: str = "", **values: Any) -> None:
@@ -146,7 +147,7 @@ def first_difference(a: Any, b: Any) -> tuple[Any, Any, Any]:
                 at = next(i for i in np.ndindex(x.shape) if bits(x[i]) != bits(y[i]))
                 return f"{p}{list(map(int, at))}" if at else p, x[at].item(), y[at].item()
             return p, x, y
-    raise ValueError(f"a and b must differ, got {a!r} twice")
+    raise ValueError(f"a and b must differ, got {short(a)} twice")
 
 
 def _are_alike(x: Any, y: Any) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from fnloop.short import short
 from fnloop.testing.gradients import GRADIENT, require_gradient
 from fnloop.testing.law import Law, check_part, copied, require, require_same, require_unchanged
 from fnloop.testing.randomness import GLOBAL, require_addressed
@@ -97,7 +98,7 @@ def _batches(outputs: int, targets: Any, largest: float) -> st.SearchStrategy[tu
     if isinstance(targets, np.ndarray):
         targets = st.sampled_from(targets.tolist())
     elif not isinstance(targets, st.SearchStrategy):
-        raise TypeError(f"targets must be an array or a strategy for the target of one example, got {targets!r}")
+        raise TypeError(f"targets must be an array or a strategy for the target of one example, got {short(targets)}")
     sizes = st.integers(1, 4)
     # Multiples of 1/16: what differs by less than float32 can tell is no counter-example.
     values = st.integers(-int(largest * 16), int(largest * 16)).map(lambda n: n / 16)

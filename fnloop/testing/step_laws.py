@@ -12,6 +12,7 @@ from fnloop.data import Dataset, batches, count_batches
 from fnloop.early_stopping import StopReason
 from fnloop.loop import init_state, make_epoch, make_step, steps
 from fnloop.record import evolve
+from fnloop.short import short
 from fnloop.state import TrainState
 from fnloop.streams import last
 from fnloop.testing.engines import check_engine
@@ -154,5 +155,5 @@ def _trained(state: TrainState) -> dict[str, Any]:
 
 def _one_of(batches: Sequence[Any]) -> st.SearchStrategy[Any]:
     if not len(batches):
-        raise ValueError(f"batches must hold at least one batch, got {batches!r}")
+        raise ValueError(f"batches must hold at least one batch, got {short(batches)}")
     return st.sampled_from(list(batches))

@@ -214,7 +214,7 @@ def bad_arguments():
     yield {**good, "path": ""}, FileNotFoundError, "path must be a file in a folder that exists"
     yield {**good, "trainer": "adam"}, TypeError, "trainer must be a fl.Trainer, got 'adam'"
     yield {**good, "train": None}, TypeError, "train must be a fl.Dataset, got None"
-    yield {**good, "train": train.x}, TypeError, "train must be a fl.Dataset, got array"
+    yield {**good, "train": train.x}, TypeError, "train must be a fl.Dataset, got <ndarray"
     yield {**good, "validation": [1]}, TypeError, r"validation must be a fl.Dataset or None, got \[1\]"
     yield {**good, "engine": "cuda"}, ValueError, "engine must be 'numpy', 'jax'"
     yield {**good, "monitor": "los"}, ValueError, "los"

@@ -1,0 +1,116 @@
+"""Values as messages and reprs show them: on one line, cut to a length, and never the data of an array or a frame."""
+
+from collections.abc import Iterable, Mapping, Set
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+import numpy as np
+
+MOST = 100  # characters of a value in a message
+WIDE = 200  # characters of a string within a repr
+FEW = 16  # items of a collection that is shown item by item
+DEEP = 3  # levels of collections and records within one another
+
+
+def short(value: Any, most: int = MOST) -> str:
+    """A value on one line, in at most so many characters; arrays and frames by type, shape and dtype.
+
+    Examples:
+        >>> short(np.zeros((1000, 64)))
+        '<ndarray of shape (1000, 64), float64>'
+        >>> short([[0.0] * 64] * 1000)
+        '<list of length 1000>'
+        >>> short("a" * 1000, most=20)
+        "'aaaaaaaa...aaaaaaa'"
+        >>> short({"lr": 0.1})
+        "{'lr': 0.1}"
+    """
+    text = _show(value, most, DEEP)
+    if len(text) <= most:
+        return text
+    return _length(value) if type(value) in _BRACKETS else f"{text[: most - 3]}..."
+
+
+def listed(names: Iterable[Any], most: int = 100) -> str:
+    """Names between commas, in about so many characters; "none" if there are none.
+
+    Examples:
+        >>> listed(["loss", "accuracy"])
+        'loss, accuracy'
+        >>> listed(range(100), most=10)
+        '0, 1, 2, ... (100 in all)'
+    """
+    texts = [_cut(str(name), 40) for name in names]
+    used = 0
+    for count, text in enumerate(texts):
+        used += len(text) + 2
+        if count and used > most:
+            return f"{', '.join(texts[:count])}, ... ({len(texts)} in all)"
+    return ", ".join(texts) or "none"
+
+
+def repr_of(record: Any) -> str:
+    """The repr of a record, its fields by name: arrays by shape and dtype, long strings and collections cut."""
+    return _record(record, WIDE, DEEP)
+
+
+def _show(value: Any, most: int, levels: int) -> str:
+    kind: Any = type(value)
+    if kind.__repr__ is repr_of:
+        return _record(value, most, levels)
+    if kind in (str, bytes):
+        return repr(_cut(value, most - 2))
+    if kind in _BRACKETS:
+        return _collection(value, most, levels)
+    try:
+        text = _array(value) or repr(value)
+    except Exception:  # of an object of another's, or an integer with too many digits
+        text = f"<{kind.__name__}>"
+    return str(_cut(" ".join(text.split()), WIDE))
+
+
+def _record(value: Any, most: int, levels: int) -> str:
+    name = type(value).__name__
+    if not levels:
+        return f"{name}(...)"
+    fields = [field.name for field in attrs.fields(type(value)) if field.repr]
+    return f"{name}({', '.join(f'{field}={_show(getattr(value, field), most, levels - 1)}' for field in fields)})"
+
+
+def _collection(value: Any, most: int, levels: int) -> str:
+    if len(value) > FEW or not levels:
+        return _length(value)
+    if not value:
+        return "set()" if isinstance(value, Set) else "".join(_BRACKETS[type(value)])
+    if isinstance(value, Mapping):
+        items = [f"{_show(key, most, 0)}: {_show(item, most, levels - 1)}" for key, item in value.items()]
+    else:
+        items = [_show(item, most, levels - 1) for item in value]
+    start, end = tuple(_BRACKETS[type(value)])
+    return f"{start}{', '.join(items)}{',' if type(value) is tuple and len(items) == 1 else ''}{end}"
+
+
+def _length(value: Any) -> str:
+    return f"<{type(value).__name__} of length {len(value)}>"
+
+
+def _array(value: Any) -> str:
+    """An array, frame or series of whatever library: what has a shape; "" for all else, NumPy's scalars among it."""
+    shape = getattr(value, "shape", None)
+    if not isinstance(shape, tuple) or isinstance(value, np.generic):
+        return ""
+    dtype = getattr(value, "dtype", None)
+    return f"<{type(value).__name__} of shape {tuple(shape)}{'' if dtype is None else f', {dtype}'}>"
+
+
+def _cut(text: Any, most: int) -> Any:
+    """A text, or bytes, without its middle where it is longer."""
+    if len(text) <= most:
+        return text
+    dots = "..." if isinstance(text, str) else b"..."
+    kept = most - len(dots)
+    return text[: kept - kept // 2] + dots + text[len(text) - kept // 2 :]
+
+
+_BRACKETS: Mapping[type, str] = {list: "[]", tuple: "()", **dict.fromkeys((dict, MappingProxyType, set, frozenset), "{}")}
