@@ -8,6 +8,7 @@ import numpy as np
 from fnloop.data import Dataset
 from fnloop.record import record
 from fnloop.short import listed, short
+from fnloop.standardization import mean_and_scale
 from fnloop.typing import Array
 
 Task = Literal["classification", "regression"]
@@ -20,8 +21,8 @@ class Preprocessing:
     """How a table becomes arrays.
 
     A column of text becomes a column of 0 and 1 for each of its `categories`; each column is then standardised,
-    (x - mean) / scale. Labels are coded by their place in `classes`, which are empty for regression; there the target is
-    standardised too.
+    (x - mean) / scale, where the scale of a constant column is 1. Labels are coded by their place in `classes`, which are
+    empty for regression; there the target is standardised too.
     """
 
     columns: tuple[str, ...]
@@ -87,24 +88,30 @@ def fit_preprocessing(
     """
     columns = tuple(name for name in table if name != target)
     for name, values in table.items():
-        if values.dtype.kind == "f" and np.abs(values).max() > LARGEST:
+        if values.dtype.kind == "f" and float(np.abs(values).max()) > LARGEST:
             raise ValueError(
                 f"column {short(name)} must hold numbers of at most {LARGEST:g} in size, got {np.abs(values).max():g}"
             )
-    x = expand(table, columns, categories)
-    scale = x.std(axis=0)
-    y = np.zeros(1) if classes else table[target]
-    spread = float(y.std())
+    x = expand(table, columns, categories).astype(np.float64, copy=False)
+    mean, scale = mean_and_scale(x, _epsilons(table, columns, categories))
+    y = np.zeros((1, 1)) if classes else table[target].astype(np.float64)[:, None]
+    target_mean, target_scale = mean_and_scale(y, 0.0 if classes else np.finfo(table[target].dtype).eps)
     return Preprocessing(
         columns,
         categories,
-        x.mean(axis=0),
-        np.where(scale > 0, scale, 1.0),
+        mean,
+        scale,
         target,
         tuple(classes),
-        float(y.mean()),
-        spread if spread > 0 else 1.0,
+        float(target_mean[0]),
+        float(target_scale[0]),
     )
+
+
+def _epsilons(table: Mapping[str, Array], columns: Sequence[str], categories: Sequence[Sequence[str]]) -> Array:
+    """The relative rounding error of the values that each expanded column was made of; a category has none."""
+    epsilons = [0.0 if known else np.finfo(table[name].dtype).eps for name, known in zip(columns, categories, strict=True)]
+    return np.repeat(epsilons, [len(known) or 1 for known in categories])
 
 
 def expand(table: Mapping[str, Array], columns: Sequence[str], categories: Sequence[Sequence[str]]) -> Array:

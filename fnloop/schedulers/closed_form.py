@@ -56,8 +56,16 @@ def check_times(t: int | Array) -> Array:
 
 
 def share(t: Any, length: Any) -> Any:
-    """How much of a way of that length is gone at t, in [0, 1]; a way of length 0 is gone at once."""
-    return np.clip(t / length, 0.0, 1.0) if np.all(length) else np.ones_like(t)
+    """The share of a phase that has passed t steps after its start, in [0, 1]: 0 before it, 1 after it.
+
+    A phase of length 0 has passed from its start on.
+    """
+    return np.clip(t / length, 0.0, 1.0) if np.all(length) else np.where(t >= 0, 1.0, 0.0)
+
+
+def between(first: Any, last: Any, x: Any) -> Any:
+    """The rate at x in [0, 1] on the straight line between two rates of any sizes: exact at both ends."""
+    return first * (1 - x) + last * x
 
 
 def half_cosine(x: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from fnloop.record import record
-from fnloop.schedulers.closed_form import ClosedForm, half_cosine, share
+from fnloop.schedulers.closed_form import ClosedForm, between, half_cosine, share
 from fnloop.typing import Positive, PositiveInt, choice, real
 
 
@@ -37,4 +37,4 @@ class OneCycleLR(ClosedForm):
         up, down = share(t, top), share(t - top, end - top)
         if self.anneal_strategy == "cos":
             up, down = 1 - half_cosine(up), 1 - half_cosine(down)
-        return np.where(t <= top, first + (self.max_lr - first) * up, self.max_lr + (last - self.max_lr) * down)
+        return np.where(t <= top, between(first, self.max_lr, up), between(self.max_lr, last, down))

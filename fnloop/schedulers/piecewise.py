@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from fnloop.record import record
-from fnloop.schedulers.closed_form import ClosedForm, half_cosine, share
+from fnloop.schedulers.closed_form import ClosedForm, between, half_cosine, share
 from fnloop.short import short
 from fnloop.typing import NonNegatives, Positive, Times, choice
 
@@ -37,7 +37,7 @@ class PiecewiseLR(ClosedForm):
         i, j = np.maximum(before, 0), np.minimum(before + 1, len(times) - 1)
         x = np.where(times[j] > times[i], share(t - times[i], np.maximum(times[j] - times[i], 1)), 0.0)
         x = {"linear": x, "cos": 1 - half_cosine(x), "previous": np.zeros_like(x)}[self.interpolate]
-        return values[i] + (values[j] - values[i]) * x
+        return between(values[i], values[j], x)
 
 
 @record

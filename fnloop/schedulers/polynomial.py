@@ -3,7 +3,7 @@
 from typing import Any
 
 from fnloop.record import record
-from fnloop.schedulers.closed_form import ClosedForm, share
+from fnloop.schedulers.closed_form import ClosedForm, between, share
 from fnloop.typing import Count, NonNegative, Positive
 
 
@@ -24,7 +24,7 @@ class LinearLR(ClosedForm):
     end_factor: NonNegative = 1.0
 
     def formula(self, t: Any) -> Any:
-        return self.initial_lr * (self.start_factor + (self.end_factor - self.start_factor) * share(t, self.total_iters))
+        return self.initial_lr * between(self.start_factor, self.end_factor, share(t, self.total_iters))
 
 
 @record
@@ -45,4 +45,4 @@ class PolynomialLR(ClosedForm):
     end_lr: NonNegative = 0.0
 
     def formula(self, t: Any) -> Any:
-        return self.end_lr + (self.initial_lr - self.end_lr) * (1 - share(t, self.total_iters)) ** self.power
+        return between(self.end_lr, self.initial_lr, (1 - share(t, self.total_iters)) ** self.power)

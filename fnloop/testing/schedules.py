@@ -81,6 +81,7 @@ def _plateaus(rates: Any, metric: str) -> st.SearchStrategy[Any]:
         factor=st.floats(0.1, 1),
         patience=st.integers(1, 5),
         min_delta=st.sampled_from([0.0, 1e-4, 0.5]),
+        cooldown=st.integers(0, 3),
     )
 
 

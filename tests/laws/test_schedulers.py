@@ -1,6 +1,7 @@
 """Schedules equal their formulas; a plateau equals a reading of the whole history."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -78,6 +79,52 @@ def test_rates_are_finite_and_never_negative(scheduler):
 
 
 T = np.arange(120)
+kinds = st.sampled_from(["linear", "cos", "sqrt"])
+
+
+@given(rates, st.integers(0, 9), st.integers(0, 9), st.integers(0, 9), shares, kinds)
+def test_a_phase_of_length_zero_leaves_the_others_as_they_are(lr, rise, stable, decay, share, kind):
+    """Each phase of a schedule is the same whether or not the ones around it have a length (torchtitan#1010)."""
+
+    def phases(rise, stable, decay):
+        return sch.WarmupStableDecayLR(lr, rise, stable, decay, lr * share, kind)
+
+    whole, t = phases(rise, stable, decay)(T), np.arange(100)
+    assert np.array_equal(phases(rise, stable, 0)(T)[: rise + stable], whole[: rise + stable])
+    assert np.array_equal(phases(0, stable, decay)(t), whole[rise:][:100])
+    without_stable = phases(rise, 0, decay)(T)
+    assert np.array_equal(without_stable[:rise], whole[:rise])
+    assert np.array_equal(without_stable[rise:][:100], whole[rise + stable :][:100])
+    assert np.all(whole[rise : rise + stable] == lr)
+    assert whole[rise + stable + decay] == lr * share
+    assert np.array_equal(sch.OneCycleLR(lr, 20, 0.0)(T)[1:], sch.OneCycleLR(lr, 20, 0.05)(T)[1:])
+    assert np.array_equal(sch.warmup(sch.StepLR(lr, 3), 0)(T), sch.StepLR(lr, 3)(T))
+
+
+sizes = st.floats(-300, 300).map(lambda exponent: 10.0**exponent)
+
+
+@given(sizes, sizes, st.integers(2, 30))
+def test_schedules_reach_both_ends_exactly_whatever_their_sizes(a, b, n):
+    """A rate of 1e-20 at the end of a way from 1 is not lost to the rounding of 1; in between is the line, to rounding."""
+    low, high = min(a, b), max(a, b)
+    for scheduler in (
+        sch.LinearLR(1.0, n, a, b),
+        sch.PolynomialLR(a, n, 1.0, b),
+        sch.PiecewiseLR([0, n], [a, b]),
+        sch.PiecewiseLR([0, n], [a, b], "cos"),
+    ):
+        lr = scheduler(np.arange(n + 3))
+        assert lr[0] == a
+        assert np.all(lr[n:] == b)
+        assert np.all((lr >= low * (1 - 1e-15)) & (lr <= high * (1 + 1e-15)))
+    line = sch.LinearLR(1.0, n, a, b)(np.arange(n + 1))
+    exact = [float(Fraction(a) + (Fraction(b) - Fraction(a)) * Fraction(t, n)) for t in range(n + 1)]
+    np.testing.assert_allclose(line, exact, rtol=1e-14)
+    ratio = max(1.0, min(high / low, 1e250))
+    cycle = sch.OneCycleLR(1.0, n + 1, 0.0, div_factor=1.0, final_div_factor=ratio)
+    assert cycle(0) == 1.0
+    assert cycle(n) == 1.0 / ratio
 
 
 @given(composed, composed, st.integers(0, 50), st.integers(0, 50), lengths, rates)
@@ -184,14 +231,15 @@ def test_a_run_follows_a_composed_schedule_through_a_file(tmp_path):
 def brute_force(scheduler, history):
     """Rates and reductions, each read anew from the whole history so far."""
     sign = 1 if scheduler.mode == "min" else -1
-    rows, lr, reductions, since, best = [], scheduler.initial_lr, 0, 0, math.inf
+    rows, lr, reductions, since, cold, best = [], scheduler.initial_lr, 0, 0, 0, math.inf
     for i, value in enumerate(history):
         if sign * value < best - scheduler.min_delta:
-            best, since = sign * value, i + 1
+            best, since = sign * value, max(i + 1, cold)
         elif i + 1 - since >= scheduler.patience:
             lowered = max(lr * scheduler.factor, scheduler.min_lr)
-            reductions, lr, since = reductions + (lowered < lr), lowered, i + 1
-        rows.append((lr, reductions, i + 1 - since))
+            cold = i + 1 + (scheduler.cooldown if lowered < lr else 0)
+            reductions, lr, since = reductions + (lowered < lr), lowered, cold
+        rows.append((lr, reductions, max(0, i + 1 - since), max(0, cold - i - 1)))
     return rows
 
 
@@ -204,6 +252,7 @@ plateaus = st.builds(
     patience=st.integers(1, 5),
     min_delta=st.sampled_from([0.0, 1e-4, 0.5]),
     min_lr=st.sampled_from([0.0, 1e-8, 1e-6]),
+    cooldown=st.integers(0, 3),
 )
 
 
@@ -211,7 +260,7 @@ plateaus = st.builds(
 def test_a_plateau_equals_a_reading_of_the_whole_history(scheduler, history):
     """On any values, NaN and infinities included."""
     states = list(accumulate(lambda state, value: scheduler.step(state, {"m": value}), history, scheduler.init()))[1:]
-    assert [(s.lr, s.reductions, s.wait) for s in states] == brute_force(scheduler, history)
+    assert [(s.lr, s.reductions, s.wait, s.cooldown) for s in states] == brute_force(scheduler, history)
     assert all(state.lr >= scheduler.min_lr for state in states)
     assert [state.t for state in states] == list(range(1, len(history) + 1))
 
@@ -228,6 +277,21 @@ def test_a_plateau_equals_a_reading_of_the_whole_history(scheduler, history):
 def test_golden_tables_of_the_plateau(patience, history, rates_after):
     """It fires when the wait reaches the patience, and the wait starts again (pytorch#2545, #11305, keras#3991)."""
     scheduler = ReduceLROnPlateau(1.0, "m", patience=patience)
+    states = accumulate(lambda state, value: scheduler.step(state, {"m": value}), history, scheduler.init())
+    assert [state.lr for state in states][1:] == rates_after
+
+
+@pytest.mark.parametrize(
+    ("cooldown", "rates_after"),
+    [
+        (0, [1.0, 0.5, 0.25, 0.125, 0.125, 0.0625, 0.03125, 0.015625]),
+        (1, [1.0, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125, 0.0625]),
+        (2, [1.0, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25]),
+    ],
+)
+def test_epochs_of_a_cooldown_do_not_count(cooldown, rates_after):
+    """As many epochs after a reduction as it says; an improvement among them counts, as in PyTorch."""
+    scheduler, history = ReduceLROnPlateau(1.0, "m", patience=1, cooldown=cooldown), [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5]
     states = accumulate(lambda state, value: scheduler.step(state, {"m": value}), history, scheduler.init())
     assert [state.lr for state in states][1:] == rates_after
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2] / "fnloop"
 FLOORS = [
     {"errors", "namespace", "short", "typing", "version"},
     {"record", "shown", "parameters", "random", "constants"},
-    {"schedulers", "optimizers", "nn", "losses", "metrics", "data", "preprocessing"},
+    {"schedulers", "optimizers", "nn", "losses", "metrics", "data", "preprocessing", "standardization"},
     {"state", "early_stopping"},
     {"trainer", "loop", "engines"},
     {"streams", "progress", "lr_range_test", "runs", "tables"},
