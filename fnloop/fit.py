@@ -22,7 +22,7 @@ from fnloop.shown import line, table
 from fnloop.state import TrainState
 from fnloop.streams import append, keep_best
 from fnloop.streams import until as up_to
-from fnloop.trainer import Trainer
+from fnloop.trainer import Trainer, check_trainer
 from fnloop.typing import Array, Mode, integer, real
 
 if TYPE_CHECKING:
@@ -173,6 +173,7 @@ def fit(
     """
     integer(1)("epochs", epochs)
     every = int(progress) if isinstance(progress, bool) else integer(0)("progress", progress)
+    trainer = check_trainer(trainer).given(train)
     states: Iterable[TrainState] = stream_of_epochs(trainer, train, validation, start=start, engine=engine)
     name, mode = trainer.monitored(validation is not None, monitor)
     done = 0 if start is None else start.epoch

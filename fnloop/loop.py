@@ -46,7 +46,7 @@ def make_step(trainer: Trainer) -> Step:
     Raises: ValueError: from the step, if the batch does not fit the model and the loss;
         NonFiniteError: from the step, if the loss, gradient, parameters or slots stop being finite under `non_finite="raise"`.
     """
-    check_trainer(trainer)
+    check_trainer(trainer).check_complete()
 
     def step(state: TrainState, batch: Batch) -> TrainState:
         trainer.check(Dataset(batch.x, batch.y, batch.weights), "batch")
@@ -133,7 +133,7 @@ def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = No
 
     Raises: ValueError: if the data does not fit the model and the loss, or a metric is monitored that the run has not.
     """
-    check_trainer(trainer)
+    trainer = check_trainer(trainer).given(train)
     close, fold = _make_close(trainer, train, validation, engine), make_fold(trainer, train, engine=engine)
     stop = count_batches(train, trainer.batch_size * trainer.accumulate)
 
@@ -149,6 +149,7 @@ def make_fold(trainer: Trainer, train: Dataset, *, engine: str = "numpy") -> Cal
 
     What the epoch's end brings is not done. A stopped state is returned as it is.
     """
+    trainer = trainer.given(train)
     advance = _make_advance(trainer, train, engine)
 
     def fold(state: TrainState, batches: int) -> TrainState:
@@ -265,7 +266,7 @@ def steps(
 
     The end of an epoch (metrics, scheduler, early stopping) comes with the next one's first step. The rest is as in `epochs`.
     """
-    check_trainer(trainer)
+    trainer = check_trainer(trainer).given(train)
     close, advance = _make_close(trainer, train, validation, engine), _make_advance(trainer, train, engine)
     stop = count_batches(train, trainer.batch_size * trainer.accumulate)
     return _generate_steps(trainer, advance, close, stop, _start(trainer, start))
@@ -288,6 +289,7 @@ def evaluate(trainer: Trainer, state: TrainState, data: Dataset, *, engine: str 
     Raises: ValueError: if the data does not fit the model and the loss.
     """
     check_trainer(trainer).check_state(state, "state")
+    trainer.check_complete()
     trainer.check(data, "data")
     return _make_measure(trainer, data, engine)(state)
 

@@ -107,7 +107,7 @@ def lr_range_test(
     threshold = real("(1, inf)")("diverge_threshold", diverge_threshold)
     check_trainer(trainer).check_state(state, "state")
     trainer = evolve(trainer, scheduler=sweep, schedule_every="step", early_stopping=None, non_finite="stop")
-    trainer.check(train, "train")
+    trainer = trainer.given(train)
     state = evolve(state, scheduler=sweep.init(), early_stopping=EarlyStoppingState(math.nan))
     trainer.check_start(state)
     lrs, losses, reason = [], [], StopReason.NON_FINITE

@@ -9,11 +9,12 @@ import numpy as np
 from fnloop.data import Dataset
 from fnloop.early_stopping import EarlyStopping
 from fnloop.losses import Loss
-from fnloop.metrics import Metric, PerExample, get_metric, look_up, mode_of
+from fnloop.losses.weighting import known
+from fnloop.metrics import Metric, PerExample, for_task, get_metric, look_up, mode_of
 from fnloop.nn import Sequential
 from fnloop.optimizers import Adam, Elementwise
 from fnloop.optimizers.masks import named_layers
-from fnloop.record import field_names, record, same_bits
+from fnloop.record import evolve, field_names, record, same_bits
 from fnloop.schedulers import ConstantLR, Scheduler
 from fnloop.short import listed, short
 from fnloop.shown import brief, counted, given, line, table
@@ -89,19 +90,22 @@ class Trainer:
 
     def _check_metrics(self) -> None:
         """Refuse metrics that do not fit each other, the model and the loss, which is for what its own metrics are for."""
-        measured = self.measured()
+        measured, task = self.measured(), task_of(self.loss, self.model.outputs)
         names = [metric.name for metric in measured]
         if len({*names, "loss"}) <= len(names):
             raise ValueError(f"metrics must have names of their own, none of them 'loss', got {names}")
-        own = [getattr(get_metric(metric), "task", None) for metric in getattr(self.loss, "metrics", ())]
-        task = "classification" if "classification" in own else "regression"
         for metric in measured:
-            needed = getattr(metric, "task", task)
-            if needed != task:
-                raise ValueError(f"metrics: {short(metric.name)} needs a loss for {needed}, got {type(self.loss).__name__}")
+            needed = "multilabel" if getattr(metric, "multilabel", False) else getattr(metric, "task", None)
+            if needed is not None and task is not None and needed != task:
+                raise ValueError(
+                    f"metrics: {short(metric.name)} needs a loss for {_TASKS[needed]}, got {type(self.loss).__name__}, which with "
+                    f"{self.model.outputs} {'output' if self.model.outputs == 1 else 'outputs'} is one for {_TASKS[task]}"
+                )
             try:
                 metric.width(self.model.outputs)
-            except ValueError as error:
+                if getattr(metric, "needs", None) == "probabilities":
+                    self.loss.probabilities(np.zeros((1, self.model.outputs)))
+            except (TypeError, ValueError) as error:
                 raise ValueError(f"metrics: {short(metric.name)}: {error}") from None
 
     def __repr__(self) -> str:
@@ -121,7 +125,27 @@ class Trainer:
 
     def measured(self) -> tuple[Metric, ...]:
         """The metrics beside the loss."""
-        return tuple(get_metric(metric) for metric in self.metrics)
+        task = task_of(self.loss, self.model.outputs)
+        return tuple(for_task(get_metric(metric), task) for metric in self.metrics)
+
+    def given(self, train: Dataset) -> "Trainer":
+        """The trainer with what depends on the training data computed from it: `class_weights="balanced"` become numbers.
+
+        `fit`, `epochs`, `steps` and all else that is handed the training data call it themselves. `evaluate` and `make_step`
+        have other data, and need a trainer that is complete. A trainer with nothing to compute is returned as it is.
+
+        Examples:
+            fl.evaluate(trainer.given(data.train), state, data.test)
+        Raises: TypeError, ValueError: if the data does not fit the model and the loss, or has no example of a class.
+        """
+        if getattr(self.loss, "class_weights", None) != "balanced":
+            return self
+        self.check(train, "train")
+        try:
+            loss = self.loss.given(train.y, self.model.outputs, train.weights)  # type: ignore[attr-defined]
+        except ValueError as error:
+            raise ValueError(f"train: {error}") from None
+        return evolve(self, loss=loss)
 
     def check(self, data: Dataset, name: str) -> None:
         """Refuse a dataset whose columns or targets do not fit the model and the loss."""
@@ -132,6 +156,10 @@ class Trainer:
             self.loss.check(data.y, self.model.outputs)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
+
+    def check_complete(self) -> None:
+        """Refuse to go on where something depends on training data that is not known; see `given`."""
+        known(getattr(self.loss, "class_weights", None))
 
     def check_features(self, x: Any, name: str) -> None:
         """Refuse examples that do not have the model's number of features."""
@@ -210,6 +238,14 @@ class Trainer:
         return ("val_loss" if validation else "loss"), "min"
 
 
+def task_of(loss: Any, outputs: int) -> str | None:
+    """What a loss is for, with a model of that many outputs: what it says, or else what its own metrics are for."""
+    if hasattr(loss, "task"):
+        return loss.task(outputs)  # type: ignore[no-any-return]
+    own = [getattr(get_metric(metric), "task", None) for metric in getattr(loss, "metrics", ())]
+    return "classification" if "classification" in own else "regression"
+
+
 def check_trainer(trainer: Any) -> Trainer:
     """The trainer, if it is one."""
     if not isinstance(trainer, Trainer):
@@ -224,6 +260,12 @@ def within(scheduler: Any) -> Iterator[Any]:
         yield from within(part)
 
 
+_TASKS = {
+    "classification": "classes",
+    "multilabel": "several labels",
+    "regression": "regression",
+    "quantiles": "several quantiles",
+}
 _PARTS = {
     "model": ("forward", "init", "inputs", "shape", "views", "layout", "buffers", "check_values"),
     "loss": ("forward", "check", "check_outputs", "predict"),

@@ -13,6 +13,7 @@ from fnloop.losses.log_cosh import LogCosh
 from fnloop.losses.loss import Loss
 from fnloop.losses.mean_absolute_error import MeanAbsoluteError
 from fnloop.losses.mean_squared_error import MeanSquaredError
+from fnloop.losses.pinball import Pinball
 from fnloop.losses.regression import Regression
 from fnloop.losses.softmax_cross_entropy import SoftmaxCrossEntropy
 
@@ -26,6 +27,7 @@ __all__ = [
     "Loss",
     "MeanAbsoluteError",
     "MeanSquaredError",
+    "Pinball",
     "Regression",
     "SoftmaxCrossEntropy",
 ]

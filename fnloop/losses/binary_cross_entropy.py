@@ -1,10 +1,14 @@
-"""The cross-entropy of two classes."""
+"""The cross-entropy of two classes, or of several labels that are each there or not."""
 
 from typing import Any
 
-from fnloop.losses import classes
-from fnloop.losses.classes import ClassWeights, LabelSmoothing
+import numpy as np
+
+from fnloop.constants import row
+from fnloop.losses import classes, weighting
+from fnloop.losses.classes import LabelSmoothing
 from fnloop.losses.loss import Backward
+from fnloop.losses.weighting import ClassWeights
 from fnloop.namespace import namespace
 from fnloop.nn.activations import logistic
 from fnloop.record import record
@@ -15,17 +19,22 @@ from fnloop.typing import Array
 class BinaryCrossEntropy:
     """Cross-entropy of two classes, from logits: safe for any finite logit.
 
-        loss = log(1 + exp(z)) - z y        dz = (sigmoid(z) - y) / N
+        loss = mean_k (log(1 + exp(z_k)) - z_k y_k)        dz = (sigmoid(z) - y) / (N K)
+
+    With K > 1 outputs an example has K labels, each of them 0 or 1 whatever the others are (multi-label classification), and
+    its loss is the mean over its labels. `predict` and `predict_proba` then give (N, K).
 
     Label smoothing s puts (1 - s) y + s / 2 in the place of y; class weights make the loss
     w1 y log(1 + exp(-z)) + w0 (1 - y) log(1 + exp(z)). The mean is over the N examples, whatever they weigh.
 
     Args:
         label_smoothing: the share of each target that is spread over both classes, in [0, 1); unitless.
-        class_weights: (w0, w1), what an example of class 0 and one of class 1 count, at least 0; None: 1 each. PyTorch's
-            `pos_weight=w` is (1, w).
-    Shapes: `outputs` z are (N, 1); `targets` y are (N,) or (N, 1), in [0, 1].
-    Raises: TypeError, ValueError: if a parameter lies outside its interval, or the weights are not two.
+        class_weights: (w0, w1), what an example of class 0 and one of class 1 count, at least 0; for K labels such a pair for
+            all, or K pairs; `"balanced"`: n / (2 n_k) for n_k of the n training examples, for each label; None: 1 each.
+            PyTorch's `pos_weight=w` is (1, w).
+    Shapes: `outputs` z are (N, 1) or (N, K); `targets` y are (N,) or (N, 1) for one output, else (N, K); all in [0, 1].
+    Raises: TypeError, ValueError: if a parameter lies outside its interval; for weights that are no such pairs, where loss and
+        model meet.
     Source: smoothing, Szegedy et al. 2016, section 7.
     """
 
@@ -33,16 +42,18 @@ class BinaryCrossEntropy:
     class_weights: ClassWeights = None
 
     metrics = ("accuracy",)
+    given = weighting.given_labels
 
-    def __attrs_post_init__(self) -> None:
-        classes.check_class_weights(self.class_weights, 1)
+    def task(self, outputs: int) -> str:
+        """One class for each example, or several labels."""
+        return "classification" if outputs == 1 else "multilabel"
 
     def check_outputs(self, outputs: int) -> None:
-        if outputs != 1:
-            raise ValueError(f"BinaryCrossEntropy needs a model with 1 output, the logit of class 1, got {outputs}")
+        weighting.check_label_weights(self.class_weights, outputs)
 
     def check(self, targets: Array, outputs: int) -> None:
-        classes.check_targets(targets, 1)
+        classes.check_shape(targets, outputs)
+        classes.check_shares(targets)
 
     def forward(self, outputs: Any, targets: Any) -> tuple[Any, Backward]:
         z, y = outputs, targets.reshape(outputs.shape)
@@ -50,11 +61,27 @@ class BinaryCrossEntropy:
         if self.label_smoothing:
             y = y * (1 - self.label_smoothing) + self.label_smoothing / 2
         if self.class_weights is None:
-            return (softplus - z * y).reshape(-1), lambda: (logistic(z) - y) * (1 / len(z))
-        w0, w1 = self.class_weights
+            return _mean(softplus - z * y), lambda: (logistic(z) - y) * (1 / z.size)
+        w0, w1 = _columns(self.class_weights, z.dtype)
         ones = w1 * y
         mass = ones + w0 * (1 - y)
-        return (mass * softplus - z * ones).reshape(-1), lambda: (mass * logistic(z) - ones) * (1 / len(z))
+        return _mean(mass * softplus - z * ones), lambda: (mass * logistic(z) - ones) * (1 / z.size)
 
-    predict = staticmethod(classes.predict)
-    probabilities = staticmethod(classes.probabilities)
+    def predict(self, outputs: Array) -> Array:
+        """The likelier class of each example, (N,), or of each of its labels, (N, K): an integer, 0 or 1."""
+        return classes.predict(outputs) if outputs.shape[1] == 1 else (outputs > 0).astype(np.int64)
+
+    def probabilities(self, outputs: Array) -> Array:
+        """The probability of each class, (N, 2), or that of class 1 for each label, (N, K)."""
+        return classes.probabilities(outputs) if outputs.shape[1] == 1 else np.asarray(logistic(outputs))
+
+
+def _mean(losses: Any) -> Any:
+    """The mean over labels, (N,)."""
+    return losses.reshape(-1) if losses.shape[1] == 1 else losses.sum(1) / losses.shape[1]
+
+
+def _columns(weights: Any, dtype: Any) -> Any:
+    """The weights of classes 0 and 1, each a number or one for each label."""
+    pairs = weighting.known(weights)
+    return row(pairs, dtype).T if isinstance(pairs[0], tuple) else pairs

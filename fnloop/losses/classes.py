@@ -12,18 +12,14 @@ from fnloop.constants import indices
 from fnloop.losses.loss import Backward
 from fnloop.namespace import namespace
 from fnloop.nn.activations import logistic
-from fnloop.short import short
-from fnloop.typing import Array, optional, real, several
+from fnloop.typing import Array, real
 
 LabelSmoothing = Annotated[float, real("[0, 1)")]
-ClassWeights = Annotated[tuple[float, ...] | None, optional(several(real("[0, inf)")))]
 
 
-def check_class_weights(weights: tuple[float, ...] | None, outputs: int) -> None:
-    """Refuse weights that are not one for each class of a model with that many outputs."""
-    classes = max(2, outputs)
-    if weights is not None and len(weights) != classes:
-        raise ValueError(f"class_weights must be {classes} numbers, one for each class, got {len(weights)}: {short(weights)}")
+def task(outputs: int) -> str:
+    """What a classifier's outputs are about: one class for each example."""
+    return "classification"
 
 
 def check_shape(targets: Array, columns: int) -> None:
@@ -37,12 +33,17 @@ def check_targets(targets: Array, outputs: int) -> None:
     """Refuse what are no classes: for one output values in [0, 1], for K outputs integer labels or rows of probabilities."""
     if outputs == 1:
         check_shape(targets, columns=1)
-        if targets.min() < 0 or targets.max() > 1:
-            raise ValueError(f"targets must lie in [0, 1], got values from {targets.min()} to {targets.max()}")
+        check_shares(targets)
     elif targets.ndim == 2 and targets.shape[1] == outputs:
         check_rows(targets)
     else:
         _check_labels(targets, outputs)
+
+
+def check_shares(targets: Array) -> None:
+    """Refuse what is neither 0, nor 1, nor between them."""
+    if targets.min() < 0 or targets.max() > 1:
+        raise ValueError(f"targets must lie in [0, 1], got values from {targets.min()} to {targets.max()}")
 
 
 def check_rows(targets: Array) -> None:

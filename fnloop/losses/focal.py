@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from fnloop.constants import row
-from fnloop.losses import classes
-from fnloop.losses.classes import ClassWeights
+from fnloop.losses import classes, weighting
 from fnloop.losses.loss import Backward
 from fnloop.losses.softmax_cross_entropy import shifted
+from fnloop.losses.weighting import ClassWeights
 from fnloop.namespace import namespace
 from fnloop.record import record
 from fnloop.typing import Array, NonNegative
@@ -26,7 +26,8 @@ class Focal:
 
     Args:
         gamma: how much the loss of what is right already is turned down, at least 0; unitless.
-        class_weights: a number of at least 0 for each class, the paper's alpha being (1 - alpha, alpha); None: 1 each.
+        class_weights: a number of at least 0 for each class, the paper's alpha being (1 - alpha, alpha);
+            `"balanced"`: n / (K n_k) for n_k of the n training examples; None: 1 each.
     Shapes: `outputs` z are (N, 1) for two classes, with `targets` y in [0, 1], (N,) or (N, 1); or (N, K), with integer labels
         in [0, K), (N,) or (N, 1), or rows (N, K) that sum to 1.
     Raises: TypeError, ValueError: if a parameter lies outside its interval; for another number of weights than there are
@@ -38,9 +39,11 @@ class Focal:
     class_weights: ClassWeights = None
 
     metrics = ("accuracy",)
+    task = staticmethod(classes.task)
+    given = weighting.given
 
     def check_outputs(self, outputs: int) -> None:
-        classes.check_class_weights(self.class_weights, outputs)
+        weighting.check_class_weights(self.class_weights, max(2, outputs))
 
     def check(self, targets: Array, outputs: int) -> None:
         classes.check_targets(targets, outputs)
@@ -59,7 +62,7 @@ class Focal:
         q = q + (1 - unsure)
         v = y * unsure * q**self.gamma
         if self.class_weights is not None:
-            v = v * row(self.class_weights, z.dtype)[:, None]
+            v = v * row(weighting.known(self.class_weights), z.dtype)[:, None]
 
         def backward() -> Any:
             p = exp / total

@@ -28,6 +28,7 @@ class Hinge:
     """
 
     metrics = ("accuracy",)
+    task = staticmethod(classes.task)
 
     def check_outputs(self, outputs: int) -> None:
         """Any number of outputs will do."""

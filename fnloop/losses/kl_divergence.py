@@ -23,6 +23,7 @@ class KLDivergence:
     """
 
     metrics = ("accuracy",)
+    task = staticmethod(classes.task)
 
     def check_outputs(self, outputs: int) -> None:
         if outputs < 2:

@@ -14,6 +14,10 @@ class Loss(Protocol):
     `forward(outputs, targets)` returns each example's loss, (N,), and `backward()`, the gradient of their *mean* over the
     outputs, (N, K). `check_outputs` refuses a model and `check` targets that do not fit, `metrics` are measured if nobody says
     which, and `predict` and `probabilities` say what outputs mean.
+
+    A loss may also have `task(outputs)`, "classification", "multilabel" or "regression": what outputs and targets are about,
+    which metrics must suit. One with `class_weights` that may be `"balanced"` has `given(targets, outputs, weights)`, the loss
+    with their values for these training targets.
     """
 
     @property

@@ -25,6 +25,9 @@ class Regression:
         """The function of the error f - y, element by element, and `slope(scale)`, its derivative times the scale."""
         raise NotImplementedError
 
+    def task(self, outputs: int) -> str:
+        return "regression"
+
     def check_outputs(self, outputs: int) -> None:
         """Any number of outputs will do."""
 

@@ -3,9 +3,10 @@
 from typing import Any
 
 from fnloop.constants import ones, row
-from fnloop.losses import classes
-from fnloop.losses.classes import ClassWeights, LabelSmoothing, classes_first
+from fnloop.losses import classes, weighting
+from fnloop.losses.classes import LabelSmoothing, classes_first
 from fnloop.losses.loss import Backward
+from fnloop.losses.weighting import ClassWeights
 from fnloop.namespace import namespace
 from fnloop.record import record
 from fnloop.typing import Array
@@ -23,7 +24,8 @@ class SoftmaxCrossEntropy:
 
     Args:
         label_smoothing: the share of each target that is spread over all classes, in [0, 1); unitless.
-        class_weights: K numbers of at least 0; None: 1 each.
+        class_weights: K numbers of at least 0; `"balanced"`: n / (K n_k) for n_k of the n training examples, so that all
+            classes count alike; None: 1 each.
     Shapes: `outputs` z are (N, K); `targets` y are integer labels in [0, K), (N,) or (N, 1), or rows (N, K) that sum to 1.
     Raises: TypeError, ValueError: if a parameter lies outside its interval; for another number of weights than the model has
         outputs, where they meet.
@@ -34,11 +36,13 @@ class SoftmaxCrossEntropy:
     class_weights: ClassWeights = None
 
     metrics = ("accuracy",)
+    task = staticmethod(classes.task)
+    given = weighting.given
 
     def check_outputs(self, outputs: int) -> None:
         if outputs < 2:
             raise ValueError(f"SoftmaxCrossEntropy needs a model with an output for each of 2 or more classes, got {outputs}")
-        classes.check_class_weights(self.class_weights, outputs)
+        weighting.check_class_weights(self.class_weights, outputs)
 
     def check(self, targets: Array, outputs: int) -> None:
         classes.check_targets(targets, outputs)
@@ -53,7 +57,7 @@ class SoftmaxCrossEntropy:
             y = y * (1 - self.label_smoothing) + self.label_smoothing / len(z)
         if self.class_weights is None:
             return log - (z * y).T.dot(one), lambda: (exp / total - y) * share
-        y = y * row(self.class_weights, z.dtype)[:, None]
+        y = y * row(weighting.known(self.class_weights), z.dtype)[:, None]
         mass = one @ y
         return mass * log - one @ (z * y), lambda: (exp * (mass / total) - y) * share
 

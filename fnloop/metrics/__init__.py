@@ -1,24 +1,30 @@
 """What is measured: metrics as sums over examples, and which of two values is better."""
 
-from fnloop.metrics.accuracy import Accuracy, TopKAccuracy
+from fnloop.metrics.accuracy import Accuracy, SubsetAccuracy, TopKAccuracy
 from fnloop.metrics.compare import improves, look_up, mode_of, worst
-from fnloop.metrics.confusion import F1, Precision, Recall
+from fnloop.metrics.confusion import F1, BalancedAccuracy, Precision, Recall
+from fnloop.metrics.log_loss import LogLoss
 from fnloop.metrics.metric import Mean, Metric, PerExample
-from fnloop.metrics.named import BY_NAME, get_metric
-from fnloop.metrics.regression import MAE, R2
+from fnloop.metrics.named import BY_NAME, for_task, get_metric
+from fnloop.metrics.regression import MAE, R2, RMSE
 
 __all__ = [
     "BY_NAME",
     "F1",
     "MAE",
     "R2",
+    "RMSE",
     "Accuracy",
+    "BalancedAccuracy",
+    "LogLoss",
     "Mean",
     "Metric",
     "PerExample",
     "Precision",
     "Recall",
+    "SubsetAccuracy",
     "TopKAccuracy",
+    "for_task",
     "get_metric",
     "improves",
     "look_up",

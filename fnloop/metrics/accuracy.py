@@ -5,16 +5,23 @@ from typing import Any
 from fnloop.constants import indices
 from fnloop.namespace import namespace
 from fnloop.record import record
-from fnloop.typing import Array, PositiveInt
+from fnloop.typing import Array, Flag, PositiveInt
 
 
 @record
 class Accuracy:
-    """The share of examples whose class is right.
+    """The share of examples whose class is right; for K labels an example, the share of labels that are right.
 
+    For several labels it is 1 less scikit-learn's `hamming_loss`, as in Keras and torchmetrics; the share of examples whose
+    labels are all right, which is scikit-learn's `accuracy_score`, is `SubsetAccuracy`.
+
+    Args:
+        multilabel: whether each output is a label of its own; a trainer sets it for a loss of several labels.
     Shapes: `outputs` are logits, (N, 1) for two classes and (N, K) else; `targets` are integer labels (N,) or (N, 1), or
-    one-hot rows (N, K).
+        one-hot rows (N, K), or for several labels rows (N, K) of 0 and 1.
     """
+
+    multilabel: Flag = False
 
     name = "accuracy"
     task = "classification"
@@ -22,9 +29,32 @@ class Accuracy:
 
     def sums(self, outputs: Any, targets: Any) -> list[Any]:
         count = namespace(outputs).count_nonzero
+        if self.multilabel:
+            return list(count(right_labels(outputs, targets), 0))
         if outputs.shape[-1] == 1:
-            return [count((outputs > 0).ravel() == (targets > 0.5).ravel())]
+            return [count(right_labels(outputs, targets))]
         return [count(outputs.argmax(-1) == labels_of(targets, outputs))]
+
+    def width(self, outputs: int) -> int:
+        return outputs if self.multilabel else 1
+
+    def value(self, sums: Array, examples: float) -> float:
+        return float(sums.mean() / examples)
+
+
+@record
+class SubsetAccuracy:
+    """The share of examples all of whose labels are right; scikit-learn's `accuracy_score` for several labels.
+
+    Shapes: `outputs` are logits, (N, K); `targets` are rows (N, K) of 0 and 1.
+    """
+
+    name = "subset_accuracy"
+    task = "multilabel"
+    mode = "max"
+
+    def sums(self, outputs: Any, targets: Any) -> list[Any]:
+        return [namespace(outputs).count_nonzero(right_labels(outputs, targets).all(1))]
 
     def width(self, outputs: int) -> int:
         return 1
@@ -70,6 +100,11 @@ class TopKAccuracy:
 
     def value(self, sums: Array, examples: float) -> float:
         return float(sums[0] / examples)
+
+
+def right_labels(outputs: Any, targets: Any) -> Any:
+    """Whether each label, 0 or 1, is the one predicted, (N, K)."""
+    return (outputs > 0) == (targets.reshape(outputs.shape) > 0.5)
 
 
 def labels_of(targets: Any, outputs: Any) -> Any:

@@ -2,13 +2,16 @@
 
 from typing import cast
 
-from fnloop.metrics.accuracy import Accuracy, TopKAccuracy
-from fnloop.metrics.confusion import F1, Precision, Recall
+from fnloop.metrics.accuracy import Accuracy, SubsetAccuracy, TopKAccuracy
+from fnloop.metrics.confusion import F1, BalancedAccuracy, Precision, Recall
+from fnloop.metrics.log_loss import LogLoss
 from fnloop.metrics.metric import Mean, Metric, PerExample
-from fnloop.metrics.regression import MAE, R2
+from fnloop.metrics.regression import MAE, R2, RMSE
+from fnloop.record import evolve
 from fnloop.short import short
 
-_ALL: tuple[Metric, ...] = (Accuracy(), R2(), MAE(), Precision(), Recall(), F1(), TopKAccuracy(5))
+_CLASSES = Accuracy(), BalancedAccuracy(), Precision(), Recall(), F1(), LogLoss(), TopKAccuracy(5), SubsetAccuracy()
+_ALL: tuple[Metric, ...] = (*_CLASSES, R2(), MAE(), RMSE())
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 
 
@@ -29,6 +32,11 @@ def get_metric(metric: str | Metric | PerExample) -> Metric:
             f"(outputs, targets), got {short(metric)}"
         )
     return cast(Metric, metric) if is_metric(metric) else Mean(cast(PerExample, metric))
+
+
+def for_task(metric: Metric, task: str | None) -> Metric:
+    """The metric as it reads the outputs of such a task: one for classes reads several labels one by one, if it can."""
+    return evolve(metric, multilabel=True) if task == "multilabel" and hasattr(metric, "multilabel") else metric
 
 
 def is_metric(metric: object) -> bool:

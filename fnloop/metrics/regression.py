@@ -39,6 +39,30 @@ class R2:
 
 
 @record
+class RMSE:
+    """The root of the mean squared error, in the units of the targets; over several outputs, the mean of their roots.
+
+    It is scikit-learn's `root_mean_squared_error`. The sums are of float64.
+
+    Shapes: `outputs` and `targets` are (N, K), or `targets` (N,) for K = 1.
+    """
+
+    name = "rmse"
+    task = "regression"
+    mode = "min"
+
+    def sums(self, outputs: Any, targets: Any) -> list[Any]:
+        y = targets.reshape(outputs.shape).astype(widest(outputs))
+        return list(((y - outputs) ** 2).sum(0))
+
+    def width(self, outputs: int) -> int:
+        return outputs
+
+    def value(self, sums: Array, examples: float) -> float:
+        return float(np.sqrt(sums / examples).mean())
+
+
+@record
 class MAE:
     """The mean absolute error, mean |y - f| over examples and outputs, in the units of the targets; the smallest is best.
 

@@ -16,6 +16,7 @@ from fnloop.losses import (
     Loss,
     MeanAbsoluteError,
     MeanSquaredError,
+    Pinball,
     SoftmaxCrossEntropy,
 )
 from fnloop.metrics import Metric, TopKAccuracy
@@ -75,6 +76,7 @@ from fnloop.schedulers import (
     times,
     warmup,
 )
+from fnloop.trainer import task_of
 
 INPUTS = 3
 
@@ -91,6 +93,7 @@ LOSSES: dict[str, tuple[Loss, int]] = {
     "softmax": (SoftmaxCrossEntropy(), 3),
     "mse": (MeanSquaredError(), 2),
     "binary weighted": (BinaryCrossEntropy(0.1, (0.5, 2.0)), 1),
+    "labels": (BinaryCrossEntropy(0.1, ((0.5, 2.0), (1.0, 0.0), (3.0, 1.0))), 3),
     "softmax weighted": (SoftmaxCrossEntropy(0.1, (0.5, 2.0, 1.0)), 3),
     "binary focal": (Focal(class_weights=(0.75, 0.25)), 1),
     "softmax focal": (Focal(0.5), 3),
@@ -100,12 +103,17 @@ LOSSES: dict[str, tuple[Loss, int]] = {
     "mae": (MeanAbsoluteError(), 2),
     "huber": (Huber(0.7), 2),
     "log cosh": (LogCosh(), 1),
+    "pinball": (Pinball(0.3), 2),
+    "quantiles": (Pinball((0.2, 0.5, 0.9)), 3),
 }
 # All metrics that suit a loss.
 METRICS: dict[str, tuple[str | Metric, ...]] = {
-    "classes": ("accuracy", TopKAccuracy(1), TopKAccuracy(2), "precision", "recall", "f1"),
-    "two classes": ("accuracy", "precision", "recall", "f1"),
-    "quantities": ("r2", "mae"),
+    "classes": ("accuracy", TopKAccuracy(1), TopKAccuracy(2), "precision", "recall", "f1", "balanced_accuracy", "log_loss"),
+    "two classes": ("accuracy", "precision", "recall", "f1", "balanced_accuracy", "log_loss"),
+    "scores": ("accuracy", "precision", "recall", "f1", "balanced_accuracy"),
+    "multilabel": ("accuracy", "subset_accuracy", "precision", "recall", "f1", "balanced_accuracy", "log_loss"),
+    "regression": ("r2", "mae", "rmse"),
+    "quantiles": (),
 }
 # Layers of every kind, each with the shape of an example that it takes.
 LAYERS: dict[str, tuple[Layer, tuple[int, ...]]] = {
@@ -226,7 +234,10 @@ PLATEAU = ReduceLROnPlateau(0.05, metric="loss", patience=1, min_delta=0.05)
 def metrics_of(kind: str) -> tuple[str | Metric, ...]:
     """All metrics that suit a kind of problem."""
     loss, outputs = LOSSES[kind]
-    return METRICS["quantities" if "accuracy" not in loss.metrics else "two classes" if outputs == 1 else "classes"]
+    task = str(task_of(loss, outputs))
+    if task != "classification":
+        return METRICS[task]
+    return METRICS["scores" if isinstance(loss, Hinge) else "two classes" if outputs == 1 else "classes"]
 
 
 def dataset(kind: str, rows: int, seed: int = 0, inputs: int = INPUTS) -> Dataset:
@@ -235,6 +246,11 @@ def dataset(kind: str, rows: int, seed: int = 0, inputs: int = INPUTS) -> Datase
     x = generator.standard_normal((rows, inputs))
     if kind == "kl":
         return Dataset(x, generator.dirichlet(np.full(outputs, 0.5), rows))
-    if "accuracy" not in loss.metrics:
+    task = task_of(loss, outputs)
+    if task == "multilabel":
+        return Dataset(x, generator.integers(0, 2, (rows, outputs)))
+    if task == "quantiles":
+        return Dataset(x, generator.standard_normal(rows))
+    if task == "regression":
         return Dataset(x, generator.standard_normal((rows, outputs)))
     return Dataset(x, (x[:, 0] > 0).astype(np.int64) if outputs == 1 else generator.integers(0, outputs, rows))
