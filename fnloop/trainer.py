@@ -97,9 +97,10 @@ class Trainer:
         for metric in measured:
             needed = "multilabel" if getattr(metric, "multilabel", False) else getattr(metric, "task", None)
             if needed is not None and task is not None and needed != task:
+                outputs = counted(self.model.outputs, "output")
                 raise ValueError(
-                    f"metrics: {short(metric.name)} needs a loss for {_TASKS[needed]}, got {type(self.loss).__name__}, which with "
-                    f"{self.model.outputs} {'output' if self.model.outputs == 1 else 'outputs'} is one for {_TASKS[task]}"
+                    f"metrics: {short(metric.name)} needs a loss for {_TASKS.get(needed, needed)}, got "
+                    f"{type(self.loss).__name__}, which with {outputs} is one for {_TASKS.get(task, task)}"
                 )
             try:
                 metric.width(self.model.outputs)
@@ -261,8 +262,8 @@ def within(scheduler: Any) -> Iterator[Any]:
 
 
 _TASKS = {
-    "classification": "classes",
-    "multilabel": "several labels",
+    "classification": "classification",
+    "multilabel": "multi-label classification",
     "regression": "regression",
     "quantiles": "several quantiles",
 }

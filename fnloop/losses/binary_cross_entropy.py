@@ -44,6 +44,10 @@ class BinaryCrossEntropy:
     metrics = ("accuracy",)
     given = weighting.given_labels
 
+    def __attrs_post_init__(self) -> None:
+        pairs = self.class_weights if self.class_weights and isinstance(self.class_weights[0], tuple) else ()
+        weighting.check_label_weights(self.class_weights, len(pairs))
+
     def task(self, outputs: int) -> str:
         """One class for each example, or several labels."""
         return "classification" if outputs == 1 else "multilabel"
@@ -52,6 +56,11 @@ class BinaryCrossEntropy:
         weighting.check_label_weights(self.class_weights, outputs)
 
     def check(self, targets: Array, outputs: int) -> None:
+        if outputs > 1 and targets.shape[1:] != (outputs,):
+            raise ValueError(
+                f"targets must be of shape (N, {outputs}), 0 or 1 for each label, got {targets.shape}; where each example has "
+                f"one of {outputs} classes, the loss is SoftmaxCrossEntropy()"
+            )
         classes.check_shape(targets, outputs)
         classes.check_shares(targets)
 

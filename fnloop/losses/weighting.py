@@ -40,7 +40,7 @@ def check_label_weights(weights: Any, labels: int) -> None:
     """Refuse weights that are neither a pair (w0, w1) nor such a pair for each of so many labels."""
     if weights is None or weights == "balanced" or (len(weights) == 2 and not isinstance(weights[0], tuple)):
         return
-    if not (len(weights) == labels > 1 and all(isinstance(pair, tuple) and len(pair) == 2 for pair in weights)):
+    if not (len(weights) == labels and all(isinstance(pair, tuple) and len(pair) == 2 for pair in weights)):
         allowed = "2 numbers, (w0, w1)" + (f", or {labels} such pairs, one for each label" if labels > 1 else "")
         raise ValueError(f"class_weights must be {allowed}, got {len(weights)}: {short(weights)}")
 
