@@ -87,16 +87,12 @@ def test_labels_and_metrics_that_do_not_fit_are_refused():
         fl.fit(trainer, fl.Dataset(np.zeros((9, 4)), np.zeros(9)), epochs=1, progress=False)
     with pytest.raises(ValueError, match=r"train: targets must lie in \[0, 1\]"):
         fl.fit(trainer, fl.Dataset(np.zeros((9, 4)), np.full((9, 3), 2)), epochs=1, progress=False)
-    with pytest.raises(
-        ValueError, match="'top_5_accuracy' needs a loss for classification, got BinaryCrossEntropy, which with 3"
-    ):
+    with pytest.raises(ValueError, match="needs a loss for classification, got BinaryCrossEntropy, which with 3"):
         fl.Trainer(model=model, loss=ls.BinaryCrossEntropy(), metrics=("top_5_accuracy",))
-    with pytest.raises(
-        ValueError, match="'subset_accuracy' needs a loss for multi-label classification, got SoftmaxCrossEntropy"
-    ):
+    with pytest.raises(ValueError, match="needs a loss for multi-label classification, got SoftmaxCrossEntropy"):
         fl.Trainer(model=model, loss=ls.SoftmaxCrossEntropy(), metrics=("subset_accuracy",))
     with pytest.raises(ValueError, match=r"class_weights must be 2 numbers, .*or 3 such pairs"):
-        fl.Trainer(model=model, loss=ls.BinaryCrossEntropy(class_weights=(1, 2, 3)))
+        fl.Trainer(model=model, loss=ls.BinaryCrossEntropy(class_weights=[(1, 2), (1, 2)]))
 
 
 @given(SEEDS, st.integers(1, 9), st.floats(0.01, 0.99))
