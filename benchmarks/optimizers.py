@@ -26,7 +26,7 @@ LR, SECONDS = 1e-3, 0.05  # a round's share of a contender
 SIZES = (10**3, 10**5, 10**7)
 OPTIMIZERS: dict[str, tuple[Any, str | None, dict[str, Any]]] = {  # ours, PyTorch's name and options
     "sgd": (opt.SGD(), "SGD", {}),
-    "momentum": (opt.SGD(0.9), "SGD", {"momentum": 0.9}),
+    "momentum": (opt.SGD(momentum=0.9), "SGD", {"momentum": 0.9}),
     "adam": (opt.Adam(), "Adam", {}),
     "adamw": (opt.AdamW(), "AdamW", {}),
     "clip, adamw": (opt.chain(opt.clip_by_global_norm(1.0), opt.AdamW()), "AdamW", {}),

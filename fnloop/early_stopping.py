@@ -1,6 +1,7 @@
 """When to stop, as a value in the state: a stopped state stays as it is."""
 
 from collections.abc import Mapping
+from dataclasses import KW_ONLY
 from enum import StrEnum
 
 from fnloop.metrics import improves, look_up, worst
@@ -51,6 +52,7 @@ class EarlyStopping:
     """
 
     metric: MetricName = "val_loss"
+    _: KW_ONLY
     mode: ModeName = "min"
     patience: PositiveInt = 20
     min_delta: NonNegative = 1e-4

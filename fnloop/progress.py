@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import perf_counter
 from typing import TextIO
 
+from fnloop.calling import curry
 from fnloop.state import TrainState
 from fnloop.streams import append, until
-from fnloop.typing import curry, integer, real
+from fnloop.typing import integer, real
 
 WINDOW = 10  # epochs between moving averages, and in each of them
 

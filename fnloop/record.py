@@ -6,6 +6,8 @@ A record is an attrs class that cannot be changed, whose arrays cannot be change
 import hashlib
 import struct
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import KW_ONLY
+from inspect import Parameter, Signature
 from itertools import zip_longest
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin
@@ -13,6 +15,7 @@ from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_o
 import attrs
 import numpy as np
 
+from fnloop.calling import NONE, Code, checked
 from fnloop.short import repr_of, short
 from fnloop.typing import Array
 
@@ -27,21 +30,28 @@ KINDS: dict[str, type] = {}  # the package's own records by name: all that a fil
 def record(cls: type[T]) -> type[T]:
     """Make a class a frozen record: fields are checked by their types, arrays frozen, equality is `same_bits`.
 
-    Copies of a record are the record itself, and a pickled one comes back frozen.
+    Fields after a line `_: KW_ONLY` are given by name, as in a dataclass. The error of a wrong call names the arguments that
+    there are; for others the class may have `hints`. Copies of a record are the record itself, and a pickled one comes back
+    frozen.
     """
     for name, method in _METHODS.items():
         setattr(cls, name, method)
     if "__repr__" not in vars(cls):
         cls.__repr__ = repr_of  # type: ignore[method-assign]
-    made = attrs.frozen(cls, eq=False, field_transformer=_checked)
+    made: Any = attrs.frozen(cls, eq=False, field_transformer=_checked)
+    made.__init__ = checked(made.__init__, made.__name__, _signature(made), getattr(made, "hints", NONE))
     if cls.__module__.partition(".")[0] == "fnloop":
         KINDS[cls.__name__] = made
-    return made
+    return made  # type: ignore[no-any-return]
 
 
 def evolve(record: T, **changes: Any) -> T:
-    """The record with some fields changed."""
-    return attrs.evolve(record, **changes)  # type: ignore[misc]
+    """The record with some fields changed; the others are those that it has."""
+    cls = type(record)
+    for name in field_names(cls):
+        if name not in changes:
+            changes[name] = getattr(record, name)
+    return cls(**changes)
 
 
 def freeze(array: Array) -> Array:
@@ -180,8 +190,43 @@ _MISSING = "\0nothing stands here"
 
 
 def _checked(cls: type, fields: list["attrs.Attribute[Any]"]) -> list["attrs.Attribute[Any]"]:
-    """Give each field the converter that its type asks for."""
-    return [field.evolve(converter=field.converter or _converter(field.name, field.type)) for field in fields]
+    """Give each field the converter that its type asks for, and let those after `_: KW_ONLY` be given by name alone."""
+    by_name, made = False, []
+    for field in fields:
+        if field.type is KW_ONLY:
+            by_name = True
+        else:
+            converter = field.converter or _converter(field.name, field.type)
+            made.append(field.evolve(converter=converter, kw_only=field.kw_only or by_name))
+    return made
+
+
+def _signature(cls: type) -> Signature:
+    """The signature of a record's constructor as a person reads it: types without their checks, defaults as code."""
+    fields = [field for field in attrs.fields(cls) if field.init]
+    parameters = [
+        Parameter(
+            field.alias or field.name,
+            Parameter.KEYWORD_ONLY if field.kw_only else Parameter.POSITIONAL_OR_KEYWORD,
+            default=_default(field),
+            annotation=Parameter.empty if field.type is None else _plain(field.type),
+        )
+        for field in sorted(fields, key=lambda field: field.kw_only)
+    ]
+    return Signature([Parameter("self", Parameter.POSITIONAL_OR_KEYWORD), *parameters], return_annotation=None)
+
+
+def _default(field: "attrs.Attribute[Any]") -> Any:
+    if field.default is attrs.NOTHING:
+        return Parameter.empty
+    factory: Any = field.default
+    if not isinstance(factory, attrs.Factory):  # type: ignore[arg-type]
+        return factory
+    return Code(field.metadata.get("default", "...")) if factory.takes_self else factory.factory()
+
+
+def _plain(kind: Any) -> Any:
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
 def _converter(name: str, kind: Any) -> Callable[[Any], Any] | None:

@@ -86,5 +86,5 @@ def averaged(state: TrainState) -> TrainState:
     if not isinstance(state, TrainState):
         raise TypeError(f"state must be a TrainState, got {short(state)}")
     if not state.optimizer.averaged:
-        raise ValueError("state must be of an optimizer that ends in ema(...) or swa(...), this one keeps no average")
+        raise ValueError("state must be of an optimizer that ends in ema(...) or swa(start=...), this one keeps no average")
     return evolve(state, params=Params(state.optimizer.slots[-1], state.params.model))

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from fnloop.calling import curry
 from fnloop.early_stopping import EarlyStopping, EarlyStoppingState
 from fnloop.errors import NoBestError
 from fnloop.metrics import improves, look_up, mode_of
 from fnloop.record import same_bits
 from fnloop.short import short
 from fnloop.state import TrainState
-from fnloop.typing import Mode, choice, curry, integer, real
+from fnloop.typing import Mode, choice, integer, real
 
 
 @curry

@@ -13,12 +13,10 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import toolz
 
 from fnloop.short import listed, short
 
 Array = npt.NDArray[Any]
-curry: Callable[[Callable[..., Any]], Any] = toolz.curry  # with a type: a curried function may be called in parts
 Check = Callable[[str, Any], Any]
 Mode = Literal["min", "max"]
 

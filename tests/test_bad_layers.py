@@ -52,7 +52,7 @@ TABLE = [
     (lambda: chain(scheduled(ema(0.9), decay=lambda t: 0.5), Adam()), ValueError, ["last"]),
     (lambda: masked(scheduled(ema(0.9), decay=lambda t: 0.5), [0]), ValueError, ["transformation", "layer by layer"]),
     (lambda: nn.Dense(0, 1), ValueError, ["inputs", "at least 1", "0"]),
-    (lambda: nn.Dense(2, 1, "xavier"), ValueError, ["init", "'glorot_uniform'", "'orthogonal'", "'xavier'"]),
+    (lambda: nn.Dense(2, 1, init="xavier"), ValueError, ["init", "'glorot_uniform'", "'orthogonal'", "'xavier'"]),
     (lambda: nn.Activation("mish"), ValueError, ["name", "'relu'", "'softmax'", "'mish'"]),
     (lambda: fl.mlp([3, 1], "mish"), ValueError, ["activation", "'gelu'", "'mish'"]),
     (lambda: nn.Conv1d(1, 1, 0), ValueError, ["kernel_size", "at least 1", "0"]),

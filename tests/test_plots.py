@@ -99,7 +99,7 @@ def test_histories_that_cannot_be_drawn(history, message):
 @pytest.fixture(scope="module")
 def fits():
     data = fl.datasets.lab()
-    schedules = {"constant": fl.schedulers.ConstantLR(0.01), "step": fl.schedulers.StepLR(0.01, 2, 0.5)}
+    schedules = {"constant": fl.schedulers.ConstantLR(0.01), "step": fl.schedulers.StepLR(0.01, 2, gamma=0.5)}
     run = lambda schedule: fl.fit(  # noqa: E731
         fl.Trainer(model=fl.mlp([10, 4, 1]), loss=fl.losses.BinaryCrossEntropy(), scheduler=schedule),
         data.train,

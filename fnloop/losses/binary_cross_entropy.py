@@ -1,5 +1,6 @@
 """The cross-entropy of two classes, or of several labels that are each there or not."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class BinaryCrossEntropy:
     Source: smoothing, Szegedy et al. 2016, section 7.
     """
 
+    _: KW_ONLY
     label_smoothing: LabelSmoothing = 0.0
     class_weights: ClassWeights = None
 

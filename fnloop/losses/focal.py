@@ -1,5 +1,6 @@
 """The focal loss."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ class Focal:
     Source: Lin et al. 2017, equation 5.
     """
 
+    _: KW_ONLY
     gamma: NonNegative = 2.0
     class_weights: ClassWeights = None
 

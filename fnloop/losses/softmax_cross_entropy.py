@@ -1,5 +1,6 @@
 """The cross-entropy of K classes."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 from fnloop.constants import ones, row
@@ -32,6 +33,7 @@ class SoftmaxCrossEntropy:
     Source: smoothing, Szegedy et al. 2016, section 7.
     """
 
+    _: KW_ONLY
     label_smoothing: LabelSmoothing = 0.0
     class_weights: ClassWeights = None
 

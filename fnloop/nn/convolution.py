@@ -1,6 +1,7 @@
 """Convolutions over series and images: one gather of windows and one matrix product."""
 
 import math
+from dataclasses import KW_ONLY
 from typing import Annotated, Any
 
 import numpy as np
@@ -70,6 +71,7 @@ class Conv1d(Convolution):
     inputs: PositiveInt
     outputs: PositiveInt
     kernel_size: OverSeries
+    _: KW_ONLY
     stride: OverSeries = (1,)
     padding: Count = 0
     init: Annotated[str, choice(*INITIALIZERS)] = "he_uniform"
@@ -90,6 +92,7 @@ class Conv2d(Convolution):
     inputs: PositiveInt
     outputs: PositiveInt
     kernel_size: OverImages
+    _: KW_ONLY
     stride: OverImages = (1, 1)
     padding: Count = 0
     init: Annotated[str, choice(*INITIALIZERS)] = "he_uniform"

@@ -1,5 +1,6 @@
 """The dense (fully connected, linear) layer."""
 
+from dataclasses import KW_ONLY
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -36,6 +37,7 @@ class Dense:
 
     inputs: PositiveInt
     outputs: PositiveInt
+    _: KW_ONLY
     init: Annotated[str, choice(*INITIALIZERS)] = "glorot_uniform"
 
     params = DenseParams

@@ -1,5 +1,6 @@
 """Normalisation: values brought to mean 0 and variance 1, then scaled and shifted by parameters."""
 
+from dataclasses import KW_ONLY
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -47,6 +48,7 @@ class LayerNorm(Normalization):
     """
 
     features: PositiveInt
+    _: KW_ONLY
     eps: Positive = 1e-5
 
     def forward(self, params: NormParams, x: Any) -> tuple[Any, Backward]:
@@ -82,6 +84,7 @@ class BatchNorm(Normalization):
     """
 
     features: PositiveInt
+    _: KW_ONLY
     momentum: Annotated[float, real("(0, 1]")] = 0.1
     eps: Positive = 1e-5
 

@@ -160,5 +160,5 @@ def mlp(sizes: Sequence[int], activation: str = "relu") -> Sequential:
     hidden = INITIALIZER.get(activation, "glorot_uniform")
     layers: list[Layer] = []
     for fan_in, fan_out in pairwise(widths[:-1]):
-        layers += [Dense(fan_in, fan_out, hidden), Activation(activation)]
-    return Sequential(widths[0], (*layers, Dense(widths[-2], widths[-1], "glorot_uniform")))
+        layers += [Dense(fan_in, fan_out, init=hidden), Activation(activation)]
+    return Sequential(widths[0], (*layers, Dense(widths[-2], widths[-1], init="glorot_uniform")))

@@ -1,5 +1,6 @@
 """Adagrad, and Adadelta, which forgets and needs no rate of its own."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ class Adagrad(Elementwise):
     Source: Duchi, Hazan & Singer 2011, Adaptive subgradient methods for online learning and stochastic optimization.
     """
 
+    _: KW_ONLY
     initial_accumulator_value: NonNegative = 0.0
     eps: Positive = 1e-10
 
@@ -58,6 +60,7 @@ class Adadelta(Elementwise):
     Source: Zeiler 2012, ADADELTA: an adaptive learning rate method, Algorithm 1; the method's own rate is 1.
     """
 
+    _: KW_ONLY
     rho: Decay = 0.9
     eps: Positive = 1e-6
 

@@ -1,10 +1,13 @@
 """Adam, and AdamW as Adam with decoupled weight decay."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
+from fnloop.calling import explained
 from fnloop.namespace import namespace, over
 from fnloop.optimizers.chain import Chain, chain
 from fnloop.optimizers.elementwise import Elementwise, Now, Scaled
+from fnloop.optimizers.hints import HINTS
 from fnloop.optimizers.transforms import add_decayed_weights
 from fnloop.record import record
 from fnloop.typing import Decay, Positive
@@ -28,6 +31,7 @@ class Adam(Elementwise):
     Source: Kingma & Ba 2015, Algorithm 1.
     """
 
+    _: KW_ONLY
     b1: Decay = 0.9
     b2: Decay = 0.999
     eps: Positive = 1e-8
@@ -68,11 +72,12 @@ def sum_decay(b: Any, before: Any) -> Any:
     return b * ((1 - before) / (1 - b))
 
 
-def AdamW(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.01) -> Chain:
+@explained(HINTS)
+def AdamW(*, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.01) -> Chain:
     """Adam with decoupled weight decay: direction = Adam's + weight_decay * params.
 
     Args:
         weight_decay: per unit of the learning rate, at least 0.
     Source: Loshchilov & Hutter 2019, Algorithm 2.
     """
-    return chain(Adam(b1, b2, eps), add_decayed_weights(weight_decay))
+    return chain(Adam(b1=b1, b2=b2, eps=eps), add_decayed_weights(weight_decay))

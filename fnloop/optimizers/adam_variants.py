@@ -1,5 +1,6 @@
 """Adam's relatives: another norm of the gradients, a maximum, a look ahead, or a rectified start."""
 
+from dataclasses import KW_ONLY
 from typing import Annotated, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ class Adamax(Elementwise):
     Source: Kingma & Ba 2015, Algorithm 2.
     """
 
+    _: KW_ONLY
     b1: Decay = 0.9
     b2: Decay = 0.999
     eps: Positive = 1e-8
@@ -61,6 +63,7 @@ class AMSGrad(Elementwise):
     Source: Reddi, Kale & Kumar 2018, On the convergence of Adam and beyond; bias-corrected as in optax.
     """
 
+    _: KW_ONLY
     b1: Decay = 0.9
     b2: Decay = 0.999
     eps: Positive = 1e-8
@@ -100,6 +103,7 @@ class NAdam(Elementwise):
     Source: Dozat 2016, Incorporating Nesterov momentum into Adam.
     """
 
+    _: KW_ONLY
     b1: Decay = 0.9
     b2: Decay = 0.999
     eps: Positive = 1e-8
@@ -145,6 +149,7 @@ class RAdam(Elementwise):
     Source: Liu et al. 2020, On the variance of the adaptive learning rate and beyond, Algorithm 2.
     """
 
+    _: KW_ONLY
     b1: Decay = 0.9
     b2: Decay = 0.999
     eps: Positive = 1e-8

@@ -49,7 +49,7 @@ class ExponentialAverage(Average):
         return np.where(np.asarray(count) == 1, 1.0, 1 - self.decay)
 
 
-def ema(decay: float = 0.999, debias: bool = False) -> ExponentialAverage:
+def ema(decay: float = 0.999, *, debias: bool = False) -> ExponentialAverage:
     """Keep an exponential moving average of the parameters after each update: e' = decay e + (1 - decay) params'.
 
     The first update starts it: e = params'. Debiased, all parameters so far weigh what they would in the long run, decay^age
@@ -78,7 +78,7 @@ class EqualAverage(Average):
         return np.where(since < 0, 1.0, np.where(since % self.every == 0, 1 / n, 0.0))
 
 
-def swa(start: int, every: int = 1) -> EqualAverage:
+def swa(*, start: int, every: int = 1) -> EqualAverage:
     """Keep the mean of the parameters after updates start, start + every, start + 2 every, ...
 
     Before, the average is the parameters. It changes no step, and stands last in a chain; the learning rate should stay high,
@@ -87,7 +87,7 @@ def swa(start: int, every: int = 1) -> EqualAverage:
     Args:
         start: an update, counted from 1; every: updates from one to the next, at least 1.
     Examples:
-        chain(SGD(0.9), swa(start=1000, every=100))
+        chain(SGD(momentum=0.9), swa(start=1000, every=100))
     Source: Izmailov et al. 2018, Averaging weights leads to wider optima and better generalization, Algorithm 1.
     See Also: fnloop.averaged
     """

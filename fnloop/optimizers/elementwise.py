@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from fnloop.namespace import namespace
+from fnloop.optimizers.hints import HINTS
 from fnloop.parameters import Slot
 from fnloop.random import normal
 from fnloop.record import digest, evolve, is_record, leaves, owned, record
@@ -91,6 +92,7 @@ class Elementwise:
     needs: Literal["norm", "layer", "arrays"] | None = None
     draws = False  # whether its scalars are of each array's own shape, as noise is: such an array is not cut into blocks
     absorbs = False  # whether a gradient that is not finite leaves a slot so for ever: then nobody needs to look at each one
+    hints = HINTS  # for arguments that its constructor does not take
     averages = False  # whether its last slot is an average of the parameters after the update: such a part stands last
 
     def scalars(self, now: Now) -> Any:

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from fnloop.calling import explained
 from fnloop.namespace import namespace
 from fnloop.optimizers.adam import Adam
 from fnloop.optimizers.chain import Chain, chain
 from fnloop.optimizers.elementwise import Elementwise, Now, global_norm
+from fnloop.optimizers.hints import HINTS
 from fnloop.optimizers.transforms import add_decayed_weights
 from fnloop.record import record
 from fnloop.typing import NonNegative, Positive
@@ -57,7 +59,7 @@ class AdaptiveGradClip(Elementwise):
         return gradient, ()
 
 
-def adaptive_grad_clip(clipping: float, eps: float = 1e-3) -> AdaptiveGradClip:
+def adaptive_grad_clip(clipping: float, *, eps: float = 1e-3) -> AdaptiveGradClip:
     """Shorten the gradient of each unit to a share of the unit's own norm: g min(1, clipping max(|w|, eps) / |g|).
 
     A unit is what leads to one output: a column of (D, K), the last axis of a larger array; a bias counts as one unit.
@@ -127,7 +129,7 @@ class ScaleByTrustRatio(Elementwise):
         return gradient, ()
 
 
-def scale_by_trust_ratio(trust_coefficient: float = 1.0, eps: float = 0.0) -> ScaleByTrustRatio:
+def scale_by_trust_ratio(*, trust_coefficient: float = 1.0, eps: float = 0.0) -> ScaleByTrustRatio:
     """Let each array's step be in proportion to its size: g trust_coefficient |w| / (|g| + eps); g where |w| or |g| is 0.
 
     Args:
@@ -138,7 +140,8 @@ def scale_by_trust_ratio(trust_coefficient: float = 1.0, eps: float = 0.0) -> Sc
     return ScaleByTrustRatio(trust_coefficient, eps)
 
 
-def LAMB(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-6, weight_decay: float = 0.0) -> Chain:
+@explained(HINTS)
+def LAMB(*, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-6, weight_decay: float = 0.0) -> Chain:
     """AdamW whose step is, array by array, in proportion to the parameters: for large batches.
 
         direction = |w| u / |u|,   u = Adam's direction + weight_decay w
@@ -148,4 +151,4 @@ def LAMB(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-6, weight_decay: fl
         weight_decay: at least 0.
     Source: You et al. 2020, Large batch optimization for deep learning: training BERT in 76 minutes, Algorithm 2.
     """
-    return chain(Adam(b1, b2, eps), add_decayed_weights(weight_decay), scale_by_trust_ratio())
+    return chain(Adam(b1=b1, b2=b2, eps=eps), add_decayed_weights(weight_decay), scale_by_trust_ratio())

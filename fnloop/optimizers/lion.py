@@ -1,10 +1,13 @@
 """Lion: the sign of a momentum."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
+from fnloop.calling import explained
 from fnloop.namespace import namespace
 from fnloop.optimizers.chain import Chain, chain
 from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.hints import HINTS
 from fnloop.optimizers.transforms import add_decayed_weights
 from fnloop.record import record
 from fnloop.typing import Decay
@@ -14,6 +17,7 @@ from fnloop.typing import Decay
 class ScaleByLion(Elementwise):
     """See `Lion`."""
 
+    _: KW_ONLY
     b1: Decay = 0.9
     b2: Decay = 0.99
 
@@ -31,7 +35,8 @@ class ScaleByLion(Elementwise):
         return xp.sign(mixed), (m,)
 
 
-def Lion(b1: float = 0.9, b2: float = 0.99, weight_decay: float = 1e-3) -> Chain:
+@explained(HINTS)
+def Lion(*, b1: float = 0.9, b2: float = 0.99, weight_decay: float = 1e-3) -> Chain:
     """Follow the sign of gradient and momentum, with decoupled weight decay.
 
         direction = sign(b1 m + (1 - b1) g) + weight_decay params          m' = b2 m + (1 - b2) g
@@ -45,4 +50,4 @@ def Lion(b1: float = 0.9, b2: float = 0.99, weight_decay: float = 1e-3) -> Chain
     Raises: ValueError: if a parameter lies outside its interval; the message carries the name and the value.
     Source: Chen et al. 2023, Symbolic discovery of optimization algorithms, Algorithm 2.
     """
-    return chain(ScaleByLion(b1, b2), add_decayed_weights(weight_decay))
+    return chain(ScaleByLion(b1=b1, b2=b2), add_decayed_weights(weight_decay))

@@ -38,7 +38,7 @@ class FollowSlowly(Elementwise):
         return ahead, (slow,)
 
 
-def lookahead(optimizer: Elementwise, k: int = 5, alpha: float = 0.5) -> Chain:
+def lookahead(optimizer: Elementwise, *, k: int = 5, alpha: float = 0.5) -> Chain:
     """Every k updates, draw slow parameters towards the fast ones, and let the fast ones go on from there.
 
         fast' = fast - lr direction;   every k-th time: slow' = slow + alpha (fast' - slow), fast' = slow'

@@ -29,7 +29,7 @@ class AddNoise(Elementwise):
         return gradient, ()
 
 
-def add_noise(eta: float, gamma: float = 0.55, seed: int = 0) -> AddNoise:
+def add_noise(*, eta: float, gamma: float = 0.55, seed: int = 0) -> AddNoise:
     """Add normal noise that fades: g + sigma_t n with sigma_t² = eta / t^gamma for the t-th update, from 1.
 
     The noise is addressed by the seed, the update and the array: a step taken again draws the same.

@@ -1,5 +1,6 @@
 """RMSprop: the gradient beside its own running size."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 from fnloop.namespace import namespace
@@ -26,6 +27,7 @@ class RMSprop(Elementwise):
     Source: Tieleman & Hinton 2012, lecture 6.5; centered: Graves 2013, Generating sequences with recurrent neural networks.
     """
 
+    _: KW_ONLY
     alpha: Decay = 0.99
     eps: Positive = 1e-8
     momentum: Decay = 0.0

@@ -1,5 +1,6 @@
 """Resilient propagation: of the gradient only the signs count."""
 
+from dataclasses import KW_ONLY
 from typing import Annotated, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ class Rprop(Elementwise):
     Source: Riedmiller & Braun 1993; the variant iRprop- of Igel & Hüsken 2000.
     """
 
+    _: KW_ONLY
     eta_minus: Annotated[float, real("(0, 1)")] = 0.5
     eta_plus: Annotated[float, real("(1, inf)")] = 1.2
     min_step: Factor = 1e-6

@@ -1,5 +1,6 @@
 """Stochastic gradient descent, with momentum if wanted."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 from fnloop.optimizers.elementwise import Elementwise
@@ -20,6 +21,7 @@ class SGD(Elementwise):
     Source: Sutskever et al. 2013, On the importance of initialization and momentum in deep learning.
     """
 
+    _: KW_ONLY
     momentum: Decay = 0.0
     nesterov: Flag = False
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fnloop.calling import curry
 from fnloop.errors import CheckpointError
 from fnloop.metrics import mode_of
 from fnloop.parameters import Params
@@ -25,7 +26,7 @@ from fnloop.short import short
 from fnloop.state import TrainState
 from fnloop.streams import keep_best
 from fnloop.trainer import Trainer
-from fnloop.typing import Array, Mode, choice, curry
+from fnloop.typing import Array, Mode, choice
 
 FORMAT, VERSION = "fnloop checkpoint", 1
 _DAMAGE = (

@@ -149,7 +149,7 @@ def join(schedulers: Sequence[Any], boundaries: Sequence[int]) -> Joined:
     return joined
 
 
-def warmup(scheduler: Any, length: int, start_factor: float = 0.0) -> Joined:
+def warmup(scheduler: Any, length: int, *, start_factor: float = 0.0) -> Joined:
     """A straight line from `start_factor` times the schedule's first rate to that rate, then the schedule from its t = 0.
 
     Args:
@@ -161,7 +161,7 @@ def warmup(scheduler: Any, length: int, start_factor: float = 0.0) -> Joined:
     length, first = integer(0)("length", length), _checked(scheduler).init().lr
     if first <= 0:
         raise ValueError(f"scheduler must begin with a rate above 0 to lead up to, got {short(first)} from {short(scheduler)}")
-    rise = LinearLR(first, length, real("[0, 1]")("start_factor", start_factor))
+    rise = LinearLR(first, total_iters=length, start_factor=real("[0, 1]")("start_factor", start_factor))
     return join([rise, scheduler], [length])
 
 

@@ -1,5 +1,6 @@
 """Up and down between two learning rates."""
 
+from dataclasses import KW_ONLY
 from typing import Annotated, Any
 
 import numpy as np
@@ -29,6 +30,7 @@ class CyclicLR(ClosedForm):
 
     initial_lr: Positive
     max_lr: Positive
+    _: KW_ONLY
     step_size_up: PositiveInt = 2000
     step_size_down: PositiveInt = 2000
     mode: Policy = "triangular"

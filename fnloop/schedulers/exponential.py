@@ -1,5 +1,6 @@
 """Decay by a constant factor."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 from fnloop.record import record
@@ -16,6 +17,7 @@ class ExponentialLR(ClosedForm):
     """
 
     initial_lr: Positive
+    _: KW_ONLY
     gamma: Factor = 0.95
 
     def formula(self, t: Any) -> Any:

@@ -1,5 +1,6 @@
 """Decay by an inverse of the time."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ class InverseTimeLR(ClosedForm):
     """
 
     initial_lr: Positive
+    _: KW_ONLY
     decay_rate: NonNegative = 0.1
 
     def formula(self, t: Any) -> Any:
@@ -35,6 +37,7 @@ class InverseSqrtLR(ClosedForm):
     """
 
     initial_lr: Positive
+    _: KW_ONLY
     timescale: Positive = 1.0
 
     def formula(self, t: Any) -> Any:

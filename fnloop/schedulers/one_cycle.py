@@ -1,5 +1,6 @@
 """One rise to a high learning rate and one descent far below where it began."""
 
+from dataclasses import KW_ONLY
 from typing import Annotated, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ class OneCycleLR(ClosedForm):
 
     max_lr: Positive
     total_steps: PositiveInt
+    _: KW_ONLY
     pct_start: Annotated[float, real("[0, 1]")] = 0.3
     anneal_strategy: Annotated[str, choice("cos", "linear")] = "cos"
     div_factor: Positive = 25.0

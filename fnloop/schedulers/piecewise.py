@@ -1,6 +1,7 @@
 """Through given points, and by any function."""
 
 from collections.abc import Callable
+from dataclasses import KW_ONLY
 from typing import Annotated, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ class PiecewiseLR(ClosedForm):
 
     times: Times
     values: NonNegatives
+    _: KW_ONLY
     interpolate: Annotated[str, choice("linear", "cos", "previous")] = "linear"
 
     def __attrs_post_init__(self) -> None:

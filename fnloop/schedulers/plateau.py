@@ -1,6 +1,7 @@
 """Lower the learning rate when a metric no longer improves."""
 
 from collections.abc import Mapping
+from dataclasses import KW_ONLY
 
 from fnloop.metrics import improves, look_up, worst
 from fnloop.record import record
@@ -41,6 +42,7 @@ class ReduceLROnPlateau:
 
     initial_lr: Positive
     metric: MetricName = "val_loss"
+    _: KW_ONLY
     mode: ModeName = "min"
     factor: Factor = 0.5
     patience: PositiveInt = 10

@@ -1,5 +1,6 @@
 """A straight line, or a power of one, between two learning rates."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 from fnloop.record import record
@@ -19,6 +20,7 @@ class LinearLR(ClosedForm):
     """
 
     initial_lr: Positive
+    _: KW_ONLY
     total_iters: Count = 5
     start_factor: NonNegative = 1 / 3
     end_factor: NonNegative = 1.0
@@ -41,6 +43,7 @@ class PolynomialLR(ClosedForm):
 
     initial_lr: Positive
     total_iters: Count
+    _: KW_ONLY
     power: Positive = 1.0
     end_lr: NonNegative = 0.0
 

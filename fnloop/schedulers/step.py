@@ -1,5 +1,6 @@
 """Decay by stairs."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 from fnloop.record import record
@@ -20,6 +21,7 @@ class StepLR(ClosedForm):
 
     initial_lr: Positive
     step_size: PositiveInt
+    _: KW_ONLY
     gamma: Factor = 0.1
 
     def formula(self, t: Any) -> Any:

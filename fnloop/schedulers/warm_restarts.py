@@ -1,5 +1,6 @@
 """Half a cosine again and again, each time longer and from a lower peak."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ class CosineAnnealingWarmRestarts(ClosedForm):
 
     initial_lr: Positive
     T_0: PositiveInt
+    _: KW_ONLY
     T_mult: PositiveInt = 1
     eta_min: NonNegative = 0.0
     decay: Factor = 1.0

@@ -39,25 +39,28 @@ def schedulers(
 def _closed_forms(rates: Any) -> list[st.SearchStrategy[Any]]:
     return [
         st.builds(sch.ConstantLR, rates),
-        st.builds(sch.StepLR, rates, st.integers(1, 50), st.floats(0.01, 1)),
-        st.builds(sch.ExponentialLR, rates, st.floats(0.5, 1)),
-        st.builds(lambda lr, n, share: sch.CosineAnnealingLR(lr, n, lr * share), rates, st.integers(1, 300), _shares),
-        st.builds(sch.MultiStepLR, rates, st.lists(_counts, max_size=4).map(sorted), st.floats(0.01, 1)),
-        st.builds(sch.InverseTimeLR, rates, st.floats(0, 10)),
-        st.builds(sch.InverseSqrtLR, rates, st.floats(0.1, 100)),
-        st.builds(sch.LinearLR, rates, _counts, st.floats(0, 3), st.floats(0, 3)),
-        st.builds(sch.PolynomialLR, rates, _counts, st.floats(0.1, 3), rates),
+        st.builds(sch.StepLR, rates, st.integers(1, 50), gamma=st.floats(0.01, 1)),
+        st.builds(sch.ExponentialLR, rates, gamma=st.floats(0.5, 1)),
+        st.builds(lambda lr, n, share: sch.CosineAnnealingLR(lr, n, eta_min=lr * share), rates, st.integers(1, 300), _shares),
+        st.builds(sch.MultiStepLR, rates, st.lists(_counts, max_size=4).map(sorted), gamma=st.floats(0.01, 1)),
+        st.builds(sch.InverseTimeLR, rates, decay_rate=st.floats(0, 10)),
+        st.builds(sch.InverseSqrtLR, rates, timescale=st.floats(0.1, 100)),
         st.builds(
-            lambda lr, n, m, share, decay: sch.CosineAnnealingWarmRestarts(lr, n, m, lr * share, decay),
+            sch.LinearLR, rates, total_iters=_counts, start_factor=st.floats(0, 3), end_factor=st.floats(0, 3)
+        ),
+        st.builds(sch.PolynomialLR, rates, _counts, power=st.floats(0.1, 3), end_lr=rates),
+        st.builds(
+            lambda lr, n, m, share, decay: sch.CosineAnnealingWarmRestarts(lr, n, T_mult=m, eta_min=lr * share, decay=decay),
             rates, _lengths, st.integers(1, 4), _shares, st.floats(0.1, 1),
         ),
         st.builds(
-            lambda lr, more, *rest: sch.CyclicLR(lr, lr + more, *rest),
-            rates, _shares, _lengths, _lengths, st.sampled_from(["triangular", "triangular2", "exp_range"]), st.floats(0.5, 1),
+            lambda lr, more, **options: sch.CyclicLR(lr, lr + more, **options),
+            rates, _shares, step_size_up=_lengths, step_size_down=_lengths,
+            mode=st.sampled_from(["triangular", "triangular2", "exp_range"]), gamma=st.floats(0.5, 1),
         ),
-        st.builds(sch.OneCycleLR, rates, _lengths, _shares, st.sampled_from(["cos", "linear"])),
+        st.builds(sch.OneCycleLR, rates, _lengths, pct_start=_shares, anneal_strategy=st.sampled_from(["cos", "linear"])),
         st.builds(
-            lambda lr, a, b, c, share, kind: sch.WarmupStableDecayLR(lr, a, b, c, lr * share, kind),
+            lambda lr, a, b, c, share, kind: sch.WarmupStableDecayLR(lr, a, b, c, min_lr=lr * share, anneal_strategy=kind),
             rates, _counts, _counts, _counts, _shares, st.sampled_from(["linear", "cos", "sqrt"]),
         ),
         st.lists(st.tuples(_counts, rates), min_size=1, max_size=4).flatmap(
@@ -65,7 +68,7 @@ def _closed_forms(rates: Any) -> list[st.SearchStrategy[Any]]:
                 sch.PiecewiseLR,
                 st.just(sorted(t for t, _ in points)),
                 st.just([value for _, value in points]),
-                st.sampled_from(["linear", "cos", "previous"]),
+                interpolate=st.sampled_from(["linear", "cos", "previous"]),
             )
         ),
         st.builds(lambda lr: sch.LambdaLR(lr, abs), rates),
@@ -89,7 +92,7 @@ def _compositions(parts: Any, rates: Any) -> list[st.SearchStrategy[Any]]:
     return [
         st.builds(sch.times, parts, parts),
         st.builds(sch.times, parts, rates),
-        st.builds(sch.warmup, parts.filter(lambda part: part.init().lr > 0), _counts, _shares),
+        st.builds(sch.warmup, parts.filter(lambda part: part.init().lr > 0), _counts, start_factor=_shares),
         st.builds(sch.repeat, parts, _lengths),
         st.builds(sch.clamp, parts, st.just(0.01), st.just(0.02)),
         st.lists(parts, min_size=1, max_size=3).flatmap(

@@ -57,12 +57,12 @@ def layers(*, inputs: int = INPUTS, max_outputs: int = 5) -> Strategy[Layer]:
         >>> test_starts_finite()
     """
     inputs, most = integer(1)("inputs", inputs), integer(1)("max_outputs", max_outputs)
-    dense: Strategy[Layer] = st.builds(nn.Dense, st.just(inputs), st.integers(1, most), st.sampled_from(nn.INITIALIZERS))
+    dense: Strategy[Layer] = st.builds(nn.Dense, st.just(inputs), st.integers(1, most), init=st.sampled_from(nn.INITIALIZERS))
     keeping: Strategy[Layer] = st.one_of(
         st.builds(nn.Activation, st.sampled_from(nn.ACTIVATIONS)),
         st.builds(nn.Dropout, st.floats(0.0, 0.9)),
         st.builds(nn.LayerNorm, st.just(inputs)),
-        st.builds(nn.BatchNorm, st.just(inputs), st.floats(0.01, 1.0)),
+        st.builds(nn.BatchNorm, st.just(inputs), momentum=st.floats(0.01, 1.0)),
     )
     square: Strategy[Layer] = st.builds(nn.Dense, st.just(inputs), st.just(inputs))
     return dense | keeping | st.builds(nn.Residual, keeping | square)

@@ -83,7 +83,7 @@ INPUTS = 3
 
 def block(width: int, norm: Layer) -> nn.Sequential:
     """A chain of layers that keeps the width, as stands in a residual."""
-    inner = nn.Dense(width, 7, "lecun_normal"), nn.Activation("elu"), nn.Dropout(0.2), nn.Dense(7, width)
+    inner = nn.Dense(width, 7, init="lecun_normal"), nn.Activation("elu"), nn.Dropout(0.2), nn.Dense(7, width)
     return nn.Sequential(width, (norm, *inner))
 
 
@@ -92,11 +92,11 @@ LOSSES: dict[str, tuple[Loss, int]] = {
     "binary": (BinaryCrossEntropy(), 1),
     "softmax": (SoftmaxCrossEntropy(), 3),
     "mse": (MeanSquaredError(), 2),
-    "binary weighted": (BinaryCrossEntropy(0.1, (0.5, 2.0)), 1),
-    "labels": (BinaryCrossEntropy(0.1, ((0.5, 2.0), (1.0, 0.0), (3.0, 1.0))), 3),
-    "softmax weighted": (SoftmaxCrossEntropy(0.1, (0.5, 2.0, 1.0)), 3),
+    "binary weighted": (BinaryCrossEntropy(label_smoothing=0.1, class_weights=(0.5, 2.0)), 1),
+    "labels": (BinaryCrossEntropy(label_smoothing=0.1, class_weights=((0.5, 2.0), (1.0, 0.0), (3.0, 1.0))), 3),
+    "softmax weighted": (SoftmaxCrossEntropy(label_smoothing=0.1, class_weights=(0.5, 2.0, 1.0)), 3),
     "binary focal": (Focal(class_weights=(0.75, 0.25)), 1),
-    "softmax focal": (Focal(0.5), 3),
+    "softmax focal": (Focal(gamma=0.5), 3),
     "binary hinge": (Hinge(), 1),
     "hinge": (Hinge(), 3),
     "kl": (KLDivergence(), 3),
@@ -174,7 +174,7 @@ MODELS: dict[str, Callable[[int, int], nn.Sequential]] = {
     "deep": lambda inputs, outputs: nn.Sequential(
         inputs,
         (
-            nn.Dense(inputs, 5, "orthogonal"),
+            nn.Dense(inputs, 5, init="orthogonal"),
             *(nn.Residual(block(5, nn.LayerNorm(5))) for _ in range(2)),
             nn.Dense(5, outputs),
         ),
@@ -187,28 +187,32 @@ OPTIMIZERS: tuple[Elementwise, ...] = (
     Adam(),
     AdamW(weight_decay=0.1),
     chain(clip_by_global_norm(0.1), Adam()),
-    chain(add_decayed_weights(0.1), clip_by_global_norm(0.1), SGD(0.9)),
+    chain(add_decayed_weights(0.1), clip_by_global_norm(0.1), SGD(momentum=0.9)),
     Adamax(),
     AMSGrad(b2=0.9),
     NAdam(),
     RAdam(),
     RMSprop(),
-    RMSprop(0.9, 1e-3, 0.5, centered=True),
-    Adagrad(0.1),
+    RMSprop(alpha=0.9, eps=1e-3, momentum=0.5, centered=True),
+    Adagrad(initial_accumulator_value=0.1),
     Adadelta(),
     Rprop(),
     Lion(),
-    chain(clip_by_value(0.1), add_l1_penalty(0.01), add_l2_penalty(0.01), SGD(0.9)),
-    scheduled(SGD(0.9), momentum=LinearLR(0.9, 30, 0.5, 1.0)),
-    scheduled(AdamW(), b1=LinearLR(0.9, 30, 0.5, 1.0), weight_decay=CosineAnnealingLR(0.1, T_max=30)),
+    chain(clip_by_value(0.1), add_l1_penalty(0.01), add_l2_penalty(0.01), SGD(momentum=0.9)),
+    scheduled(SGD(momentum=0.9), momentum=LinearLR(0.9, total_iters=30, start_factor=0.5, end_factor=1.0)),
+    scheduled(
+        AdamW(),
+        b1=LinearLR(0.9, total_iters=30, start_factor=0.5, end_factor=1.0),
+        weight_decay=CosineAnnealingLR(0.1, T_max=30),
+    ),
     LAMB(weight_decay=0.1),
-    chain(add_decayed_weights(0.1), clip_by_norm(0.5), adaptive_grad_clip(0.3), centralize(), SGD(0.9)),
-    chain(masked(scheduled(Adam(), b1=ExponentialLR(0.9, 0.99)), [0]), scale_by_layer({0: 0.3}), SGD(0.9)),
-    lookahead(SGD(0.9), k=3),
-    chain(add_noise(0.01, seed=2**63), SGD(0.9)),
+    chain(add_decayed_weights(0.1), clip_by_norm(0.5), adaptive_grad_clip(0.3), centralize(), SGD(momentum=0.9)),
+    chain(masked(scheduled(Adam(), b1=ExponentialLR(0.9, gamma=0.99)), [0]), scale_by_layer({0: 0.3}), SGD(momentum=0.9)),
+    lookahead(SGD(momentum=0.9), k=3),
+    chain(add_noise(eta=0.01, seed=2**63), SGD(momentum=0.9)),
 )
 # Averages stand last in a chain, with nothing behind them.
-AVERAGING: tuple[Elementwise, ...] = (chain(SGD(0.9), ema(0.9, debias=True)), chain(Adam(), swa(5, 3)))
+AVERAGING: tuple[Elementwise, ...] = (chain(SGD(momentum=0.9), ema(0.9, debias=True)), chain(Adam(), swa(start=5, every=3)))
 SCHEDULERS: tuple[Scheduler, ...] = (
     ConstantLR(0.05),
     StepLR(0.05, step_size=2, gamma=0.5),
@@ -217,16 +221,16 @@ SCHEDULERS: tuple[Scheduler, ...] = (
     MultiStepLR(0.05, milestones=(1, 4), gamma=0.5),
     InverseTimeLR(0.05, decay_rate=0.3),
     InverseSqrtLR(0.05, timescale=3),
-    LinearLR(0.05, 6, 1.0, 0.1),
-    PolynomialLR(0.05, 6, 2.0),
+    LinearLR(0.05, total_iters=6, start_factor=1.0, end_factor=0.1),
+    PolynomialLR(0.05, 6, power=2.0),
     CosineAnnealingWarmRestarts(0.05, 2, T_mult=2, eta_min=0.001),
-    CyclicLR(0.01, 0.05, 2, 3, "triangular2"),
+    CyclicLR(0.01, 0.05, step_size_up=2, step_size_down=3, mode="triangular2"),
     OneCycleLR(0.05, 8),
     WarmupStableDecayLR(0.05, 2, 3, 4),
     PiecewiseLR((0, 3, 6), (0.01, 0.05, 0.02)),
     join([ConstantLR(0.05), repeat(ExponentialLR(0.05, gamma=0.5), 3)], [2]),
-    clamp(LinearLR(0.05, 6, 1.0, 0.1), 0.01, 0.03),
-    warmup(times(CyclicLR(0.05, 0.1, 2, 3), InverseTimeLR(1.0)), 2, 0.5),
+    clamp(LinearLR(0.05, total_iters=6, start_factor=1.0, end_factor=0.1), 0.01, 0.03),
+    warmup(times(CyclicLR(0.05, 0.1, step_size_up=2, step_size_down=3), InverseTimeLR(1.0)), 2, start_factor=0.5),
 )
 PLATEAU = ReduceLROnPlateau(0.05, metric="loss", patience=1, min_delta=0.05)
 

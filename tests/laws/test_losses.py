@@ -11,8 +11,21 @@ from fnloop.record import KINDS, record
 from tests.strategies import LOSSES, metrics_of
 
 W2, W3 = (0.5, 2.0), (0.5, 2.0, 1.5)
-BINARY = [ls.BinaryCrossEntropy(), ls.BinaryCrossEntropy(0.2, W2), ls.Focal(), ls.Focal(0.5, W2), ls.Focal(0.0), ls.Hinge()]
-CLASSES = [ls.SoftmaxCrossEntropy(), ls.SoftmaxCrossEntropy(0.2, W3), ls.Focal(), ls.Focal(0.5, W3), ls.Hinge()]
+BINARY = [
+    ls.BinaryCrossEntropy(),
+    ls.BinaryCrossEntropy(label_smoothing=0.2, class_weights=W2),
+    ls.Focal(),
+    ls.Focal(gamma=0.5, class_weights=W2),
+    ls.Focal(gamma=0.0),
+    ls.Hinge(),
+]
+CLASSES = [
+    ls.SoftmaxCrossEntropy(),
+    ls.SoftmaxCrossEntropy(label_smoothing=0.2, class_weights=W3),
+    ls.Focal(),
+    ls.Focal(gamma=0.5, class_weights=W3),
+    ls.Hinge(),
+]
 REGRESSION = [ls.MeanSquaredError(), ls.MeanAbsoluteError(), ls.Huber(0.3), ls.LogCosh()]
 SEEDS = st.integers(0, 10**6)
 
@@ -56,7 +69,7 @@ def test_focal_bears_the_widest_logits(dtype):
     most = np.finfo(dtype).max
     outputs = np.array([[most, -most, 0.0], [-most, most, 0.0]], dtype)
     with np.errstate(over="ignore"):
-        values, gradient = mean_and_gradient(ls.Focal(0.5), outputs, np.array([0, 0], dtype))
+        values, gradient = mean_and_gradient(ls.Focal(gamma=0.5), outputs, np.array([0, 0], dtype))
     assert values[0] == 0
     assert np.isfinite(values).all()
     np.testing.assert_allclose(gradient, [[0, 0, 0], [-0.5, 0.5, 0]], atol=1e-6)
@@ -95,8 +108,11 @@ def test_one_logit_is_a_pair_of_them(seed, rows, smoothing, weights, dense):
     z, y = draw.normal(0, 3, (rows, 1)), draw.uniform(size=rows) if dense else draw.integers(0, 2, rows).astype(float)
     pair, two = np.concatenate([0 * z, z], 1), np.stack([1 - y, y], 1)
     for one, many in [
-        (ls.BinaryCrossEntropy(smoothing, weights), ls.SoftmaxCrossEntropy(smoothing, weights)),
-        (ls.Focal(1.5, weights), ls.Focal(1.5, weights)),
+        (
+            ls.BinaryCrossEntropy(label_smoothing=smoothing, class_weights=weights),
+            ls.SoftmaxCrossEntropy(label_smoothing=smoothing, class_weights=weights),
+        ),
+        (ls.Focal(gamma=1.5, class_weights=weights), ls.Focal(gamma=1.5, class_weights=weights)),
         *([(ls.Hinge(), ls.Hinge())] if not dense else []),
     ]:
         (values, gradient), (expected, full) = mean_and_gradient(one, z, y), mean_and_gradient(many, pair, two)
@@ -111,7 +127,7 @@ def test_class_weights_multiply(seed, rows, gamma):
     dense, weights = draw.dirichlet(np.ones(3), rows), np.array(W3)
     for plain, weighted in [
         (ls.SoftmaxCrossEntropy(), ls.SoftmaxCrossEntropy(class_weights=W3)),
-        (ls.Focal(gamma), ls.Focal(gamma, W3)),
+        (ls.Focal(gamma=gamma), ls.Focal(gamma=gamma, class_weights=W3)),
     ]:
         values, gradient = mean_and_gradient(plain, z, y.astype(float))
         same(mean_and_gradient(weighted, z, y.astype(float)), (values * weights[y], gradient * weights[y][:, None]))
@@ -133,9 +149,15 @@ def test_no_focus_is_the_cross_entropy(seed, rows):
     """Focal loss with gamma = 0."""
     draw = np.random.default_rng(seed)
     z, y = draw.normal(0, 3, (rows, 3)), draw.dirichlet(np.ones(3), rows)
-    same(mean_and_gradient(ls.Focal(0.0, W3), z, y), mean_and_gradient(ls.SoftmaxCrossEntropy(0.0, W3), z, y))
+    same(
+        mean_and_gradient(ls.Focal(gamma=0.0, class_weights=W3), z, y),
+        mean_and_gradient(ls.SoftmaxCrossEntropy(label_smoothing=0.0, class_weights=W3), z, y),
+    )
     z, y = z[:, :1], y[:, 0]
-    same(mean_and_gradient(ls.Focal(0.0, W2), z, y), mean_and_gradient(ls.BinaryCrossEntropy(0.0, W2), z, y))
+    same(
+        mean_and_gradient(ls.Focal(gamma=0.0, class_weights=W2), z, y),
+        mean_and_gradient(ls.BinaryCrossEntropy(label_smoothing=0.0, class_weights=W2), z, y),
+    )
 
 
 @given(SEEDS, st.integers(1, 9))

@@ -26,8 +26,11 @@ def test_labels_are_binary_losses_side_by_side(seed, rows, labels, smoothing, we
     pairs = [tuple(draw.uniform(0, 3, 2)) for _ in range(labels)]
     pairs = {None: [None] * labels, "pair": [pairs[0]] * labels, "pairs": pairs}[weighted]
     given_as = {None: None, "pair": pairs[0], "pairs": pairs}[weighted]
-    values, gradient = run(ls.BinaryCrossEntropy(smoothing, given_as), z, y)
-    alone = [run(ls.BinaryCrossEntropy(smoothing, pairs[k]), z[:, [k]], y[:, k]) for k in range(labels)]
+    values, gradient = run(ls.BinaryCrossEntropy(label_smoothing=smoothing, class_weights=given_as), z, y)
+    alone = [
+        run(ls.BinaryCrossEntropy(label_smoothing=smoothing, class_weights=pairs[k]), z[:, [k]], y[:, k])
+        for k in range(labels)
+    ]
     np.testing.assert_allclose(values, np.mean([v for v, _ in alone], axis=0), rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(gradient, np.concatenate([g for _, g in alone], axis=1) / labels, rtol=1e-12, atol=1e-14)
 
@@ -137,7 +140,10 @@ def test_balanced_weights_are_those_of_scikit_learn(seed, rows, weighted):
     counted = y if w is None else np.repeat(y, w)
     three = compute_class_weight("balanced", classes=np.arange(3), y=counted)
     two = compute_class_weight("balanced", classes=np.arange(2), y=(counted > 0).astype(int))
-    for loss in (ls.SoftmaxCrossEntropy(0.1, "balanced"), ls.Focal(1.0, "balanced")):
+    for loss in (
+        ls.SoftmaxCrossEntropy(label_smoothing=0.1, class_weights="balanced"),
+        ls.Focal(gamma=1.0, class_weights="balanced"),
+    ):
         for targets in (y, y[:, None], y.astype("float32"), np.eye(3)[y]):
             np.testing.assert_allclose(loss.given(targets, 3, w).class_weights, three)
     loss = ls.BinaryCrossEntropy(class_weights="balanced")

@@ -68,11 +68,11 @@ def adam_loop(gradients, vector, b1=0.9, b2=0.999, eps=1e-8, decay=0.0, lr=0.01)
 
 FORMULAS = {
     "sgd": (SGD(), sgd_loop, {}),
-    "momentum": (SGD(0.9), sgd_loop, {"momentum": 0.9}),
-    "nesterov": (SGD(0.7, nesterov=True), sgd_loop, {"momentum": 0.7, "nesterov": True}),
+    "momentum": (SGD(momentum=0.9), sgd_loop, {"momentum": 0.9}),
+    "nesterov": (SGD(momentum=0.7, nesterov=True), sgd_loop, {"momentum": 0.7, "nesterov": True}),
     "adam": (Adam(), adam_loop, {}),
-    "adam with other decays": (Adam(0.5, 0.9, 1e-3), adam_loop, {"b1": 0.5, "b2": 0.9, "eps": 1e-3}),
-    "adam without memory": (Adam(0.0, 0.0), adam_loop, {"b1": 0.0, "b2": 0.0}),
+    "adam with other decays": (Adam(b1=0.5, b2=0.9, eps=1e-3), adam_loop, {"b1": 0.5, "b2": 0.9, "eps": 1e-3}),
+    "adam without memory": (Adam(b1=0.0, b2=0.0), adam_loop, {"b1": 0.0, "b2": 0.0}),
     "adamw": (AdamW(weight_decay=0.3), adam_loop, {"decay": 0.3}),
 }
 
@@ -158,7 +158,7 @@ def test_a_kernel_owns_its_gradient():
     """What a kernel keeps and hands on is not written over by the next: momentum in front of RMSprop."""
     draw = np.random.default_rng(0)
     gradients, vector = draw.standard_normal((9, 4)), draw.standard_normal(4)
-    optimizer, momentum, rmsprop = chain(SGD(0.9), RMSprop()), SGD(0.9), RMSprop()
+    optimizer, momentum, rmsprop = chain(SGD(momentum=0.9), RMSprop()), SGD(momentum=0.9), RMSprop()
     state, first, second = optimizer.init(vector), momentum.init(vector), rmsprop.init(vector)
     for gradient in gradients:
         direction, state = optimizer.update(gradient, state, vector)
@@ -223,7 +223,7 @@ def test_scheduled_hyperparameters_have_their_value_of_the_moment():
     staying = scheduled(AdamW(), b1=lambda t: 0.9, weight_decay=ConstantLR(0.01))
     np.testing.assert_allclose(run(staying, gradients, vector), run(AdamW(), gradients, vector), rtol=1e-14)
     rates = (0.5, 0.0, 0.9, 0.3)
-    moving = scheduled(SGD(0.9), momentum=lambda t: rates[t % 4])
+    moving = scheduled(SGD(momentum=0.9), momentum=lambda t: rates[t % 4])
     state, m = moving.init(vector), np.zeros(4)
     for t, gradient in enumerate(gradients):
         direction, state = moving.update(gradient, state, vector)
@@ -320,10 +320,10 @@ def test_averages_are_means_of_what_was():
     """Each kind against the mean of the parameters written out; no step is changed by it."""
     draw = np.random.default_rng(0)
     gradients, vector = draw.standard_normal((20, 3)), draw.standard_normal(3)
-    plain = run(SGD(0.9), gradients, vector)
+    plain = run(SGD(momentum=0.9), gradients, vector)
 
     def average_of(average):
-        optimizer, here = chain(SGD(0.9), average), vector
+        optimizer, here = chain(SGD(momentum=0.9), average), vector
         state = optimizer.init(vector)
         for gradient, after in zip(gradients, plain, strict=True):
             direction, state = optimizer.update(gradient, state, here, lr=0.01)
@@ -336,8 +336,8 @@ def test_averages_are_means_of_what_was():
     np.testing.assert_allclose(average_of(ema(0.8, debias=True)), weights @ plain / weights.sum(), rtol=1e-12)
     weights[1:] *= 0.2
     np.testing.assert_allclose(average_of(ema(0.8)), weights @ plain, rtol=1e-12)
-    np.testing.assert_allclose(average_of(swa(4, 6)), plain[[3, 9, 15]].mean(0), rtol=1e-12)
-    assert fl.same_bits(average_of(swa(21)), plain[-1])
+    np.testing.assert_allclose(average_of(swa(start=4, every=6)), plain[[3, 9, 15]].mean(0), rtol=1e-12)
+    assert fl.same_bits(average_of(swa(start=21)), plain[-1])
 
 
 def test_an_averaged_state_is_a_state(tmp_path):
@@ -359,7 +359,7 @@ def test_an_averaged_state_is_a_state(tmp_path):
 def test_noise_is_drawn_by_address(seed, count):
     """The same for an update taken again, of the variance of the formula, another for each update and each array."""
     layout = fl.parameters.lay_out([((200, 400),), ((200, 400),)])
-    vector, part = np.zeros(layout[-1].stop), fl.optimizers.add_noise(0.3, 0.7, seed)
+    vector, part = np.zeros(layout[-1].stop), fl.optimizers.add_noise(eta=0.3, gamma=0.7, seed=seed)
     state = evolve(part.init(vector), count=count - 1)
     noise, after = part.update(vector, state, vector, layout=layout)
     assert fl.same_bits(noise, part.update(vector, state, vector, layout=layout)[0])
@@ -375,9 +375,9 @@ def test_masked_noise_is_of_whole_arrays():
     """Of arrays larger than a block."""
     layout = fl.parameters.lay_out([((100, 700),)])
     vector = np.ones(layout[-1].stop)
-    part = masked(fl.optimizers.add_noise(0.1), [0])
+    part = masked(fl.optimizers.add_noise(eta=0.1), [0])
     noisy, _ = part.update(vector, part.init(vector), vector, layout=layout)
-    plain, _ = fl.optimizers.add_noise(0.1).update(vector, part.init(vector), vector, layout=layout)
+    plain, _ = fl.optimizers.add_noise(eta=0.1).update(vector, part.init(vector), vector, layout=layout)
     assert fl.same_bits(noisy, plain)
 
 

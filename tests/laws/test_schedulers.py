@@ -18,9 +18,9 @@ from tests.strategies import dataset, histories
 rates = st.floats(1e-8, 10)
 closed = st.one_of(
     st.builds(ConstantLR, rates),
-    st.builds(StepLR, rates, st.integers(1, 50), st.floats(0.01, 1)),
-    st.builds(ExponentialLR, rates, st.floats(0.5, 1)),
-    st.builds(lambda lr, n, share: CosineAnnealingLR(lr, n, lr * share), rates, st.integers(1, 300), st.floats(0, 1)),
+    st.builds(StepLR, rates, st.integers(1, 50), gamma=st.floats(0.01, 1)),
+    st.builds(ExponentialLR, rates, gamma=st.floats(0.5, 1)),
+    st.builds(lambda lr, n, share: CosineAnnealingLR(lr, n, eta_min=lr * share), rates, st.integers(1, 300), st.floats(0, 1)),
 )
 
 lengths, counts, shares = st.integers(1, 50), st.integers(0, 50), st.floats(0, 1)
@@ -87,7 +87,7 @@ def test_a_phase_of_length_zero_leaves_the_others_as_they_are(lr, rise, stable, 
     """Each phase of a schedule is the same whether or not the ones around it have a length (torchtitan#1010)."""
 
     def phases(rise, stable, decay):
-        return sch.WarmupStableDecayLR(lr, rise, stable, decay, lr * share, kind)
+        return sch.WarmupStableDecayLR(lr, rise, stable, decay, min_lr=lr * share, anneal_strategy=kind)
 
     whole, t = phases(rise, stable, decay)(T), np.arange(100)
     assert np.array_equal(phases(rise, stable, 0)(T)[: rise + stable], whole[: rise + stable])
@@ -97,7 +97,7 @@ def test_a_phase_of_length_zero_leaves_the_others_as_they_are(lr, rise, stable, 
     assert np.array_equal(without_stable[rise:][:100], whole[rise + stable :][:100])
     assert np.all(whole[rise : rise + stable] == lr)
     assert whole[rise + stable + decay] == lr * share
-    assert np.array_equal(sch.OneCycleLR(lr, 20, 0.0)(T)[1:], sch.OneCycleLR(lr, 20, 0.05)(T)[1:])
+    assert np.array_equal(sch.OneCycleLR(lr, 20, pct_start=0.0)(T)[1:], sch.OneCycleLR(lr, 20, pct_start=0.05)(T)[1:])
     assert np.array_equal(sch.warmup(sch.StepLR(lr, 3), 0)(T), sch.StepLR(lr, 3)(T))
 
 
@@ -109,20 +109,20 @@ def test_schedules_reach_both_ends_exactly_whatever_their_sizes(a, b, n):
     """A rate of 1e-20 at the end of a way from 1 is not lost to the rounding of 1; in between is the line, to rounding."""
     low, high = min(a, b), max(a, b)
     for scheduler in (
-        sch.LinearLR(1.0, n, a, b),
-        sch.PolynomialLR(a, n, 1.0, b),
+        sch.LinearLR(1.0, total_iters=n, start_factor=a, end_factor=b),
+        sch.PolynomialLR(a, n, power=1.0, end_lr=b),
         sch.PiecewiseLR([0, n], [a, b]),
-        sch.PiecewiseLR([0, n], [a, b], "cos"),
+        sch.PiecewiseLR([0, n], [a, b], interpolate="cos"),
     ):
         lr = scheduler(np.arange(n + 3))
         assert lr[0] == a
         assert np.all(lr[n:] == b)
         assert np.all((lr >= low * (1 - 1e-15)) & (lr <= high * (1 + 1e-15)))
-    line = sch.LinearLR(1.0, n, a, b)(np.arange(n + 1))
+    line = sch.LinearLR(1.0, total_iters=n, start_factor=a, end_factor=b)(np.arange(n + 1))
     exact = [float(Fraction(a) + (Fraction(b) - Fraction(a)) * Fraction(t, n)) for t in range(n + 1)]
     np.testing.assert_allclose(line, exact, rtol=1e-14)
     ratio = max(1.0, min(high / low, 1e250))
-    cycle = sch.OneCycleLR(1.0, n + 1, 0.0, div_factor=1.0, final_div_factor=ratio)
+    cycle = sch.OneCycleLR(1.0, n + 1, pct_start=0.0, div_factor=1.0, final_div_factor=ratio)
     assert cycle(0) == 1.0
     assert cycle(n) == 1.0 / ratio
 
@@ -156,7 +156,7 @@ def test_long_products_are_taken_in_one_order(parts):
 @given(composed.filter(lambda a: a(0) > 0), counts, shares)
 def test_a_warm_up_leads_to_the_schedule(scheduler, length, start):
     """It never falls, begins at its share, and behind it the schedule is as it was, only later."""
-    warm = sch.warmup(scheduler, length, start)
+    warm = sch.warmup(scheduler, length, start_factor=start)
     assert np.array_equal(warm(T + length), scheduler(T))
     rise = warm(np.arange(length + 1))
     assert np.all(np.diff(rise) >= -1e-15 * rise[-1])
@@ -178,23 +178,23 @@ def test_a_plateau_multiplies_any_schedule(history, scheduler):
 @pytest.mark.parametrize(
     ("scheduler", "rates_"),
     [
-        (sch.LinearLR(1.0, 0, 0.5, 2.0), [2, 2, 2]),
+        (sch.LinearLR(1.0, total_iters=0, start_factor=0.5, end_factor=2.0), [2, 2, 2]),
         (sch.PolynomialLR(1.0, 0), [0, 0, 0]),
-        (sch.MultiStepLR(1.0, [0, 2, 2], 0.5), [0.5, 0.5, 0.125]),
-        (sch.WarmupStableDecayLR(1.0, 0, 0, 0, 0.25), [0.25, 0.25, 0.25]),
+        (sch.MultiStepLR(1.0, [0, 2, 2], gamma=0.5), [0.5, 0.5, 0.125]),
+        (sch.WarmupStableDecayLR(1.0, 0, 0, 0, min_lr=0.25), [0.25, 0.25, 0.25]),
         (sch.WarmupStableDecayLR(1.0, 2, 0, 2), [0, 0.5, 1, 0.5, 0, 0]),
         (sch.PiecewiseLR([1, 1, 3], [1.0, 2.0, 4.0]), [1, 2, 3, 4, 4]),
         (sch.OneCycleLR(1.0, 1), [1, 1 / 25 / 1e4]),
-        (sch.CyclicLR(1.0, 3.0, 2, 1), [1, 2, 3, 1, 2, 3]),
+        (sch.CyclicLR(1.0, 3.0, step_size_up=2, step_size_down=1), [1, 2, 3, 1, 2, 3]),
         (
-            sch.CosineAnnealingWarmRestarts(1.0, 2, 2, decay=0.5),
+            sch.CosineAnnealingWarmRestarts(1.0, 2, T_mult=2, decay=0.5),
             [1, 0.5, 0.5, 0.4267766952966369, 0.25, 0.07322330470336313, 0.25],
         ),
         (sch.join([sch.ConstantLR(1.0), sch.ConstantLR(2.0), sch.ConstantLR(3.0)], [1, 1]), [1, 3, 3]),
         (sch.join([sch.ConstantLR(1.0), sch.ConstantLR(2.0)], [0]), [2, 2]),
         (sch.LambdaLR(2.0, lambda t: 1 / (1 + t)), [2, 1, 2 / 3]),
-        (sch.InverseTimeLR(1.0, 0.5), [1, 1 / 1.5, 0.5]),
-        (sch.InverseSqrtLR(1.0, 2.0), [1, (2 / 3) ** 0.5, 0.5**0.5]),
+        (sch.InverseTimeLR(1.0, decay_rate=0.5), [1, 1 / 1.5, 0.5]),
+        (sch.InverseSqrtLR(1.0, timescale=2.0), [1, (2 / 3) ** 0.5, 0.5**0.5]),
     ],
 )
 def test_golden_tables_of_schedules(scheduler, rates_):
@@ -205,7 +205,7 @@ def test_golden_tables_of_schedules(scheduler, rates_):
 def test_warm_restarts_begin_exactly_where_they_should():
     """At every start of a cycle, to 10**9, the rate is the peak: no logarithm rounds a start away."""
     for factor in (2, 3, 5, 10):
-        scheduler = sch.CosineAnnealingWarmRestarts(0.1, 3, factor)
+        scheduler = sch.CosineAnnealingWarmRestarts(0.1, 3, T_mult=factor)
         starts = [3 * (factor**n - 1) // (factor - 1) for n in range(9)]
         assert scheduler(np.array(starts)).tolist() == [0.1] * 9
         assert all(scheduler(start - 1) < 0.1 for start in starts[1:])

@@ -104,8 +104,11 @@ KINKS = [  # at, or where a term is rounded away
     (fl.losses.Huber(0.5), [[0.5, -0.5], [0.0, 0.4]], [[0.0, 0.0], [0.0, 0.9]]),
     (fl.losses.LogCosh(), [[0.0, 800.0], [1e-9, -800.0]], [[0.0, 0.0], [0.0, 0.0]]),
     (fl.losses.KLDivergence(), [[0.0, 1.0], [800.0, 0.0]], [[0.0, 1.0], [0.5, 0.5]]),
-    *[(fl.losses.Focal(gamma), [[800.0], [-800.0], [-800.0], [40.0]], [1.0, 1.0, 0.0, 1.0]) for gamma in (0.0, 0.5, 1.0, 2.0)],
-    *[(fl.losses.Focal(gamma), [[0.0, 800.0, 1.0], [1e4, 0.0, 0.0]], [1.0, 1.0]) for gamma in (0.0, 0.5, 1.0, 2.0)],
+    *[
+        (fl.losses.Focal(gamma=gamma), [[800.0], [-800.0], [-800.0], [40.0]], [1.0, 1.0, 0.0, 1.0])
+        for gamma in (0.0, 0.5, 1.0, 2.0)
+    ],
+    *[(fl.losses.Focal(gamma=gamma), [[0.0, 800.0, 1.0], [1e4, 0.0, 0.0]], [1.0, 1.0]) for gamma in (0.0, 0.5, 1.0, 2.0)],
 ]
 
 
@@ -144,7 +147,7 @@ def test_a_run_has_its_bits_however_it_is_taken(problem, cut):
 @pytest.mark.parametrize(
     "optimizer",
     [
-        fl.optimizers.Adam(0.87),
+        fl.optimizers.Adam(b1=0.87),
         fl.optimizers.scheduled(fl.optimizers.AdamW(), b1=fl.schedulers.ExponentialLR(0.87), weight_decay=CONSTANT),
         fl.optimizers.chain(fl.optimizers.LAMB(), fl.optimizers.freeze(1), fl.optimizers.ema(0.9)),
     ],
@@ -164,7 +167,7 @@ def test_one_compilation_a_run(optimizer):
 
 def test_a_state_goes_from_engine_to_engine(tmp_path):
     """And through a file; the states are frozen records of NumPy arrays on both."""
-    data, trainer = dataset("binary", 20), trainer_of(kind="binary", optimizer=fl.optimizers.SGD(0.9))
+    data, trainer = dataset("binary", 20), trainer_of(kind="binary", optimizer=fl.optimizers.SGD(momentum=0.9))
     first = nth(2, fl.epochs(trainer, data))
     second = nth(2, fl.epochs(trainer, data, start=first, engine="jax"))
     fl.save(second, tmp_path / "second.npz")

@@ -42,7 +42,9 @@ def test_the_engines_agree_on_models(name, dtype):
     trainer = fl.Trainer(
         model=MODELS[name](3, 2),
         loss=fl.losses.MeanSquaredError(),
-        optimizer=fl.optimizers.SGD(0.9),  # Adam makes steps of the rounding of gradients that are 0, before a batch norm
+        optimizer=fl.optimizers.SGD(
+            momentum=0.9
+        ),  # Adam makes steps of the rounding of gradients that are 0, before a batch norm
         scheduler=fl.schedulers.ConstantLR(0.02),
         batch_size=4,
         accumulate=2,

@@ -40,31 +40,31 @@ from fnloop.parameters import Slot
 LR, STEPS = 0.05, 200
 LAYOUT = fl.mlp([3, 4, 2]).layout
 SIZE, LAYERS = LAYOUT[-1].stop, [place.layer for place in LAYOUT]
-RISING = sch.LinearLR(0.9, 100, 0.5, 1.0)  # from 0.45 to 0.9
+RISING = sch.LinearLR(0.9, total_iters=100, start_factor=0.5, end_factor=1.0)  # from 0.45 to 0.9
 RISING_THERE = lambda t: 0.45 + 0.45 * jax.numpy.minimum(t, 100).astype(float) / 100  # noqa: E731  in x64, if it is on
 inject = optax.inject_hyperparams
 PAIRS = {
     "sgd": (SGD(), optax.sgd(LR)),
-    "momentum": (SGD(0.9), optax.sgd(LR, momentum=0.9)),
-    "nesterov": (SGD(0.9, nesterov=True), optax.sgd(LR, momentum=0.9, nesterov=True)),
+    "momentum": (SGD(momentum=0.9), optax.sgd(LR, momentum=0.9)),
+    "nesterov": (SGD(momentum=0.9, nesterov=True), optax.sgd(LR, momentum=0.9, nesterov=True)),
     "adam": (Adam(), optax.adam(LR)),
-    "adam with other decays": (Adam(0.5, 0.9, 1e-4), optax.adam(LR, b1=0.5, b2=0.9, eps=1e-4)),
+    "adam with other decays": (Adam(b1=0.5, b2=0.9, eps=1e-4), optax.adam(LR, b1=0.5, b2=0.9, eps=1e-4)),
     "adamw": (AdamW(weight_decay=0.1), optax.adamw(LR, weight_decay=0.1)),
-    "adamax": (Adamax(0.8, 0.95), optax.adamax(LR, 0.8, 0.95)),
+    "adamax": (Adamax(b1=0.8, b2=0.95), optax.adamax(LR, 0.8, 0.95)),
     "amsgrad": (AMSGrad(b2=0.9), optax.amsgrad(LR, b2=0.9)),
     "nadam": (NAdam(), optax.nadam(LR)),
     "radam": (RAdam(), optax.radam(LR)),
     "radam, never rectified": (RAdam(b2=0.5), optax.radam(LR, b2=0.5)),
     "rmsprop": (RMSprop(), optax.rmsprop(LR, 0.99, 1e-8, eps_in_sqrt=False)),
     "rmsprop, centered, momentum": (
-        RMSprop(0.9, 1e-3, 0.8, centered=True),
+        RMSprop(alpha=0.9, eps=1e-3, momentum=0.8, centered=True),
         optax.rmsprop(LR, 0.9, 1e-3, eps_in_sqrt=False, centered=True, momentum=0.8),
     ),
-    "adagrad": (Adagrad(0.1, 1e-12), optax.adagrad(LR, 0.1, 1e-12)),
+    "adagrad": (Adagrad(initial_accumulator_value=0.1, eps=1e-12), optax.adagrad(LR, 0.1, 1e-12)),
     "adadelta": (Adadelta(), optax.adadelta(LR)),
     "lion": (Lion(), optax.lion(LR)),
     "clip, adam": (chain(clip_by_global_norm(0.5), Adam()), optax.chain(optax.clip_by_global_norm(0.5), optax.adam(LR))),
-    "clip by value": (chain(clip_by_value(0.5), SGD(0.9)), optax.chain(optax.clip(0.5), optax.sgd(LR, 0.9))),
+    "clip by value": (chain(clip_by_value(0.5), SGD(momentum=0.9)), optax.chain(optax.clip(0.5), optax.sgd(LR, 0.9))),
     "l2": (chain(add_l2_penalty(0.1), Adam()), optax.chain(optax.add_decayed_weights(0.1), optax.adam(LR))),
     "decay, clip, sgd": (
         chain(add_decayed_weights(0.1), clip_by_global_norm(0.5), SGD()),
@@ -72,11 +72,11 @@ PAIRS = {
     ),
     "lamb": (LAMB(weight_decay=0.1), optax.lamb(LR, weight_decay=0.1)),
     "trust ratio": (
-        chain(scale_by_trust_ratio(0.01, 1e-3), SGD(0.9)),
+        chain(scale_by_trust_ratio(trust_coefficient=0.01, eps=1e-3), SGD(momentum=0.9)),
         optax.chain(optax.scale_by_trust_ratio(trust_coefficient=0.01, eps=1e-3), optax.sgd(LR, 0.9)),
     ),
     "adaptive clip": (
-        chain(adaptive_grad_clip(0.3, 0.01), SGD(0.9)),
+        chain(adaptive_grad_clip(0.3, eps=0.01), SGD(momentum=0.9)),
         optax.chain(optax.adaptive_grad_clip(0.3, 0.01), optax.sgd(LR, 0.9)),
     ),
     "masked": (
@@ -95,7 +95,7 @@ PAIRS = {
         optax.partition({0: optax.adam(0.1 * LR), 1: optax.adam(LR)}, LAYERS),
     ),
     "momentum by schedule": (
-        scheduled(SGD(0.9), momentum=RISING),
+        scheduled(SGD(momentum=0.9), momentum=RISING),
         optax.chain(inject(optax.trace)(decay=RISING_THERE), optax.scale(-LR)),
     ),
     "b1 and b2 by schedule": (
@@ -175,27 +175,34 @@ def test_centralize_equals_optax():
 
 
 SCHEDULES = {
-    "exponential": (sch.ExponentialLR(0.1, 0.9), optax.exponential_decay(0.1, 1, 0.9)),
-    "step": (sch.StepLR(0.1, 7, 0.5), optax.exponential_decay(0.1, 7, 0.5, staircase=True)),
-    "cosine": (sch.CosineAnnealingLR(0.1, 30, 0.001), optax.cosine_decay_schedule(0.1, 30, alpha=0.01)),
-    "linear": (sch.LinearLR(0.1, 12, 0.2, 3.0), optax.linear_schedule(0.02, 0.3, 12)),
-    "polynomial": (sch.PolynomialLR(0.1, 25, 2.5, 0.01), optax.polynomial_schedule(0.1, 0.01, 2.5, 25)),
+    "exponential": (sch.ExponentialLR(0.1, gamma=0.9), optax.exponential_decay(0.1, 1, 0.9)),
+    "step": (sch.StepLR(0.1, 7, gamma=0.5), optax.exponential_decay(0.1, 7, 0.5, staircase=True)),
+    "cosine": (sch.CosineAnnealingLR(0.1, 30, eta_min=0.001), optax.cosine_decay_schedule(0.1, 30, alpha=0.01)),
+    "linear": (sch.LinearLR(0.1, total_iters=12, start_factor=0.2, end_factor=3.0), optax.linear_schedule(0.02, 0.3, 12)),
+    "polynomial": (sch.PolynomialLR(0.1, 25, power=2.5, end_lr=0.01), optax.polynomial_schedule(0.1, 0.01, 2.5, 25)),
     "warm-up, cosine": (
         sch.warmup(sch.CosineAnnealingLR(0.1, 30), 8),
         optax.warmup_cosine_decay_schedule(0.0, 0.1, 8, 38),
     ),
     "warm-up, exponential": (
-        sch.warmup(sch.ExponentialLR(0.1, 0.9), 5, 0.5),
+        sch.warmup(sch.ExponentialLR(0.1, gamma=0.9), 5, start_factor=0.5),
         optax.warmup_exponential_decay_schedule(0.05, 0.1, 5, 1, 0.9),
     ),
     "joined": (
-        sch.join([sch.ConstantLR(0.1), sch.ExponentialLR(0.2, 0.9), sch.LinearLR(0.3, 9, 1.0, 0.0)], [10, 20]),
+        sch.join(
+            [
+                sch.ConstantLR(0.1),
+                sch.ExponentialLR(0.2, gamma=0.9),
+                sch.LinearLR(0.3, total_iters=9, start_factor=1.0, end_factor=0.0),
+            ],
+            [10, 20],
+        ),
         optax.join_schedules(
             [optax.constant_schedule(0.1), optax.exponential_decay(0.2, 1, 0.9), optax.linear_schedule(0.3, 0.0, 9)], [10, 20]
         ),
     ),
     "warm-up, stable, decay": (
-        sch.WarmupStableDecayLR(0.1, 6, 20, 15, 0.01),
+        sch.WarmupStableDecayLR(0.1, 6, 20, 15, min_lr=0.01),
         optax.join_schedules(
             [optax.linear_schedule(0.0, 0.1, 6), optax.constant_schedule(0.1), optax.linear_schedule(0.1, 0.01, 15)], [6, 26]
         ),
@@ -205,7 +212,7 @@ SCHEDULES = {
         optax.piecewise_interpolate_schedule("linear", 0.1, {10: 3.0, 25: 0.5}),
     ),
     "piecewise cosine": (
-        sch.PiecewiseLR([0, 10, 25], [0.1, 0.3, 0.15], "cos"),
+        sch.PiecewiseLR([0, 10, 25], [0.1, 0.3, 0.15], interpolate="cos"),
         optax.piecewise_interpolate_schedule("cosine", 0.1, {10: 3.0, 25: 0.5}),
     ),
 }
@@ -236,7 +243,7 @@ HARD, FLAG = np.eye(5)[Y], (Y % 2)[:, None].astype(float)
 LOSSES = {  # ours, outputs, targets, and theirs for each example
     "softmax": (losses.SoftmaxCrossEntropy(), Z, Y, lambda z: ops.softmax_cross_entropy_with_integer_labels(z, Y)),
     "softmax smoothed": (
-        losses.SoftmaxCrossEntropy(0.2),
+        losses.SoftmaxCrossEntropy(label_smoothing=0.2),
         Z,
         Y,
         lambda z: ops.softmax_cross_entropy(z, ops.smooth_labels(jax.numpy.asarray(HARD), 0.2)),
@@ -244,7 +251,7 @@ LOSSES = {  # ours, outputs, targets, and theirs for each example
     "binary": (losses.BinaryCrossEntropy(), Z[:, :1], FLAG, lambda z: ops.sigmoid_binary_cross_entropy(z, FLAG)),
     "binary focal": (losses.Focal(), Z[:, :1], FLAG, lambda z: ops.sigmoid_focal_loss(z, FLAG)),
     "binary focal, weighted": (
-        losses.Focal(0.7, (0.75, 0.25)),
+        losses.Focal(gamma=0.7, class_weights=(0.75, 0.25)),
         Z[:, :1],
         FLAG,
         lambda z: ops.sigmoid_focal_loss(z, FLAG, alpha=0.25, gamma=0.7),

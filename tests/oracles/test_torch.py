@@ -30,30 +30,30 @@ def theirs(make, lr=0.1):
 
 
 PAIRS = {
-    "step": (sch.StepLR(0.1, 7, 0.5), lambda o: kinds.StepLR(o, 7, 0.5)),
-    "multi-step": (sch.MultiStepLR(0.1, [4, 4, 11], 0.5), lambda o: kinds.MultiStepLR(o, [4, 4, 11], 0.5)),
-    "exponential": (sch.ExponentialLR(0.1, 0.9), lambda o: kinds.ExponentialLR(o, 0.9)),
-    "linear": (sch.LinearLR(0.1, 12, 0.2, 0.9), lambda o: kinds.LinearLR(o, 0.2, 0.9, 12)),
-    "polynomial": (sch.PolynomialLR(0.1, 25, 2.5), lambda o: kinds.PolynomialLR(o, 25, 2.5)),
+    "step": (sch.StepLR(0.1, 7, gamma=0.5), lambda o: kinds.StepLR(o, 7, 0.5)),
+    "multi-step": (sch.MultiStepLR(0.1, [4, 4, 11], gamma=0.5), lambda o: kinds.MultiStepLR(o, [4, 4, 11], 0.5)),
+    "exponential": (sch.ExponentialLR(0.1, gamma=0.9), lambda o: kinds.ExponentialLR(o, 0.9)),
+    "linear": (sch.LinearLR(0.1, total_iters=12, start_factor=0.2, end_factor=0.9), lambda o: kinds.LinearLR(o, 0.2, 0.9, 12)),
+    "polynomial": (sch.PolynomialLR(0.1, 25, power=2.5), lambda o: kinds.PolynomialLR(o, 25, 2.5)),
     "warm restarts": (
-        sch.CosineAnnealingWarmRestarts(0.1, 5, 2, 0.01),
+        sch.CosineAnnealingWarmRestarts(0.1, 5, T_mult=2, eta_min=0.01),
         lambda o: kinds.CosineAnnealingWarmRestarts(o, 5, 2, 0.01),
     ),
     "lambda": (sch.LambdaLR(0.1, lambda t: 1 / (1 + t)), lambda o: kinds.LambdaLR(o, lambda t: 1 / (1 + t))),
     "joined": (
-        sch.join([sch.StepLR(0.1, 3, 0.5), sch.ExponentialLR(0.1, 0.9)], [10]),
+        sch.join([sch.StepLR(0.1, 3, gamma=0.5), sch.ExponentialLR(0.1, gamma=0.9)], [10]),
         lambda o: kinds.SequentialLR(o, [kinds.StepLR(o, 3, 0.5), kinds.ExponentialLR(o, 0.9)], [10]),
     ),
     **{
         f"cyclic {mode}": (
-            sch.CyclicLR(0.01, 0.1, 4, 7, mode, 0.98),
+            sch.CyclicLR(0.01, 0.1, step_size_up=4, step_size_down=7, mode=mode, gamma=0.98),
             lambda o, mode=mode: kinds.CyclicLR(o, 0.01, 0.1, 4, 7, mode, 0.98, cycle_momentum=False),
         )
         for mode in ("triangular", "triangular2", "exp_range")
     },
     **{
         f"one-cycle {kind}": (
-            sch.OneCycleLR(0.1, N + 1, 0.3, kind),
+            sch.OneCycleLR(0.1, N + 1, pct_start=0.3, anneal_strategy=kind),
             lambda o, kind=kind: kinds.OneCycleLR(o, 0.1, N + 1, pct_start=0.3, anneal_strategy=kind, cycle_momentum=False),
         )
         for kind in ("cos", "linear")
@@ -70,7 +70,7 @@ def test_schedules_equal_torch(name):
 
 def test_where_the_recursive_cosine_errs_the_closed_form_stands():
     """Up to T_max both agree; beyond it PyTorch's rises again, ours stays at its end."""
-    ours = sch.CosineAnnealingLR(0.1, 30, 0.001)(np.arange(N))
+    ours = sch.CosineAnnealingLR(0.1, 30, eta_min=0.001)(np.arange(N))
     rates = theirs(lambda o: kinds.CosineAnnealingLR(o, 30, 0.001))
     np.testing.assert_allclose(ours[:31], rates[:31], rtol=1e-9)
     assert rates[40] > 0.001
@@ -82,7 +82,7 @@ LAYOUT = fl.mlp([3, 4, 2]).layout
 SIZE = LAYOUT[-1].stop
 optim = torch.optim
 OPTIMIZERS = {
-    "nesterov": (SGD(0.9, nesterov=True), lambda p: optim.SGD(p, LR, 0.9, nesterov=True)),
+    "nesterov": (SGD(momentum=0.9, nesterov=True), lambda p: optim.SGD(p, LR, 0.9, nesterov=True)),
     "adam": (Adam(), lambda p: optim.Adam(p, LR)),
     "adamw": (AdamW(weight_decay=0.1), lambda p: optim.AdamW(p, LR, weight_decay=0.1)),
     "adamax": (Adamax(), lambda p: optim.Adamax(p, LR)),
@@ -91,9 +91,15 @@ OPTIMIZERS = {
     "rmsprop, centered": (RMSprop(centered=True), lambda p: optim.RMSprop(p, LR, centered=True)),
     "rmsprop, momentum": (RMSprop(momentum=0.9), lambda p: optim.RMSprop(p, LR, momentum=0.9)),
     "adagrad": (Adagrad(), lambda p: optim.Adagrad(p, LR)),
-    "adagrad, with a start": (Adagrad(0.3, 1e-3), lambda p: optim.Adagrad(p, LR, initial_accumulator_value=0.3, eps=1e-3)),
+    "adagrad, with a start": (
+        Adagrad(initial_accumulator_value=0.3, eps=1e-3),
+        lambda p: optim.Adagrad(p, LR, initial_accumulator_value=0.3, eps=1e-3),
+    ),
     "adadelta": (Adadelta(), lambda p: optim.Adadelta(p, LR)),
-    "rprop": (Rprop(0.4, 1.3, 0.01, 7.0), lambda p: optim.Rprop(p, LR, (0.4, 1.3), (0.01 * LR, 7.0 * LR))),
+    "rprop": (
+        Rprop(eta_minus=0.4, eta_plus=1.3, min_step=0.01, max_step=7.0),
+        lambda p: optim.Rprop(p, LR, (0.4, 1.3), (0.01 * LR, 7.0 * LR)),
+    ),
 }
 
 
@@ -137,7 +143,7 @@ def torch_clipped(params):
 
 def test_clip_by_norm_equals_torch():
     """Array by array, to the 1e-6 that PyTorch adds to the norm."""
-    draw, ours = np.random.default_rng(0), chain(clip_by_norm(0.7), SGD(0.9))
+    draw, ours = np.random.default_rng(0), chain(clip_by_norm(0.7), SGD(momentum=0.9))
     vector, gradients = draw.standard_normal(SIZE), draw.standard_normal((20, SIZE)) * np.geomspace(0.01, 3, 20)[:, None]
     state = ours.init(vector)
     for gradient, (_, after) in zip(gradients, steps_of_torch(torch_clipped, vector, gradients), strict=True):
@@ -153,8 +159,8 @@ averages = torch.optim.swa_utils
     ("ours", "options", "taken"),
     [
         (ema(0.9), {"multi_avg_fn": averages.get_ema_multi_avg_fn(0.9)}, lambda t: True),
-        (swa(1), {}, lambda t: True),
-        (swa(7, 5), {}, lambda t: t >= 7 and (t - 7) % 5 == 0),
+        (swa(start=1), {}, lambda t: True),
+        (swa(start=7, every=5), {}, lambda t: t >= 7 and (t - 7) % 5 == 0),
     ],
 )
 def test_averages_equal_torch(ours, options, taken):
@@ -183,13 +189,13 @@ W = torch.tensor(WEIGHTS, dtype=torch.float64)
 LOSSES = {  # ours, outputs, targets, and theirs for each example
     "softmax": (losses.SoftmaxCrossEntropy(), Z, Y, lambda z, y: F.cross_entropy(z, y, reduction="none")),
     "softmax, smoothed and weighted": (
-        losses.SoftmaxCrossEntropy(0.1, WEIGHTS),
+        losses.SoftmaxCrossEntropy(label_smoothing=0.1, class_weights=WEIGHTS),
         Z,
         Y,
         lambda z, y: F.cross_entropy(z, y, W, label_smoothing=0.1, reduction="none"),
     ),
     "softmax of rows, smoothed and weighted": (
-        losses.SoftmaxCrossEntropy(0.1, WEIGHTS),
+        losses.SoftmaxCrossEntropy(label_smoothing=0.1, class_weights=WEIGHTS),
         Z,
         P,
         lambda z, y: F.cross_entropy(z, y, W, label_smoothing=0.1, reduction="none"),

@@ -22,7 +22,7 @@ def last(x):
 def test_conv2d(stride, padding):
     """torch.nn.functional.conv2d, with its gradient of the weights."""
     x, w, b = DRAW.standard_normal((2, 7, 6, 3)), DRAW.standard_normal((3, 2, 3, 4)), DRAW.standard_normal(4)
-    y, backward = nn.Conv2d(3, 4, (3, 2), stride, padding).forward(nn.DenseParams(w, b), x)
+    y, backward = nn.Conv2d(3, 4, (3, 2), stride=stride, padding=padding).forward(nn.DenseParams(w, b), x)
     weights = torch.tensor(w.transpose(3, 2, 0, 1)).requires_grad_()
     theirs = torch.nn.functional.conv2d(first(x), weights, torch.tensor(b), stride=stride, padding=padding)
     np.testing.assert_allclose(y, last(theirs), rtol=1e-10, atol=1e-12)
