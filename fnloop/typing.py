@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fnloop.short import listed, short
+from fnloop.short import short
 
 Array = npt.NDArray[Any]
 Check = Callable[[str, Any], Any]
@@ -62,7 +62,7 @@ def choice(*names: str) -> Check:
     def check(name: str, value: Any) -> str:
         if not (isinstance(value, str) and value in names):
             kind = ValueError if isinstance(value, str) else TypeError
-            raise kind(f"{name} must be one of {listed(map(repr, names))}, got {short(value)}")
+            raise kind(f"{name} must be one of {', '.join(map(repr, names))}, got {short(value)}")
         return value
 
     return check

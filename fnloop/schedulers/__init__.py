@@ -56,7 +56,7 @@ def get_scheduler(name: str, initial_lr: float, **parameters: Any) -> Scheduler:
     known = field_names(kind)
     for parameter in parameters:
         if parameter not in known:
-            raise ValueError(f"{kind.__name__} has no parameter {short(parameter)}; it has {listed(known)}")
+            raise ValueError(f"{kind.__name__} has no parameter {short(parameter)}; it has {', '.join(known)}")
     scheduler: Scheduler = kind(initial_lr, **parameters)
     return scheduler
 
