@@ -13,7 +13,7 @@ import typer
 from fnloop import demo as demo_room
 from fnloop import job
 from fnloop.run_cli import COMMANDS
-from fnloop.runs.files import replacing
+from fnloop.run_cli.places import put
 from fnloop.schedulers import BY_NAME
 from fnloop.short import short
 
@@ -92,15 +92,12 @@ def train(
 def predict(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint that `fnloop train` wrote.")],
     data: Annotated[str, typer.Argument(help="A CSV file with a header, an .npz file with x, or a dataset's name.")],
-    out: Annotated[Path | None, typer.Option("--out", help="CSV file to write; by default the output.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="CSV file to write; - is standard output, the default.")
+    ] = None,
 ) -> None:
     """Predict for each row of DATA, as CSV; labels and scaling come from the checkpoint."""
-    text = job.predict(checkpoint, data)
-    if out is None:
-        typer.echo(text, nl=False)
-    else:
-        with replacing(out) as file:
-            file.write(text.encode())
+    put(lambda: job.predict(checkpoint, data), out, CHECKPOINT=checkpoint, DATA=data)
 
 
 for command in COMMANDS:

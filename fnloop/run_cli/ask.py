@@ -11,8 +11,8 @@ import typer
 
 from fnloop.run_cli import text
 from fnloop.run_cli.brief import values
-from fnloop.run_cli.places import check_other, epochs_between, mapping, state_at
-from fnloop.runs.files import free, replacing
+from fnloop.run_cli.places import epochs_between, mapping, put, state_at
+from fnloop.runs.files import free
 from fnloop.runs.probes import Evaluation, GradientNorm, UpdateNorm, weight_norm
 from fnloop.runs.reader import Reader
 from fnloop.runs.run import Run, open_run
@@ -129,21 +129,17 @@ def probe(
     data: Annotated[str | None, typer.Option(help="For metrics: a CSV or .npz file, or a dataset's name.")] = None,
     epochs: Annotated[str | None, typer.Option(metavar="A:B", help="From epoch A to B; by default all.")] = None,
     processes: Processes = 1,
-    out: Annotated[Path | None, typer.Option(help="CSV file to write; by default the output.")] = None,
+    out: Annotated[Path | None, typer.Option(help="CSV file to write; - is standard output, the default.")] = None,
 ) -> None:
     """Compute for each epoch what nobody logged, as CSV."""
     opened = open_run(run)
-    if out is not None:
-        check_other("--out", out, run)
     function, wanted = _function(opened, what, data), epochs_between(opened, epochs)
-    with mapping(processes) as map_in:
-        found = opened.probe(function, wanted, map=map_in)
-    written = _csv(opened, wanted, found)
-    if out is None:
-        typer.echo(written, nl=False)
-    else:
-        with replacing(out) as file:
-            file.write(written.encode())
+
+    def table() -> str:
+        with mapping(processes) as map_in:
+            return _csv(opened, wanted, opened.probe(function, wanted, map=map_in))
+
+    put(table, out, RUN=run, **({} if data is None else {"--data": data}))
 
 
 def _function(run: Run, what: str, data: str | None) -> Callable[[Any], dict[str, float]]:

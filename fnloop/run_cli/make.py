@@ -109,7 +109,7 @@ def export(
     if best is not None and (places or step is not None):
         raise ValueError("--best must stand alone, without EPOCH and --step")
     opened = open_run(run)
-    check_other("OUT", Path(target), run)
+    check_other("OUT", Path(target), RUN=run)
     if best is not None:
         state = opened.best(best)
     else:

@@ -1,6 +1,7 @@
 """What is typed for a state, for epochs and for a number of processes."""
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -9,7 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from fnloop.errors import RunError
+from fnloop.runs.files import replacing
 from fnloop.runs.run import Run
 from fnloop.short import short
 from fnloop.typing import integer
@@ -44,10 +48,31 @@ def _count(name: str, text: str, wanted: str, whole: str | None = None) -> int:
     return int(text)
 
 
-def check_other(name: str, target: Path, run: Path) -> None:
-    """Refuse to write over the run file."""
-    if target.exists() and target.samefile(run):
-        raise ValueError(f"{name} must be another file than RUN, got {short(str(target))}")
+def check_other(name: str, target: Path, **inputs: str | Path) -> None:
+    """Refuse to write over a file that is read, by whatever name.
+
+    Args:
+        inputs: the files by the names of their arguments; what is no file, such as a dataset's name, is passed over.
+    """
+    for what, source in inputs.items():
+        for path in (source, f"{source}-wal"):  # a run file may have its end in another one
+            if target.is_file() and os.path.isfile(path) and target.samefile(path):
+                raise ValueError(f"{name} must be another file than {what}, got {short(str(target))}")
+
+
+def put(text: Callable[[], str], out: Path | None, **inputs: str | Path) -> None:
+    """Write what a command computes to the file of its `--out`; by default, or for `-`, to standard output.
+
+    Args:
+        text: computes it, once it is known that the file can be written.
+        inputs: the files that are read, by the names of their arguments: `--out` must be none of them.
+    """
+    if out is None or str(out) == "-":
+        typer.echo(text(), nl=False)
+        return
+    check_other("--out", out, **inputs)
+    with replacing(out) as file:
+        file.write(text().encode())
 
 
 def epochs_between(run: Run, text: str | None) -> list[int] | None:

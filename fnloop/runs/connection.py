@@ -1,7 +1,6 @@
 """Connections to a run file: its maker's, its one writer's, and its readers', who trust nothing."""
 
 import os
-import secrets
 import sqlite3
 import struct
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from urllib.parse import quote
 
 from fnloop.errors import FnloopError, RunError
 from fnloop.runs.codec import UnknownRecord
+from fnloop.runs.files import partial_of
 from fnloop.runs.store import APPLICATION, TABLES, VERSION, VIEW, Row, add_row, add_snapshot, root
 from fnloop.short import short
 from fnloop.typing import Array
@@ -33,7 +33,7 @@ def create(path: Path, info: Mapping[str, str], arrays: Mapping[str, Array], fir
 
     Raises: FileExistsError: if there is something at the path; OSError, RunError: if it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    partial = partial_of(path)
     try:
         with writing(path), closing(sqlite3.connect(_plain(partial), isolation_level=None)) as connection:
             connection.execute("PRAGMA journal_mode=MEMORY")  # until it has its name, nobody misses it
