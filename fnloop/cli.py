@@ -92,9 +92,7 @@ def train(
 def predict(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint that `fnloop train` wrote.")],
     data: Annotated[str, typer.Argument(help="A CSV file with a header, an .npz file with x, or a dataset's name.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="CSV file to write; - is standard output, the default.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="CSV file to write; - is standard output, the default.")] = None,
 ) -> None:
     """Predict for each row of DATA, as CSV; labels and scaling come from the checkpoint."""
     put(lambda: job.predict(checkpoint, data), out, CHECKPOINT=checkpoint, DATA=data)
