@@ -1,10 +1,13 @@
 """The command: `fnloop demo`, `fnloop train DATA`, `fnloop predict CHECKPOINT DATA`, and those over run files."""
 
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import metadata
+from itertools import chain, count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,8 +15,9 @@ import typer
 
 from fnloop import demo as demo_room
 from fnloop import job
+from fnloop.ending import interruptible
 from fnloop.run_cli import COMMANDS
-from fnloop.run_cli.places import put
+from fnloop.run_cli.places import check_other, put
 from fnloop.schedulers import BY_NAME
 from fnloop.short import short
 
@@ -24,7 +28,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _D = job.Options()  # the defaults, said once
-Out = Annotated[Path, typer.Option("--out", help="Folder for what is written; made if it is not there.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the files of an earlier run; a run file is never replaced.")
+]
 NoRecord = Annotated[bool, typer.Option("--no-record", help="Keep no run file of the states.")]
 
 
@@ -40,9 +46,23 @@ def root(
 
 
 @app.command()
-def demo(out: Out = Path("fnloop-demo"), no_record: NoRecord = False) -> None:
+def demo(
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Folder for what is written; by default fnloop-demo, or fnloop-demo-2 and so on where a demo wrote before.",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    no_record: NoRecord = False,
+) -> None:
     """Train a classifier with early stopping, then compare four learning-rate schedules."""
-    _exit(demo_room.demo(_folder(out, demo_room.WRITTEN), typer.echo, not no_record))
+    default = Path("fnloop-demo")
+    folder = out or (default if overwrite else _first_without(default, demo_room.WRITTEN))
+    check_folder(folder, demo_room.WRITTEN, overwrite)
+    folder.mkdir(parents=True, exist_ok=True)
+    _exit(demo_room.demo(folder, overwrite, typer.echo, not no_record))
 
 
 @app.command()
@@ -63,11 +83,15 @@ def train(
     ] = _D.validation_fraction,
     seed: Annotated[int, typer.Option(help="Of the split, the initial weights and the order of examples.")] = _D.seed,
     engine: Annotated[str, typer.Option(help="numpy, or jax (compiled; jax:gpu and so on name the device).")] = _D.engine,
-    out: Out = Path("fnloop-out"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for what is written; made if it is not there.")] = Path(
+        "fnloop-out"
+    ),
+    overwrite: Overwrite = False,
     no_record: NoRecord = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Train a model on your own data; write its checkpoint, a picture and the metrics."""
+    check_folder(out, job.WRITTEN, overwrite, data)
     options = job.Options(
         target=target,
         task=task,
@@ -85,7 +109,8 @@ def train(
     )
     prepared = job.prepare(data, options)
     say = (lambda text: None) if quiet else typer.echo
-    _exit(job.train(prepared, options, _folder(out, job.WRITTEN), say, quiet, not no_record))
+    out.mkdir(parents=True, exist_ok=True)
+    _exit(job.train(prepared, options, out, overwrite, say, quiet, not no_record))
 
 
 @app.command()
@@ -102,49 +127,79 @@ for command in COMMANDS:
     app.command()(command)
 
 
-def _folder(path: Path, names: Sequence[str]) -> Path:
-    """The folder, made if need be, and known to take files of these names before anything is trained."""
+def check_folder(path: Path, names: Sequence[str], overwrite: bool, data: str | None = None) -> None:
+    """Refuse a folder that cannot take files of these names, before anything is read or trained."""
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"--out must be a folder, got the file {short(str(path))}")
-    path.mkdir(parents=True, exist_ok=True)
-    if not os.access(path, os.W_OK):
+    if path.exists() and not os.access(path, os.W_OK):
         raise PermissionError(f"--out must be a folder that can be written, got {short(str(path))}")
-    for name in names:
-        if (path / name).is_dir():
-            raise IsADirectoryError(
-                f"--out must be a folder where {name} can be written, but {short(str(path / name))} is a folder"
-            )
-    return path
+    for file in (path / name for name in names):
+        if file.is_dir():
+            raise IsADirectoryError(f"--out must be a folder where {file.name} can be written, but {short(str(file))} is a folder")
+        if data is not None:
+            check_other("--out", file, DATA=data)
+    there = [str(path / name) for name in names if os.path.lexists(path / name)]
+    if there and not overwrite:
+        raise FileExistsError(f"--out has {', '.join(there)} already; name another folder, or replace them with --overwrite")
+
+
+def _first_without(path: Path, names: Sequence[str]) -> Path:
+    """The folder, or the first of `folder-2`, `folder-3`, ..., that has no file of these names."""
+    folders = chain([path], (path.with_name(f"{path.name}-{i}") for i in count(2)))
+    return next(folder for folder in folders if not any(os.path.lexists(folder / name) for name in names))
 
 
 def _exit(interrupted: bool) -> None:
     if interrupted:
-        raise typer.Exit(130)
+        raise typer.Abort
 
 
 def main() -> None:
-    """Run the command; an error is one line on standard error and exit status 1 (2 for wrong usage, 130 for Ctrl-C)."""
-    sys.exit(_status(app))
+    """Run the command; an error is one line on standard error and exit status 1, or 2 for wrong usage.
+
+    Ctrl-C, SIGTERM and SIGHUP end a run with its best state written, and give 130, 143 and 129.
+    """
+    with interruptible() as came, _warning():
+        status = _status(app, came)
+    sys.exit(status)
 
 
-def _status(command: Callable[..., Any]) -> int:
+def _status(command: Callable[..., Any], came: Sequence[int]) -> int:
+    """The exit status of a command; `came` has the signals that came by then."""
     try:
-        result = command(standalone_mode=False)
+        status = int(command(standalone_mode=False) or 0)
+        if came:
+            raise KeyboardInterrupt
     except (typer.Abort, KeyboardInterrupt) as error:
-        return _fail(str(error) or "interrupted", 130)
+        name = "" if came in ([], [signal.SIGINT]) else f" by {signal.Signals(came[0]).name}"
+        return _fail(str(error) or f"interrupted{name}", 128 + [*came, signal.SIGINT][0])
     except BrokenPipeError:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return 128 + came[0] if came else 1
     except (ValueError, TypeError, OSError, MemoryError) as error:
-        return _fail(str(error), 1)
+        return _fail(str(error), 128 + came[0] if came else 1)
     except Exception as error:
         if not hasattr(error, "format_message"):  # what typer raises for wrong usage is no public class in every version
             raise
         return _fail(f"{error.format_message()} Try 'fnloop --help'.", 2)
-    return _fail("interrupted", 130) if result == 130 else int(result or 0)
+    return status
 
 
 def _fail(message: str, status: int) -> int:
-    typer.echo(f"fnloop: error: {' '.join(message.split())}", err=True)
+    with suppress(OSError):  # the terminal may be closed
+        typer.echo(f"fnloop: error: {' '.join(message.split())}", err=True)
     return status
+
+
+@contextmanager
+def _warning() -> Iterator[None]:
+    """A warning is one line on standard error."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        with suppress(OSError):
+            typer.echo(f"fnloop: warning: {' '.join(str(message).split())}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield

@@ -1,6 +1,7 @@
 """The demonstration: one run with all that belongs to it, then four learning-rate schedules side by side."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -8,12 +9,14 @@ from typing import Any
 from fnloop import plots
 from fnloop.datasets import Splits, lab
 from fnloop.early_stopping import EarlyStopping, StopReason
+from fnloop.ending import undisturbed
 from fnloop.fit import Fit, fit
 from fnloop.job import free_run, next_commands, recorder, run_commands
 from fnloop.loop import evaluate
 from fnloop.losses import BinaryCrossEntropy
 from fnloop.nn import mlp
 from fnloop.progress import values
+from fnloop.results import check_written, keep_room, places, write, write_model, wrote
 from fnloop.runs.checkpoint import save
 from fnloop.runs.files import write_picture
 from fnloop.schedulers import ReduceLROnPlateau, Scheduler, get_scheduler
@@ -49,30 +52,39 @@ def second_trainer(scheduler: Scheduler) -> Trainer:
     return Trainer(model=mlp([10, 12, 8, 1]), loss=BinaryCrossEntropy(), scheduler=scheduler, batch_size=32, seed=42)
 
 
-def demo(out: Path, say: Say, recorded: bool) -> bool:
-    """Run both parts and write their files; whether Ctrl-C ended it."""
+def demo(out: Path, overwrite: bool, say: Say, recorded: bool) -> bool:
+    """Run both parts and write their files; whether a signal ended it."""
     data = lab()
     trainer, (run, where) = first_trainer(), free_run(out / RUN) if recorded else (None, "Nothing is recorded.")
     say(f"1. Training with early stopping: 10-16-12-8-1, {len(data.train)} examples. {where}\n")
     into = recorder(run, trainer, data, monitor="val_accuracy")
-    result = fit(trainer, data.train, data.validation, epochs=EPOCHS, monitor="val_accuracy", record=into)
-    save(result.best, out / CHECKPOINT, trainer=result.trainer, preprocessing=data.preprocessing)
-    write_picture(plots.training(result.history), out / PICTURE)
+    with keep_room(out, trainer):
+        result = fit(trainer, data.train, data.validation, epochs=EPOCHS, monitor="val_accuracy", record=into)
+    with undisturbed():
+        model, picture, comparison = places(out, WRITTEN, overwrite)
+        failed = write_model(model, partial(save, result.best, trainer=result.trainer, preprocessing=data.preprocessing))
+        failed |= write({picture: partial(write_picture, plots.training(result.history))})
     say("\n" + result.summary())
     say(f"\ntest  {values(evaluate(result.trainer, result.best, data.test))}")
-    if result.stop_reason == StopReason.INTERRUPTED.value:
-        say(f"\nInterrupted. Wrote {out / CHECKPOINT} and {out / PICTURE}.")
+    compared = None if result.stop_reason == StopReason.INTERRUPTED.value else _compare(data, say)
+    if compared is not None:
+        figure, text = compared
+        failed |= write({comparison: partial(write_picture, figure)})
+        say(f"\n{text}\n\n{wrote([model, picture, comparison], failed)}")
+    else:
+        say(f"\nInterrupted. {wrote([model, picture], failed)}")
+    check_written(failed)
+    if compared is None:
         say(next_commands(run_commands(run, EPOCHS)))
         return True
-    if _compare(data, out, say):
-        return True
     say("Next: look at the pictures")
-    commands = [f"fnloop predict {quote(str(out / CHECKPOINT))} lab", *run_commands(run), "fnloop train breast_cancer"]
+    commands = [f"fnloop predict {quote(str(model))} lab", *run_commands(run), "fnloop train breast_cancer"]
     say("\n".join(f"      {command}" for command in commands))
     return False
 
 
-def _compare(data: Splits, out: Path, say: Say) -> bool:
+def _compare(data: Splits, say: Say) -> tuple[Any, str] | None:
+    """The comparison as a picture and as text; None if a signal ended it."""
     say("\n2. Four learning-rate schedules: 10-12-8-1, 50 epochs each\n")
     fits: dict[str, Fit] = {}
     for name, parameters in SCHEDULES.items():
@@ -80,13 +92,9 @@ def _compare(data: Splits, out: Path, say: Say) -> bool:
         trainer = second_trainer(get_scheduler(name, 0.01, **parameters))
         fits[name] = fit(trainer, data.train, data.validation, epochs=50, progress=10)
         if fits[name].stop_reason == StopReason.INTERRUPTED.value:
-            say(f"\nInterrupted. Wrote {out / CHECKPOINT} and {out / PICTURE}.")
-            return True
+            return None
     tests = {name: evaluate(fit.trainer, fit.last, data.test) for name, fit in fits.items()}
-    write_picture(plots.schedulers(fits, tests), out / COMPARISON)
-    say("\n" + table(fits, tests))
-    say(f"\nWrote {out / CHECKPOINT}, {out / PICTURE} and {out / COMPARISON}.")
-    return False
+    return plots.schedulers(fits, tests), table(fits, tests)
 
 
 def table(fits: Mapping[str, Fit], tests: Mapping[str, Mapping[str, float]]) -> str:

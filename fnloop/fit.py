@@ -15,6 +15,7 @@ from fnloop.loop import evaluate, predict, predict_proba
 from fnloop.metrics import mode_of
 from fnloop.progress import passed, timed
 from fnloop.progress import progress as show
+from fnloop.record import evolve
 from fnloop.record import record as frozen
 from fnloop.runs.recording import record as to_file
 from fnloop.short import short
@@ -192,14 +193,21 @@ def fit(
         return bool(reasons)
 
     states = up_to(over, take(max(0, epochs - done) + 1, states))
-    with ExitStack() as at_end:
-        if record is not None:
-            into = record if callable(record) else to_file(record, trainer, train, validation, engine=engine, monitor=name)
-            states = into(states)
-            at_end.callback(getattr(states, "close", lambda: None))  # Ctrl-C between two states leaves it open
-        if every:
-            states = show(states, total=epochs, every=every)
-        return _collect(trainer, states, reasons, name, mode)
+    result = None
+    try:
+        with ExitStack() as at_end:
+            if record is not None:
+                into = record if callable(record) else to_file(record, trainer, train, validation, engine=engine, monitor=name)
+                states = into(states)
+                at_end.callback(getattr(states, "close", lambda: None))  # Ctrl-C between two states leaves it open
+            if every:
+                states = show(states, total=epochs, every=every)
+            result = _collect(trainer, states, reasons, name, mode)
+    except KeyboardInterrupt:  # while the run file was closed
+        if result is None:
+            raise
+        result = evolve(result, stop_reason=StopReason.INTERRUPTED.value)
+    return result
 
 
 def _collect(trainer: Trainer, states: Iterable[TrainState], reasons: list[str], monitor: str, mode: Mode) -> Fit:

@@ -3,7 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from fnloop import plots
 from fnloop.datasets import Splits, split
 from fnloop.early_stopping import EarlyStopping, StopReason
+from fnloop.ending import undisturbed
 from fnloop.engines import get_engine
 from fnloop.errors import NoBestError
 from fnloop.fit import Fit, fit
@@ -21,6 +23,7 @@ from fnloop.nn import mlp
 from fnloop.optimizers import AdamW
 from fnloop.progress import values
 from fnloop.record import record
+from fnloop.results import check_written, keep_room, places, write, write_model, wrote
 from fnloop.runs.checkpoint import load_checkpoint, save
 from fnloop.runs.files import free, replacing, write_picture
 from fnloop.runs.recording import record as record_to
@@ -107,28 +110,37 @@ def make_scheduler(name: str, lr: float, epochs: int, patience: int) -> Schedule
     return get_scheduler(name, lr, **spread.get(name.lower(), {}))
 
 
-def train(prepared: tuple[Splits, Trainer], options: Options, out: Path, say: Say, quiet: bool, recorded: bool) -> bool:
-    """Train, test, and write what came of it; whether Ctrl-C ended it."""
+def train(
+    prepared: tuple[Splits, Trainer], options: Options, out: Path, overwrite: bool, say: Say, quiet: bool, recorded: bool
+) -> bool:
+    """Train, test, and write what came of it; whether a signal ended it."""
     splits, trainer = prepared
     run, where = free_run(out / RUN) if recorded else (None, "")
     say("\n".join([describe(splits), *filter(None, [where])]))
-    result = fit(
-        trainer,
-        splits.train,
-        splits.validation,
-        epochs=options.epochs,
-        engine=options.engine,
-        record=recorder(run, trainer, splits, engine=options.engine),
-        progress=not quiet,
-    )
-    tested = evaluate(trainer, _best(result, run), splits.test, engine=options.engine)
-    write(result, splits, tested, out)  # before anything more is said: the output may be closed
+    with keep_room(out, trainer):
+        result = fit(
+            trainer,
+            splits.train,
+            splits.validation,
+            epochs=options.epochs,
+            engine=options.engine,
+            record=recorder(run, trainer, splits, engine=options.engine),
+            progress=not quiet,
+        )
+    best = _best(result, run)
+    with undisturbed():  # all is written before anything more is said: the output may be closed
+        files = model, picture, report = places(out, WRITTEN, overwrite)
+        failed = write_model(model, partial(save, best, trainer=result.trainer, preprocessing=splits.preprocessing))
+        tested = evaluate(trainer, best, splits.test, engine=options.engine)
+        drawn = partial(write_picture, plots.training(result.history))
+        failed |= write({picture: drawn, report: partial(write_report, result, splits.task, tested)})
     interrupted = result.stop_reason == StopReason.INTERRUPTED.value
     say("\n" + result.summary())
     say(f"\ntest  {values(tested)}")
-    say(f"\nWrote {out / CHECKPOINT}, {out / PICTURE} and {out / METRICS}.")
+    say(f"\n{wrote(files, failed)}")
+    check_written(failed)
     then = run_commands(run, options.epochs if interrupted else None)
-    say(next_commands([f"fnloop predict {quote(str(out / CHECKPOINT))} DATA", *then]))
+    say(next_commands([f"fnloop predict {quote(str(model))} DATA", *then]))
     return interrupted
 
 
@@ -185,18 +197,16 @@ def _few(names: tuple[str, ...]) -> str:
     return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
 
 
-def write(result: Fit, splits: Splits, tested: dict[str, float], out: Path) -> None:
-    """Write the checkpoint, the picture and the metrics."""
-    save(result.best, out / CHECKPOINT, trainer=result.trainer, preprocessing=splits.preprocessing)
-    write_picture(plots.training(result.history), out / PICTURE)
+def write_report(result: Fit, task: str, tested: Mapping[str, float], path: Path) -> None:
+    """Write the metrics as JSON."""
     report = {
-        "task": splits.task,
+        "task": task,
         "best_epoch": result.best.epoch,
         "stop_reason": result.stop_reason,
         "test": tested,
         "history": dict(result.history),
     }
-    with replacing(out / METRICS) as file:
+    with replacing(path) as file:
         file.write((json.dumps(report, indent=1) + "\n").encode())
 
 

@@ -166,8 +166,9 @@ def test_a_run_that_diverges_says_why(tmp_path):
     assert "stopped: non-finite" in run("log", tmp_path / "training.run").stdout
 
 
-def test_ctrl_c_keeps_the_best_state_and_exits_with_130(tmp_path):
-    """The state so far is written whole."""
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_keeps_the_best_state_and_is_the_exit_status(tmp_path, number, status):
+    """The state so far is written whole, also where the signals come one after the other."""
     arguments = [
         sys.executable,
         "-m",
@@ -184,25 +185,29 @@ def test_ctrl_c_keeps_the_best_state_and_exits_with_130(tmp_path):
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for _ in range(5):
         process.stderr.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM if number != signal.SIGTERM else signal.SIGHUP)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    assert process.returncode == status, err
     assert "Traceback" not in err
+    assert err.endswith(f"interrupted{'' if number == signal.SIGINT else f' by {number.name}'}\n")
     assert "interrupted" in out
     assert f"fnloop resume {tmp_path / 'training.run'}" in out
     assert fl.load(tmp_path / "best.npz").epoch >= 1
     assert fl.open_run(tmp_path / "training.run").rows[-1].epoch >= 1
 
 
-def test_ctrl_c_in_the_first_epoch_is_one_line(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_first_epoch_is_one_line(tmp_path, number):
     """There is nothing to keep but the state that the run began with, and it is no error of the run."""
     command = [sys.executable, "-m", "fnloop", "train", "digits", "--hidden", "2000,2000,2000", "--out", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.readline()  # the task is told once the data is read, before anything is trained
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert err == "fnloop: error: interrupted\n"
+    assert process.returncode == 128 + number
+    assert err == f"fnloop: error: interrupted{'' if number == signal.SIGINT else ' by SIGTERM'}\n"
     assert {path.name for path in tmp_path.iterdir()} <= {"training.run"}
 
 
@@ -229,7 +234,7 @@ def test_a_table_with_a_rare_category_is_trained_on(tmp_path):
     rows = "".join(f"{i % 7},{'Oslo' if i == 0 else 'Rome'},{i % 3}\n" for i in range(60))
     (tmp_path / "t.csv").write_text("a,city,y\n" + rows)
     for seed in range(3):
-        run("train", tmp_path / "t.csv", "--epochs", 1, "--quiet", "--seed", seed, "--out", tmp_path / "o")
+        run("train", tmp_path / "t.csv", "--epochs", 1, "--quiet", "--seed", seed, "--out", tmp_path / "o", "--overwrite")
 
 
 def test_codes_are_not_numbers(tmp_path):

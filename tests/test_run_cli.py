@@ -41,6 +41,11 @@ def folder(tmp_path_factory, data):
         fl.fit(trainer, data.train, data.validation, epochs=epochs, record=into, progress=False)
     (path / "named.npz").write_bytes((path / "lab.run").read_bytes())
     (path / "text.run").write_text("no run", encoding="utf-8")
+    (path / "full").mkdir()
+    for name in ("metrics.json", "schedulers.png", "table.csv"):
+        (path / "full" / name).write_text("what was here before", encoding="utf-8")
+    (path / "table.csv").symlink_to("full/table.csv")
+    (path / "link.csv").hardlink_to(path / "full" / "table.csv")
     return path
 
 
@@ -318,7 +323,7 @@ def test_export_is_a_checkpoint_to_predict_from(says, folder):
         (["o.npz", "--step", 50], run.state(2, 50)),
         (["o.npz", "--best", "val_accuracy"], run.best("val_accuracy")),
     ):
-        said = says("export", "lab.run", *words)
+        said = says("export", "lab.run", *words, "--overwrite")
         assert f"Wrote o.npz: epoch {state.epoch}, step {state.step}" in said
         assert fl.same_bits(fl.load(folder / "o.npz"), state)
     assert says("predict", "o.npz", "lab").count("\n") == 1001
@@ -386,10 +391,19 @@ def test_prune_says_what_it_took(says, folder):
         ("fork lab.run 19 q.run --patience 3", "would have stopped the run in epoch 7"),
         ("fork lab.run 4 q.run --patience 3 --no-early-stopping", "--patience"),
         ("export lab.run 12", "OUT.npz"),
-        ("export lab.run 1 2 o.npz", "OUT.npz"),
-        ("export lab.run o.npz --best nothing", "'nothing'"),
-        ("export lab.run 3 o.npz --best loss", "--best"),
+        ("export lab.run 1 2 x.npz", "OUT.npz"),
+        ("export lab.run x.npz --best nothing", "'nothing'"),
+        ("export lab.run 3 x.npz --best loss", "--best"),
         ("export lab.run no/o.npz", "no/o.npz"),
+        ("export lab.run named.npz", "--overwrite, got 'named.npz'"),
+        ("train lab --out full", "--out has full/metrics.json already; name another folder, or replace them with --overwrite"),
+        ("train lab --out text.run", "--out must be a folder, got the file 'text.run'"),
+        ("train full/metrics.json --overwrite --out full", "--out must be another file than DATA"),
+        ("demo --out full", "full/schedulers.png"),
+        ("predict named.npz table.csv --out ./table.csv", "--out must be another file than DATA"),
+        ("predict named.npz table.csv --out link.csv", "--out must be another file than DATA"),
+        ("predict named.npz table.csv --out ./named.npz", "--out must be another file than CHECKPOINT"),
+        ("probe lab.run metrics --data table.csv --out table.csv", "--out must be another file than --data"),
         ("prune lab.run --keep 0", "--keep"),
     ],
 )
@@ -424,15 +438,16 @@ def test_a_run_that_another_writes_is_left_alone(type_in, folder, data):
     states.close()
 
 
-def test_ctrl_c_in_resume_is_one_line_and_loses_nothing(says, folder):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_resume_is_one_line_and_loses_nothing(says, folder, number):
     """Whatever was shown is in the file."""
     (folder / "long.run").write_bytes((folder / "short.run").read_bytes())
     process = start("resume", "long.run", "--epochs", 1_000_000, cwd=folder)
     for _ in range(30):
         shown = process.stderr.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "")
+    assert (process.returncode, out) == (128 + number, "")
     *lines, last = err.splitlines()
     shown = [line for line in [shown, *lines] if line.startswith("epoch")][-1]
     epoch = int(re.search(r"all up to epoch (\d+) is in long.run, fnloop resume long.run --epochs 1000000 goes on", last)[1])
@@ -454,7 +469,7 @@ def test_train_and_demo_record(says, tmp_path, data):
     says("export", name, tmp_path / "e.npz", "--best", "val_loss")
     assert says("predict", tmp_path / "e.npz", "iris") == says("predict", tmp_path / "best.npz", "iris")
     before = (tmp_path / "training.run").read_bytes()
-    said = says("train", "iris", "--epochs", 1, "--out", tmp_path)
+    said = says("train", "iris", "--epochs", 1, "--out", tmp_path, "--overwrite")
     assert f"{tmp_path / 'training-2.run'} ({name} is there already)" in said
     assert (tmp_path / "training.run").read_bytes() == before
     assert "run" not in says("train", "iris", "--epochs", 1, "--out", tmp_path / "none", "--no-record").replace(

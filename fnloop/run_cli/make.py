@@ -1,5 +1,6 @@
 """Commands that make something of a run file: `resume`, `fork`, `export`, `prune`."""
 
+import os
 from pathlib import Path
 from shlex import quote
 from typing import Annotated
@@ -101,6 +102,7 @@ def export(
     ],
     step: Annotated[int | None, typer.Option(help="Steps taken in all, for a state within an epoch.")] = None,
     best: Annotated[str | None, typer.Option(metavar="METRIC", help="The state with the best value of a metric.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.npz if it is there already.")] = False,
 ) -> None:
     """Write a state as a checkpoint, to predict from or to load."""
     *places, target = where
@@ -110,6 +112,8 @@ def export(
         raise ValueError("--best must stand alone, without EPOCH and --step")
     opened = open_run(run)
     check_other("OUT", Path(target), RUN=run)
+    if os.path.lexists(target) and not overwrite:
+        raise FileExistsError(f"OUT must be a file that is not there yet, or is replaced with --overwrite, got {target!r}")
     if best is not None:
         state = opened.best(best)
     else:

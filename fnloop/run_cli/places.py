@@ -102,6 +102,10 @@ def mapping(processes: int) -> Iterator[Callable[..., Any]]:
         yield pool.map
     except BrokenProcessPool as error:
         raise RunError(f"one of the {processes} processes ended before its work was done") from error
+    except KeyboardInterrupt:  # the processes do not get the SIGTERM that this one got
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

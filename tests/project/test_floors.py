@@ -16,6 +16,7 @@ FLOORS = [
     {"trainer", "loop", "engines"},
     {"streams", "progress", "lr_range_test", "runs", "tables"},
     {"fit", "plots", "datasets", "testing"},
+    {"ending", "results"},
     {"job", "demo"},
     {"run_cli"},
     {"cli", "__main__"},

@@ -250,9 +250,14 @@ def test_a_failure_changes_nothing(tmp_path, kind):
         (tmp_path / "file").write_bytes(OLD)
         (tmp_path / "file").rename(path) if kind == "file" else path.symlink_to("file")
     before = names(tmp_path)
-    with pytest.raises(KeyboardInterrupt), replacing(path) as file:
-        file.write(NEW)
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with replacing(path) as file:
+            file.write(NEW)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert names(tmp_path) == before
     assert kind == "nothing" or path.read_bytes() == OLD
 
