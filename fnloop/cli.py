@@ -135,7 +135,9 @@ def check_folder(path: Path, names: Sequence[str], overwrite: bool, data: str | 
         raise PermissionError(f"--out must be a folder that can be written, got {short(str(path))}")
     for file in (path / name for name in names):
         if file.is_dir():
-            raise IsADirectoryError(f"--out must be a folder where {file.name} can be written, but {short(str(file))} is a folder")
+            raise IsADirectoryError(
+                f"--out must be a folder where {file.name} can be written, but {short(str(file))} is a folder"
+            )
         if data is not None:
             check_other("--out", file, DATA=data)
     there = [str(path / name) for name in names if os.path.lexists(path / name)]
@@ -171,7 +173,7 @@ def _status(command: Callable[..., Any], came: Sequence[int]) -> int:
         if came:
             raise KeyboardInterrupt
     except (typer.Abort, KeyboardInterrupt) as error:
-        name = "" if came in ([], [signal.SIGINT]) else f" by {signal.Signals(came[0]).name}"
+        name = "" if came[:1] in ([], [signal.SIGINT]) else f" by {signal.Signals(came[0]).name}"
         return _fail(str(error) or f"interrupted{name}", 128 + [*came, signal.SIGINT][0])
     except BrokenPipeError:
         with suppress(OSError):

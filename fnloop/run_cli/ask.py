@@ -133,9 +133,9 @@ def probe(
 ) -> None:
     """Compute for each epoch what nobody logged, as CSV."""
     opened = open_run(run)
-    function, wanted = _function(opened, what, data), epochs_between(opened, epochs)
 
     def table() -> str:
+        function, wanted = _function(opened, what, data), epochs_between(opened, epochs)
         with mapping(processes) as map_in:
             return _csv(opened, wanted, opened.probe(function, wanted, map=map_in))
 
