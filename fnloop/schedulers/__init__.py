@@ -22,7 +22,7 @@ from fnloop.schedulers.polynomial import LinearLR, PolynomialLR
 from fnloop.schedulers.step import StepLR
 from fnloop.schedulers.warm_restarts import CosineAnnealingWarmRestarts
 from fnloop.schedulers.warmup_stable_decay import WarmupStableDecayLR
-from fnloop.short import listed, short
+from fnloop.short import short
 
 
 class Scheduler(Protocol):
