@@ -2,7 +2,7 @@
 
 from fnloop.nn.activations import ACTIVATIONS, Activation
 from fnloop.nn.convolution import Conv1d, Conv2d
-from fnloop.nn.dense import Dense, DenseParams
+from fnloop.nn.dense import Dense, DenseParams, WeightParams
 from fnloop.nn.dropout import Dropout
 from fnloop.nn.embedding import Embedding, EmbeddingParams
 from fnloop.nn.function import Function
@@ -40,5 +40,6 @@ __all__ = [
     "Reshape",
     "Residual",
     "Sequential",
+    "WeightParams",
     "mlp",
 ]

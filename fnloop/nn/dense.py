@@ -8,8 +8,9 @@ import numpy as np
 from fnloop.constants import ones
 from fnloop.nn.initializers import INITIALIZERS, initial_weights
 from fnloop.nn.layer import Backward
+from fnloop.nn.sums import total
 from fnloop.record import record
-from fnloop.typing import Array, PositiveInt, choice
+from fnloop.typing import Array, Flag, PositiveInt, choice
 
 
 class DenseParams(NamedTuple):
@@ -21,17 +22,26 @@ class DenseParams(NamedTuple):
     biases: Any
 
 
+class WeightParams(NamedTuple):
+    """The parameters of a layer with weights alone, a view into the flat vector: of `Dense`, `weights` (D, K)."""
+
+    weights: Any
+
+
 COPIED = range(1 << 17, 1 << 20)  # multiplications of a product
+MANY = 4096  # rows of a sum
 
 
 @record
 class Dense:
-    """A linear map: y = x w + b.
+    """A linear map: y = x w + b, or y = x w without a bias.
 
         dx = dy wᵀ      dw = xᵀ dy      db = sum over examples of dy
 
     Args:
+        inputs, outputs: D and K, at least 1.
         init: of the weights, `glorot_`, `he_` or `lecun_` with `uniform` or `normal`, or `orthogonal`; biases start at zero.
+        bias: whether there is a b; before a `BatchNorm`, which has a shift of its own, it has no effect.
     Shapes: `x` is (N, D) with D = `inputs`, `y` is (N, K) with K = `outputs`.
     """
 
@@ -39,31 +49,46 @@ class Dense:
     outputs: PositiveInt
     _: KW_ONLY
     init: Annotated[str, choice(*INITIALIZERS)] = "glorot_uniform"
+    bias: Flag = True
 
-    params = DenseParams
+    @property
+    def params(self) -> type[DenseParams] | type[WeightParams]:
+        """The record of the layer's parameters."""
+        return DenseParams if self.bias else WeightParams
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """The shape of each of the layer's parameters."""
-        return (self.inputs, self.outputs), (self.outputs,)
+        return ((self.inputs, self.outputs), (self.outputs,))[: 1 + self.bias]
 
     def initial(self, seed: int, address: int) -> tuple[Array, ...]:
         """Random weights and zero biases, float64."""
-        return initial_weights(self.init, (self.inputs, self.outputs), seed, address), np.zeros(self.outputs)
+        weights = initial_weights(self.init, (self.inputs, self.outputs), seed, address)
+        return (weights, np.zeros(self.outputs))[: 1 + self.bias]
 
-    def forward(self, params: DenseParams, x: Any) -> tuple[Any, Backward]:
+    def forward(self, params: Any, x: Any) -> tuple[Any, Backward]:
         """The layer's value, and the function that takes dy back: it writes dw and db, and returns dx if it is wanted."""
         if x.ndim != 2:
             raise ValueError(f"Dense takes (N, {self.inputs}); where there are more dimensions, Flatten stands before it")
         y = x.dot(params.weights)
-        y += params.biases
+        if self.bias:
+            y += params.biases
 
-        def backward(dy: Any, grads: DenseParams, wanted: bool) -> Any:
+        def backward(dy: Any, grads: Any, wanted: bool) -> Any:
             x.T.dot(dy, grads.weights)
-            ones(len(dy), dy.dtype).dot(dy, grads.biases)
+            if self.bias:
+                add_up(dy, grads.biases)
             return dy.dot(_transposed(params.weights, len(dy))) if wanted else None
 
         return y, backward
+
+
+def add_up(dy: Any, biases: Any) -> None:
+    """Write the sum of dy over its rows, by BLAS where there are few, without its growing error where there are many."""
+    if len(dy) <= MANY:
+        ones(len(dy), dy.dtype).dot(dy, biases)
+    else:
+        biases[...] = total(dy)
 
 
 def _transposed(weights: Any, n: int) -> Any:

@@ -5,7 +5,9 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
+from fnloop.namespace import namespace
 from fnloop.nn.layer import Backward, Context, expect
+from fnloop.nn.sums import mean, total
 from fnloop.record import record
 from fnloop.typing import Array, Positive, PositiveInt, real
 
@@ -40,6 +42,8 @@ class LayerNorm(Normalization):
 
         dx = (dz - mean dz - z mean(dz z)) / sqrt(variance + eps),  with z the normalised x and dz = dy scale
 
+    A variance beyond the dtype, of values above about 1e18 in float32, makes the values NaN.
+
     Args:
         features: C, the last extent.
         eps: above 0; in the units of the variance.
@@ -55,8 +59,7 @@ class LayerNorm(Normalization):
         """The layer's value, and the function that takes dy back."""
         expect(x, ..., self.features)
         centred = x - x.mean(-1, keepdims=True)
-        root = (centred * centred).mean(-1, keepdims=True) + self.eps
-        root = root**0.5
+        root = _root((centred * centred).mean(-1, keepdims=True) + self.eps)
         z = centred / root
 
         def backward(dy: Any, grads: NormParams, wanted: bool) -> Any:
@@ -70,10 +73,13 @@ class LayerNorm(Normalization):
 class BatchNorm(Normalization):
     """Normalise each channel over the batch: y = scale (x - mean) / sqrt(variance + eps) + shift.
 
-    In training mean and variance are those of the batch, over all axes but the last, and its running moments, which are the
+    In training mean and variance are those of the batch, over all axes but the last, and the running moments, which are the
     state's `buffers`, follow: moment' = (1 - momentum) moment + momentum (the batch's), with n - 1 in the variance's
-    denominator. Outside training the running moments stand in their place. The gradient goes through the batch's moments; dx
-    is as in `LayerNorm`, over the batch.
+    denominator. Outside training the running moments are used instead. The gradient goes through the batch's moments; dx is
+    as in `LayerNorm`, over the batch, and so is the limit of the variance.
+
+    A batch with one value for each channel has no variance. It is normalised by the running moments, as outside training, and
+    leaves them as they are: a last batch of one example changes nothing.
 
     Args:
         features: C, the last extent.
@@ -96,35 +102,40 @@ class BatchNorm(Normalization):
     def forward(self, params: NormParams, x: Any, context: Context) -> tuple[Any, Backward, tuple[Any, ...]]:
         """The layer's value, the function that takes dy back, and the running moments."""
         expect(x, ..., self.features)
-        mean, variance = context.buffers
-        if context.draw is None:
-            root = (variance + self.eps) ** 0.5
-            z = (x - mean) / root
+        running_mean, running_variance = context.buffers
+        n = x.size // self.features
+        if context.draw is None or n == 1:
+            root = (running_variance + self.eps) ** 0.5
+            z = (x - running_mean) / root
 
             def backward_at(dy: Any, grads: NormParams, wanted: bool) -> Any:
                 dz = _parameters(dy, z, grads, params)
                 return dz / root if wanted else None
 
             return z * params.scale + params.shift, backward_at, context.buffers
-        axes, n = tuple(range(x.ndim - 1)), x.size // self.features
-        here = x.mean(axes)
+        here = mean(x)
         centred = x - here
-        spread = (centred * centred).mean(axes)
-        root = (spread + self.eps) ** 0.5
+        spread = mean(centred * centred)
+        root = _root(spread + self.eps)
         z = centred / root
 
         def backward(dy: Any, grads: NormParams, wanted: bool) -> Any:
             dz = _parameters(dy, z, grads, params)
-            return (dz - dz.mean(axes) - z * (dz * z).mean(axes)) / root if wanted else None
+            return (dz - mean(dz) - z * mean(dz * z)) / root if wanted else None
 
         keep = 1 - self.momentum
-        moved = keep * mean + self.momentum * here, keep * variance + self.momentum * (n / max(n - 1, 1)) * spread
+        unbiased = n / (n - 1) * spread
+        moved = keep * running_mean + self.momentum * here, keep * running_variance + self.momentum * unbiased
         return z * params.scale + params.shift, backward, moved
 
 
 def _parameters(dy: Any, z: Any, grads: NormParams, params: NormParams) -> Any:
     """Write the gradients of scale and shift, and return that of z."""
-    axes = tuple(range(dy.ndim - 1))
-    grads.scale[...] = (dy * z).sum(axes)
-    grads.shift[...] = dy.sum(axes)
+    grads.scale[...] = total(dy * z)
+    grads.shift[...] = total(dy)
     return dy * params.scale
+
+
+def _root(variance: Any) -> Any:
+    """The deviation; NaN for a variance that is not finite, which would make zeros of the values."""
+    return namespace(variance).where(variance < np.inf, variance, np.nan) ** 0.5

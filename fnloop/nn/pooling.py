@@ -8,8 +8,10 @@ import attrs
 import numpy as np
 
 from fnloop.nn.layer import Backward, Plain, expect
-from fnloop.nn.windows import OverImages, OverSeries, windows
+from fnloop.nn.sums import total
+from fnloop.nn.windows import OverImages, OverSeries, Padding, filled, windows
 from fnloop.record import record
+from fnloop.short import short
 
 _same = attrs.Factory(lambda self: self.kernel_size, takes_self=True)
 
@@ -20,16 +22,28 @@ class Pool(Plain):
     __slots__ = ()
     kernel_size: tuple[int, ...]
     stride: tuple[int, ...]
+    padding: int | str
+    outside = 0.0  # the value of the places that padding adds
 
-    def reduce(self, taken: Any) -> tuple[Any, Callable[[Any], Any]]:
-        """The values (N, W, C) of the windows (N, W, S, C), and the function that shares dy (N, W, C) among them."""
+    def __attrs_post_init__(self) -> None:
+        if self.padding != "same" and 2 * int(self.padding) > min(self.kernel_size):
+            raise ValueError(
+                f"padding must be at most half of kernel_size={short(self.kernel_size)}, so that no window lies outside, "
+                f"got {short(self.padding)}"
+            )
+
+    def reduce(self, taken: Any, inside: Any) -> tuple[Any, Callable[[Any], Any]]:
+        """The values (N, W, C) of the windows (N, W, S, C), and the function that shares dy (N, W, C) among them.
+
+        `inside` is the number of values of each window that are no padding, (W, 1), or one number for all.
+        """
         raise NotImplementedError
 
     def forward(self, params: Any, x: Any) -> tuple[Any, Backward]:
         """The values of the windows, and the function that takes dy back to dx."""
         expect(x, *(None for _ in self.kernel_size), None)
-        taken, counts, put_back = windows(x, self.kernel_size, self.stride)
-        y, share = self.reduce(taken)
+        taken, counts, put_back = windows(x, self.kernel_size, self.stride, self.padding, self.outside)
+        y, share = self.reduce(taken, filled(x.shape[1:-1], self.kernel_size, self.stride, self.padding))
         return (
             y.reshape(len(x), *counts, x.shape[-1]),
             lambda dy, grads, wanted: put_back(share(dy.reshape(y.shape))) if wanted else None,
@@ -40,8 +54,9 @@ class MaxPool(Pool):
     """The largest value of each window; where several are the largest, they share the gradient equally."""
 
     __slots__ = ()
+    outside = -math.inf
 
-    def reduce(self, taken: Any) -> tuple[Any, Callable[[Any], Any]]:
+    def reduce(self, taken: Any, inside: Any) -> tuple[Any, Callable[[Any], Any]]:
         y = taken.max(2)
 
         def share(dy: Any) -> Any:
@@ -56,9 +71,9 @@ class AvgPool(Pool):
 
     __slots__ = ()
 
-    def reduce(self, taken: Any) -> tuple[Any, Callable[[Any], Any]]:
-        part = 1 / taken.shape[2]
-        return taken.sum(2) * part, lambda dy: np.broadcast_to((dy * part)[:, :, None], taken.shape)
+    def reduce(self, taken: Any, inside: Any) -> tuple[Any, Callable[[Any], Any]]:
+        part = 1 / inside if isinstance(inside, int) else (1 / inside).astype(taken.dtype)
+        return total(taken, 2) * part, lambda dy: np.broadcast_to((dy * part)[:, :, None], taken.shape)
 
 
 @record
@@ -67,11 +82,16 @@ class MaxPool1d(MaxPool):
 
     Args:
         kernel_size: the window's length; stride: the distance between windows, by default that length.
-    Shapes: `x` is (N, T, C), `y` is (N, (T - kernel_size) // stride + 1, C): what does not fill a window is left out.
+        padding: the number of places to add at either end, at most half of the window, or `"same"`, as in `Conv1d`. Added
+            places have no value: no maximum is one of theirs, and a mean does not count them.
+    Shapes: `x` is (N, T, C), `y` is (N, (T + 2 padding - kernel_size) // stride + 1, C): what does not fill a window is left
+        out; with `"same"`, `y` is (N, ceil(T / stride), C).
+    Raises: ValueError: if padding is more than half of the window.
     """
 
     kernel_size: OverSeries
     stride: OverSeries = _same
+    padding: Padding = 0
 
 
 @record
@@ -83,6 +103,7 @@ class MaxPool2d(MaxPool):
 
     kernel_size: OverImages
     stride: OverImages = _same
+    padding: Padding = 0
 
 
 @record
@@ -91,6 +112,7 @@ class AvgPool1d(AvgPool):
 
     kernel_size: OverSeries
     stride: OverSeries = _same
+    padding: Padding = 0
 
 
 @record
@@ -99,6 +121,7 @@ class AvgPool2d(AvgPool):
 
     kernel_size: OverImages
     stride: OverImages = _same
+    padding: Padding = 0
 
 
 @record
@@ -118,4 +141,4 @@ class GlobalAvgPool(Plain):
             each = dy.reshape(len(x), *(1 for _ in between), -1) * share
             return np.broadcast_to(each, x.shape) if wanted else None
 
-        return x.sum(tuple(range(1, x.ndim - 1))) * share, backward
+        return total(x, 1) * share, backward

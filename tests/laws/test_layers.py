@@ -1,5 +1,6 @@
 """What holds for every layer, and for what the layers of a kind promise."""
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +13,9 @@ import fnloop as fl
 from fnloop import nn
 from fnloop.nn.initializers import initial_weights
 from fnloop.nn.layer import EVALUATION, Context, contextual
+from fnloop.nn.sums import total
 from fnloop.random import Stream, uniform
+from fnloop.record import evolve
 from tests.models import LAYERS, MODELS, examples
 from tests.strategies import dataset
 
@@ -93,18 +96,107 @@ def test_examples_do_not_meet(name):
     np.testing.assert_allclose(whole, np.concatenate([forward(arrays, row[None])[0] for row in x]), rtol=1e-12, atol=1e-14)
 
 
-@given(st.integers(1, 9), st.integers(1, 4), st.integers(1, 3), st.integers(0, 3))
+paddings = st.integers(0, 3) | st.just("same")
+
+
+def added(extent, size, stride, padding):
+    """The places before and after, written out: "same" has an odd one after."""
+    if padding != "same":
+        return padding, padding
+    needed = max(0, (math.ceil(extent / stride) - 1) * stride + size - extent)
+    return needed // 2, math.ceil(needed / 2)
+
+
+@given(st.integers(1, 9), st.integers(1, 4), st.integers(1, 3), paddings)
 def test_windows_are_those_of_the_definition(extent, size, stride, padding):
     """A convolution is the sum written out, in one dimension and so in each."""
-    if extent + 2 * padding < size:
+    before, after = added(extent, size, stride, padding)
+    if extent + before + after < size:
         return
     layer = nn.Conv1d(2, 3, size, stride=stride, padding=padding)
     weights, biases = layer.initial(0, 0)
     x = np.random.default_rng(0).standard_normal((2, extent, 2))
-    padded = np.pad(x, ((0, 0), (padding, padding), (0, 0)))
-    starts = range(0, extent + 2 * padding - size + 1, stride)
+    padded = np.pad(x, ((0, 0), (before, after), (0, 0)))
+    starts = range(0, extent + before + after - size + 1, stride)
+    assert padding != "same" or len(starts) == math.ceil(extent / stride)
     plain = np.stack([np.einsum("nsc,sck->nk", padded[:, t : t + size], weights) + 0.5 for t in starts], axis=1)
     np.testing.assert_allclose(layer.forward(nn.DenseParams(weights, biases + 0.5), x)[0], plain, rtol=1e-12, atol=1e-13)
+
+
+@given(st.integers(1, 9), st.integers(1, 5), st.integers(1, 3), paddings, st.integers(0, 99))
+def test_pools_see_no_padding(extent, size, stride, padding, seed):
+    """The maximum and the mean of each window are those of the values that are there."""
+    before, after = added(extent, size, stride, padding)
+    if padding != "same" and 2 * padding > size:
+        with pytest.raises(ValueError, match=f"padding must be at most half of kernel_size.*got {padding}"):
+            nn.MaxPool1d(size, stride, padding)
+        return
+    if extent + before + after < size:
+        return
+    x = -1 - np.random.default_rng(seed).uniform(size=(2, extent, 3))
+    padded = np.pad(x, ((0, 0), (before, after), (0, 0)), constant_values=np.nan)
+    starts = range(0, padded.shape[1] - size + 1, stride)
+    for pool, reduce in ((nn.MaxPool1d, np.nanmax), (nn.AvgPool1d, np.nanmean)):
+        plain = np.stack([reduce(padded[:, t : t + size], axis=1) for t in starts], axis=1)
+        np.testing.assert_allclose(pool(size, stride, padding).forward((), x)[0], plain, rtol=1e-14)
+
+
+@given(st.integers(1, 5000), st.integers(1, 3), st.integers(0, 2), st.floats(-30, 30), st.sampled_from(["float32", "float64"]))
+def test_sums_keep_their_digits(n, channels, keep, exponent, dtype):
+    """To a few rounding errors of what is summed, however many values (pytorch#7716, tt-metal#45968)."""
+    draw = np.random.default_rng(n)
+    x = (draw.uniform(0.5, 1.5, (*(2,) * keep, n, channels)) * 10.0**exponent).astype(dtype)
+    exact = x.astype(np.longdouble).sum(keep)
+    error = abs(total(x, keep) - exact) / (np.finfo(dtype).eps * abs(exact))
+    assert error.max() < 8
+
+
+def test_a_batch_of_many_pixels_has_its_mean_and_variance():
+    """Three million pixels of 250 +- 3 in float32: a naive sum is off by 2.6."""
+    pixels = np.random.default_rng(0).normal(250, 3, (3, 10**6 // 3, 3, 1)).astype(np.float32)
+    layer = nn.BatchNorm(1, momentum=1.0)
+    start = tuple(buffer.astype(np.float32) for buffer in layer.buffers)
+    _, _, (mean, variance) = layer.forward(nn.NormParams(np.ones(1), np.zeros(1)), pixels, Context(start, drawn))
+    assert mean[0] == pytest.approx(pixels.mean(dtype=np.float64), abs=4e-5)
+    assert variance[0] == pytest.approx(pixels.var(dtype=np.float64, ddof=1), rel=1e-5)
+    wide = np.repeat(pixels.reshape(1, -1, 1), 3, axis=2)
+    assert nn.GlobalAvgPool().forward((), wide)[0] == pytest.approx(pixels.mean(dtype=np.float64), abs=4e-5)
+    assert nn.AvgPool1d(wide.shape[1]).forward((), wide)[0] == pytest.approx(pixels.mean(dtype=np.float64), abs=4e-5)
+
+
+@given(st.integers(1, 40), st.integers(1, 8), st.integers(0, 99))
+def test_running_moments_do_not_depend_on_a_last_batch_of_one(batches, rows, seed):
+    """An epoch whose last batch is one example leaves the moments as an epoch without it (pytorch#7716, fastai#970)."""
+    layer, draw = nn.BatchNorm(2), np.random.default_rng(seed)
+    params = nn.NormParams(*layer.initial(0, 0))
+    with_one = without = layer.buffers
+    for _ in range(batches):
+        x, one = draw.standard_normal((rows + 1, 2)) * 3, draw.standard_normal((1, 2))
+        without = layer.forward(params, x, Context(without, drawn))[2]
+        with_one = layer.forward(params, x, Context(with_one, drawn))[2]
+        y, backward, with_one = layer.forward(params, one, Context(with_one, drawn))
+        np.testing.assert_array_equal(y, layer.forward(params, one, Context(with_one))[0])
+        grads = nn.NormParams(np.empty(2), np.empty(2))
+        assert np.all(backward(np.ones((1, 2)), grads, True))
+    assert fl.same_bits(with_one, without)
+
+
+@pytest.mark.parametrize("layer", [nn.Dense(3, 4), nn.Conv1d(2, 3, 2), nn.Conv2d(2, 3, 2)])
+def test_a_layer_without_bias_is_one_whose_bias_is_zero(layer):
+    """The same weights to begin with, the same values and gradients; one array of parameters."""
+    bare = evolve(layer, bias=False)
+    weights, zeros = layer.initial(5, 2)
+    assert fl.same_bits(bare.initial(5, 2), (weights,))
+    assert bare.shapes == layer.shapes[:1]
+    x = np.random.default_rng(0).standard_normal((4, 3) if isinstance(layer, nn.Dense) else (4, *[5] * (weights.ndim - 2), 2))
+    made = []
+    for part, arrays in ((layer, (weights, zeros)), (bare, (weights,))):
+        grads = part.params(*map(np.empty_like, arrays))
+        y, backward = part.forward(part.params(*arrays), x)
+        dy = np.random.default_rng(1).standard_normal(y.shape)
+        made.append((y, backward(dy, grads, True), grads.weights))
+    assert fl.same_bits(*made)
+    assert repr(bare).endswith("bias=False)")
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 10**6), st.floats(0.05, 0.95))
@@ -125,17 +217,19 @@ def test_dropout_is_drawn_by_address(seed, place, rate):
 
 
 def test_batch_norm_follows_the_moments():
-    """As written out as a loop; a batch of one example leaves a variance of 0, and no division by it."""
+    """As written out as a loop; a batch of one example is normalised by them, and leaves them."""
     layer, draw = nn.BatchNorm(2, momentum=0.2), np.random.default_rng(0)
     mean, variance = np.zeros(2), np.ones(2)
     buffers = layer.buffers
     for rows in (4, 1, 7):
         x = draw.standard_normal((rows, 2)) * 3 + 1
         y, _, buffers = layer.forward(nn.NormParams(*layer.initial(0, 0)), x, Context(buffers, drawn))
-        mean = 0.8 * mean + 0.2 * x.mean(0)
-        variance = 0.8 * variance + 0.2 * (x.var(0, ddof=1) if rows > 1 else 0)
+        if rows > 1:
+            mean = 0.8 * mean + 0.2 * x.mean(0)
+            variance = 0.8 * variance + 0.2 * x.var(0, ddof=1)
+        used = (x.mean(0), x.var(0)) if rows > 1 else (mean, variance)
         np.testing.assert_allclose(buffers, (mean, variance))
-        np.testing.assert_allclose(y, (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5), atol=1e-12)
+        np.testing.assert_allclose(y, (x - used[0]) / np.sqrt(used[1] + 1e-5), atol=1e-12)
     x = draw.standard_normal((3, 2))
     y, _, after = layer.forward(nn.NormParams(*layer.initial(0, 0)), x, Context(buffers))
     np.testing.assert_allclose(y, (x - mean) / np.sqrt(variance + 1e-5))

@@ -5,7 +5,7 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from toolz import nth
 
@@ -95,6 +95,21 @@ def test_draws_are_the_same_on_both_engines(seed, place, address, n):
     """To the bit, for any seed and address."""
     theirs = philox.uniform(n, np.uint64(seed), Stream.DROPOUT, np.uint64(place), np.uint64(address))
     assert fl.same_bits(np.asarray(theirs), uniform(n, seed, Stream.DROPOUT, place, address))
+
+
+@given(st.tuples(st.integers(1, 7), st.integers(1, 7)), *[st.tuples(st.integers(1, 4), st.integers(1, 3))] * 2)
+@settings(max_examples=15, deadline=None)
+def test_same_padding_is_that_of_jax(extents, size, stride):
+    """Convolutions and pools, at any stride; means count no padding."""
+    draw = np.random.default_rng(0)
+    x, w = draw.standard_normal((2, *extents, 2)), draw.standard_normal((*size, 2, 3))
+    ours = nn.Conv2d(2, 3, size, stride, "same", bias=False).forward(nn.WeightParams(w), x)[0]
+    theirs = jax.lax.conv_general_dilated(x, w, stride, "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+    window = partial(jax.lax.reduce_window, window_dimensions=(1, *size, 1), window_strides=(1, *stride, 1), padding="SAME")
+    most, sums, there = window(x, -np.inf, jax.lax.max), window(x, 0.0, jax.lax.add), window(x * 0 + 1, 0.0, jax.lax.add)
+    np.testing.assert_array_equal(nn.MaxPool2d(size, stride, "same").forward((), x)[0], most)
+    np.testing.assert_allclose(nn.AvgPool2d(size, stride, "same").forward((), x)[0], sums / there, rtol=1e-12)
 
 
 @pytest.mark.parametrize("padding", [0, 1])
