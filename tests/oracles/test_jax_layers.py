@@ -103,7 +103,7 @@ def test_same_padding_is_that_of_jax(extents, size, stride):
     """Convolutions and pools, at any stride; means count no padding."""
     draw = np.random.default_rng(0)
     x, w = draw.standard_normal((2, *extents, 2)), draw.standard_normal((*size, 2, 3))
-    ours = nn.Conv2d(2, 3, size, stride, "same", bias=False).forward(nn.WeightParams(w), x)[0]
+    ours = nn.Conv2d(2, 3, size, stride=stride, padding="same", bias=False).forward(nn.WeightParams(w), x)[0]
     theirs = jax.lax.conv_general_dilated(x, w, stride, "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
     np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
     window = partial(jax.lax.reduce_window, window_dimensions=(1, *size, 1), window_strides=(1, *stride, 1), padding="SAME")
