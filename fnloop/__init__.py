@@ -6,6 +6,7 @@ selects from it.
 """
 
 from fnloop import datasets, losses, metrics, nn, optimizers, plots, schedulers
+from fnloop.confusion_matrix import confusion_matrix
 from fnloop.data import Batch, Dataset, batches
 from fnloop.early_stopping import EarlyStopping, StopReason
 from fnloop.errors import CheckpointError, EngineError, FnloopError, NoBestError, NonFiniteError, ReplayError, RunError

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from fnloop.engines import get_engine
 from fnloop.engines import numpy as numpy_engine
 from fnloop.engines.numpy import Moved
 from fnloop.errors import NonFiniteError
+from fnloop.measuring import check_measured, make_measure, means, quiet
 from fnloop.parameters import Params
 from fnloop.record import evolve, owned
 from fnloop.state import Running, TrainState, begun
@@ -22,9 +22,6 @@ from fnloop.typing import Array
 Step = Callable[[TrainState, Batch], TrainState]
 Epoch = Callable[[TrainState], TrainState]
 Advance = Callable[[TrainState, int], TrainState | None]
-
-# What overflows is found in the result and answered as the trainer says, not warned of on the way.
-_quiet = partial(np.errstate, all="ignore")
 
 
 def init_state(trainer: Trainer) -> TrainState:
@@ -52,7 +49,7 @@ def make_step(trainer: Trainer) -> Step:
         trainer.check(Dataset(batch.x, batch.y, batch.weights), "batch")
         if state.stop_reason is not None:
             return state
-        with _quiet():
+        with quiet():
             rates, scheduler = _rates(trainer, state, 1)
             moved = numpy_engine.fold(trainer, state, rates, [batch.cast(trainer.dtype)])
         return _non_finite(trainer, state) if moved is None else _advanced(state, moved, rates, scheduler, len(batch.x))
@@ -96,7 +93,7 @@ def _make_advance(trainer: Trainer, train: Dataset, engine: str) -> Advance:
         if first == stop:
             return state
         rates, scheduler = _rates(trainer, state, stop - first)
-        with _quiet():
+        with quiet():
             moved = run(state, rates, stop)
         examples = min(stop * size, len(train)) - first * size
         return None if moved is None else _advanced(state, moved, rates, scheduler, examples)
@@ -169,10 +166,12 @@ def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None, en
     if validation is not None:
         trainer.check(validation, "validation")
     trainer.check_monitored(validation is not None)
-    measure = _make_measure(trainer, validation, engine) if validation is not None else None
+    if validation is not None:
+        check_measured(trainer, validation)
+    measure = make_measure(trainer, validation, engine) if validation is not None else None
 
     def close(state: TrainState) -> TrainState:
-        metrics = _means(trainer, state.running.sums.tolist(), state.running.examples)
+        metrics = means(trainer, state.running.sums.tolist(), state.running.examples)
         if measure is not None:
             metrics |= {f"val_{name}": value for name, value in measure(state).items()}
         metrics["lr"] = state.running.lr
@@ -196,28 +195,6 @@ def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None, en
         )
 
     return close
-
-
-def _means(trainer: Trainer, sums: Sequence[float], examples: int) -> dict[str, float]:
-    """The loss and the metrics from their sums over examples; NaN if there were none."""
-    if not examples:
-        return {"loss": math.nan, **{metric.name: math.nan for metric in trainer.measured()}}
-    values, start = {"loss": float(sums[0] / examples)}, 1
-    for metric in trainer.measured():
-        width = metric.width(trainer.model.outputs)
-        values[metric.name] = metric.value(np.array(sums[start : start + width]), examples)
-        start += width
-    return values
-
-
-def _make_measure(trainer: Trainer, data: Dataset, engine: str) -> Callable[[TrainState], dict[str, float]]:
-    sums_of = get_engine(engine).make_measure(trainer, data)
-
-    def measure(state: TrainState) -> dict[str, float]:
-        with _quiet():
-            return _means(trainer, sums_of(state), len(data))
-
-    return measure
 
 
 def _start(trainer: Trainer, start: TrainState | None) -> TrainState:
@@ -291,7 +268,7 @@ def evaluate(trainer: Trainer, state: TrainState, data: Dataset, *, engine: str 
     check_trainer(trainer).check_state(state, "state")
     trainer.check_complete()
     trainer.check(data, "data")
-    return _make_measure(trainer, data, engine)(state)
+    return make_measure(trainer, data, engine)(state)
 
 
 def predict(trainer: Trainer, state: TrainState, x: Array, *, engine: str = "numpy") -> Array:
@@ -316,5 +293,5 @@ def _outputs(trainer: Trainer, state: TrainState, x: Any, engine: str) -> Array:
         raise TypeError(f"x must be a NumPy array, got {type(x).__name__}")
     check_array("x", x, ndims=EXAMPLES)
     trainer.check_features(x, "data")
-    with _quiet():
+    with quiet():
         return get_engine(engine).outputs_over(trainer, state, x)

@@ -10,7 +10,9 @@ from fnloop.data import Dataset
 from fnloop.early_stopping import EarlyStopping
 from fnloop.losses import Loss
 from fnloop.losses.weighting import known
-from fnloop.metrics import Metric, PerExample, for_task, get_metric, look_up, mode_of
+from fnloop.metrics import Metric, WholeMetric, get_metric, look_up, mode_of
+from fnloop.metrics.named import AnyMetric, Given, for_task
+from fnloop.metrics.whole import as_whole, is_whole
 from fnloop.nn import Sequential
 from fnloop.optimizers import Adam, Elementwise
 from fnloop.optimizers.masks import named_layers
@@ -32,8 +34,9 @@ class Trainer:
         batch_size: examples in a (micro-)batch; the last one of an epoch may be smaller.
         accumulate: micro-batches whose gradients make one update, as if they were one batch of their examples.
         seed: of the initial weights and of the order of examples, in [0, 2^64).
-        metrics: names, metrics such as `fl.metrics.TopKAccuracy(3)`, or functions of (outputs, targets) that return one value
-            an example; by default what suits the loss.
+        metrics: names, metrics such as `fl.metrics.TopKAccuracy(3)`, functions of `sklearn.metrics`, or functions of
+            (outputs, targets) that return one value an example; by default what suits the loss. Those of all examples at once,
+            such as `"roc_auc"` and scikit-learn's, are measured on the validation data and by `evaluate` alone.
         non_finite: what to do when the loss, its gradient or the parameters are no longer finite: `"stop"` with the last
             finite state, `"skip"` that update, or `"raise"` a `NonFiniteError`.
         dtype: of the parameters and of all computation, `"float32"` or `"float64"`.
@@ -47,7 +50,7 @@ class Trainer:
     early_stopping: EarlyStopping | None = attrs.field(kw_only=True, default=None)
     batch_size: PositiveInt = attrs.field(kw_only=True, default=32)
     seed: Seed = attrs.field(kw_only=True, default=0)
-    metrics: tuple[str | Metric | PerExample, ...] = attrs.field(
+    metrics: tuple[Given, ...] = attrs.field(
         kw_only=True, default=attrs.Factory(lambda self: getattr(self.loss, "metrics", ()), takes_self=True)
     )
     schedule_every: Annotated[Literal["epoch", "step"], choice("epoch", "step")] = attrs.field(kw_only=True, default="epoch")
@@ -68,7 +71,7 @@ class Trainer:
             raise TypeError(f"early_stopping must be a fl.EarlyStopping or None, got {short(self.early_stopping)}")
         if isinstance(self.metrics, str) or not isinstance(self.metrics, tuple | list):
             raise TypeError(f"metrics must be a tuple of names, metrics or functions, got {short(self.metrics)}")
-        object.__setattr__(self, "metrics", tuple(self.metrics))
+        object.__setattr__(self, "metrics", tuple(as_whole(metric) or metric for metric in self.metrics))
         if len(self.model.shape) != 1:
             shape = ", ".join(map(str, ("N", *self.model.shape)))
             raise ValueError(f"model must give a row of outputs for each example, (N, K), got ({shape})")
@@ -90,11 +93,11 @@ class Trainer:
 
     def _check_metrics(self) -> None:
         """Refuse metrics that do not fit each other, the model and the loss, which is for what its own metrics are for."""
-        measured, task = self.measured(), task_of(self.loss, self.model.outputs)
-        names = [metric.name for metric in measured]
+        metrics, task = self._metrics(), task_of(self.loss, self.model.outputs)
+        names = [metric.name for metric in metrics]
         if len({*names, "loss"}) <= len(names):
             raise ValueError(f"metrics must have names of their own, none of them 'loss', got {names}")
-        for metric in measured:
+        for metric in metrics:
             needed = "multilabel" if getattr(metric, "multilabel", False) else getattr(metric, "task", None)
             if needed is not None and task is not None and needed != task:
                 outputs = counted(self.model.outputs, "output")
@@ -103,7 +106,8 @@ class Trainer:
                     f"{type(self.loss).__name__}, which with {outputs} is one for {_TASKS.get(task, task)}"
                 )
             try:
-                metric.width(self.model.outputs)
+                if not is_whole(metric):
+                    metric.width(self.model.outputs)  # type: ignore[union-attr]
                 if getattr(metric, "needs", None) == "probabilities":
                     self.loss.probabilities(np.zeros((1, self.model.outputs)))
             except (TypeError, ValueError) as error:
@@ -125,7 +129,15 @@ class Trainer:
         return {"model": f"{model}, {counted(self.model.size, 'parameter')})", **parts}
 
     def measured(self) -> tuple[Metric, ...]:
-        """The metrics beside the loss."""
+        """The metrics beside the loss that are sums over examples, measured wherever the loss is."""
+        return tuple(metric for metric in self._metrics() if not is_whole(metric))  # type: ignore[misc]
+
+    def measured_whole(self) -> tuple[WholeMetric, ...]:
+        """The metrics of all examples at once, measured on validation data and by `evaluate`."""
+        return tuple(metric for metric in self._metrics() if is_whole(metric))  # type: ignore[misc]
+
+    def _metrics(self) -> tuple[AnyMetric, ...]:
+        """The metrics beside the loss, as they read the outputs of its kind."""
         task = task_of(self.loss, self.model.outputs)
         return tuple(for_task(get_metric(metric), task) for metric in self.metrics)
 
@@ -215,7 +227,8 @@ class Trainer:
     def produced(self, validation: bool) -> list[str]:
         """The metrics of an epoch, beside the learning rate."""
         own = ["loss", *(metric.name for metric in self.measured())]
-        return [*own, *(f"val_{name}" for name in own)] if validation else own
+        whole = [metric.name for metric in self.measured_whole()]
+        return [*own, *(f"val_{name}" for name in (*own, *whole))] if validation else own
 
     def check_monitored(self, validation: bool) -> None:
         """Refuse to monitor a metric that the run will not produce."""
@@ -224,6 +237,8 @@ class Trainer:
             monitored = getattr(part, "metric", None)
             if monitored is not None and monitored not in produced:
                 hint = "" if validation or not monitored.startswith("val_") else " (no validation data was given)"
+                if monitored in {metric.name for metric in self.measured_whole()}:
+                    hint = " (it is measured on all of the validation data at once, as 'val_" + monitored + "')"
                 raise ValueError(
                     f"{type(part).__name__} monitors metric {short(monitored)}, which this run does not produce{hint}; "
                     f"it produces {listed(produced)}"

@@ -5,8 +5,10 @@ from fnloop.metrics.compare import improves, look_up, mode_of, worst
 from fnloop.metrics.confusion import F1, BalancedAccuracy, Precision, Recall
 from fnloop.metrics.log_loss import LogLoss
 from fnloop.metrics.metric import Mean, Metric, PerExample
-from fnloop.metrics.named import BY_NAME, for_task, get_metric
+from fnloop.metrics.named import BY_NAME, get_metric
+from fnloop.metrics.ranking import ROCAUC, AveragePrecision
 from fnloop.metrics.regression import MAE, R2, RMSE
+from fnloop.metrics.whole import Whole, WholeMetric
 
 __all__ = [
     "BY_NAME",
@@ -14,7 +16,9 @@ __all__ = [
     "MAE",
     "R2",
     "RMSE",
+    "ROCAUC",
     "Accuracy",
+    "AveragePrecision",
     "BalancedAccuracy",
     "LogLoss",
     "Mean",
@@ -24,7 +28,8 @@ __all__ = [
     "Recall",
     "SubsetAccuracy",
     "TopKAccuracy",
-    "for_task",
+    "Whole",
+    "WholeMetric",
     "get_metric",
     "improves",
     "look_up",

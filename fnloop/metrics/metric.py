@@ -46,7 +46,7 @@ class Mean:
 
     @property
     def name(self) -> str:
-        return self.function.__name__
+        return name_of(self.function)
 
     def sums(self, outputs: Any, targets: Any) -> list[Any]:
         values = self.function(outputs, targets)
@@ -63,6 +63,13 @@ class Mean:
 
     def value(self, sums: Array, examples: float) -> float:
         return float(sums[0] / examples)
+
+
+def name_of(function: Any) -> str:
+    """The name of a function, also of one with arguments bound by `functools.partial`."""
+    while not hasattr(function, "__name__") and hasattr(function, "func"):
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def widest(like: Any) -> Any:

@@ -6,17 +6,23 @@ from fnloop.metrics.accuracy import Accuracy, SubsetAccuracy, TopKAccuracy
 from fnloop.metrics.confusion import F1, BalancedAccuracy, Precision, Recall
 from fnloop.metrics.log_loss import LogLoss
 from fnloop.metrics.metric import Mean, Metric, PerExample
+from fnloop.metrics.ranking import ROCAUC, AveragePrecision
 from fnloop.metrics.regression import MAE, R2, RMSE
+from fnloop.metrics.whole import WholeMetric, as_whole, is_whole
 from fnloop.record import evolve
 from fnloop.short import short
 
+AnyMetric = Metric | WholeMetric
+Given = str | AnyMetric | PerExample
+
 _CLASSES = Accuracy(), BalancedAccuracy(), Precision(), Recall(), F1(), LogLoss(), TopKAccuracy(5), SubsetAccuracy()
-_ALL: tuple[Metric, ...] = (*_CLASSES, R2(), MAE(), RMSE())
-BY_NAME: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+_RANKING = ROCAUC(), AveragePrecision()
+_ALL: tuple[AnyMetric, ...] = (*_CLASSES, *_RANKING, R2(), MAE(), RMSE())
+BY_NAME: dict[str, AnyMetric] = {metric.name: metric for metric in _ALL}
 
 
-def get_metric(metric: str | Metric | PerExample) -> Metric:
-    """The metric of that name, the metric itself if it is one, or the mean of a user's own function.
+def get_metric(metric: Given) -> AnyMetric:
+    """The metric of that name, the metric itself if it is one, one of scikit-learn's, or the mean of a user's own function.
 
     Raises: ValueError: for an unknown name, with those there are; TypeError: for anything else.
     """
@@ -31,14 +37,16 @@ def get_metric(metric: str | Metric | PerExample) -> Metric:
             f"metrics must be names ({', '.join(BY_NAME)}), metrics such as TopKAccuracy(3), or functions of "
             f"(outputs, targets), got {short(metric)}"
         )
-    return cast(Metric, metric) if is_metric(metric) else Mean(cast(PerExample, metric))
+    if is_metric(metric):
+        return cast(AnyMetric, metric)
+    return as_whole(metric) or Mean(cast(PerExample, metric))
 
 
-def for_task(metric: Metric, task: str | None) -> Metric:
+def for_task(metric: AnyMetric, task: str | None) -> AnyMetric:
     """The metric as it reads the outputs of such a task: one for classes reads several labels one by one, if it can."""
     return evolve(metric, multilabel=True) if task == "multilabel" and hasattr(metric, "multilabel") else metric
 
 
 def is_metric(metric: object) -> bool:
-    """Whether it has what a metric needs."""
-    return all(hasattr(metric, needed) for needed in ("name", "sums", "width", "value"))
+    """Whether it has what a metric needs, of one kind or the other."""
+    return is_whole(metric) or all(hasattr(metric, needed) for needed in ("name", "sums", "width", "value"))

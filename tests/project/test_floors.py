@@ -13,7 +13,7 @@ FLOORS = [
     {"record", "shown", "parameters", "random", "constants"},
     {"schedulers", "optimizers", "nn", "losses", "metrics", "data", "preprocessing", "standardization"},
     {"state", "early_stopping"},
-    {"trainer", "loop", "engines"},
+    {"trainer", "loop", "measuring", "confusion_matrix", "engines"},
     {"streams", "progress", "lr_range_test", "runs", "tables"},
     {"fit", "plots", "datasets", "testing"},
     {"ending", "results"},

@@ -1,0 +1,72 @@
+"""The loss and the metrics of a state: from sums over examples, and of all outputs at once."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from fnloop.data import Dataset
+from fnloop.engines import get_engine
+from fnloop.state import TrainState
+from fnloop.trainer import Trainer, task_of
+from fnloop.typing import Array
+
+# What overflows is found in the result and answered as the trainer says, not warned of on the way.
+quiet = partial(np.errstate, all="ignore")
+
+Values = dict[str, float]
+
+
+def means(trainer: Trainer, sums: Sequence[float], examples: int) -> Values:
+    """The loss and the metrics from their sums over examples; NaN if there were none."""
+    if not examples:
+        return {"loss": math.nan, **{metric.name: math.nan for metric in trainer.measured()}}
+    values, start = {"loss": float(sums[0] / examples)}, 1
+    for metric in trainer.measured():
+        width = metric.width(trainer.model.outputs)
+        values[metric.name] = metric.value(np.array(sums[start : start + width]), examples)
+        start += width
+    return values
+
+
+def make_measure(trainer: Trainer, data: Dataset, engine: str) -> Callable[[TrainState], Values]:
+    """The function that measures a state on the data."""
+    room = get_engine(engine)
+    sums_of, whole_of = room.make_measure(trainer, data), _make_whole(trainer, data)
+
+    def measure(state: TrainState) -> Values:
+        with quiet():
+            values = means(trainer, sums_of(state), len(data))
+            return values if whole_of is None else values | whole_of(room.outputs_over(trainer, state, data.x))
+
+    return measure
+
+
+def _make_whole(trainer: Trainer, data: Dataset) -> Callable[[Array], Values] | None:
+    """The function of the model's outputs that gives the metrics of all examples at once; None if there are none."""
+    metrics, outputs = trainer.measured_whole(), trainer.model.outputs
+    task = task_of(trainer.loss, outputs)
+
+    def measure(outputs: Array) -> Values:
+        values, outputs = {}, outputs.astype(np.float64)
+        for metric in metrics:
+            try:
+                values[metric.name] = metric.measure(outputs, data.y, trainer.loss, task)
+            except Exception as error:
+                raise ValueError(f"metrics: {metric.name!r} cannot be measured on this data: {error}") from error
+        return values
+
+    return measure if metrics else None
+
+
+def check_measured(trainer: Trainer, data: Dataset) -> None:
+    """Try the metrics of all examples at once on made-up outputs, so that a fault is found before anything is trained.
+
+    Raises: ValueError: if a metric cannot be measured on the data.
+    """
+    measure, outputs = _make_whole(trainer, data), trainer.model.outputs
+    if measure is not None:
+        waves = np.cos(np.arange(len(data) * outputs)).reshape(-1, outputs)
+        of_classes = task_of(trainer.loss, outputs) in {"classification", "multilabel"}
+        measure(waves if of_classes else waves + 1.5)  # all classes; or positive values, which every function takes
