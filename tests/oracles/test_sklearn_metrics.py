@@ -197,14 +197,14 @@ def test_what_cannot_be_measured_is_refused_at_the_call():
     ]:
         with pytest.raises(ValueError, match=message):
             started(metric)
-    with pytest.raises(ValueError, match="must be a function or the name of one in sklearn.metrics, got 'nothing'"):
+    with pytest.raises(ValueError, match=r"must be a function or the name of one in sklearn.metrics, got 'nothing'"):
         fl.metrics.Whole("nothing")
     for metric in ("log_loss", skm.log_loss):
         with pytest.raises(ValueError, match="'log_loss': Hinge has no probabilities"):
             started(metric, fl.losses.Hinge())
     with pytest.raises(ValueError, match="needs a loss for classification, got MeanSquaredError"):
         fl.Trainer(model=fl.mlp([3, 3]), loss=MSE, metrics=("roc_auc",))
-    with pytest.raises(ValueError, match="'roc_auc', which this run does not produce .*as 'val_roc_auc'"):
+    with pytest.raises(ValueError, match=r"'roc_auc', which this run does not produce .*as 'val_roc_auc'"):
         started("roc_auc", early_stopping=fl.EarlyStopping("roc_auc", "max"))
 
 
@@ -223,12 +223,9 @@ def test_confusion_matrix(loss, outputs):
     trainer = fl.Trainer(model=fl.nn.Sequential(outputs, [fl.nn.Activation("identity")]), loss=loss)
     state = fl.init_state(trainer)
     measured, labels = fl.confusion_matrix(trainer, state, fl.Dataset(z, y)), fl.predict(trainer, state, z)
-    expected = (
-        skm.multilabel_confusion_matrix(y, labels)
-        if several
-        else skm.confusion_matrix(y, labels, labels=range(max(2, outputs)))
-    )
-    np.testing.assert_array_equal(measured, expected)
+    every = {} if several else {"labels": range(max(2, outputs))}
+    counts = skm.multilabel_confusion_matrix if several else skm.confusion_matrix
+    np.testing.assert_array_equal(measured, counts(y, labels, **every))
     quantities = fl.Trainer(model=fl.mlp([3, 1]), loss=MSE)
     with pytest.raises(ValueError, match="trainer must have a loss for classes, got MeanSquaredError"):
         fl.confusion_matrix(quantities, fl.init_state(quantities), fl.Dataset(np.ones((3, 3)), np.ones(3)))
