@@ -158,7 +158,7 @@ def test_on_both_engines_and_from_a_file(tmp_path, engine):
     data = fl.Dataset(np.random.default_rng(0).standard_normal((30, 3)), np.arange(30) % 2)
     metrics = ("roc_auc", partial(skm.fbeta_score, beta=2.0))
     trainer = fl.Trainer(
-        model=fl.mlp([3, 1]), loss=BCE, metrics=metrics, early_stopping=fl.EarlyStopping("val_roc_auc", "max", patience=9)
+        model=fl.mlp([3, 1]), loss=BCE, metrics=metrics, early_stopping=fl.EarlyStopping("val_roc_auc", mode="max", patience=9)
     )
     result = fl.fit(trainer, data, data, epochs=2, progress=False, engine=engine, record=tmp_path / "a.run")
     run = fl.open_run(tmp_path / "a.run")
@@ -205,7 +205,7 @@ def test_what_cannot_be_measured_is_refused_at_the_call():
     with pytest.raises(ValueError, match="needs a loss for classification, got MeanSquaredError"):
         fl.Trainer(model=fl.mlp([3, 3]), loss=MSE, metrics=("roc_auc",))
     with pytest.raises(ValueError, match=r"'roc_auc', which this run does not produce .*as 'val_roc_auc'"):
-        started("roc_auc", early_stopping=fl.EarlyStopping("roc_auc", "max"))
+        started("roc_auc", early_stopping=fl.EarlyStopping("roc_auc", mode="max"))
 
 
 def test_bound_arguments_have_a_name():
