@@ -1,12 +1,18 @@
 """Datasets, batches, and the order in which an epoch sees its examples."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import starmap
+from typing import Any
 
+import attrs
 import numpy as np
 
+from fnloop.arrays import NUMBERS, check_index, features, targets
+from fnloop.names import check_classes, check_columns, codes_of
 from fnloop.random import permutation
-from fnloop.record import record
+from fnloop.record import freeze, record
+from fnloop.short import listed, short
 from fnloop.shown import counted, line, shape_of, table
 from fnloop.typing import Array, PositiveInt, Seed, integer
 
@@ -15,6 +21,10 @@ EXAMPLES = (2, 3, 4, 5)  # dimensions that examples may have together
 _size = integer(1)
 _seed = integer(0, 2**64)
 _epoch = integer(0)
+
+
+def _as_given(value: Any) -> Any:
+    return value
 
 
 @record
@@ -41,23 +51,65 @@ class Batch:
 class Dataset:
     """Examples and their targets, frozen; an array that nothing can write to is taken without a copy.
 
+    Everything that is an array, or becomes one, is taken: nested lists, frames and series of pandas, polars and their like,
+    memory-mapped and masked arrays. The names of a frame's columns are kept. Values that are missing are refused, and so are
+    features that are not numbers.
+
+    Targets that are text or booleans are labels, and numbers are if `classes` says so. They stay in `y` as they are; training
+    codes them by their place among the classes, the state that is trained knows these, and `predict` returns labels.
+
     With weights the loss is the mean over the N examples of weight times loss; metrics count each example once.
 
     Args:
-        weights: of the examples, at least 0, or None where all count the same.
-    Shapes: `x` is (N, D), or has more dimensions where the model takes them, as images (N, height, width, channels); `y` is
-        (N,) or (N, K); `weights` are (N,).
-    Raises: ValueError: if there are no examples, lengths or dimensions do not fit, or a value is NaN or infinite;
-        TypeError: if an array is not of numbers.
+        x: The features.
+        y: The targets: numbers, codes of classes, shares of classes, or labels.
+        weights: Of the examples, at least 0, or None where all count the same.
+        columns: The names of the columns of x; by default those of the frame.
+        classes: The labels in the order of their codes. By default the different labels in `y`, sorted; of two classes the
+            second is the positive one.
+
+    Shapes:
+        `x` is (N, D), or has more dimensions where the model takes them, as images (N, height, width, channels); `y` is (N,)
+        or (N, K), labels (N,); `weights` are (N,).
+
+    Raises:
+        TypeError: If an array is not of numbers, or labels are of several kinds.
+        ValueError: If there are no examples, lengths or dimensions do not fit, a value is missing, NaN or infinite, or a label
+            is none of the classes.
+
+    Examples:
+        >>> data = Dataset([[0.5, 1.0], [0.1, 2.0], [0.7, 0.0]], ["cat", "dog", "cat"], columns=["length", "weight"])
+        >>> data
+        Dataset(x=(3, 2) float64, y=(3,) <U3, 3 examples)
     """
 
-    x: Array
-    y: Array
-    weights: Array | None = None
+    x: Array = attrs.field(converter=_as_given)
+    y: Array = attrs.field(converter=_as_given)
+    weights: Array | None = attrs.field(converter=_as_given, default=None)
+    columns: tuple[str, ...] = attrs.field(converter=partial(check_columns, "columns"), default=(), kw_only=True)
+    classes: tuple[Any, ...] = attrs.field(converter=partial(check_classes, "classes"), default=(), kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        check_array("x", self.x, ndims=EXAMPLES)
-        check_array("y", self.y, ndims=(1, 2))
+        for name in ("y", "weights"):
+            check_index(name, getattr(self, name), self.x)
+        x, columns = features("x", self.x)
+        weights = None if self.weights is None else freeze(features("weights", self.weights)[0])
+        if self.columns and columns and columns != self.columns:
+            raise ValueError(f"columns must be those of x, {listed(columns)}, got {listed(self.columns)}")
+        read = {"x": freeze(x), "y": freeze(targets("y", self.y)), "weights": weights, "columns": self.columns or columns}
+        for name, value in read.items():
+            object.__setattr__(self, name, value)
+        self._check()
+
+    def _check(self) -> None:
+        check_array("x", self.x, ndims=EXAMPLES, columns=self.columns)
+        if self.columns and self.x.shape[1:] != (len(self.columns),):
+            raise ValueError(f"columns must be names of the columns of x, {len(self.columns)}, got x of shape {self.x.shape}")
+        check_array("y", self.y, ndims=(1, 2), kinds="biufU")
+        if (self.classes or self.y.dtype.kind == "U") and self.y.shape[1:] not in ((), (1,)):
+            raise ValueError(f"y must be labels of shape (N,), got shape {self.y.shape}")
+        if self.classes:
+            codes_of(self.y, self.classes, "y")
         if len(self.x) != len(self.y):
             raise ValueError(f"x and y must have the same length, got {len(self.x)} and {len(self.y)}")
         if self.weights is not None:
@@ -83,9 +135,11 @@ def _arrays(examples: Batch | Dataset) -> dict[str, str]:
     return {name: shape_of(array) for name, array in arrays.items() if array is not None}
 
 
-def check_array(name: str, array: Array, ndims: tuple[int, ...]) -> None:
+def check_array(
+    name: str, array: Array, ndims: tuple[int, ...], *, kinds: str = NUMBERS, columns: tuple[str, ...] = ()
+) -> None:
     """Refuse what no model can be trained on: no examples, no numbers, NaN, infinity, a wrong number of dimensions."""
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in kinds:
         raise TypeError(f"{name} must be of real numbers, got dtype {array.dtype}")
     if array.ndim not in ndims:
         allowed = " or ".join(f"{n}-dimensional" for n in ndims)
@@ -97,7 +151,8 @@ def check_array(name: str, array: Array, ndims: tuple[int, ...]) -> None:
             bad = np.argwhere(~np.isfinite(array[start : start + 4096]))
             if len(bad):
                 at = (start + int(bad[0][0]), *map(int, bad[0][1:]))
-                raise ValueError(f"{name} must be finite, got {array[at]} at {list(at)}")
+                column = f", column {short(columns[at[1]], 60)}" if columns else ""
+                raise ValueError(f"{name} must be finite, got {array[at]} at {list(at)}{column}")
 
 
 def batches(dataset: Dataset, size: int, *, seed: int, epoch: int) -> Iterator[Batch]:

@@ -113,7 +113,9 @@ def export(
     opened = open_run(run)
     check_other("OUT", Path(target), RUN=run)
     if os.path.lexists(target) and not overwrite:
-        raise FileExistsError(f"OUT must be a file that is not there yet, or is replaced with --overwrite, got {target!r}")
+        raise FileExistsError(
+            f"OUT must be a file that is not there yet, or is replaced with --overwrite, got {short(target)}"
+        )
     if best is not None:
         state = opened.best(best)
     else:
