@@ -19,7 +19,7 @@ from fnloop.ending import interruptible
 from fnloop.run_cli import COMMANDS
 from fnloop.run_cli.places import check_other, put
 from fnloop.schedulers import BY_NAME
-from fnloop.short import short
+from fnloop.short import listed, short
 
 app = typer.Typer(
     help="Train models as a fold over frozen states.",
@@ -142,7 +142,7 @@ def check_folder(path: Path, names: Sequence[str], overwrite: bool, data: str | 
             check_other("--out", file, DATA=data)
     there = [str(path / name) for name in names if os.path.lexists(path / name)]
     if there and not overwrite:
-        raise FileExistsError(f"--out has {', '.join(there)} already; name another folder, or replace them with --overwrite")
+        raise FileExistsError(f"--out has {listed(there)} already; name another folder, or replace them with --overwrite")
 
 
 def _first_without(path: Path, names: Sequence[str]) -> Path:

@@ -8,6 +8,7 @@ import numpy as np
 
 from fnloop.data import Dataset
 from fnloop.engines import get_engine
+from fnloop.short import short
 from fnloop.state import TrainState
 from fnloop.trainer import Trainer, task_of
 from fnloop.typing import Array
@@ -54,7 +55,7 @@ def _make_whole(trainer: Trainer, data: Dataset) -> Callable[[Array], Values] | 
             try:
                 values[metric.name] = metric.measure(outputs, data.y, trainer.loss, task)
             except Exception as error:
-                raise ValueError(f"metrics: {metric.name!r} cannot be measured on this data: {error}") from error
+                raise ValueError(f"metrics: {short(metric.name)} cannot be measured on this data: {error}") from error
         return values
 
     return measure if metrics else None

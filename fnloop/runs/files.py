@@ -46,7 +46,9 @@ def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
     target = Path(os.path.realpath(path))
     if former is None:
         if not target.parent.is_dir():
-            raise FileNotFoundError(f"path must link into a folder that exists, {str(path)!r} links to {str(target)!r}")
+            raise FileNotFoundError(
+                f"path must link into a folder that exists, {short(str(path))} links to {short(str(target))}"
+            )
         return _beside(target, None)
     if not os.access(target, os.W_OK):
         raise PermissionError(EACCES, os.strerror(EACCES), str(path))

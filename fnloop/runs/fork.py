@@ -62,7 +62,7 @@ def _changed(trainer: Trainer, changes: Mapping[str, Any]) -> Trainer:
     names = field_names(Trainer)
     for name in changes:
         if name not in names:
-            raise TypeError(f"changes must be of {', '.join(names)}, train or validation, got {short(name)}")
+            raise TypeError(f"changes must be of {listed(names)}, train or validation, got {short(name)}")
     return evolve(trainer, **changes)
 
 

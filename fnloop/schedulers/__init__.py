@@ -22,7 +22,7 @@ from fnloop.schedulers.polynomial import LinearLR, PolynomialLR
 from fnloop.schedulers.step import StepLR
 from fnloop.schedulers.warm_restarts import CosineAnnealingWarmRestarts
 from fnloop.schedulers.warmup_stable_decay import WarmupStableDecayLR
-from fnloop.short import short
+from fnloop.short import listed, short
 
 
 class Scheduler(Protocol):
@@ -56,7 +56,7 @@ def get_scheduler(name: str, initial_lr: float, **parameters: Any) -> Scheduler:
     known = field_names(kind)
     for parameter in parameters:
         if parameter not in known:
-            raise ValueError(f"{kind.__name__} has no parameter {short(parameter)}; it has {', '.join(known)}")
+            raise ValueError(f"{kind.__name__} has no parameter {short(parameter)}; it has {listed(known)}")
     scheduler: Scheduler = kind(initial_lr, **parameters)
     return scheduler
 
