@@ -16,9 +16,10 @@ from fnloop.lr_range_test import LRRange, lr_range_test
 from fnloop.nn import mlp
 from fnloop.progress import progress, until_seconds
 from fnloop.record import digest, same_bits
-from fnloop.runs.checkpoint import Checkpoint, checkpoint, load, load_checkpoint, save
+from fnloop.runs.checkpoint import Checkpoint, load, load_checkpoint, save
 from fnloop.runs.recording import record
 from fnloop.runs.run import Run, open_run
+from fnloop.runs.saving import checkpoint
 from fnloop.schedulers import get_scheduler
 from fnloop.state import TrainState, averaged
 from fnloop.streams import best, every, history, last, moving_average, reaches, tap, top, until, what_if

@@ -177,16 +177,6 @@ def test_weights_only_and_layers_by_name(tmp_path):
         assert np.array_equal(arrays["state.layers.1.weights"], state.params.layers[1].weights)
 
 
-def test_checkpoints_in_a_stream(tmp_path):
-    """Only improvements are written, or every epoch; the file holds the best state so far."""
-    best = fl.best("loss", take(5, fl.checkpoint(tmp_path / "best.npz", fl.epochs(trainer(), data()), metric="loss")))
-    assert fl.same_bits(fl.load(tmp_path / "best.npz"), best)
-    every = fl.checkpoint(tmp_path / "e{epoch}.npz", metric="loss", save_best_only=False, weights_only=True)
-    last = fl.last(take(4, every(fl.epochs(trainer(), data()))))
-    assert {p.name for p in tmp_path.glob("e*.npz")} == {"e1.npz", "e2.npz", "e3.npz"}
-    assert fl.same_bits(fl.load(tmp_path / "e3.npz"), last.params)
-
-
 def test_what_is_no_data_is_refused(tmp_path):
     """A function in a trainer cannot be written, and a folder that is not there is named."""
     state = fl.init_state(trainer())

@@ -10,13 +10,12 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from fnloop.calling import curry
 from fnloop.errors import CheckpointError
-from fnloop.metrics import mode_of
 from fnloop.parameters import Params
 from fnloop.preprocessing import Preprocessing
 from fnloop.record import KINDS, digest, record
@@ -24,9 +23,8 @@ from fnloop.runs.codec import UnknownRecord, check_records, decode, encode
 from fnloop.runs.files import replacing
 from fnloop.short import short
 from fnloop.state import TrainState
-from fnloop.streams import keep_best
 from fnloop.trainer import Trainer
-from fnloop.typing import Array, Mode, choice
+from fnloop.typing import Array
 
 FORMAT, VERSION = "fnloop checkpoint", 1
 _DAMAGE = (
@@ -76,9 +74,18 @@ def save(
     for name, value, kind in (("trainer", trainer, Trainer), ("preprocessing", preprocessing, Preprocessing)):
         if value is not None and not isinstance(value, kind):
             raise TypeError(f"{name} must be a {kind.__name__} or None, got {short(value)}")
-    checkpoint, arrays = Checkpoint(state, trainer, preprocessing), dict[str, Array]()
+    write_checkpoint(Checkpoint(state, trainer, preprocessing), path)
+
+
+def write_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str], **more: Any) -> None:
+    """Write the file of a checkpoint.
+
+    Args:
+        more: what else its header says, as JSON.
+    """
+    arrays: dict[str, Array] = {}
     tree = encode(checkpoint, arrays)
-    header = {"format": FORMAT, "version": VERSION, "digest": digest(checkpoint), "record": tree}
+    header = {"format": FORMAT, "version": VERSION, "digest": digest(checkpoint), "record": tree, **more}
     members = {"record.json": json.dumps(header, indent=1, allow_nan=False).encode()}
     for name, array in arrays.items():
         content = io.BytesIO()
@@ -107,9 +114,22 @@ def load_checkpoint(path: str | os.PathLike[str], *, records: Iterable[type] = (
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must be a file's path, got {short(path)}")
     kinds = {**KINDS, **{kind.__name__: kind for kind in check_records(records)}}
+    header, arrays = read_parts(path)
+    with distrusting(path):
+        checkpoint = decode(header["record"], arrays, kinds)
+        if not isinstance(checkpoint, Checkpoint) or digest(checkpoint) != header["digest"]:
+            raise ValueError("its content does not match its digest")
+    return checkpoint
+
+
+def read_parts(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Read the header of a checkpoint and its arrays by name, each as it was written, without making records of them.
+
+    Raises: CheckpointError: if the file is not a checkpoint, or damaged; OSError: if it cannot be read.
+    """
     with open(path, "rb") as file:
         content = file.read()
-    try:
+    with distrusting(path):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = {info.filename: _read(archive, info, len(content)) for info in archive.infolist()}
         header = json.loads(members.pop("record.json"))
@@ -117,16 +137,19 @@ def load_checkpoint(path: str | os.PathLike[str], *, records: Iterable[type] = (
             raise ValueError(f"its format is {short(header['format'])}, not {short(FORMAT)}")
         if header["version"] > VERSION:
             raise ValueError(f"it was written by a newer version of fnloop (format {header['version']}, known is {VERSION})")
-        arrays = {name.removesuffix(".npy"): _array(member) for name, member in members.items()}
-        checkpoint = decode(header["record"], arrays, kinds)
-        if not isinstance(checkpoint, Checkpoint) or digest(checkpoint) != header["digest"]:
-            raise ValueError("its content does not match its digest")
+        return header, {name.removesuffix(".npy"): _array(member) for name, member in members.items()}
+
+
+@contextmanager
+def distrusting(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Whatever is not as it was written is an error that says so."""
+    try:
+        yield
     except UnknownRecord as error:
         raise CheckpointError(f"{short(os.fspath(path))} {error}") from error
     except _DAMAGE as error:
         what = str(error) or type(error).__name__
         raise CheckpointError(f"{short(os.fspath(path))} is not a checkpoint of fnloop, or is damaged: {what}") from error
-    return checkpoint
 
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
@@ -137,41 +160,3 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
 
 def _array(content: bytes) -> Array:
     return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-
-
-@curry
-def checkpoint(
-    path: str | os.PathLike[str],
-    states: Iterable[TrainState],
-    *,
-    metric: str = "val_loss",
-    mode: Mode | None = None,
-    save_best_only: bool = True,
-    weights_only: bool = False,
-    trainer: Trainer | None = None,
-) -> Iterator[TrainState]:
-    """Write states to a file as they pass: each that is better than all before it, or every one.
-
-    Args:
-        path: `{epoch}` in it is replaced by the number of epochs trained; without it the file is written over.
-        metric: what is monitored; mode: as in `best`.
-        save_best_only: or else write after every epoch.
-        weights_only: write the parameters alone; they cannot be trained on from.
-        trainer: written beside the state if given.
-    See Also: best, save
-    """
-    mode = choice("min", "max")("mode", mode_of(metric) if mode is None else mode)
-
-    def write(state: TrainState) -> None:
-        target = str(os.fspath(path)).replace("{epoch}", str(state.epoch))
-        save(state.params if weights_only else state, target, trainer=trainer)
-
-    def saving() -> Iterator[TrainState]:
-        found: TrainState | None = None
-        for state in states:
-            before, found = found, keep_best(found, state, metric, mode)
-            if state.metrics and (found is not before or not save_best_only):
-                write(state)
-            yield state
-
-    return saving()
