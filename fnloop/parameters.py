@@ -48,23 +48,27 @@ class Params:
 
 
 class Slot(NamedTuple):
-    """Where one array stands in the flat vector, and which of the model's `layers` it belongs to."""
+    """The place of one array in the flat vector, which of the model's `layers` it belongs to, and its kind.
+
+    The kind is the array's name in the record of its layer: `weights`, `biases`, ...
+    """
 
     start: int
     stop: int
     shape: tuple[int, ...]
     layer: int = 0
+    kind: str = ""
 
     def view(self, vector: Any) -> Any:
         return vector[self.start : self.stop].reshape(self.shape)
 
 
-def lay_out(layers: Sequence[Sequence[tuple[int, ...]]]) -> tuple[Slot, ...]:
-    """Lay arrays one after the other: for each layer with parameters, the shapes of its arrays."""
+def lay_out(layers: Sequence[Sequence[tuple[int, ...]]], kinds: Sequence[Sequence[str]] = ()) -> tuple[Slot, ...]:
+    """Lay arrays one after the other: for each layer with parameters the shapes of its arrays, and their kinds if known."""
     placed: list[Slot] = []
     start = 0
     for layer, shapes in enumerate(layers):
-        for shape in shapes:
-            placed.append(Slot(start, start + math.prod(shape), shape, layer))
+        for i, shape in enumerate(shapes):
+            placed.append(Slot(start, start + math.prod(shape), shape, layer, kinds[layer][i] if kinds else ""))
             start = placed[-1].stop
     return tuple(placed)

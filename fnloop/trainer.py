@@ -14,8 +14,9 @@ from fnloop.metrics import Metric, WholeMetric, get_metric, look_up, mode_of
 from fnloop.metrics.named import AnyMetric, Given, for_task
 from fnloop.metrics.whole import as_whole, is_whole
 from fnloop.nn import Sequential
+from fnloop.nn.kinds import KINDS
 from fnloop.optimizers import Adam, Elementwise
-from fnloop.optimizers.masks import named_layers
+from fnloop.optimizers.masks import named_kinds, named_layers
 from fnloop.record import evolve, field_names, record, same_bits
 from fnloop.schedulers import ConstantLR, Scheduler
 from fnloop.short import listed, short
@@ -82,13 +83,19 @@ class Trainer:
             raise ValueError("schedule_every must be 'epoch' for a scheduler that reads a metric, got 'step'")
 
     def _check_layers(self) -> None:
-        """Refuse an optimizer that names a layer which the model does not have."""
+        """Refuse an optimizer that names a layer or a kind of parameters which the model does not have."""
         layers = 1 + max((place.layer for place in self.model.layout), default=-1)
+        kinds = [kind for kind in dict.fromkeys(place.kind for place in self.model.layout) if kind]
         for part in self.optimizer.parts:
             for layer in named_layers(part):
                 if layer >= layers:
                     raise ValueError(
                         f"optimizer: layer {layer} is not one of the model's {layers} layers with parameters, in {short(part)}"
+                    )
+            for kind in named_kinds(part):
+                if kind not in (*kinds, *KINDS):
+                    raise ValueError(
+                        f"optimizer: kinds must be among the model's, {listed(kinds)}, got {short(kind)} in {short(part)}"
                     )
 
     def _check_metrics(self) -> None:

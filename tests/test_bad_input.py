@@ -329,6 +329,21 @@ TABLE = [
     (lambda: opt.masked(opt.ema(), [0]), ValueError, ["layer by layer", "ExponentialAverage"]),
     (lambda: opt.masked(Adam(), [-1]), ValueError, ["layers[0]", "-1", "at least 0"]),
     (lambda: opt.masked(Adam(), 1), TypeError, ["layers", "1"]),
+    (lambda: opt.masked(Adam()), TypeError, ["layers=[0, ...]", "kinds=['weights', ...]", "neither"]),
+    (lambda: opt.masked(Adam(), kinds="weights"), TypeError, ["kinds", "a sequence", "'weights'"]),
+    (lambda: opt.masked(Adam(), kinds=[1]), TypeError, ["kinds[0]", "a non-empty string", "1"]),
+    (
+        lambda: opt.masked(SGD(), kinds=["weights"]).update(np.ones(2), SGD().init(np.ones(2)), np.ones(2)),
+        ValueError,
+        ["layout must be given", "kinds=('weights',)"],
+    ),
+    (
+        lambda: fl.Trainer(
+            model=fl.mlp([2, 1]), loss=fl.losses.MeanSquaredError(), optimizer=opt.masked(Adam(), kinds=["weight"])
+        ),
+        ValueError,
+        ["optimizer", "kinds", "weights, biases", "'weight'"],
+    ),
     (lambda: opt.freeze(0.5), TypeError, ["layers[0]", "0.5"]),
     (lambda: opt.scale_by_layer({0: -1.0}), ValueError, ["factors[0]", "-1"]),
     (lambda: opt.scale_by_layer(0.1), TypeError, ["factors", "0.1", "mapping"]),

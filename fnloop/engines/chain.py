@@ -10,16 +10,17 @@ from jax import numpy as jnp
 from fnloop.engines.philox import normal
 from fnloop.optimizers import Elementwise
 from fnloop.optimizers.elementwise import Now, global_norm, multiplied
+from fnloop.parameters import Slot
 
 
 def run_chain(
-    optimizer: Elementwise, layers: Sequence[int], value: Any, slots: Any, params: Any, now: Now, early: Sequence[Any]
+    optimizer: Elementwise, layout: Sequence[Slot], value: Any, slots: Any, params: Any, now: Now, early: Sequence[Any]
 ) -> Any:
     """The kernels of a chain, one behind the other, on each array; the compiler makes one pass of them."""
     moved: list[Any] = []
     values, leaves, tree = jax.tree.leaves(value), jax.tree.leaves(params), jax.tree.structure(params)
     for part, known in zip(optimizer.parts, early, strict=True):
-        scalars = _scalars(part, layers, values, leaves, now, known)
+        scalars = _scalars(part, layout, values, leaves, now, known)
         own = [jax.tree.leaves(slot) for slot in slots[len(moved) : len(moved) + len(part.slots)]]
         done = [part.kernel(v, list(kept), p, s) for v, p, s, *kept in zip(values, leaves, scalars, *own, strict=True)]
         values = [multiplied(direction) for direction, _ in done]
@@ -27,31 +28,30 @@ def run_chain(
     return jax.tree.unflatten(tree, values), moved
 
 
-def _scalars(part: Elementwise, layers: Sequence[int], values: Sequence[Any], params: Any, now: Now, early: Any) -> list[Any]:
+def _scalars(part: Elementwise, layout: Sequence[Slot], values: Sequence[Any], params: Any, now: Now, early: Any) -> list[Any]:
     """A part's scalars for each array: those known early, or made of the values that come in."""
     if part.needs == "arrays":
-        each = enumerate(zip(values, params, layers, strict=True))
-        return [part.scalars(Now(now.count, now.lr, None, *known, None, index, normal)) for index, known in each]
+        each = enumerate(zip(values, params, layout, strict=True))
+        return [
+            part.scalars(Now(now.count, now.lr, None, value, here, place.layer, None, index, normal, place.kind))
+            for index, (value, here, place) in each
+        ]
     if part.needs == "norm":
         norm = global_norm(jnp.concatenate([v.reshape(-1) for v in values]))
         return [part.scalars(now._replace(norm=norm))] * len(values)
     return early if part.needs == "layer" else [early] * len(values)
 
 
-def early_scalars(optimizer: Elementwise, layers: Sequence[int], now: Now, n: int, dtype: str) -> list[Any]:
+def early_scalars(optimizer: Elementwise, layout: Sequence[Slot], now: Now, n: int, dtype: str) -> list[Any]:
     """The scalars of n updates that depend on no values, part by part, where the layer counts array by array."""
     return [
         None
         if part.needs in ("norm", "arrays")
-        else [_rows(part.scalars(now._replace(layer=layer)), n, dtype) for layer in layers]
+        else [_rows(part.scalars(now._replace(layer=place.layer, kind=place.kind)), n, dtype) for place in layout]
         if part.needs == "layer"
         else _rows(part.scalars(now), n, dtype)
         for part in optimizer.parts
     ]
-
-
-def layers_of(model: Any) -> list[int]:
-    return [place.layer for place in model.layout]
 
 
 def _rows(scalars: Any, n: int, dtype: str) -> Any:

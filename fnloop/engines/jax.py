@@ -15,7 +15,7 @@ from jax import numpy as jnp
 
 from fnloop.data import Dataset, count_batches
 from fnloop.engines import pytrees as pytrees  # states become pytrees where JAX is used
-from fnloop.engines.chain import early_scalars, layers_of, run_chain
+from fnloop.engines.chain import early_scalars, run_chain
 from fnloop.engines.numpy import ROWS, Moved, Sums, weighted
 from fnloop.engines.philox import uniform
 from fnloop.engines.tracing import numpys_types, refuse
@@ -62,7 +62,7 @@ class JaxEngine(NamedTuple):
             lrs = np.zeros(total)
             lrs[first:stop] = rates
             counts = np.maximum(1, np.arange(total) + (count + 1 - first))
-            scalars = early_scalars(trainer.optimizer, layers_of(trainer.model), Now(counts, lrs), total, trainer.dtype)
+            scalars = early_scalars(trainer.optimizer, trainer.model.layout, Now(counts, lrs), total, trainer.dtype)
             steps = lrs.astype(trainer.dtype), counts.astype(np.int32), scalars
             order = permutation(len(data), trainer.seed, state.epoch).astype(np.int32)
             (known, pieces), held = held, ((), ())
@@ -148,7 +148,7 @@ def _compiled(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, size:
     def update(carry: Any, examples: Any, lr: Any, count: Any, scalars: Any, at: Any) -> tuple[Any, Any, Any]:
         params, buffers, slots = carry
         gradient, buffers, sums = gradient_of(params, buffers, examples, *at)
-        direction, slots = run_chain(optimizer, layers_of(model), gradient, slots, params, Now(count, lr), scalars)
+        direction, slots = run_chain(optimizer, model.layout, gradient, slots, params, Now(count, lr), scalars)
         finite = jnp.isfinite(sums[0]) & _is_finite(gradient)
         return (jax.tree.map(lambda p, d: p - lr * d, params, direction), buffers, slots), sums, finite
 

@@ -14,6 +14,7 @@ from fnloop.nn import Context
 from fnloop.nn.layer import contextual
 from fnloop.optimizers import Elementwise
 from fnloop.optimizers.elementwise import Now
+from fnloop.parameters import Slot
 from fnloop.short import short
 
 # Numbers have the types that they have in NumPy, where a sum can be of float64: metrics are the same on both engines. The
@@ -38,12 +39,13 @@ def refuse(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, columns:
     _traced(f"loss {short(loss)}", lambda outputs, y: loss.forward(outputs, y)[0], x, y)
     for metric in metrics:
         _traced(f"metric {short(metric.name)}", lambda outputs, y, metric=metric: jnp.stack(metric.sums(outputs, y)), x, y)
+    whole = (Slot(0, model.size, (model.size,)),)
     for part in optimizer.parts:
 
         def kernel(vector: Any, count: Any, part: Any = part) -> Any:
-            rows = early_scalars(part, [0], Now(np.arange(1, 3), np.ones(2)), 2, dtype)
+            rows = early_scalars(part, whole, Now(np.arange(1, 3), np.ones(2)), 2, dtype)
             early = jax.tree.map(lambda row: vector.sum() * row[0], rows)
-            return run_chain(part, [0], vector, [vector] * len(part.slots), vector, Now(count, vector.sum()), early)
+            return run_chain(part, whole, vector, [vector] * len(part.slots), vector, Now(count, vector.sum()), early)
 
         _traced(f"optimizer {short(part)}", kernel, vector, count)
 

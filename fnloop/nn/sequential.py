@@ -10,6 +10,7 @@ import toolz
 
 from fnloop.nn.activations import ACTIVATIONS, INITIALIZER, Activation
 from fnloop.nn.dense import Dense
+from fnloop.nn.kinds import kinds_of
 from fnloop.nn.layer import EVALUATION, Backward, Context, Layer, Layers, contextual, within
 from fnloop.nn.shaping import Flatten, Reshape
 from fnloop.parameters import Params, Slot, lay_out
@@ -39,7 +40,7 @@ class Sequential:
 
     def __attrs_post_init__(self) -> None:
         shapes = [layer.shapes for layer in self.layers if layer.shapes]
-        layout = lay_out(shapes)
+        layout = lay_out(shapes, [kinds_of(layer) for layer in self.layers if layer.shapes])
         derived = {
             "shapes": tuple(toolz.concat(shapes)),
             "layout": layout,

@@ -77,7 +77,8 @@ def AdamW(*, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay
     """Adam with decoupled weight decay: direction = Adam's + weight_decay * params.
 
     Args:
-        weight_decay: per unit of the learning rate, at least 0.
+        weight_decay: per unit of the learning rate, at least 0. It holds for all parameters; `masked` shows how to spare
+            biases and normalisations.
     Source: Loshchilov & Hutter 2019, Algorithm 2.
     """
     return chain(Adam(b1=b1, b2=b2, eps=eps), add_decayed_weights(weight_decay))

@@ -44,7 +44,8 @@ class Now(NamedTuple):
     """What scalars are made of: the number of the update, from 1, its learning rate, and what the part says that it `needs`.
 
     `norm` is that of the gradient that comes in; `layer` is an index into `Params.layers`; `gradient` and `params` are one
-    array's, in its own shape, and `place` its index among them; `normal` draws on the engine as `fnloop.random.normal` does.
+    array's, in its own shape, `place` its index among them, and `kind` its name in its layer's record (None without a layout);
+    `normal` draws on the engine as `fnloop.random.normal` does.
     `before` is the part as it was at the update before, if its hyperparameters follow schedules.
     What depends on no values is computed for all updates of an epoch at once under JAX: `count` and `lr` are then arrays.
     """
@@ -58,6 +59,7 @@ class Now(NamedTuple):
     before: Any = None
     place: int = 0
     normal: Any = normal
+    kind: str | None = None
 
 
 class Scaled(NamedTuple):
@@ -82,9 +84,9 @@ def multiplied(direction: Any) -> Any:
 class Elementwise:
     """What a kernel needs to be an optimizer: `init` and `update`. A subclass gives the kernel and says what it needs.
 
-    Its scalars need nothing but count and rate (`needs = None`), the norm of the whole gradient (`"norm"`), the layer
-    (`"layer"`: they are made once an array), or the array's gradient and parameters as well (`"arrays"`). Scalars of an array
-    broadcast against its rows: for a shape (D, K) they may be of shape (K,) or (1, K).
+    Its scalars need nothing but count and rate (`needs = None`), the norm of the whole gradient (`"norm"`), the layer and the
+    kind of an array (`"layer"`: they are made once an array), or the array's gradient and parameters as well (`"arrays"`).
+    Scalars of an array broadcast against its rows: for a shape (D, K) they may be of shape (K,) or (1, K).
     """
 
     __slots__ = ()
@@ -190,7 +192,9 @@ def make_pass(
             pieces = [
                 (value[at], [[slot[at] for slot in part] for part in kept], here[at]) for at in _blocks(value.shape, rows)
             ]
-            arrays.append(((value, here, place.layer, None, index) if apart else (), pieces))
+            known = {"gradient": value, "params": here, "layer": place.layer, "place": index}
+            known["kind"] = place.kind if layout else None
+            arrays.append((known if apart else {}, pieces))
         stages.append((group, arrays))
         slots = slots[ends[-1] :]
 
@@ -199,7 +203,7 @@ def make_pass(
             norm = global_norm(gradient) if group and group[0].needs == "norm" else None
             last = finish if group is stages[-1][0] else _keep
             for known, pieces in arrays:
-                now = Now(count, lr, norm, *known)
+                now = Now(count, lr, norm, **known)
                 kernels = [(part.kernel, part.scalars(now)) for part in group]
                 for value, kept, here in pieces:
                     last(*_run_kernels(kernels, value, kept, here), value, here)

@@ -1,6 +1,8 @@
-"""What holds for some layers only: masks, frozen layers, learning rates of their own.
+"""What holds for some layers or kinds of parameters only: masks, frozen layers, learning rates of their own.
 
-Layers are named by their index into `state.params.layers`: those with parameters, from 0.
+Layers are named by their index into `state.params.layers`: those with parameters, from 0. The kind of an array is its name in
+the record there: `weights` and `biases` of dense and convolutional layers, `scale` and `shift` of normalisations, `vectors` of
+an embedding, and the names that layers of your own give theirs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,9 +13,11 @@ from fnloop.optimizers.chain import Chain
 from fnloop.optimizers.elementwise import Around, Elementwise, Now
 from fnloop.record import record
 from fnloop.short import short
-from fnloop.typing import NonNegatives, integer, several
+from fnloop.typing import NonNegatives, integer, optional, several, text
 
 Layers = Annotated[tuple[int, ...], several(integer(0))]
+Some = Annotated[tuple[int, ...] | None, optional(several(integer(0)))]
+Kinds = Annotated[tuple[str, ...] | None, optional(several(text))]
 
 
 @record
@@ -21,29 +25,42 @@ class Masked(Around):
     """See `masked`."""
 
     part: Elementwise
-    layers: Layers
+    layers: Some = None
+    kinds: Kinds = None
 
     @property
     def needs(self) -> Any:  # type: ignore[override]
         return self.part.needs or "layer"
 
     def scalars(self, now: Now) -> Any:
-        return (self.part.scalars(now),) if now.layer in self.layers else None
+        if self.kinds is not None and now.kind is None:
+            raise ValueError(f"layout must be given, such as model.layout, for kinds={short(self.kinds)} to have a meaning")
+        here = self.layers is None or now.layer in self.layers
+        return (self.part.scalars(now),) if here and (self.kinds is None or now.kind in self.kinds) else None
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         return (gradient, slots) if scalars is None else self.part.kernel(gradient, slots, params, *scalars)
 
 
-def masked(transformation: Elementwise, layers: Sequence[int]) -> Elementwise:
-    """Apply an optimizer or a transformation to some layers only; the gradient of the others goes on as it came.
+def masked(
+    transformation: Elementwise, layers: Sequence[int] | None = None, *, kinds: Sequence[str] | None = None
+) -> Elementwise:
+    """Apply an optimizer or a transformation to some layers or kinds of parameters only; other gradients pass unchanged.
 
     Args:
-        layers: indices into `state.params.layers`.
+        layers: indices into `state.params.layers`; by default all layers.
+        kinds: `"weights"`, `"biases"`, `"scale"`, `"shift"`, `"vectors"`, or names of your own layers; by default all kinds.
     Examples:
         chain(masked(add_decayed_weights(0.1), layers=[0, 1]), Adam())
-    Raises: TypeError, ValueError: for what is no transformation or no index, and for parts that see all layers at once or
-        stand last: a clip by the global norm, an average of the parameters.
+
+        AdamW whose decay spares biases and normalisations:
+
+        chain(Adam(), masked(add_decayed_weights(0.01), kinds=["weights", "vectors"]))
+    Raises: TypeError, ValueError: for what is no transformation, no index or no kind, if neither layers nor kinds are given,
+        and for parts that need all layers at once or must be last: a clip by the global norm, an average of the parameters.
     """
+    if layers is None and kinds is None:
+        raise TypeError("masked takes layers=[0, ...], kinds=['weights', ...] or both, got neither")
     if not isinstance(transformation, Elementwise):
         raise TypeError(f"transformation must be an optimizer or a transformation, got {short(transformation)}")
     for part in transformation.parts:
@@ -51,7 +68,7 @@ def masked(transformation: Elementwise, layers: Sequence[int]) -> Elementwise:
             raise ValueError(
                 f"transformation must work layer by layer to be masked, got {short(part)}: chain it with masked(...)"
             )
-    parts = tuple(Masked(part, layers) for part in transformation.parts)  # type: ignore[arg-type]
+    parts = tuple(Masked(part, layers, kinds) for part in transformation.parts)  # type: ignore[arg-type]
     return parts[0] if len(parts) == 1 else Chain(parts)
 
 
@@ -114,6 +131,13 @@ def scale_by_layer(factors: Mapping[int, float] | Sequence[float]) -> ScaleByLay
 
 def named_layers(part: Any) -> Iterator[int]:
     """The layers that a part, or one within it, names."""
-    yield from getattr(part, "layers", ())
+    yield from getattr(part, "layers", None) or ()
     if isinstance(part, Masked):
         yield from named_layers(part.part)
+
+
+def named_kinds(part: Any) -> Iterator[str]:
+    """The kinds of parameters that a part, or one within it, names."""
+    if isinstance(part, Masked):
+        yield from part.kinds or ()
+        yield from named_kinds(part.part)

@@ -1,6 +1,7 @@
 """Optimizers equal their formulas written out, and the pass that applies them changes no bit."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from toolz import nth
 
 import fnloop as fl
+from fnloop.nn.kinds import KINDS, kinds_of
 from fnloop.optimizers import (
     SGD,
     Adam,
@@ -31,6 +33,7 @@ from fnloop.optimizers import (
 from fnloop.optimizers.elementwise import global_norm, make_pass
 from fnloop.record import evolve, record
 from fnloop.schedulers import ConstantLR
+from tests.models import LAYERS, MODELS
 from tests.strategies import LAYERED, OPTIMIZERS, dataset
 
 
@@ -299,6 +302,35 @@ def test_layers_have_rates_and_masks_of_their_own():
     assert fl.same_bits(some[first], whole[first])
     assert fl.same_bits(some[first.stop :], gradient[first.stop :])
     assert all(slot[first].any() and not slot[first.stop :].any() for slot in state.slots)
+
+
+def test_decay_can_spare_biases_and_normalisations():
+    """By kind of parameter, in whatever depth a layer stands: only weights and vectors feel the decay, on both engines."""
+    model = MODELS["deep"](3, 2)
+    assert [place.kind for place in model.layout[:4]] == ["weights", "biases", "scale", "shift"]
+    draw = np.random.default_rng(0)
+    gradient, vector = draw.standard_normal(model.size), draw.standard_normal(model.size)
+    optimizer = chain(Adam(), masked(add_decayed_weights(0.3), kinds=["weights", "vectors"]))
+    plain, _ = Adam().update(gradient, Adam().init(vector), vector)
+    direction, _ = optimizer.update(gradient, optimizer.init(vector), vector, layout=model.layout)
+    for place in model.layout:
+        decay = 0.3 * place.view(vector) if place.kind == "weights" else 0.0
+        np.testing.assert_allclose(place.view(direction), place.view(plain) + decay, rtol=1e-14)
+    both = masked(add_decayed_weights(0.3), [0], kinds=["biases"])
+    moved = both.update(gradient, both.init(vector), vector, layout=model.layout)[0] != gradient
+    assert [i for i, place in enumerate(model.layout) if place.view(moved).any()] == [1]
+
+
+def test_every_array_has_a_kind():
+    """Of each layer that there is, and of one whose record is a mapping or has no names."""
+    kinds = {kind for layer, _ in LAYERS.values() for kind in kinds_of(layer)}
+    assert kinds == set(KINDS)
+    for shapes, params, expected in (
+        (((2,), (3, 1)), lambda arrays: {"gain": arrays[1], "offset": arrays[0]}, ("offset", "gain")),
+        (((2,), (2,)), tuple, ("", "")),
+        (((2,),), lambda arrays: [arrays[0] * 1], ("",)),
+    ):
+        assert kinds_of(SimpleNamespace(shapes=shapes, params=params)) == expected
 
 
 def test_at_a_rate_of_zero_nothing_moves():

@@ -15,6 +15,7 @@ from fnloop.engines import philox
 from fnloop.nn.layer import Context, contextual
 from fnloop.random import Stream, uniform
 from fnloop.record import evolve
+from fnloop.testing.engines import check_engine
 from tests.models import LAYERS, MODELS, examples
 from tests.strategies import dataset
 
@@ -60,6 +61,17 @@ def test_the_engines_agree_on_models(name, dtype):
     step_by_step = nth(9, fl.steps(trainer, data, data, start=start, engine="jax"))
     whole = nth(3, fl.epochs(trainer, data, data, start=start, engine="jax"))
     assert fl.same_bits((step_by_step.params, step_by_step.buffers), (whole.params, whole.buffers))
+
+
+def test_the_engines_agree_on_kinds():
+    """A decay that spares biases and normalisations."""
+    decay = fl.optimizers.masked(fl.optimizers.add_decayed_weights(5.0), kinds=["weights"])
+    trainer = fl.Trainer(
+        model=MODELS["deep"](3, 2),
+        loss=fl.losses.MeanSquaredError(),
+        optimizer=fl.optimizers.chain(fl.optimizers.SGD(), decay),
+    )
+    check_engine(trainer, dataset("mse", 9), "jax")
 
 
 @pytest.mark.parametrize("name", LAYERS)

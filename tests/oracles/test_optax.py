@@ -86,6 +86,10 @@ PAIRS = {
             optax.scale(-LR),
         ),
     ),
+    "masked by kind": (
+        chain(Adam(), masked(add_decayed_weights(0.1), kinds=["weights"])),
+        optax.adamw(LR, weight_decay=0.1, mask=[True, False, True, False]),
+    ),
     "frozen": (
         chain(AdamW(), freeze(0)),
         optax.partition({0: optax.set_to_zero(), 1: optax.adamw(LR, weight_decay=0.01)}, LAYERS),
