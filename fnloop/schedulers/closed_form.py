@@ -64,8 +64,8 @@ def share(t: Any, length: Any) -> Any:
 
 
 def between(first: Any, last: Any, x: Any) -> Any:
-    """The rate at x in [0, 1] on the straight line between two rates of any sizes: exact at both ends."""
-    return first * (1 - x) + last * x
+    """The rate at x in [0, 1] on the straight line between two rates of any sizes: exact at both ends, never beyond them."""
+    return np.where(x < 0.5, first + (last - first) * x, last - (last - first) * (1 - x))
 
 
 def half_cosine(x: Any) -> Any:

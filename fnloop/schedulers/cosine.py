@@ -4,7 +4,7 @@ from dataclasses import KW_ONLY
 from typing import Any
 
 from fnloop.record import record
-from fnloop.schedulers.closed_form import ClosedForm, between, half_cosine, share
+from fnloop.schedulers.closed_form import ClosedForm, half_cosine, share
 from fnloop.short import short
 from fnloop.typing import NonNegative, Positive, PositiveInt
 
@@ -31,4 +31,4 @@ class CosineAnnealingLR(ClosedForm):
             raise ValueError(f"eta_min must be at most initial_lr={short(self.initial_lr)}, got {short(self.eta_min)}")
 
     def formula(self, t: Any) -> Any:
-        return between(self.eta_min, self.initial_lr, half_cosine(share(t, self.T_max)))
+        return self.eta_min + (self.initial_lr - self.eta_min) * half_cosine(share(t, self.T_max))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fnloop.record import record
-from fnloop.schedulers.closed_form import ClosedForm, between, half_cosine
+from fnloop.schedulers.closed_form import ClosedForm, half_cosine
 from fnloop.short import short
 from fnloop.typing import Factor, NonNegative, Positive, PositiveInt
 
@@ -42,7 +42,7 @@ class CosineAnnealingWarmRestarts(ClosedForm):
         n = np.searchsorted(starts, t, side="right") - 1.0
         descent = half_cosine((t - starts[n.astype(int)]) / (self.T_0 * float(self.T_mult) ** n))
         peak = np.maximum(self.initial_lr * self.decay**n, self.eta_min)
-        return between(self.eta_min, peak, descent)
+        return self.eta_min + (peak - self.eta_min) * descent
 
     def _starts(self, end: float) -> Any:
         """Where the cycles up to `end` start: in whole numbers, for a logarithm would miss some by rounding."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from fnloop.record import record
-from fnloop.schedulers.closed_form import ClosedForm, between, half_cosine, share
+from fnloop.schedulers.closed_form import ClosedForm, half_cosine, share
 from fnloop.short import short
 from fnloop.typing import Count, NonNegative, Positive, choice
 
@@ -37,5 +37,5 @@ class WarmupStableDecayLR(ClosedForm):
     def formula(self, t: Any) -> Any:
         x = share(t - self.warmup - self.stable, self.decay)
         left = {"linear": 1 - x, "cos": half_cosine(x), "sqrt": 1 - np.sqrt(x)}[self.anneal_strategy]
-        descent = between(self.min_lr, self.initial_lr, left)
+        descent = self.min_lr + (self.initial_lr - self.min_lr) * left
         return np.where(t < self.warmup, self.initial_lr * share(t, self.warmup), descent)

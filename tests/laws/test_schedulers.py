@@ -95,7 +95,7 @@ def test_a_phase_of_length_zero_leaves_the_others_as_they_are(lr, rise, stable, 
     without_stable = phases(rise, 0, decay)(T)
     assert np.array_equal(without_stable[:rise], whole[:rise])
     assert np.array_equal(without_stable[rise:][:100], whole[rise + stable :][:100])
-    assert np.all(whole[rise : rise + stable] == lr)
+    np.testing.assert_allclose(whole[rise : rise + stable], lr, rtol=1e-15)
     assert whole[rise + stable + decay] == lr * share
     assert np.array_equal(sch.OneCycleLR(lr, 20, pct_start=0.0)(T)[1:], sch.OneCycleLR(lr, 20, pct_start=0.05)(T)[1:])
     assert np.array_equal(sch.warmup(sch.StepLR(lr, 3), 0)(T), sch.StepLR(lr, 3)(T))
@@ -117,7 +117,7 @@ def test_schedules_reach_both_ends_exactly_whatever_their_sizes(a, b, n):
         lr = scheduler(np.arange(n + 3))
         assert lr[0] == a
         assert np.all(lr[n:] == b)
-        assert np.all((lr >= low * (1 - 1e-15)) & (lr <= high * (1 + 1e-15)))
+        assert np.all((lr >= low) & (lr <= high))
     line = sch.LinearLR(1.0, total_iters=n, start_factor=a, end_factor=b)(np.arange(n + 1))
     exact = [float(Fraction(a) + (Fraction(b) - Fraction(a)) * Fraction(t, n)) for t in range(n + 1)]
     np.testing.assert_allclose(line, exact, rtol=1e-14)
