@@ -1,6 +1,6 @@
 """Calls: what a wrong one is told, and what `help` shows of a right one."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial, wraps
 from inspect import Parameter, Signature, signature
 from types import MappingProxyType
@@ -56,16 +56,16 @@ def misfit(name: str, of: Signature, args: Any, kwargs: Mapping[str, Any], hints
     there = f"it takes {', '.join(parameters)}" if parameters else "it takes no arguments"
     for key in kwargs:
         if key not in parameters:
-            hint = f": {hints[key]}" if key in hints else _close(key, parameters)
+            hint = f": {hints[key]}" if key in hints else close_to(key, parameters)
             return f"{name} has no argument {key!r}{hint}; {there}"
         if key in placed[: len(args)]:
             return f"{name} was given {key!r} twice, by position and by name"
     if len(args) > len(placed):
-        named = next((key for key in parameters if key not in placed), None)
-        by_name = "" if named is None else f" by name, such as {named}=..."
+        named = [key for key in parameters if key not in placed]
+        by_name = f"; by name it takes {', '.join(named)}" if named else ""
         hint = f": {hints['']}" if "" in hints else ""
         given = "no argument" if not placed else f"only {', '.join(placed)}"
-        return f"{name} takes {given} by position, got {short(args[len(placed)])}{hint}; {there}{by_name}"
+        return f"{name} takes {given} by position, got {short(args[len(placed)])}{hint}{by_name}"
     missing = [key for key in _required(parameters) if key not in kwargs and key not in placed[: len(args)]]
     return f"{name} needs {' and '.join(missing)}; {there}" if missing else None
 
@@ -74,10 +74,14 @@ def _required(parameters: Mapping[str, Parameter]) -> Iterator[str]:
     return (key for key, parameter in parameters.items() if parameter.default is Parameter.empty)
 
 
-def _close(key: str, names: Mapping[str, Any]) -> str:
+def close_to(key: Any, names: Iterable[str]) -> str:
+    """What to add to an error about a name, if one of those that there are is close to it."""
     from difflib import get_close_matches
 
-    close = get_close_matches(key, names, 1) or [name for name in names if key in name or name in key]
+    if not isinstance(key, str):
+        return ""
+    names = list(names)
+    close = get_close_matches(key.lower(), names, 1, 0.75) or [name for name in names if key and key.lower() in name]
     return f", did you mean {close[0]!r}?" if close else ""
 
 

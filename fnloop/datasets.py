@@ -1,7 +1,7 @@
 """Small real datasets in three parts, standardised by the statistics of the training part."""
 
 import math
-from functools import partial
+from collections.abc import Callable
 
 import numpy as np
 
@@ -103,4 +103,13 @@ def load(name: str) -> Splits:
     return split(table, target)
 
 
-lab, digits, breast_cancer, wine, diabetes, iris = (partial(load, name) for name in NAMES)
+def _loader(name: str) -> Callable[[], Splits]:
+    def loader() -> Splits:
+        return load(name)
+
+    loader.__name__ = loader.__qualname__ = name
+    loader.__doc__ = f"The dataset `{name}`, as `load({name!r})` gives it."
+    return loader
+
+
+lab, digits, breast_cancer, wine, diabetes, iris = map(_loader, NAMES)

@@ -38,6 +38,9 @@ class EarlyStoppingState:
     stopped_epoch: int | None = None
 
 
+HINTS = {"monitor": "it is metric here"}
+
+
 @record
 class EarlyStopping:
     """Stop after `patience` epochs running in which the metric did not improve by more than `min_delta`; NaN never improves.
@@ -57,6 +60,8 @@ class EarlyStopping:
     patience: PositiveInt = 20
     min_delta: NonNegative = 1e-4
     restore_best: Flag = True
+
+    hints = HINTS
 
     def init(self) -> EarlyStoppingState:
         """The state before anything is trained."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolz import take
 
+from fnloop.calling import explained
 from fnloop.data import Dataset
 from fnloop.early_stopping import StopReason
 from fnloop.errors import NoBestError
@@ -139,6 +140,15 @@ def _best_value(name: str, values: Sequence[float], first: int) -> str:
     return f"{value:.4f} (epoch {first + values.index(value)})"
 
 
+HINTS = {  # for arguments that such functions have elsewhere
+    "callbacks": "a function of the stream of states does what a callback does, such as fl.tap(function) in a pipe",
+    "verbose": "it is progress=False that prints nothing",
+    "validation_data": "the validation data is the third argument, validation",
+    **dict.fromkeys(("batch_size", "loss", "optimizer", "metrics", "seed"), "it is a field of the trainer"),
+}
+
+
+@explained(HINTS)
 def fit(
     trainer: Trainer,
     train: Dataset,

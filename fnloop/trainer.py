@@ -1,18 +1,21 @@
 """The trainer: a frozen value with all that defines a run, beside its data."""
 
 from collections.abc import Iterator
+from dataclasses import KW_ONLY
 from typing import Annotated, Any, Literal
 
 import attrs
 import numpy as np
 
+from fnloop import parts
+from fnloop.changing import changed
 from fnloop.data import Dataset
 from fnloop.early_stopping import EarlyStopping
 from fnloop.losses import Loss
 from fnloop.losses.weighting import known
 from fnloop.metrics import Metric, WholeMetric, get_metric, look_up, mode_of
 from fnloop.metrics.named import AnyMetric, Given, for_task
-from fnloop.metrics.whole import as_whole, is_whole
+from fnloop.metrics.whole import is_whole
 from fnloop.nn import Sequential
 from fnloop.nn.kinds import KINDS
 from fnloop.optimizers import Adam, Elementwise
@@ -22,7 +25,16 @@ from fnloop.schedulers import ConstantLR, Scheduler
 from fnloop.short import listed, short
 from fnloop.shown import brief, counted, given, line, table
 from fnloop.state import TrainState
-from fnloop.typing import Mode, PositiveInt, Seed, choice
+from fnloop.typing import Mode, PositiveInt, Seed, Taken, choice
+
+_EPOCHS = "how long to train is said where it is done: fl.fit(trainer, train, validation, epochs=100)"
+_RATE = "the learning rate is the scheduler's: scheduler=1e-3, or a schedule such as fl.schedulers.StepLR(0.1, 30)"
+HINTS = {  # for arguments that trainers have elsewhere
+    **dict.fromkeys(("lr", "learning_rate", "initial_lr"), _RATE),
+    **dict.fromkeys(("epochs", "max_epochs", "n_epochs", "num_epochs"), _EPOCHS),
+    "callbacks": "a function of the stream of states does what a callback does, such as fl.tap(function)",
+    "validation_data": "the data are given to fl.fit(trainer, train, validation)",
+}
 
 
 @record
@@ -44,35 +56,28 @@ class Trainer:
     Raises: TypeError, ValueError: for a part that is not of its kind, or parts that do not fit together.
     """
 
-    model: Sequential = attrs.field(kw_only=True)
-    loss: Loss = attrs.field(kw_only=True)
-    optimizer: Elementwise = attrs.field(kw_only=True, factory=Adam)
-    scheduler: Scheduler = attrs.field(kw_only=True, factory=lambda: ConstantLR(1e-3))
-    early_stopping: EarlyStopping | None = attrs.field(kw_only=True, default=None)
-    batch_size: PositiveInt = attrs.field(kw_only=True, default=32)
-    seed: Seed = attrs.field(kw_only=True, default=0)
-    metrics: tuple[Given, ...] = attrs.field(
-        kw_only=True, default=attrs.Factory(lambda self: getattr(self.loss, "metrics", ()), takes_self=True)
+    _: KW_ONLY
+    model: Annotated[Sequential, parts.model]
+    loss: Annotated[Taken[Loss, str], parts.loss]
+    optimizer: Annotated[Taken[Elementwise, str], parts.optimizer] = attrs.field(default=Adam())
+    scheduler: Annotated[Taken[Scheduler, float], parts.scheduler] = attrs.field(default=ConstantLR(1e-3))
+    early_stopping: Annotated[EarlyStopping | None, parts.early_stopping] = None
+    batch_size: PositiveInt = 32
+    seed: Seed = 0
+    metrics: Annotated[Taken[tuple[Given, ...], Given | list[Given]], parts.metrics] = attrs.field(
+        default=attrs.Factory(lambda self: getattr(self.loss, "metrics", ()), takes_self=True),
+        metadata={"default": "loss.metrics"},
     )
-    schedule_every: Annotated[Literal["epoch", "step"], choice("epoch", "step")] = attrs.field(kw_only=True, default="epoch")
-    accumulate: PositiveInt = attrs.field(kw_only=True, default=1)
-    non_finite: Annotated[Literal["stop", "skip", "raise"], choice("stop", "skip", "raise")] = attrs.field(
-        kw_only=True, default="stop"
-    )
-    dtype: Annotated[Literal["float32", "float64"], choice("float32", "float64")] = attrs.field(
-        kw_only=True, default="float32"
-    )
+    schedule_every: Annotated[Literal["epoch", "step"], choice("epoch", "step")] = "epoch"
+    accumulate: PositiveInt = 1
+    non_finite: Annotated[Literal["stop", "skip", "raise"], choice("stop", "skip", "raise")] = "stop"
+    dtype: Annotated[Literal["float32", "float64"], parts.dtype] = "float32"
+
+    hints = HINTS
 
     def __attrs_post_init__(self) -> None:
-        for name, needed in _PARTS.items():
-            part = getattr(self, name)
-            if isinstance(part, type) or not all(hasattr(part, method) for method in needed):
-                raise TypeError(f"{name} must be an instance with {listed(needed)}, got {short(part)}")
-        if self.early_stopping is not None and not hasattr(self.early_stopping, "step"):
-            raise TypeError(f"early_stopping must be a fl.EarlyStopping or None, got {short(self.early_stopping)}")
-        if isinstance(self.metrics, str) or not isinstance(self.metrics, tuple | list):
-            raise TypeError(f"metrics must be a tuple of names, metrics or functions, got {short(self.metrics)}")
-        object.__setattr__(self, "metrics", tuple(as_whole(metric) or metric for metric in self.metrics))
+        if self.metrics is None:
+            object.__setattr__(self, "metrics", getattr(self.loss, "metrics", ()))
         if len(self.model.shape) != 1:
             shape = ", ".join(map(str, ("N", *self.model.shape)))
             raise ValueError(f"model must give a row of outputs for each example, (N, K), got ({shape})")
@@ -134,6 +139,27 @@ class Trainer:
         model = f"{type(self.model).__name__}({extents(self.model.inputs)} -> {extents(self.model.shape)}"
         parts = {name: brief(getattr(self, name)) for name in field_names(Trainer) if name != "model"}
         return {"model": f"{model}, {counted(self.model.size, 'parameter')})", **parts}
+
+    def replace(self, **changes: Any) -> "Trainer":
+        """The trainer with some fields changed, checked as a new one is; this one stays as it is.
+
+        Args:
+            changes: fields by name. A path such as `"scheduler.initial_lr"` is a field of a part.
+        Examples:
+            >>> from fnloop.nn import mlp
+            >>> trainer = Trainer(model=mlp([3, 1]), loss="mse", optimizer="adam")
+            >>> trainer.replace(seed=3, scheduler=0.01).scheduler
+            ConstantLR(initial_lr=0.01)
+            >>> trainer.replace(**{"optimizer.b1": 0.8}).optimizer
+            Adam(b1=0.8, b2=0.999, eps=1e-08)
+
+        Metrics that were the loss's own follow it when the loss is changed.
+
+        Raises: TypeError, ValueError: for an unknown field, with those that there are, or a value that is not allowed.
+        """
+        if "loss" in changes and self.metrics == tuple(getattr(self.loss, "metrics", ())):
+            changes.setdefault("metrics", None)
+        return changed(self, changes)
 
     def measured(self) -> tuple[Metric, ...]:
         """The metrics beside the loss that are sums over examples, measured wherever the loss is."""
@@ -288,10 +314,4 @@ _TASKS = {
     "multilabel": "multi-label classification",
     "regression": "regression",
     "quantiles": "several quantiles",
-}
-_PARTS = {
-    "model": ("forward", "init", "inputs", "shape", "views", "layout", "buffers", "check_values"),
-    "loss": ("forward", "check", "check_outputs", "predict"),
-    "optimizer": ("init", "update", "parts"),
-    "scheduler": ("init", "step"),
 }

@@ -9,16 +9,32 @@ import operator
 from collections.abc import Callable, Mapping, Set
 from itertools import pairwise
 from numbers import Real
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar, Union
 
 import numpy as np
 import numpy.typing as npt
 
+from fnloop.calling import close_to
 from fnloop.short import short
 
 Array = npt.NDArray[Any]
 Check = Callable[[str, Any], Any]
 Mode = Literal["min", "max"]
+Held = TypeVar("Held")
+Else = TypeVar("Else")
+
+if TYPE_CHECKING:
+
+    class Taken(Generic[Held, Else]):
+        """The type of a field that may be given as something else than what it holds: `Taken[Loss, str]` holds a loss."""
+
+        def __get__(self, record: Any, owner: Any) -> Held: ...
+        def __set__(self, record: Any, value: Held | Else) -> None: ...
+else:
+
+    class Taken:
+        def __class_getitem__(cls, kinds):
+            return Union[kinds]  # noqa: UP007
 
 
 def integer(at_least: int, below: int | None = None) -> Check:
@@ -62,7 +78,7 @@ def choice(*names: str) -> Check:
     def check(name: str, value: Any) -> str:
         if not (isinstance(value, str) and value in names):
             kind = ValueError if isinstance(value, str) else TypeError
-            raise kind(f"{name} must be one of {', '.join(map(repr, names))}, got {short(value)}")
+            raise kind(f"{name} must be one of {', '.join(map(repr, names))}, got {short(value)}{close_to(value, names)}")
         return value
 
     return check
@@ -75,10 +91,10 @@ def boolean(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def text(name: str, value: Any) -> str:
-    """The check for a string that is not empty."""
+def metric_name(name: str, value: Any) -> str:
+    """The check for the name of a metric."""
     if not isinstance(value, str) or not value:
-        raise TypeError(f"{name} must be a non-empty string, got {short(value)}")
+        raise TypeError(f"{name} must be the name of a metric, such as 'val_loss', got {short(value)}")
     return value
 
 
@@ -122,6 +138,6 @@ NonNegatives = Annotated[tuple[float, ...], several(real("[0, inf)"))]
 Decay = Annotated[float, real("[0, 1)")]  # of a running mean: 0 forgets at once, 1 never learns
 Factor = Annotated[float, real("(0, 1]")]
 ModeName = Annotated[Mode, choice("min", "max")]
-MetricName = Annotated[str, text]
+MetricName = Annotated[str, metric_name]
 Flag = Annotated[bool, boolean]
 Extents = Annotated[Any, extents]  # given as a number or several, held as tuple[int, ...]

@@ -229,7 +229,7 @@ TABLE = [
     (lambda: trainer(seed=-1), ValueError, ["seed", "-1"]),
     (lambda: trainer(seed=2**64), ValueError, ["seed", str(2**64)]),
     (lambda: fl.batches(DATA, 2, seed=0, epoch=-1), ValueError, ["epoch", "-1", "at least 0"]),
-    (lambda: fl.mlp([3]), ValueError, ["sizes", "[3]", "at least"]),
+    (lambda: fl.mlp([3]), ValueError, ["sizes", "[3]", "[10, 16, 1]"]),
     # numbers out of range
     *[
         (lambda call=call, value=value: call(value), (ValueError, TypeError), [name, repr(value), "real number in"])
@@ -375,7 +375,6 @@ TABLE = [
     (lambda: fl.get_scheduler("step", 0.1, steps=3), ValueError, ["steps", "step_size", "gamma"]),
     (lambda: fl.mlp([3, 1], "swoosh"), ValueError, ["activation", "swoosh", "relu", "sigmoid", "tanh", "identity"]),
     (lambda: trainer(metrics=("magic",)), ValueError, ["metrics", "magic", "accuracy", "r2"]),
-    (lambda: trainer(metrics="accuracy"), TypeError, ["metrics", "tuple"]),
     (lambda: trainer(metrics=(fl.metrics.F1,)), TypeError, ["metrics", "F1", "TopKAccuracy(3)"]),
     (lambda: trainer(metrics=(3,)), TypeError, ["metrics", "3", "names"]),
     (lambda: trainer(metrics=("f1", fl.metrics.F1())), ValueError, ["metrics", "f1", "names of their own"]),
@@ -390,10 +389,11 @@ TABLE = [
         for m in ("r2", "mae")
     ],
     (lambda: trainer(metrics=("accuracy", "accuracy")), ValueError, ["metrics", "accuracy"]),
-    (lambda: trainer(loss="mse"), TypeError, ["loss", "mse"]),
-    (lambda: trainer(loss=fl.losses.BinaryCrossEntropy), TypeError, ["loss", "instance"]),
-    (lambda: trainer(optimizer="adam"), TypeError, ["optimizer", "adam"]),
-    (lambda: trainer(scheduler=0.1), TypeError, ["scheduler", "0.1"]),
+    (
+        lambda: trainer(loss=fl.losses.BinaryCrossEntropy),
+        TypeError,
+        ["loss", "call it: BinaryCrossEntropy(...)"],
+    ),
     (lambda: trainer(early_stopping=3), TypeError, ["early_stopping", "3"]),
     (lambda: trainer(dtype="float16"), ValueError, ["dtype", "float16", "float32", "float64"]),
     (lambda: trainer(non_finite="hope"), ValueError, ["non_finite", "hope", "stop", "skip", "raise"]),

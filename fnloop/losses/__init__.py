@@ -13,6 +13,7 @@ from fnloop.losses.log_cosh import LogCosh
 from fnloop.losses.loss import Loss
 from fnloop.losses.mean_absolute_error import MeanAbsoluteError
 from fnloop.losses.mean_squared_error import MeanSquaredError
+from fnloop.losses.named import get_loss
 from fnloop.losses.pinball import Pinball
 from fnloop.losses.regression import Regression
 from fnloop.losses.softmax_cross_entropy import SoftmaxCrossEntropy
@@ -30,4 +31,5 @@ __all__ = [
     "Pinball",
     "Regression",
     "SoftmaxCrossEntropy",
+    "get_loss",
 ]

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from fnloop.calling import close_to
 from fnloop.metrics.accuracy import Accuracy, SubsetAccuracy, TopKAccuracy
 from fnloop.metrics.confusion import F1, BalancedAccuracy, Precision, Recall
 from fnloop.metrics.log_loss import LogLoss
@@ -29,7 +30,8 @@ def get_metric(metric: Given) -> AnyMetric:
     if isinstance(metric, str):
         if metric not in BY_NAME:
             raise ValueError(
-                f"metrics must be among {', '.join(BY_NAME)} or functions of (outputs, targets), got {short(metric)}"
+                f"metrics must be among {', '.join(BY_NAME)} or functions of (outputs, targets), "
+                f"got {short(metric)}{close_to(metric, BY_NAME)}"
             )
         return BY_NAME[metric]
     if isinstance(metric, type) or not (is_metric(metric) or callable(metric)):

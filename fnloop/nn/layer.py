@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, Protocol
 
+from fnloop.calling import uncalled
 from fnloop.short import short
 from fnloop.typing import Array, several
 
@@ -48,7 +49,8 @@ class Layer(Protocol):
 def layer(name: str, value: Any) -> Layer:
     """The check for a layer."""
     if isinstance(value, type) or not all(hasattr(value, part) for part in ("shapes", "params", "initial", "forward")):
-        raise TypeError(f"{name} must be an instance with shapes, params, initial and forward, got {short(value)}")
+        hint = f"; write fl.nn.Activation({value!r})" if isinstance(value, str) else uncalled(value)
+        raise TypeError(f"{name} must be an instance with shapes, params, initial and forward, got {short(value)}{hint}")
     checked: Layer = value
     return checked
 

@@ -8,6 +8,7 @@ import attrs
 import numpy as np
 import toolz
 
+from fnloop.calling import explained
 from fnloop.nn.activations import ACTIVATIONS, INITIALIZER, Activation
 from fnloop.nn.dense import Dense
 from fnloop.nn.kinds import kinds_of
@@ -140,6 +141,7 @@ def _anything(x: Array) -> None:
     """No layer but one that says so looks at values."""
 
 
+@explained({"": "the widths are one sequence, such as [10, 16, 1]", "hidden": "it is among the sizes, such as [10, 16, 1]"})
 def mlp(sizes: Sequence[int], activation: str = "relu") -> Sequential:
     """A multilayer perceptron: dense layers with an activation between them, and none after the last (losses take logits).
 
@@ -154,8 +156,10 @@ def mlp(sizes: Sequence[int], activation: str = "relu") -> Sequential:
         >>> mlp([10, 16, 1]).size
         193
     """
-    if isinstance(sizes, str) or not isinstance(sizes, Sequence) or len(sizes) < 2:
-        raise ValueError(f"sizes must name at least an input and an output width, got {short(sizes)}")
+    if isinstance(sizes, str) or not hasattr(sizes, "__len__") or len(sizes) < 2:
+        raise ValueError(
+            f"sizes must be the widths of inputs, hidden layers and outputs, such as [10, 16, 1], got {short(sizes)}"
+        )
     widths = [integer(1)(f"sizes[{i}]", size) for i, size in enumerate(sizes)]
     choice(*ACTIVATIONS)("activation", activation)
     hidden = INITIALIZER.get(activation, "glorot_uniform")

@@ -13,6 +13,7 @@ from fnloop.optimizers.layerwise import LAMB, adaptive_grad_clip, centralize, cl
 from fnloop.optimizers.lion import Lion
 from fnloop.optimizers.lookahead import lookahead
 from fnloop.optimizers.masks import freeze, masked, scale_by_layer
+from fnloop.optimizers.named import get_optimizer
 from fnloop.optimizers.noise import add_noise
 from fnloop.optimizers.rmsprop import RMSprop
 from fnloop.optimizers.rprop import Rprop
@@ -57,6 +58,7 @@ __all__ = [
     "clip_by_value",
     "ema",
     "freeze",
+    "get_optimizer",
     "lookahead",
     "masked",
     "scale_by_layer",

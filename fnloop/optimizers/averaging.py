@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from fnloop.calling import explained
 from fnloop.optimizers.elementwise import Elementwise, Now, plain
+from fnloop.optimizers.hints import TRANSFORMS
 from fnloop.record import freeze, record
 from fnloop.typing import Array, Decay, Flag, PositiveInt
 
@@ -49,6 +51,7 @@ class ExponentialAverage(Average):
         return np.where(np.asarray(count) == 1, 1.0, 1 - self.decay)
 
 
+@explained(TRANSFORMS)
 def ema(decay: float = 0.999, *, debias: bool = False) -> ExponentialAverage:
     """Keep an exponential moving average of the parameters after each update: e' = decay e + (1 - decay) params'.
 
@@ -78,6 +81,7 @@ class EqualAverage(Average):
         return np.where(since < 0, 1.0, np.where(since % self.every == 0, 1 / n, 0.0))
 
 
+@explained(TRANSFORMS)
 def swa(*, start: int, every: int = 1) -> EqualAverage:
     """Keep the mean of the parameters after updates start, start + every, start + 2 every, ...
 

@@ -1,5 +1,6 @@
 """Optimizers one behind the other."""
 
+from fnloop.calling import uncalled
 from fnloop.optimizers.elementwise import Elementwise
 from fnloop.record import record
 from fnloop.short import short
@@ -36,5 +37,6 @@ def chain(*transformations: Elementwise) -> Chain:
     """
     for i, transformation in enumerate(transformations):
         if not isinstance(transformation, Elementwise):
-            raise TypeError(f"chain takes optimizers and transformations, got {short(transformation)} at place {i}")
+            hint = "; write chain(*[...])" if isinstance(transformation, list | tuple) else uncalled(transformation)
+            raise TypeError(f"chain takes optimizers and transformations, got {short(transformation)} at place {i}{hint}")
     return Chain(transformations)

@@ -4,10 +4,11 @@ RATE = (
     "the learning rate belongs to the scheduler, as in Trainer(scheduler=fl.schedulers.ConstantLR(1e-3)), "
     "or scheduler=1e-3 for short"
 )
-HINTS = {
-    **dict.fromkeys(("", "lr", "learning_rate", "initial_lr", "rate", "step_size"), RATE),
+TRANSFORMS = {
+    **dict.fromkeys(("lr", "learning_rate", "initial_lr", "rate", "step_size"), RATE),
     "betas": "they are b1 and b2",
-    "weight_decay": "fl.optimizers.AdamW(weight_decay=...) decays, and chain(SGD(momentum=...), add_decayed_weights(...))",
+    "weight_decay": "AdamW(weight_decay=...) has it, and chain(Adam(), add_decayed_weights(...))",
     "l2": "write chain(add_l2_penalty(...), Adam())",
     **dict.fromkeys(("clipnorm", "clip_norm", "max_norm"), "write chain(clip_by_global_norm(...), Adam())"),
 }
+HINTS = {"": RATE, **TRANSFORMS}  # "": an optimizer given a number without a name

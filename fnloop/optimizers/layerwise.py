@@ -7,7 +7,7 @@ from fnloop.namespace import namespace
 from fnloop.optimizers.adam import Adam
 from fnloop.optimizers.chain import Chain, chain
 from fnloop.optimizers.elementwise import Elementwise, Now, global_norm
-from fnloop.optimizers.hints import HINTS
+from fnloop.optimizers.hints import HINTS, TRANSFORMS
 from fnloop.optimizers.transforms import add_decayed_weights
 from fnloop.record import record
 from fnloop.typing import NonNegative, Positive
@@ -30,6 +30,7 @@ class ClipByNorm(Elementwise):
         return gradient, ()
 
 
+@explained(TRANSFORMS)
 def clip_by_norm(max_norm: float) -> ClipByNorm:
     """Shorten each array's gradient to a norm of at most `max_norm`, its direction kept: g min(1, max_norm / |g|).
 
@@ -59,6 +60,7 @@ class AdaptiveGradClip(Elementwise):
         return gradient, ()
 
 
+@explained(TRANSFORMS)
 def adaptive_grad_clip(clipping: float, *, eps: float = 1e-3) -> AdaptiveGradClip:
     """Shorten the gradient of each unit to a share of the unit's own norm: g min(1, clipping max(|w|, eps) / |g|).
 
@@ -129,6 +131,7 @@ class ScaleByTrustRatio(Elementwise):
         return gradient, ()
 
 
+@explained(TRANSFORMS)
 def scale_by_trust_ratio(*, trust_coefficient: float = 1.0, eps: float = 0.0) -> ScaleByTrustRatio:
     """Let each array's step be in proportion to its size: g trust_coefficient |w| / (|g| + eps); g where |w| or |g| is 0.
 

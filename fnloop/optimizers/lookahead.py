@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from fnloop.calling import explained
 from fnloop.optimizers.chain import Chain, chain
 from fnloop.optimizers.elementwise import Elementwise, Now, plain
+from fnloop.optimizers.hints import TRANSFORMS
 from fnloop.record import freeze, record
 from fnloop.typing import Array, Factor, PositiveInt
 
@@ -38,6 +40,7 @@ class FollowSlowly(Elementwise):
         return ahead, (slow,)
 
 
+@explained(TRANSFORMS)
 def lookahead(optimizer: Elementwise, *, k: int = 5, alpha: float = 0.5) -> Chain:
     """Every k updates, draw slow parameters towards the fast ones, and let the fast ones go on from there.
 

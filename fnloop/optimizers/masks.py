@@ -8,6 +8,7 @@ an embedding, and the names that layers of your own give theirs.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
+from fnloop.calling import uncalled
 from fnloop.namespace import namespace
 from fnloop.optimizers.chain import Chain
 from fnloop.optimizers.elementwise import Around, Elementwise, Now
@@ -62,7 +63,9 @@ def masked(
     if layers is None and kinds is None:
         raise TypeError("masked takes layers=[0, ...], kinds=['weights', ...] or both, got neither")
     if not isinstance(transformation, Elementwise):
-        raise TypeError(f"transformation must be an optimizer or a transformation, got {short(transformation)}")
+        raise TypeError(
+            f"transformation must be an optimizer or a transformation, got {short(transformation)}{uncalled(transformation)}"
+        )
     for part in transformation.parts:
         if part.needs == "norm" or part.averages:
             raise ValueError(

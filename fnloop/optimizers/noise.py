@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from fnloop.calling import explained
 from fnloop.optimizers.elementwise import Elementwise, Now
+from fnloop.optimizers.hints import TRANSFORMS
 from fnloop.random import Stream
 from fnloop.record import record
 from fnloop.typing import NonNegative, Seed
@@ -29,6 +31,7 @@ class AddNoise(Elementwise):
         return gradient, ()
 
 
+@explained(TRANSFORMS)
 def add_noise(*, eta: float, gamma: float = 0.55, seed: int = 0) -> AddNoise:
     """Add normal noise that fades: g + sigma_t n with sigma_t² = eta / t^gamma for the t-th update, from 1.
 

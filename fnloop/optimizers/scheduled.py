@@ -5,6 +5,7 @@ from typing import Any
 
 import attrs
 
+from fnloop.calling import uncalled
 from fnloop.optimizers.chain import Chain
 from fnloop.optimizers.elementwise import Around, Elementwise, Now, plain
 from fnloop.record import evolve, field_names, record
@@ -58,7 +59,7 @@ def scheduled(optimizer: Elementwise, **schedules: Schedule) -> Elementwise:
         keeps (a momentum that is 0), or is a bound on a norm; TypeError: for what is no optimizer or no function.
     """
     if not isinstance(optimizer, Elementwise):
-        raise TypeError(f"optimizer must be an optimizer or a transformation, got {short(optimizer)}")
+        raise TypeError(f"optimizer must be an optimizer or a transformation, got {short(optimizer)}{uncalled(optimizer)}")
     if not schedules:
         raise ValueError("schedules must name at least one hyperparameter, got none")
     names = [name for part in optimizer.parts for name in _numbers(part)]

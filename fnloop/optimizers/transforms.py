@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from fnloop.calling import explained
 from fnloop.namespace import namespace
 from fnloop.optimizers.elementwise import Elementwise, Now
+from fnloop.optimizers.hints import TRANSFORMS
 from fnloop.record import record
 from fnloop.typing import NonNegative, Positive, real
 
@@ -25,6 +27,7 @@ class ClipByGlobalNorm(Elementwise):
         return gradient, ()
 
 
+@explained(TRANSFORMS)
 def clip_by_global_norm(max_norm: float) -> ClipByGlobalNorm:
     """Shorten the gradient to a norm of at most `max_norm`, its direction kept: g min(1, max_norm / |g|).
 
@@ -48,6 +51,7 @@ class AddDecayedWeights(Elementwise):
         return gradient, ()
 
 
+@explained(TRANSFORMS)
 def add_decayed_weights(weight_decay: float) -> AddDecayedWeights:
     """Add the decayed parameters: g + weight_decay * params. Behind an optimizer the decay is decoupled; before it, it is L2.
 
@@ -67,6 +71,7 @@ class ClipByValue(Elementwise):
         return namespace(gradient).clip(gradient, -self.max_value, self.max_value), ()
 
 
+@explained(TRANSFORMS)
 def clip_by_value(max_value: float) -> ClipByValue:
     """Cut each element to [-max_value, max_value]; this turns the gradient, `clip_by_global_norm` does not. NaN stays NaN.
 
@@ -87,6 +92,7 @@ class AddL1Penalty(Elementwise):
         return gradient, ()
 
 
+@explained(TRANSFORMS)
 def add_l1_penalty(l1: float) -> AddL1Penalty:
     """Add the gradient of the penalty l1 * sum |params|: g + l1 * sign(params). It draws parameters to zero; stands first.
 
@@ -97,6 +103,7 @@ def add_l1_penalty(l1: float) -> AddL1Penalty:
     return AddL1Penalty(l1)
 
 
+@explained(TRANSFORMS)
 def add_l2_penalty(l2: float) -> AddDecayedWeights:
     """Add the gradient of the penalty l2 / 2 * sum params²: g + l2 * params. It is `add_decayed_weights` by its
     other name, and stands first; behind an optimizer it is decay.

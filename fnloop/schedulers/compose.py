@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fnloop.calling import explained
 from fnloop.record import record
 from fnloop.schedulers.closed_form import check_times
 from fnloop.schedulers.constant import ConstantLR
@@ -149,6 +150,7 @@ def join(schedulers: Sequence[Any], boundaries: Sequence[int]) -> Joined:
     return joined
 
 
+@explained()
 def warmup(scheduler: Any, length: int, *, start_factor: float = 0.0) -> Joined:
     """A straight line from `start_factor` times the schedule's first rate to that rate, then the schedule from its t = 0.
 
@@ -165,11 +167,13 @@ def warmup(scheduler: Any, length: int, *, start_factor: float = 0.0) -> Joined:
     return join([rise, scheduler], [length])
 
 
+@explained()
 def repeat(scheduler: Any, period: int) -> Repeated:
     """The first `period` epochs (or steps) of a schedule again and again, each time from its t = 0."""
     return Repeated((_checked(scheduler),), period)
 
 
+@explained()
 def clamp(scheduler: Any, low: float = 0.0, high: float = float(np.finfo(np.float64).max)) -> Clamped:
     """A schedule's rates, but at least `low` and at most `high`; the schedule itself goes on as if it were not bounded."""
     return Clamped((_checked(scheduler),), low, high)

@@ -1,0 +1,61 @@
+"""Losses by the names that the field has for them."""
+
+from typing import Any
+
+from fnloop.calling import uncalled
+from fnloop.losses.binary_cross_entropy import BinaryCrossEntropy
+from fnloop.losses.focal import Focal
+from fnloop.losses.hinge import Hinge
+from fnloop.losses.huber import Huber
+from fnloop.losses.kl_divergence import KLDivergence
+from fnloop.losses.log_cosh import LogCosh
+from fnloop.losses.loss import Loss
+from fnloop.losses.mean_absolute_error import MeanAbsoluteError
+from fnloop.losses.mean_squared_error import MeanSquaredError
+from fnloop.losses.pinball import Pinball
+from fnloop.losses.softmax_cross_entropy import SoftmaxCrossEntropy
+from fnloop.naming import by_name
+from fnloop.short import short
+
+BY_NAME: dict[str, Loss] = {
+    name: loss
+    for loss, names in (
+        (MeanSquaredError(), "mse mean_squared_error squared_error l2"),
+        (MeanAbsoluteError(), "mae mean_absolute_error absolute_error l1"),
+        (Huber(), "huber"),
+        (LogCosh(), "log_cosh"),
+        (BinaryCrossEntropy(), "bce binary_cross_entropy bce_with_logits"),
+        (
+            SoftmaxCrossEntropy(),
+            "cross_entropy softmax_cross_entropy categorical_cross_entropy ce",
+        ),
+        (Focal(), "focal"),
+        (Hinge(), "hinge"),
+        (KLDivergence(), "kl_divergence kl kl_div"),
+        (Pinball(), "pinball quantile"),
+    )
+    for name in names.split()
+}
+_NEEDED = "forward", "check", "check_outputs", "predict"
+
+
+def get_loss(loss: str | Loss) -> Loss:
+    """The loss of that name, whatever its case, with its defaults; a loss as it is.
+
+    Examples:
+        >>> get_loss("mse")
+        MeanSquaredError()
+        >>> get_loss("Binary_CrossEntropy")
+        BinaryCrossEntropy(label_smoothing=0.0, class_weights=None)
+
+    Raises: ValueError: for an unknown name, with those that there are; TypeError: for what is no loss.
+    """
+    if isinstance(loss, str):
+        return by_name("loss", loss, BY_NAME)
+    found: Any = loss
+    if isinstance(loss, type) or not all(hasattr(loss, method) for method in _NEEDED):
+        raise TypeError(
+            f"loss must be a name, such as 'mse', or a loss, such as fl.losses.Huber(delta=2.0), "
+            f"got {short(loss)}{uncalled(loss)}"
+        )
+    return found  # type: ignore[no-any-return]
