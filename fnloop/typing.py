@@ -91,6 +91,13 @@ def boolean(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def text(name: str, value: Any) -> str:
+    """The check for a string that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{name} must be a non-empty string, got {short(value)}")
+    return value
+
+
 def metric_name(name: str, value: Any) -> str:
     """The check for the name of a metric."""
     if not isinstance(value, str) or not value:
