@@ -11,6 +11,7 @@ from fnloop.early_stopping import EarlyStoppingState, StopReason
 from fnloop.engines import get_engine
 from fnloop.engines import numpy as numpy_engine
 from fnloop.engines.numpy import Moved
+from fnloop.engines.threads import with_threads
 from fnloop.errors import NonFiniteError
 from fnloop.measuring import check_measured, make_measure, means, quiet
 from fnloop.parameters import Params
@@ -27,7 +28,7 @@ Advance = Callable[[TrainState, int], TrainState | None]
 def init_state(trainer: Trainer) -> TrainState:
     """The state before anything is trained: a pure function of the trainer."""
     check_trainer(trainer)
-    params = trainer.model.init(trainer.seed, trainer.dtype)
+    params = with_threads(trainer.blas_threads(), trainer.model.init, trainer.seed, trainer.dtype)
     buffers = tuple(owned(buffer.astype(trainer.dtype)) for buffer in trainer.model.buffers)
     scheduler = trainer.scheduler.init()
     stopping = trainer.early_stopping.init() if trainer.early_stopping else EarlyStoppingState(math.nan)

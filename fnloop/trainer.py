@@ -25,7 +25,10 @@ from fnloop.schedulers import ConstantLR, Scheduler
 from fnloop.short import listed, short
 from fnloop.shown import brief, counted, given, line, table
 from fnloop.state import TrainState
-from fnloop.typing import Mode, PositiveInt, Seed, Taken, choice
+from fnloop.typing import Mode, PositiveInt, Seed, Taken, choice, integer, optional
+
+MOST_THREADS = 1024  # that can be asked for; a BLAS may use fewer
+ONE_THREAD = 100_000  # parameters up to which two BLAS threads are no faster than one; measured, see benchmarks/README.md
 
 _EPOCHS = "how long to train is said where it is done: fl.fit(trainer, train, validation, epochs=100)"
 _RATE = "the learning rate is the scheduler's: scheduler=1e-3, or a schedule such as fl.schedulers.StepLR(0.1, 30)"
@@ -53,6 +56,9 @@ class Trainer:
         non_finite: what to do when the loss, its gradient or the parameters are no longer finite: `"stop"` with the last
             finite state, `"skip"` that update, or `"raise"` a `NonFiniteError`.
         dtype: of the parameters and of all computation, `"float32"` or `"float64"`.
+        threads: BLAS threads of the NumPy engine, in [1, 1024]; the process's own setting is restored after each computation.
+            The last bits of a matrix product depend on the number, so the default depends on the model alone: 1 up to 100,000
+            parameters, where a second thread gains nothing, else 2.
     Raises: TypeError, ValueError: for a part that is not of its kind, or parts that do not fit together.
     """
 
@@ -74,6 +80,8 @@ class Trainer:
     dtype: Annotated[Literal["float32", "float64"], parts.dtype] = "float32"
 
     hints = HINTS
+=======
+    threads: Annotated[int | None, optional(integer(1, MOST_THREADS + 1))] = attrs.field(kw_only=True, default=None)
 
     def __attrs_post_init__(self) -> None:
         if self.metrics is None:
@@ -160,6 +168,10 @@ class Trainer:
         if "loss" in changes and self.metrics == tuple(getattr(self.loss, "metrics", ())):
             changes.setdefault("metrics", None)
         return changed(self, changes)
+
+    def blas_threads(self) -> int:
+        """The number of BLAS threads that the NumPy engine computes with: `threads`, or what suits the size of the model."""
+        return self.threads or (1 if self.model.size <= ONE_THREAD else 2)
 
     def measured(self) -> tuple[Metric, ...]:
         """The metrics beside the loss that are sums over examples, measured wherever the loss is."""

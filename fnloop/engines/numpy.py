@@ -3,11 +3,13 @@
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fnloop.data import Dataset, batches_from
+from fnloop.engines.threads import with_threads
 from fnloop.nn import Context
 from fnloop.optimizers.elementwise import make_pass
 from fnloop.random import Stream, uniform
@@ -61,6 +63,10 @@ def make_run(trainer: Trainer, data: Dataset) -> Callable[[TrainState, Sequence[
 
 def fold(trainer: Trainer, state: TrainState, rates: Iterable[float], batches: Iterable[Examples]) -> Moved | None:
     """The update folded over batches, in place, in a copy of the state's arrays that nobody sees before all are done."""
+    return with_threads(trainer.blas_threads(), _fold, trainer, state, rates, batches)
+
+
+def _fold(trainer: Trainer, state: TrainState, rates: Iterable[float], batches: Iterable[Examples]) -> Moved | None:
     work = _copied(state.params.vector, state.optimizer.slots)
     update, sums, buffers = make_update(trainer, work), state.running.sums.tolist(), state.buffers
     first = state.optimizer.count + 1, state.step
@@ -199,12 +205,13 @@ def make_measure(trainer: Trainer, data: Dataset) -> Callable[[TrainState], Sums
             total = add(total, sums) if total else sums
         return total
 
-    return measure
+    return partial(with_threads, trainer.blas_threads(), measure)
 
 
 def outputs_over(trainer: Trainer, state: TrainState, x: Array) -> Array:
     """The model's outputs for each row of x."""
-    return np.concatenate([outputs for _, outputs in _outputs(trainer, state, x)])
+    parts = with_threads(trainer.blas_threads(), lambda: list(_outputs(trainer, state, x)))
+    return np.concatenate([outputs for _, outputs in parts])
 
 
 def _outputs(trainer: Trainer, state: TrainState, x: Array) -> Iterator[tuple[slice, Array]]:

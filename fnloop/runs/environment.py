@@ -1,46 +1,45 @@
-"""What the bits of a run depend on beside trainer and data: versions, the BLAS and its threads, the processor."""
+"""What the bits of a run depend on besides trainer and data: versions, the BLAS and its threads, the processor."""
 
 import hashlib
 import platform
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from functools import cache
+from collections.abc import Mapping
 from importlib import metadata
-from typing import Any
 
 import numpy as np
 
+from fnloop.engines.threads import find_blas, with_threads
 from fnloop.random import Stream, normal
+from fnloop.trainer import MOST_THREADS
 from fnloop.version import __version__
 
 Environment = Mapping[str, str]
 THREADS = "BLAS threads"
 
 
-def environment(engine: str = "numpy") -> dict[str, str]:
-    """What is here now, by name; the canary is the hash of some fixed computations, which catches what has no name."""
-    blas = _blas()
+def environment(engine: str = "numpy", threads: int | None = None) -> dict[str, str]:
+    """What is here now, by name, where the BLAS uses so many threads, or as many as the process has set.
+
+    The canary is the hash of some fixed computations, which finds the differences that have no name.
+    """
+    return with_threads(threads, _environment, engine)
+
+
+def _environment(engine: str) -> dict[str, str]:
+    blas = find_blas()
+    info = blas.info if blas else {}
     simd = np.show_config(mode="dicts")["SIMD Extensions"]
     found = {
         "fnloop": __version__,
         "Python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "NumPy": np.__version__,
-        "BLAS": f"{blas.get('internal_api', 'unknown')} {blas.get('version')}",
-        "BLAS kernels": str(blas.get("architecture", "unknown")),
-        THREADS: str(blas.get("num_threads", "unknown")),
+        "BLAS": f"{info.get('internal_api', 'unknown')} {info.get('version')}",
+        "BLAS kernels": str(info.get("architecture", "unknown")),
+        THREADS: str(blas.get() if blas else "unknown"),
         "CPU features": " ".join([*simd.get("baseline", ()), *simd.get("found", ())]),
         "canary": canary(),
     }
     return found | _jax(engine) if engine != "numpy" else found
-
-
-def _blas() -> Mapping[str, Any]:
-    """What is known of NumPy's BLAS; others, such as SciPy's, may be loaded beside it."""
-    from threadpoolctl import threadpool_info
-
-    found = [library for library in threadpool_info() if library["user_api"] == "blas"]
-    return max(found, key=lambda library: "numpy" in library["filepath"].lower(), default={})
 
 
 def _jax(engine: str) -> dict[str, str]:
@@ -68,17 +67,8 @@ def differences(recorded: Environment, here: Environment) -> tuple[str, ...]:
     return tuple(f"{name} was {old[:60]}, is {new[:60]}" for name, old, new in pairs if old != new)
 
 
-@contextmanager
-def as_recorded(recorded: Environment) -> Iterator[None]:
-    """What can be set is as it was: the BLAS's number of threads; what was there before comes back at the end."""
+def recorded_threads(recorded: Environment) -> int | None:
+    """The number of BLAS threads that an environment notes, or None if it notes none that can be set."""
     threads = recorded.get(THREADS, "")
-    known = threads.isdecimal() and len(threads) < 5
-    with _controller().limit(limits=int(threads), user_api="blas") if known else nullcontext():
-        yield
-
-
-@cache
-def _controller() -> Any:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
+    known = threads.isdecimal() and len(threads) < 5 and 1 <= int(threads) <= MOST_THREADS
+    return int(threads) if known else None

@@ -11,7 +11,6 @@ from fnloop.errors import RunError
 from fnloop.loop import make_epoch
 from fnloop.parameters import Params
 from fnloop.record import digest, evolve, field_names, same_bits
-from fnloop.runs.environment import as_recorded
 from fnloop.runs.recording import checked_path, describe, refuse_taken, start
 from fnloop.runs.replay import Replay
 from fnloop.short import listed, short
@@ -103,10 +102,9 @@ def carry_over(replay: Replay, position: int, trainer: Trainer, before: Sequence
 def _unstopped(replay: Replay, position: int, old: Trainer) -> TrainState:
     """The state of the epoch that the run stopped in, without the best one's parameters in the place of its own."""
     reader = replay.reader
-    with as_recorded(reader.environment):
-        epoch = make_epoch(evolve(old, early_stopping=None), reader.train, reader.validation, engine=reader.said["engine"])
-        unstopped: TrainState = epoch(replay.at(position - 1))
-        return unstopped
+    trainer = evolve(old, early_stopping=None, threads=replay.threads or old.threads)
+    epoch = make_epoch(trainer, reader.train, reader.validation, engine=reader.said["engine"])
+    return epoch(replay.at(position - 1))
 
 
 def _fitting(state: TrainState, trainer: Trainer, old: Trainer) -> Any:

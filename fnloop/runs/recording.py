@@ -226,7 +226,7 @@ def describe(
         "validation": of_data(validation),
         "engine": engine,
         "monitor": monitored,
-        "environment": environment(engine),
+        "environment": environment(engine, None if trainer is None else trainer.blas_threads()),
         "preprocessing": None if preprocessing is None else held(preprocessing),
         "parent": None,
         "before": [],

@@ -1,21 +1,23 @@
 """States computed again: from the nearest one that is written whole, by the fold, each epoch checked against its digest."""
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from toolz import iterate
 
+from fnloop.engines.threads import with_threads
 from fnloop.errors import ReplayError, RunError
 from fnloop.loop import epochs, make_epoch, make_fold
 from fnloop.parameters import Params
 from fnloop.record import evolve
 from fnloop.runs.connection import distrusting
-from fnloop.runs.environment import as_recorded, differences, environment
+from fnloop.runs.environment import differences, environment, recorded_threads
 from fnloop.runs.reader import Advance, Reader
 from fnloop.runs.store import Row
 from fnloop.short import listed, short
 from fnloop.state import TrainState
+from fnloop.trainer import Trainer
 
 
 class Replay:
@@ -35,9 +37,8 @@ class Replay:
             whole = max(p for p in self.reader.snapshots() if p <= position)
             if not whole <= near <= position:
                 near, state = whole, self.snapshot(whole)
-        with as_recorded(self.reader.environment):
-            while near < position:
-                near, state = near + 1, self._checked(self.advance(state), self.reader.row(near + 1))
+        while near < position:
+            near, state = near + 1, self._checked(self.advance(state), self.reader.row(near + 1))
         self._near = near, state
         return state
 
@@ -55,9 +56,8 @@ class Replay:
         if self.reader.said["trainer"] is None:
             raise RunError("a run of a step of one's own has no states within its steps")
         state = self.at(position)
-        with as_recorded(self.reader.environment):
-            inside = self._fold(state, state.running.batches + batches)
-            self._checked(self.advance(inside), self.reader.row(position + 1))
+        inside = self._fold(state, state.running.batches + batches)
+        self._checked(self.advance(inside), self.reader.row(position + 1))
         return inside
 
     def _checked(self, state: Any, row: Row) -> Any:
@@ -77,28 +77,38 @@ class Replay:
 
     def environment_differences(self) -> tuple[str, ...]:
         """In what the environment differs from the one recorded, once what can be set is."""
-        with as_recorded(self.reader.environment):
-            return differences(self.reader.environment, environment(self.reader.said["engine"]))
+        return differences(self.reader.environment, environment(self.reader.said["engine"], self.threads))
+
+    @property
+    def threads(self) -> int | None:
+        """The number of BLAS threads that the run was recorded with, if that can be set."""
+        return recorded_threads(self.reader.environment)
+
+    @cached_property
+    def trainer(self) -> Trainer | None:
+        """The run's trainer, which computes with the number of threads that it was recorded with."""
+        trainer = self.reader.trainer
+        return trainer if trainer is None or self.threads is None else evolve(trainer, threads=self.threads)
 
     @cached_property
     def advance(self) -> Advance:
         """The function from each state of the stream to the next."""
         reader = self.reader
-        if reader.trainer is not None:
+        if self.trainer is not None:
             with distrusting(reader.path):  # trainer and data may not fit together
-                return make_epoch(reader.trainer, reader.train, reader.validation, engine=reader.said["engine"])
+                return make_epoch(self.trainer, reader.train, reader.validation, engine=reader.said["engine"])
         if reader.handed["step"] is None:
             raise RunError(f"{short(str(reader.path))} is the run of a step of one's own: open_run(path, step=...)")
-        return reader.handed["step"]  # type: ignore[no-any-return]
+        return partial(with_threads, self.threads, reader.handed["step"])
 
     @cached_property
     def _fold(self) -> Callable[[Any, int], Any]:
         reader = self.reader
-        return make_fold(reader.trainer, reader.train, engine=reader.said["engine"])  # type: ignore[arg-type]
+        return make_fold(self.trainer, reader.train, engine=reader.said["engine"])  # type: ignore[arg-type]
 
     def stream(self, state: Any) -> Iterator[Any]:
         """The stream from a state on."""
         reader = self.reader
-        if reader.trainer is None:
+        if self.trainer is None:
             return iterate(self.advance, state)  # type: ignore[no-any-return]
-        return epochs(reader.trainer, reader.train, reader.validation, start=state, engine=reader.said["engine"])
+        return epochs(self.trainer, reader.train, reader.validation, start=state, engine=reader.said["engine"])

@@ -7,7 +7,6 @@ from toolz import take
 
 from fnloop.errors import ReplayError
 from fnloop.progress import progress as show
-from fnloop.runs.environment import as_recorded
 from fnloop.runs.lock import lock
 from fnloop.runs.recording import recording
 from fnloop.runs.replay import Replay
@@ -43,7 +42,7 @@ def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | No
             return writer
 
         states = recording(begin, take(missing + 1, replay.stream(last)))
-        with as_recorded(reader.environment), closing(states):  # also where Ctrl-C comes between two states: all is written
+        with closing(states):  # also where Ctrl-C comes between two states: all is written
             next(states)  # the state that is there already is not shown again
             for _ in show(states, total=epochs) if progress else states:
                 pass

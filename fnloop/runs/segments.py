@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from fnloop.engines.threads import with_threads
 from fnloop.errors import FnloopError
 from fnloop.record import record
-from fnloop.runs.environment import as_recorded
 from fnloop.runs.replay import Replay
 from fnloop.short import short
 
@@ -105,8 +105,8 @@ def _deal_positions(
 def _probe_share(task: Task) -> list[Any]:
     """The function's values for the states of a share."""
     function: Any = task.function
-    with as_recorded(task.replay.reader.environment):
-        return [function(task.replay.at(position)) for position in task.items]
+    threads = task.replay.threads
+    return [with_threads(threads, function, task.replay.at(position)) for position in task.items]
 
 
 def _verify_share(task: Task) -> list[tuple[int, int, tuple[str, ...]]]:
@@ -123,10 +123,9 @@ def _verify_segment(replay: Replay, first: int, last: int) -> list[tuple[int, in
         state = replay.snapshot(first) if first in there else replay.at(first)
     except FnloopError as error:
         return [(row.position, row.epoch, (f"what it would be had from: {error}",)) for row in rows[first : last + 1]]
-    with as_recorded(replay.reader.environment):
-        for row in rows[first + 1 : last + 1]:
-            state = replay.advance(state)
-            fields = replay.reader.differing(state, row)
-            if fields:
-                found.append((row.position, row.epoch, fields))
+    for row in rows[first + 1 : last + 1]:
+        state = replay.advance(state)
+        fields = replay.reader.differing(state, row)
+        if fields:
+            found.append((row.position, row.epoch, fields))
     return found

@@ -2,7 +2,7 @@
 
 import hashlib
 import sqlite3
-from contextlib import closing, nullcontext
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -10,11 +10,12 @@ from toolz import take
 
 import fnloop as fl
 from fnloop import data as data_room
+from fnloop import trainer as trainer_module
 from fnloop.parameters import Params
 from fnloop.record import evolve, field_names
 from fnloop.runs import replay as replay_room
-from fnloop.runs import segments
 from fnloop.runs.reader import Reader
+from fnloop.runs.replay import Replay
 from fnloop.runs.store import Row
 from fnloop.state import TrainState
 from tests.replay.ground import elsewhere, everything, fingerprint, problem, record_tiny, tiny
@@ -135,8 +136,9 @@ def test_without_its_chain_an_altered_row_is_read(tmp_path, monkeypatch, what):
 LARGE = {"model": fl.mlp([501, 333, 77, 3]), "loss": fl.losses.SoftmaxCrossEntropy(), "batch_size": 128}
 
 
-def record_large(path):
-    """A run whose matrix products are large enough to be shared among threads."""
+def record_large(path, one_thread):
+    """A run whose matrix products are large enough to be shared among threads, by a rule for their number."""
+    trainer_module.ONE_THREAD = one_thread
     draw = np.random.default_rng(0)
     data = fl.Dataset(draw.standard_normal((700, 501)).astype(np.float32), draw.integers(0, 3, 700))
     trainer = tiny(**LARGE)[0]
@@ -144,10 +146,10 @@ def record_large(path):
     return fl.open_run(path).environment["BLAS threads"]
 
 
-def verify_large(path, as_they_were):
-    """What comes of verifying it, and of going on with it, with the threads set as they were, or not."""
-    if not as_they_were:
-        replay_room.as_recorded = segments.as_recorded = lambda environment: nullcontext()
+def verify_large(path, threads):
+    """What comes of verifying it, and of going on with it, with the recorded number of threads, or with another."""
+    if threads is not None:
+        Replay.threads = threads
     found = fl.open_run(path).verify()
     try:
         fl.open_run(path).resume(epochs=4, progress=False)
@@ -157,20 +159,21 @@ def verify_large(path, as_they_were):
     return found.ok, str(found), found.differing[:1], said
 
 
-def test_another_number_of_threads_is_named_and_where_it_can_be_set_it_is(tmp_path):
-    """A run of two threads is not had again by one: epoch, fields and threads are named. As it is, one is set to two."""
+@pytest.mark.parametrize(("one_thread", "was", "other"), [(0, "2", "1"), (10**9, "1", "2")])
+def test_another_number_of_threads_is_named_and_the_recorded_one_is_set(tmp_path, one_thread, was, other):
+    """Whatever the process is set to, and whatever rule chose the number. With another, epoch, fields and number are named."""
     path = str(tmp_path / "a.run")
-    assert elsewhere(record_large, path, OPENBLAS_NUM_THREADS="2") == "2"
+    assert elsewhere(record_large, path, one_thread, OPENBLAS_NUM_THREADS=other) == was
     content = (tmp_path / "a.run").read_bytes()
-    ok, text, differing, said = elsewhere(verify_large, path, False, OPENBLAS_NUM_THREADS="1")  # the control
+    ok, text, differing, said = elsewhere(verify_large, path, int(other), OPENBLAS_NUM_THREADS=was)  # the control
     assert not ok
     assert differing[0][0] == 1
     assert "params" in differing[0][1]
     assert "the first that differs is epoch 1, in params" in text
-    assert "the environment differs: BLAS threads was 2, is 1" in text
-    assert "cannot go on to the bit, the environment differs: BLAS threads was 2, is 1" in said
+    assert f"the environment differs: BLAS threads was {was}, is {other}" in text
+    assert f"cannot go on to the bit, the environment differs: BLAS threads was {was}, is {other}" in said
     assert hashlib.sha256((tmp_path / "a.run").read_bytes()).digest() == hashlib.sha256(content).digest()
-    ok, text, _, said = elsewhere(verify_large, path, True, OPENBLAS_NUM_THREADS="1")
+    ok, text, _, said = elsewhere(verify_large, path, None, OPENBLAS_NUM_THREADS=other)
     assert (ok, text, said) == (True, "verified, 4 of 4", None)
 
 
