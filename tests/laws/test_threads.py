@@ -83,7 +83,7 @@ def test_the_rule(sizes, threads):
 
 def test_initial_weights_by_factorisation():
     """Orthogonal ones are LAPACK's."""
-    model = fl.nn.Sequential(300, [fl.nn.Dense(300, 300, "orthogonal")])
+    model = fl.nn.Sequential(300, [fl.nn.Dense(300, 300, init="orthogonal")])
     trainer = fl.Trainer(model=model, loss=fl.losses.MeanSquaredError())
     made = []
     for setting in (1, 2):
