@@ -78,10 +78,9 @@ class Trainer:
     accumulate: PositiveInt = 1
     non_finite: Annotated[Literal["stop", "skip", "raise"], choice("stop", "skip", "raise")] = "stop"
     dtype: Annotated[Literal["float32", "float64"], parts.dtype] = "float32"
+    threads: Annotated[int | None, optional(integer(1, MOST_THREADS + 1))] = None
 
     hints = HINTS
-=======
-    threads: Annotated[int | None, optional(integer(1, MOST_THREADS + 1))] = attrs.field(kw_only=True, default=None)
 
     def __attrs_post_init__(self) -> None:
         if self.metrics is None:
