@@ -13,7 +13,7 @@ from fnloop.errors import CheckpointError, EngineError, FnloopError, NoBestError
 from fnloop.fit import Fit, fit
 from fnloop.loop import epochs, evaluate, init_state, make_epoch, make_step, predict, predict_proba, steps
 from fnloop.lr_range_test import LRRange, lr_range_test
-from fnloop.nn import mlp
+from fnloop.nn import mlp, summary
 from fnloop.progress import progress, until_seconds
 from fnloop.record import digest, same_bits
 from fnloop.runs.checkpoint import Checkpoint, load, load_checkpoint, save

@@ -13,6 +13,7 @@ from fnloop.nn.pooling import AvgPool1d, AvgPool2d, GlobalAvgPool, MaxPool1d, Ma
 from fnloop.nn.residual import Residual
 from fnloop.nn.sequential import Sequential, mlp
 from fnloop.nn.shaping import Flatten, Reshape
+from fnloop.nn.summary import Summary, summary
 
 __all__ = [
     "ACTIVATIONS",
@@ -40,6 +41,8 @@ __all__ = [
     "Reshape",
     "Residual",
     "Sequential",
+    "Summary",
     "WeightParams",
     "mlp",
+    "summary",
 ]
