@@ -1,11 +1,13 @@
-"""What a person sees of a run while it goes on: a bar on a terminal, plain lines elsewhere."""
+"""What a person sees of a run while it goes on: a bar on a terminal and in a notebook, plain lines elsewhere."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from time import perf_counter
 from typing import TextIO
 
 from fnloop.calling import curry
+from fnloop.notebook import Bar, Output, in_notebook
 from fnloop.state import TrainState
 from fnloop.streams import append, until
 from fnloop.typing import integer, real
@@ -19,16 +21,18 @@ def progress(
 ) -> Iterator[TrainState]:
     """Show each epoch of a stream as it passes: its metrics, learning rate and seconds, and every 10 epochs their averages.
 
-    On a terminal a bar is kept up to date; elsewhere a plain line is printed.
+    On a terminal and in a notebook a bar is kept up to date, in a notebook as one output; elsewhere a plain line is printed.
 
     Args:
         total: epochs expected, for the bar.
         every: epochs between plain lines.
-        file: where to; by default standard error.
+        file: where to; by default the notebook, or standard error.
     See Also: tap, history
     """
     if total is not None:
         integer(0)("total", total)
+    if file is None and in_notebook():
+        return _output(total, states)
     stream = sys.stderr if file is None else file
     return _bar(total, states, stream) if stream.isatty() else _lines(total, integer(1)("every", every), states, stream)
 
@@ -92,6 +96,19 @@ def _lines(total: int | None, every: int, states: Iterable[TrainState], stream: 
             if state.epoch % WINDOW == 0:
                 print(moving_averages(rows), file=stream, flush=True)
         yield state
+
+
+def _output(total: int | None, states: Iterable[TrainState]) -> Iterator[TrainState]:
+    rows: dict[str, list[float]] = {}
+    averages = ""
+    with closing(Output()) as output:
+        for state, seconds in timed(states):
+            if state.metrics:
+                append(rows, state.metrics)
+                if state.epoch % WINDOW == 0:
+                    averages = f"\n{moving_averages(rows)}"
+                output.show(Bar(state.epoch, total, line(state, seconds, total) + averages))
+            yield state
 
 
 def _bar(total: int | None, states: Iterable[TrainState], stream: TextIO) -> Iterator[TrainState]:
