@@ -63,7 +63,7 @@ def demo(out: Path, overwrite: bool, say: Say, recorded: bool) -> bool:
     with undisturbed():
         model, picture, comparison = places(out, WRITTEN, overwrite)
         failed = write_model(model, partial(save, result.best, trainer=result.trainer, preprocessing=data.preprocessing))
-        failed |= write({picture: partial(write_picture, plots.training(result.history))})
+        failed |= write({picture: partial(write_picture, plots.training(result))})
     say("\n" + result.summary())
     say(f"\ntest  {values(evaluate(result.trainer, result.best, data.test))}")
     compared = None if result.stop_reason == StopReason.INTERRUPTED.value else _compare(data, say)
@@ -93,15 +93,16 @@ def _compare(data: Splits, say: Say) -> tuple[Any, str] | None:
         fits[name] = fit(trainer, data.train, data.validation, epochs=50, progress=10)
         if fits[name].stop_reason == StopReason.INTERRUPTED.value:
             return None
-    tests = {name: evaluate(fit.trainer, fit.last, data.test) for name, fit in fits.items()}
+    tests = {name: fit.evaluate(data.test) for name, fit in fits.items()}
     return plots.schedulers(fits, tests), table(fits, tests)
 
 
 def table(fits: Mapping[str, Fit], tests: Mapping[str, Mapping[str, float]]) -> str:
-    """The comparison as text, and the best performer."""
+    """The comparison as text, the best by validation first, and beside it what the test reports."""
     rows = plots.comparison(fits, tests)
-    lines = [f"{'scheduler':12} {'test accuracy':>13} {'test loss':>10} {'final lr':>10}"]
-    lines += [
-        f"{row['scheduler']:12} {row['test accuracy']:13.4f} {row['test loss']:10.4f} {row['final lr']:10.4g}" for row in rows
-    ]
-    return "\n".join([*lines, f"Best: {plots.best_performer(rows)}"])
+    columns = "validation", "test accuracy", "test loss", "final lr"
+    lines = [" ".join([f"{'scheduler':12}", f"{'best ' + rows[0]['monitor']:>13}", *(f"{name:>13}" for name in columns[1:])])]
+    lines += [" ".join([f"{row['scheduler']:12}", *(f"{row[name]:13.4g}" for name in columns)]) for row in rows]
+    best, highest = plots.best_performer(rows), plots.highest(rows, "accuracy")
+    told = f"Best: {best}, by {rows[0]['monitor']}. Highest test accuracy, a report and no choice: {highest}"
+    return "\n".join([*lines, told])

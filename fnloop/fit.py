@@ -1,5 +1,6 @@
 """The whole pipe in one call: train, keep the best, measure, sum up."""
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ from fnloop.progress import progress as show
 from fnloop.record import evolve
 from fnloop.record import record as frozen
 from fnloop.runs.recording import record as to_file
+from fnloop.scale import loss_scale
 from fnloop.short import short
 from fnloop.shown import line, table
 from fnloop.state import TrainState
@@ -36,7 +38,8 @@ class Fit:
     """What a run came to.
 
     `last` is its last state, `stop_reason` is one of `StopReason`'s, `monitor` the metric that `best` is chosen by. `predict`,
-    `predict_proba` and `evaluate` use the best state.
+    `predict_proba` and `evaluate` use the best state. `scale` is what a gap of the loss is compared with: 1 for a loss of
+    classes, else the loss of a constant prediction; NaN where that is not known.
     """
 
     trainer: Trainer
@@ -45,6 +48,7 @@ class Fit:
     stop_reason: str
     monitor: str
     found: TrainState | None
+    scale: float = math.nan
 
     @property
     def history(self) -> dict[str, list[float]]:
@@ -97,7 +101,7 @@ class Fit:
         """The picture of the run, `fl.plots.training`: its metrics, learning rate, seconds, and the gap to validation."""
         from fnloop.plots import training
 
-        return training(self.history)
+        return training(self)
 
     def __repr__(self) -> str:
         return line("Fit", self._facts())
@@ -187,6 +191,7 @@ def fit(
     trainer = check_trainer(trainer).given(train)
     states: Iterable[TrainState] = stream_of_epochs(trainer, train, validation, start=start, engine=engine)
     name, mode = trainer.monitored(validation is not None, monitor)
+    scale = loss_scale(trainer, train)
     done = 0 if start is None else start.epoch
     ends: list[tuple[str, Callable[[TrainState], Any]]] = []
     if until is not None:
@@ -212,7 +217,7 @@ def fit(
                 at_end.callback(getattr(states, "close", lambda: None))  # Ctrl-C between two states leaves it open
             if every:
                 states = show(states, total=epochs, every=every)
-            result = _collect(trainer, states, reasons, name, mode)
+            result = evolve(_collect(trainer, states, reasons, name, mode), scale=scale)
     except KeyboardInterrupt:  # while the run file was closed
         if result is None:
             raise

@@ -132,7 +132,7 @@ def train(
         files = model, picture, report = places(out, WRITTEN, overwrite)
         failed = write_model(model, partial(save, best, trainer=result.trainer, preprocessing=splits.preprocessing))
         tested = evaluate(trainer, best, splits.test, engine=options.engine)
-        drawn = partial(write_picture, plots.training(result.history))
+        drawn = partial(write_picture, plots.training(result))
         failed |= write({picture: drawn, report: partial(write_report, result, splits.task, tested)})
     interrupted = result.stop_reason == StopReason.INTERRUPTED.value
     say("\n" + result.summary())

@@ -1,0 +1,88 @@
+"""What the pictures have in common: colours and line styles, panels, lines with gaps, and panels without data."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from fnloop.plots.figure import Picture
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito: told apart by all
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (3, 1.5, 1, 1.5, 1, 1.5)))
+GREY = "#666666"
+NAMES = {"r2": "R²", "mae": "MAE", "lr": "learning rate"}
+
+
+def new(width: float, height: float) -> "Picture":
+    """A figure of so many inches."""
+    from fnloop.plots.figure import Picture
+
+    return Picture(figsize=(width, height), layout="constrained")
+
+
+def style(i: int) -> dict[str, Any]:
+    """The i-th of several lines: its own colour and dashes; later ones are thinner, so that those under them are seen."""
+    return {
+        "color": COLOURS[i % len(COLOURS)],
+        "linestyle": DASHES[i % len(DASHES)],
+        "linewidth": max(1.4, 2.6 - 0.4 * i),
+    }
+
+
+def label_of(metric: str) -> str:
+    """A metric as a person calls it."""
+    return NAMES.get(metric, metric)
+
+
+def dress(axes: "Axes", title: str, label: str, over: str = "epoch") -> None:
+    """Titles, a grid, and plain numbers at both axes."""
+    from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
+
+    from fnloop.plots.figure import Plain, PlainLog
+
+    axes.set_title(title, fontsize="medium")
+    axes.set_xlabel(over)
+    axes.set_ylabel(label)
+    if over == "epoch":
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    for axis, scale in ((axes.xaxis, axes.get_xscale()), (axes.yaxis, axes.get_yscale())):
+        axis.set_major_formatter(Plain())
+        axis.set_minor_formatter(NullFormatter())
+        if scale == "log":
+            axis.set_major_locator(PlainLog())
+            axis.set_minor_locator(NullLocator())
+    axes.grid(alpha=0.25)
+
+
+def say(axes: "Axes", title: str, text: str) -> None:
+    """A panel without data says so."""
+    axes.set_title(title, fontsize="medium")
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=GREY)
+
+
+def line(axes: "Axes", epochs: Sequence[int], values: Sequence[float], **style: Any) -> None:
+    """A line through the values; one without neighbours, between values that are not finite, is a point."""
+    axes.plot(epochs, values, **style)
+    known = [False, *map(math.isfinite, values), False]
+    alone = [i for i in range(len(values)) if known[i + 1] and not (known[i] or known[i + 2])]
+    if alone:
+        x, y = [epochs[i] for i in alone], [values[i] for i in alone]
+        mark = "o" if style.get("linestyle", "-") == "-" else "s"
+        axes.plot(x, y, mark, color=style.get("color"), markersize=4, label="_alone")
+
+
+def not_finite(axes: "Axes", epochs: Sequence[int], *series: Sequence[float]) -> None:
+    """Crosses at the lower edge where a value is not finite."""
+    bad = [epoch for epoch, row in zip(epochs, zip(*series, strict=True), strict=True) if not all(map(math.isfinite, row))]
+    if bad:
+        edge = axes.get_xaxis_transform()
+        axes.plot(bad, [0.02] * len(bad), "x", color="#000000", markersize=6, transform=edge, label="not finite", zorder=3)
+
+
+def log_scale(axes: "Axes", *series: Sequence[float]) -> None:
+    """A log scale, where any value has a place on it."""
+    if any(0 < value < math.inf for values in series for value in values):
+        axes.set_yscale("log", nonpositive="mask")
