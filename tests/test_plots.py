@@ -1,16 +1,20 @@
 """The pictures show what the runs recorded, and say where something was not."""
 
+import math
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fnloop as fl
 from fnloop.lr_range_test import LRRange
-from fnloop.plots import best_performer, comparison, verdict
+from fnloop.plots import best_performer, comparison, highest, verdict
+from fnloop.plots.figure import Plain, PlainLog
+from fnloop.scale import loss_scale
+from tests.strategies import LOSSES, dataset
 
 LOSS = {"loss": [1.0, 0.5, 0.25]}
 WHOLE = LOSS | {
@@ -23,7 +27,6 @@ WHOLE = LOSS | {
 
 
 def axes_of(figure):
-    figure.draw_without_rendering()
     return figure.get_axes()
 
 
@@ -52,41 +55,81 @@ def test_verdicts_at_their_edges(gap, expected):
     assert verdict(gap) == expected
 
 
-@given(st.lists(st.tuples(*[st.floats(-3, 3)] * 4), min_size=1, max_size=6))
-def test_the_four_panels_draw_the_history(rows):
-    """Every value of the history stands in the picture as it is; the verdict is on the last gap."""
+@given(st.floats(-1, 1), st.floats(1e-3, 1e6))
+def test_a_verdict_does_not_depend_on_units(gap, scale):
+    """In other units the gap and the scale grow alike, and the verdict stays."""
+    if all(abs(gap - bound) > 1e-9 for bound in (0.1, 0.05, -0.05)):
+        assert verdict(gap * scale, scale) == verdict(gap)
+
+
+NUMBERS = st.floats(-3, 3) | st.sampled_from([math.nan, math.inf, -math.inf, 0.0, 1e-30, 1e30])
+
+
+def values_of(axes):
+    """What each line with a name draws."""
+    return {name: values for name, values in drawn(axes).items() if name in {"train", "validation"}}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name], equal_nan=True) for name in a)
+
+
+@settings(max_examples=6)
+@given(st.lists(st.tuples(*[NUMBERS] * 4), min_size=1, max_size=6))
+def test_the_panels_draw_the_history(rows):
+    """Every value is drawn as it is, whatever it is; the verdict is on the last gap, and names its epoch."""
     loss, val_loss, accuracy, val_accuracy = (list(column) for column in zip(*rows, strict=True))
     history = {"loss": loss, "accuracy": accuracy, "val_loss": val_loss, "val_accuracy": val_accuracy}
-    panels = axes_of(fl.plots.training(history | {"seconds": [1.0] * len(rows)}))
-    assert drawn(panels[0]) == {"train": loss, "validation": val_loss}
-    assert drawn(panels[1]) == {"train": accuracy, "validation": val_accuracy}
-    assert len(panels[2].patches) == len(rows)
+    figure = fl.plots.training(history | {"seconds": [1.0] * len(rows), "lr": [0.1] * len(rows)})
+    panels = axes_of(figure)
+    assert len(panels) == 5
+    assert same(values_of(panels[0]), {"train": loss, "validation": val_loss})
+    assert same(values_of(panels[1]), {"train": accuracy, "validation": val_accuracy})
+    assert list(panels[2].patches[0].get_data().values) == [1.0] * len(rows)
     gaps = [b - a for a, b in zip(loss, val_loss, strict=True)]
-    assert list(panels[3].get_lines()[0].get_ydata()) == gaps
-    assert verdict(gaps[-1]) in panels[3].get_title()
+    assert np.array_equal(panels[3].get_lines()[0].get_ydata(), gaps, equal_nan=True)
+    assert panels[3].get_title().startswith(f"Gap in epoch {len(rows)}: {verdict(gaps[-1])}")
+    assert list(panels[4].get_lines()[0].get_ydata()) == [0.1] * len(rows)
+    bad = {i + 1 for i, values in enumerate(zip(loss, val_loss, strict=True)) if not np.isfinite(values).all()}
+    assert set(drawn_at(panels[0]).get("not finite", [])) == bad
+    figure.draw_without_rendering()  # no value stops it, nor makes it warn
 
 
-def test_losses_stand_on_a_log_scale():
-    """Where they can: a loss of zero or below is left out of the axis, not of the run."""
+def drawn_at(axes):
+    return {line.get_label(): list(line.get_xdata()) for line in axes.get_lines()}
+
+
+def test_every_metric_has_a_panel():
+    """However many, also one of validation alone; before seconds, gap and learning rate."""
+    for count in (0, 1, 2, 6):
+        names = [f"m{i}" for i in range(count)]
+        history = WHOLE | {name: [1.0, 2.0, 3.0] for name in names} | {"val_only": [1.0, 1.0, 1.0]}
+        titles = [axes.get_title() for axes in axes_of(fl.plots.training(history))]
+        assert titles[: count + 3] == ["Loss", "Accuracy", *(f"M{i}" for i in range(count)), "Only"]
+        assert len(titles) == count + 6
+
+
+def test_losses_are_on_a_log_scale():
+    """Where they can be: a loss of zero or below is left out of the axis, not of the run."""
     assert axes_of(fl.plots.training(WHOLE))[0].get_yscale() == "log"
     assert axes_of(fl.plots.training({"loss": [0.0, 0.0]}))[0].get_yscale() == "linear"
 
 
 def test_a_panel_without_data_says_so():
-    """No validation, no timing, no metric: the panel names what is missing."""
-    loss, metric, seconds, gap = axes_of(fl.plots.training(LOSS))
+    """No validation, no timing, no learning rates: the panel names what is missing."""
+    loss, seconds, gap, rate = axes_of(fl.plots.training(LOSS))
     assert "no validation data" in said(loss)
-    assert "no metric" in said(metric)
     assert "no timing data" in said(seconds)
     assert "no validation data" in said(gap)
+    assert "no learning rates" in said(rate)
 
 
 @pytest.mark.parametrize(
     ("history", "message"),
     [
-        ({}, "history must hold 'loss'.*none"),
-        ({"accuracy": [1.0]}, "history must hold 'loss'.*accuracy"),
-        ({"loss": []}, "history must hold 'loss'"),
+        ({}, "run must hold 'loss'.*none"),
+        ({"accuracy": [1.0]}, "run must hold 'loss'.*accuracy"),
+        ({"loss": []}, "run must hold 'loss'"),
         ({"loss": [1.0], "val_loss": [1.0, 2.0]}, r"lists of one length.*'val_loss': 2"),
     ],
 )
@@ -94,6 +137,119 @@ def test_histories_that_cannot_be_drawn(history, message):
     """The error says what there is."""
     with pytest.raises(ValueError, match=message):
         fl.plots.training(history)
+
+
+def test_only_a_run_can_be_drawn():
+    with pytest.raises(TypeError, match="a Fit, a Run or a history, got 3"):
+        fl.plots.training(3)
+
+
+def marks(axes):
+    """The epochs of the vertical lines, by what they say."""
+    return {name: at[0] for name, at in drawn_at(axes).items() if name.startswith(("best epoch", "stopped"))}
+
+
+LAB = fl.datasets.lab()
+
+
+def test_best_and_stopping_epoch_are_marked(tmp_path):
+    """In every panel of a metric, with the fit's own numbers; also of a run file, and where training went on from a state."""
+    trainer = fl.Trainer(
+        model=fl.mlp([10, 8, 1]),
+        loss=fl.losses.BinaryCrossEntropy(),
+        scheduler=fl.schedulers.ConstantLR(0.05),
+        early_stopping=fl.EarlyStopping("val_loss", patience=3),
+    )
+    data = LAB.train, LAB.validation
+    fit = fl.fit(trainer, *data, progress=False, record=tmp_path / "a.run")
+    best, last = fit.best.epoch, fit.last.epoch
+    for run in (fit, fl.open_run(tmp_path / "a.run")):
+        loss, accuracy, *_, gap, _ = axes_of(fl.plots.training(run))
+        for axes in (loss, accuracy):
+            assert sorted(marks(axes).values()) == [best, last]
+        assert f"best epoch: {best}, val_loss {fit.best.metrics['val_loss']:.4g}" in marks(loss)
+        assert f"stopped in epoch {last}: no improvement" in marks(loss)
+        assert f"epoch {last}" in gap.get_title()
+        assert (drawn(loss)["_best"], drawn_at(loss)["_best"]) == ([fit.best.metrics["val_loss"]], [best])
+    start = fl.fit(trainer, *data, epochs=2, progress=False).last
+    onward = fl.fit(trainer, *data, start=start, progress=False)
+    (loss, *_) = axes_of(onward.plot())
+    assert drawn_at(loss)["train"] == list(range(3, last + 1))
+    assert sorted(marks(loss).values()) == [best, last]
+    assert not any(name.startswith("stopped") for name in marks(axes_of(fl.plots.training(fit.history))[0]))
+
+
+def squared(units=1.0, seed=0):
+    """A fit by squared error, with the targets in other units."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(60, 3))
+    y = (x @ [1.0, -2.0, 0.5] + rng.normal(size=60)) * units
+    trainer = fl.Trainer(
+        model=fl.mlp([3, 1]), loss=fl.losses.MeanSquaredError(), scheduler=fl.schedulers.ConstantLR(0.01), dtype="float64"
+    )
+    return fl.fit(trainer, fl.Dataset(x[:40], y[:40]), fl.Dataset(x[40:], y[40:]), epochs=2, progress=False), y[:40]
+
+
+def test_a_loss_with_units_is_measured_by_a_constant_prediction():
+    """Of a squared error that is the variance, of an absolute one the mean distance from the median; of classes it is 1."""
+    fit, y = squared()
+    assert fit.scale == pytest.approx(y.var())
+    assert "of a constant prediction's loss" in axes_of(fit.plot())[3].get_title()
+    wide, _ = squared(units=54.0)
+    gap = wide.history["val_loss"][-1] - wide.history["loss"][-1]
+    assert verdict(gap, wide.scale) in axes_of(wide.plot())[3].get_title()
+    data = fl.Dataset(np.zeros((5, 2)), np.array([0.0, 0.0, 1.0, 5.0, 100.0]))
+    for loss, expected in ((fl.losses.MeanAbsoluteError(), 21.0), (fl.losses.MeanSquaredError(), data.y.var())):
+        assert loss_scale(fl.Trainer(model=fl.mlp([2, 1]), loss=loss), data) == pytest.approx(expected)
+    weighted = fl.Dataset(data.x, data.y, np.array([1.0, 1, 1, 1, 0]))
+    assert loss_scale(fl.Trainer(model=fl.mlp([2, 1]), loss=fl.losses.MeanAbsoluteError()), weighted) == pytest.approx(1.2)
+    constant = fl.Dataset(data.x, np.full(5, 3.0))
+    assert math.isnan(loss_scale(fl.Trainer(model=fl.mlp([2, 1]), loss=fl.losses.MeanSquaredError()), constant))
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_every_loss_has_a_scale(kind):
+    """1 for classes, and what the units say for quantities: ten times the targets, ten times the scale or more."""
+    loss, outputs = LOSSES[kind]
+    data = dataset(kind, 30)
+    trainer = fl.Trainer(model=fl.mlp([data.x.shape[1], outputs]), loss=loss)
+    scale = loss_scale(trainer, data)
+    if isinstance(loss, fl.losses.Regression):
+        assert loss_scale(trainer, fl.Dataset(data.x, data.y * 10)) > 5 * scale > 0
+    else:
+        assert scale == 1.0
+
+
+def test_a_history_alone_says_what_it_does_not_know():
+    """Of classes by their metrics; of a quantity there is no verdict, and of a loss alone one with an if."""
+    gap = lambda history: axes_of(fl.plots.training(history))[-2].get_title()  # noqa: E731
+    losses = {"loss": [3000.0], "val_loss": [2942.0]}
+    assert gap(losses | {"accuracy": [0.9]}) == "Gap in epoch 1: Possible underfitting (-58.000)"
+    for metric in ("r2", "mae", "own"):
+        assert "no verdict" in gap(losses | {metric: [0.5]})
+        assert "underfitting" not in gap(losses | {metric: [0.5]})
+    assert "if the loss is a cross-entropy: Possible underfitting" in gap(losses)
+
+
+TICKS = st.lists(st.floats(-1e12, 1e12, allow_subnormal=False), min_size=1, max_size=8)
+
+
+@given(TICKS | TICKS.map(lambda values: [1e6 + value * 1e-11 for value in values]))
+def test_ticks_say_their_numbers(values):
+    """Without an offset: each label is its number, as far as it takes to tell the ticks apart."""
+    labels = Plain().format_ticks(values)
+    near = min(np.diff(sorted(set(values))), default=0.0)
+    for label, value in zip(labels, values, strict=True):
+        assert abs(float(label) - value) <= max(0.02 * near, 1e-8 * abs(value))
+    assert len(set(labels)) == len(set(values)) or near < 1e-8 * max(map(abs, values))
+
+
+@given(st.floats(1e-12, 1e12), st.floats(1.02, 1e9))
+def test_a_log_axis_has_ticks_to_read(low, ratio):
+    """However short or long it is: at least two numbers and not too many."""
+    ticks = PlainLog().tick_values(low, low * ratio)
+    assert 2 <= len(ticks) <= 12
+    assert all(low <= tick <= low * ratio for tick in ticks)
 
 
 @pytest.fixture(scope="module")
@@ -111,18 +267,51 @@ def fits():
 
 
 def test_the_comparison_draws_the_rates_that_the_runs_used(fits):
-    """The learning rates are those of the histories; the bars stand for the test and for the last epoch."""
-    tests = {"constant": {"accuracy": 0.9, "loss": 0.3}, "step": {"accuracy": 0.9, "loss": 0.2}}
-    panels = axes_of(fl.plots.schedulers(fits, tests))
+    """The learning rates are those of the histories; the bars are the test's and the last epoch's, from zero."""
+    tests = {"constant": {"loss": 0.3, "accuracy": 0.9}, "step": {"loss": 0.2, "accuracy": 0.9}}
+    figure = fl.plots.schedulers(fits, tests)
+    panels = axes_of(figure)
     assert len(panels) == 6
-    assert drawn(panels[5]) == {name: fit.history["lr"] for name, fit in fits.items()}
-    assert drawn(panels[5])["step"] == [0.01, 0.01, 0.005, 0.005, 0.0025]
-    assert [bar.get_height() for bar in panels[3].patches] == [0.9, 0.9]
-    assert [bar.get_height() for bar in panels[4].patches] == [0.01, 0.0025]
+    rates = {name: values for name, values in drawn(panels[5]).items() if name in fits}
+    assert rates == {name: fit.history["lr"] for name, fit in fits.items()}
+    assert rates["step"] == [0.01, 0.01, 0.005, 0.005, 0.0025]
+    assert [(bar.get_y(), bar.get_height()) for bar in panels[3].patches] == [(0, 0.9), (0, 0.9)]
+    assert [(bar.get_y(), bar.get_height()) for bar in panels[4].patches] == [(0, 0.01), (0, 0.0025)]
     assert "0.0025" in said(panels[4])
+    styles = {(line.get_linestyle(), line.get_color(), line.get_linewidth()) for line in panels[0].get_lines()}
+    assert len({dash for dash, *_ in styles}) == len({width for *_, width in styles}) == 2
+
+
+def test_the_best_is_chosen_by_validation(fits):
+    """Whatever the test says, which is only reported: in the title, in the rows, and by name."""
+    chosen = min(fits, key=lambda name: fits[name].best.metrics["val_loss"])
+    (other,) = fits.keys() - {chosen}
+    tests = {chosen: {"loss": 0.3, "accuracy": 0.5}, other: {"loss": 0.1, "accuracy": 1.0}}
     rows = comparison(fits, tests)
-    assert [row["final lr"] for row in rows] == [0.01, 0.0025]
-    assert best_performer(rows) == "step"  # equal in accuracy, better in loss
+    assert [row["scheduler"] for row in rows] == [chosen, other]
+    assert rows[0]["validation"] == fits[chosen].best.metrics["val_loss"]
+    assert rows[0]["final lr"] == fits[chosen].history["lr"][-1]
+    assert (best_performer(rows), highest(rows, "accuracy")) == (chosen, other)
+    assert best_performer(rows[::-1]) == chosen
+    title = fl.plots.schedulers(fits, tests).get_suptitle()
+    assert title.startswith(f"Best by validation: {chosen} (val_loss")
+    assert f"Highest test accuracy, a report and no choice: {other} (1)" in title
+
+
+def test_several_fits_of_a_name_are_a_mean_and_a_spread(fits):
+    """As with several seeds: also where one stopped earlier than the other."""
+    a, b = fits["constant"], fits["step"]
+    short = fl.fit(a.trainer, LAB.train, LAB.validation, epochs=3, progress=False)
+    tests = {"both": [{"loss": 0.2, "r2": 0.5}, {"loss": 0.4, "r2": 0.9}], "one": {"loss": 0.1, "r2": 0.1}}
+    (row, _) = sorted(comparison({"both": [a, b], "one": short}, tests), key=lambda row: row["scheduler"])
+    assert (row["runs"], row["test r2"]) == (2, pytest.approx(0.7))
+    assert row["spread"]["test r2"] == pytest.approx(np.std([0.5, 0.9], ddof=1))
+    panels = axes_of(fl.plots.schedulers({"both": [a, short], "one": b}, {"both": tests["both"], "one": tests["one"]}))
+    mean = drawn(panels[0])["both"]
+    assert mean[:3] == [(p + q) / 2 for p, q in zip(a.history["loss"], short.history["loss"], strict=False)]
+    assert mean[3:] == a.history["loss"][3:]
+    assert "±" in said(panels[3])
+    assert [bar.get_height() for bar in panels[3].patches] == [pytest.approx(0.7), 0.1]
 
 
 def test_the_comparison_without_test_data_says_so(fits):
@@ -133,8 +322,18 @@ def test_fits_that_cannot_be_compared(fits):
     """Names that do not fit together, and nothing at all."""
     with pytest.raises(ValueError, match="at least one Fit"):
         fl.plots.schedulers({})
+    one = {"accuracy": 1.0, "loss": 0.0}
     with pytest.raises(ValueError, match="names of fits, constant, step, got constant"):
-        fl.plots.schedulers(fits, {"constant": {"accuracy": 1.0, "loss": 0.0}})
+        fl.plots.schedulers(fits, {"constant": one})
+    with pytest.raises(ValueError, match="one for each of its 1 fits, got 2"):
+        fl.plots.schedulers(fits, {"constant": [one, one], "step": one})
+    with pytest.raises(ValueError, match="'step' must have accuracy, loss, there is no accuracy"):
+        comparison(fits, {"constant": one, "step": {"loss": 0.0}})
+    other = fl.fit(fits["step"].trainer, LAB.train, epochs=1, progress=False)
+    with pytest.raises(ValueError, match="by one metric, got val_loss, loss"):
+        fl.plots.schedulers({"a": fits["step"], "b": other})
+    with pytest.raises(ValueError, match="must hold 'lr'"):
+        fl.plots.schedulers({"a": {"loss": [1.0]}})
 
 
 def swept(loss, smoothed):

@@ -80,9 +80,7 @@ def comparison(fits: Fits, tests: Tests) -> list[dict[str, Any]]:
     for group in groups:
         for test in group.tests:
             if missing := [metric for metric in metrics if metric not in test]:
-                raise ValueError(
-                    f"tests of {short(group.name)} must have the metrics {listed(metrics)}, not {listed(missing)}"
-                )
+                raise ValueError(f"tests of {short(group.name)} must have {listed(metrics)}, there is no {listed(missing)}")
     return [_row(group, metrics) for group in ranked(groups)]
 
 

@@ -1,0 +1,79 @@
+"""What a fresh notebook shows, without any magic: pictures, tables, and one bar for each run."""
+
+import base64
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+CELLS = {
+    "setup": "import fnloop as fl\n"
+    "data = fl.datasets.lab()\n"
+    "trainer = fl.Trainer(model=fl.mlp([10, 4, 1]), loss=fl.losses.BinaryCrossEntropy())",
+    "fit": "result = fl.fit(trainer, data.train, data.validation, epochs=45)",
+    "again": "fl.fit(trainer, data.train, epochs=2)\nfl.fit(trainer, data.train, epochs=3);",
+    "interrupted": "def stop(state):\n"
+    "    if state.epoch == 12:\n"
+    "        raise KeyboardInterrupt\n"
+    "try:\n"
+    "    fl.last(fl.tap(stop, fl.progress(fl.epochs(trainer, data.train), total=20)))\n"
+    "except KeyboardInterrupt:\n"
+    "    pass",
+    "picture": "result.plot()",
+    "range": "fl.plots.lr_range_test(fl.lr_range_test(trainer, fl.init_state(trainer), data.train))",
+    "trainer": "trainer",
+    "state": "result.best",
+    "dataset": "data.train",
+    "result": "result",
+    "summary": "fl.summary(trainer)",
+    "inline": "%matplotlib inline\nimport matplotlib.pyplot\nresult.plot()",
+}
+
+
+@pytest.fixture(scope="module")
+def shown():
+    """The outputs of each cell; the kernel is started once."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS.values()])
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    return {name: cell.outputs for name, cell in zip(CELLS, notebook.cells, strict=True)}
+
+
+pytestmark = pytest.mark.filterwarnings("default")  # of the kernel's own process
+
+
+def test_progress_is_one_output_and_its_last_line_stays(shown):
+    """However many epochs: what is kept is the last one, and one line of averages; no widget is needed to see it."""
+    (output,) = shown["fit"]
+    assert output.output_type == "display_data"
+    line, averages = output.data["text/plain"].splitlines()
+    assert line.startswith("epoch 45/45  loss ")
+    assert averages.strip().startswith("mean of the last 10: loss ")
+    assert '<progress value="45" max="45">' in output.data["text/html"]
+    assert "epoch 45/45" in output.data["text/html"]
+
+
+def test_each_run_has_its_own_bar(shown):
+    """In their order; also where one is interrupted, the last epoch is shown."""
+    assert [output.data["text/plain"].split("  ")[0] for output in shown["again"]] == ["epoch 2/2", "epoch 3/3"]
+    (output,) = shown["interrupted"]
+    assert output.data["text/plain"].startswith("epoch 12/20")
+
+
+@pytest.mark.parametrize("cell", ["picture", "range", "inline"])
+def test_a_figure_is_a_picture(shown, cell):
+    """Once, and with pyplot's own way of showing figures too."""
+    (output,) = [output for output in shown[cell] if output.output_type == "execute_result"]
+    assert base64.b64decode(output.data["image/png"])[:8] == b"\x89PNG\r\n\x1a\n"
+    assert sum("data" in output for output in shown[cell]) == 1
+
+
+@pytest.mark.parametrize("cell", ["trainer", "state", "dataset", "result", "summary"])
+def test_a_value_is_a_table(shown, cell):
+    """And where no HTML is shown, its line."""
+    (output,) = shown[cell]
+    assert output.data["text/html"].startswith("<table>")
+    assert output.data["text/plain"]
+
+
+def test_nothing_is_an_error_or_a_warning(shown):
+    assert not [output for outputs in shown.values() for output in outputs if output.output_type in ("error", "stream")]
