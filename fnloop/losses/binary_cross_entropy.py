@@ -20,13 +20,14 @@ from fnloop.typing import Array
 class BinaryCrossEntropy:
     """Cross-entropy of two classes, from logits: safe for any finite logit.
 
-        loss = mean_k (log(1 + exp(z_k)) - z_k y_k)        dz = (sigmoid(z) - y) / (N K)
+        loss = mean_k (y_k log(1 + exp(-z_k)) + (1 - y_k) log(1 + exp(z_k)))        dz = (sigmoid(z) - y) / (N K)
 
     With K > 1 outputs an example has K labels, each of them 0 or 1 whatever the others are (multi-label classification), and
     its loss is the mean over its labels. `predict` and `predict_proba` then give (N, K).
 
-    Label smoothing s puts (1 - s) y + s / 2 in the place of y; class weights make the loss
-    w1 y log(1 + exp(-z)) + w0 (1 - y) log(1 + exp(z)). The mean is over the N examples, whatever they weigh.
+    Label smoothing s replaces y by (1 - s) y + s / 2, and class weights multiply the two terms by w1 and w0. The mean is over
+    the N examples, whatever they weigh. The loss and gradient of a confident right answer keep their digits, down to
+    exp(-|z|).
 
     Args:
         label_smoothing: the share of each target that is spread over both classes, in [0, 1); unitless.
@@ -67,16 +68,22 @@ class BinaryCrossEntropy:
         classes.check_shares(targets)
 
     def forward(self, outputs: Any, targets: Any) -> tuple[Any, Backward]:
-        z, y = outputs, targets.reshape(outputs.shape)
-        softplus = namespace(outputs).logaddexp(0.0, z)
-        if self.label_smoothing:
-            y = y * (1 - self.label_smoothing) + self.label_smoothing / 2
-        if self.class_weights is None:
-            return _mean(softplus - z * y), lambda: (logistic(z) - y) * (1 / z.size)
-        w0, w1 = _columns(self.class_weights, z.dtype)
-        ones = w1 * y
-        mass = ones + w0 * (1 - y)
-        return _mean(mass * softplus - z * ones), lambda: (mass * logistic(z) - ones) * (1 / z.size)
+        xp, z, y = namespace(outputs), outputs, targets.reshape(outputs.shape)
+        # What a certain answer costs, and what the doubt adds: neither is rounded away beside the other.
+        favoured, e = xp.heaviside(z, 0.5), xp.exp(xp.minimum(z, -z))
+        doubt = xp.log1p(e)
+        if not self.label_smoothing and self.class_weights is None:
+            gap = favoured - y
+            return _mean(z * gap + doubt), lambda: (gap - xp.sign(z) * (e / (1 + e))) * (1 / z.size)
+        zeros, ones = self._shares(y)
+        mass, gap = zeros + ones, favoured * zeros - (1 - favoured) * ones
+        return _mean(z * gap + mass * doubt), lambda: (gap - xp.sign(z) * (mass * e / (1 + e))) * (1 / z.size)
+
+    def _shares(self, y: Any) -> tuple[Any, Any]:
+        """What classes 0 and 1 count, smoothed and weighted; each by itself, because 1 - y would lose digits."""
+        rest, half = 1 - self.label_smoothing, self.label_smoothing / 2
+        w0, w1 = (1.0, 1.0) if self.class_weights is None else _columns(self.class_weights, y.dtype)
+        return w0 * ((1 - y) * rest + half), w1 * (y * rest + half)
 
     def predict(self, outputs: Array) -> Array:
         """The likelier class of each example, (N,), or of each of its labels, (N, K): an integer, 0 or 1."""

@@ -91,7 +91,6 @@ def predict(outputs: Array) -> Array:
 def probabilities(outputs: Array) -> Array:
     """The probability of each class: (N, K), with two columns for one output."""
     if outputs.shape[1] == 1:
-        p = logistic(outputs)
-        return np.concatenate([1 - p, p], axis=1)
+        return np.asarray(logistic(np.concatenate([-outputs, outputs], axis=1)))
     exp = np.exp(outputs - outputs.max(1, keepdims=True))
     return np.asarray(exp / exp.sum(1, keepdims=True))

@@ -7,8 +7,8 @@ import numpy as np
 
 from fnloop.constants import row
 from fnloop.losses import classes, weighting
+from fnloop.losses.classes import one_hot
 from fnloop.losses.loss import Backward
-from fnloop.losses.softmax_cross_entropy import shifted
 from fnloop.losses.weighting import ClassWeights
 from fnloop.namespace import namespace
 from fnloop.record import record
@@ -55,23 +55,29 @@ class Focal:
 
     def _forward(self, z: Any, y: Any) -> tuple[Any, Backward]:
         xp = namespace(z)
-        z, exp, total = shifted(z)
-        lowest = float(np.finfo(z.dtype).min)  # a difference of finite logits may overflow
-        log_p = xp.maximum(z - xp.log(total), lowest)
-        q = -xp.expm1(log_p)
+        highest = one_hot(z.argmax(0), z)
+        rival = 1 - highest
+        z = rival * (z - (z * highest).sum(0))  # less the highest, whose own place is a constant 0
+        exp = xp.exp(z)
+        rest = (rival * exp).sum(0)
+        total, lowest = 1 + rest, float(np.finfo(z.dtype).min)
+        log_p = xp.maximum(z - xp.log1p(rest), lowest)  # a difference of finite logits may overflow
+        p = exp / total
+        q = rival * (1 - p) + highest * (rest / total)  # 1 - p, without its cancellation
         # Where 1 - p is 0 a power below 1 of it has no derivative; the loss has one, and it is 0.
         unsure = (q > 0).astype(z.dtype)
-        q = q + (1 - unsure)
-        v = y * unsure * q**self.gamma
+        q, share = q + (1 - unsure), y * unsure
         if self.class_weights is not None:
-            v = v * row(weighting.known(self.class_weights), z.dtype)[:, None]
+            share = share * row(weighting.known(self.class_weights), z.dtype)[:, None]
+        v = share * q**self.gamma
+        # log p in two parts: below -100 the power is 1 to the last bit, and its slope times log p might overflow.
+        near, far = xp.maximum(log_p, -100.0), xp.minimum(log_p + 100.0, 0.0)
 
         def backward() -> Any:
-            p = exp / total
-            c = v * (1 - self.gamma * p * (log_p / q))
-            return (p * c.sum(0) - c) * (1 / z.shape[1])
+            c = v * (1 - self.gamma * p * (near / q))
+            return (p * (c.sum(0) - c) - c * q) * (1 / z.shape[1])
 
-        return -(v * log_p).sum(0), backward
+        return -(v * near + share * far).sum(0), backward
 
     predict = staticmethod(classes.predict)
     probabilities = staticmethod(classes.probabilities)

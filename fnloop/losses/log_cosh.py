@@ -1,10 +1,13 @@
 """The logarithm of the hyperbolic cosine of the error."""
 
+import math
 from typing import Any
 
 from fnloop.losses.regression import Regression, Slope
 from fnloop.namespace import namespace
 from fnloop.record import record
+
+LOG2 = math.log(2)
 
 
 @record
@@ -19,5 +22,7 @@ class LogCosh(Regression):
     def rho(self, error: Any) -> tuple[Any, Slope]:
         xp = namespace(error)
         size = error * xp.sign(error)
-        # log cosh a = a + log((1 + exp(-2a)) / 2); with expm1 small errors keep their digits
-        return size + xp.log1p(xp.expm1(-2 * size) / 2), lambda scale: xp.tanh(error) * scale
+        t, e = xp.tanh(xp.minimum(size, 1.0)), xp.exp(-size)
+        # log cosh a = -log(1 - tanh² a) / 2 = a - log 2 + log(1 + exp(-2a)): each form loses digits where the other is used.
+        values = xp.where(size < 1, -0.5 * xp.log1p(-t * t), size + (xp.log1p(e * e) - LOG2))
+        return values, lambda scale: xp.tanh(error) * scale

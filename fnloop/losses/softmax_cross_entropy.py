@@ -53,24 +53,36 @@ class SoftmaxCrossEntropy:
         return classes_first(self._forward, outputs, targets)
 
     def _forward(self, z: Any, y: Any) -> tuple[Any, Backward]:
-        z, exp, total = shifted(z)
-        log, one, share = namespace(z).log(total), ones(len(z), z.dtype), 1 / z.shape[1]
+        z, exp, rest = shifted(z)
+        log, one = namespace(z).log1p(rest), ones(len(z), z.dtype)
         if self.label_smoothing:
             y = y * (1 - self.label_smoothing) + self.label_smoothing / len(z)
         if self.class_weights is None:
-            return log - (z * y).T.dot(one), lambda: (exp / total - y) * share
+            return log - (z * y).T.dot(one), lambda: excess(exp, rest, y)
         y = y * row(weighting.known(self.class_weights), z.dtype)[:, None]
         mass = one @ y
-        return mass * log - one @ (z * y), lambda: (exp * (mass / total) - y) * share
+        return mass * log - one @ (z * y), lambda: excess(mass * exp, rest, y)
 
     predict = staticmethod(classes.predict)
     probabilities = staticmethod(classes.probabilities)
 
 
 def shifted(z: Any) -> tuple[Any, Any, Any]:
-    """The logits less the highest of their example and their exponentials, (K, N), and the sums of these, (N,): none
-    overflows.
+    """The logits less the highest of their example, and their exponentials, (K, N): none overflows; and `rest`, (N,).
+
+    1 + rest is the sum of an example's exponentials. The 1, which is the highest logit's, is left out of `rest`, so that
+    log1p(rest) keeps its digits where one class takes all.
     """
     z = z - z.max(0)
-    exp = namespace(z).exp(z)
-    return z, exp, exp.T.dot(ones(len(z), z.dtype))
+    xp, one = namespace(z), ones(len(z), z.dtype)
+    exp = xp.exp(z)
+    highest = xp.floor(exp)  # 1 for the highest, and for those that tie with it
+    return z, exp, (exp - highest).T.dot(one) + (highest.T.dot(one) - 1)
+
+
+def excess(exp: Any, rest: Any, y: Any) -> Any:
+    """(exp / (1 + rest) - y) / N, the gradient of the mean cross-entropy.
+
+    The difference exp - y comes first: for a confident right answer it is 0, and y rest keeps its digits.
+    """
+    return (exp - y - y * rest) * (1 / y.shape[1] / (1 + rest))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fnloop.namespace import namespace
+from fnloop.namespace import namespace, over
 from fnloop.nn.layer import Plain
 from fnloop.record import record
 from fnloop.typing import choice
@@ -31,35 +31,54 @@ def leaky_relu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
 
 def elu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
     """y = x where x > 0, else exp(x) - 1. Source: Clevert, Unterthiner & Hochreiter 2016."""
-    kept = (x > 0).astype(x.dtype)
-    below = namespace(x).expm1(x * (1 - kept))
-    return x * kept + below, lambda dy: dy * (kept + (1 - kept) * (below + 1))
+    xp, kept = namespace(x), (x > 0).astype(x.dtype)
+    below = x * (1 - kept)
+    return x * kept + xp.expm1(below), lambda dy: dy * xp.exp(below)
 
 
 def gelu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """y = x (1 + tanh(c (x + 0.044715 x³))) / 2 with c = sqrt(2 / π). Source: Hendrycks & Gimpel 2016, section 2."""
-    c = 0.7978845608028654
-    square = x * x
-    t = namespace(x).tanh(c * x * (1 + 0.044715 * square))
-    return 0.5 * x * (1 + t), lambda dy: dy * 0.5 * (1 + t + x * (1 - t * t) * c * (1 + 0.134145 * square))
+    """y = x sigmoid(2 c (x + 0.044715 x³)) with c = sqrt(2 / π), which is x (1 + tanh(c (x + 0.044715 x³))) / 2.
+
+    Source: Hendrycks & Gimpel 2016, section 2.
+    """
+    xp, c = namespace(x), 2 * 0.7978845608028654
+    near = xp.maximum(x, -30.0)  # beyond 30 the sigmoid is 0 or 1 in float64 too, and no square overflows
+    near = over(near, xp.minimum, near, 30.0)
+    square = near * near
+    s, slope = sigmoid(near * (c + c * 0.044715 * square))
+    return x * s, lambda dy: dy * (s + slope(near * (c + c * 0.134145 * square)))
 
 
 def silu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
     """y = x sigmoid(x), also called swish. Source: Elfwing, Uchibe & Doya 2018."""
-    s = logistic(x)
-    return x * s, lambda dy: dy * s * (1 + x * (1 - s))
+    s, slope = sigmoid(x)
+    return x * s, lambda dy: dy * (s + slope(x))
 
 
 def sigmoid(x: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """y = 1 / (1 + exp(-x)); dx = dy y (1 - y). Written by tanh, which no x overflows."""
-    y = logistic(x)
-    return y, lambda dy: dy * y * (1 - y)
+    """y = 1 / (1 + exp(-x)); dx = dy y (1 - y).
+
+    Computed from exp(-|x|), so that no x overflows and the smaller of y and 1 - y keeps its digits.
+    """
+    xp, e = namespace(x), -x
+    e = over(e, xp.exp, over(e, xp.minimum, x, e))  # of -|x|, by a minimum because JAX's |x| has the slope 1 at 0
+    total = 1 + e
+    smaller = over(e, xp.divide, e, total)
+    larger = over(total, xp.subtract, 1, smaller)
+    y = xp.minimum(x, 0.0)
+    y = over(y, xp.multiply, over(y, xp.exp, y), larger)
+
+    def backward(dy: Any) -> Any:
+        slope = 1 - smaller
+        slope = over(slope, xp.multiply, slope, smaller)
+        return over(slope, xp.multiply, slope, dy)
+
+    return y, backward
 
 
 def logistic(x: Any) -> Any:
-    """1 / (1 + exp(-x)) as (1 + tanh(x / 2)) / 2."""
-    xp = namespace(x)
-    return (xp.tanh(x * 0.5) + 1) * 0.5
+    """1 / (1 + exp(-x)), the value of `sigmoid` alone."""
+    return sigmoid(x)[0]
 
 
 def tanh(x: Any) -> tuple[Any, Callable[[Any], Any]]:

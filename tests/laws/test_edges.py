@@ -1,0 +1,196 @@
+"""Losses and activations from the smallest numbers of their dtype to the largest, forward and backward, on both engines."""
+
+import decimal
+from decimal import Decimal
+from functools import lru_cache
+from itertools import product
+
+import jax
+import numpy as np
+import pytest
+
+from fnloop import losses
+from fnloop.nn import ACTIVATIONS
+from fnloop.nn.activations import BY_NAME
+from fnloop.testing.tables import LOSSES, dataset
+from tests.laws import references
+from tests.laws.references import EXACT
+
+ULPS = 8
+ENGINES = ("numpy", "jax")
+COMMON = (3e-7, 1e-3, 0.1, 0.5, 1.0, 1.5, 3.0, 5.0, 8.0, 12.0, 17.4, 25.0, 37.0, 60.0, 90.0, 1e3, 1e10)
+MAGNITUDES = {  # from the smallest normal number on, because XLA takes smaller ones for 0
+    "float32": (1.2e-38, 1e-30, 1e-20, *COMMON, 87.0, 104.0, 3e19, 3e38),
+    "float64": (1e-307, 1e-160, 1e-16, *COMMON, 300.0, 710.0, 750.0, 3e38, 1e154, 1.7e308),
+}
+# Derivatives that end in 1 - f(x)², or are JAX's of expm1, are right to ULPS of 1 and not of themselves.
+ABSOLUTE = {"tanh": 1.0, "elu": 1.0}
+
+
+@pytest.fixture(autouse=True)
+def _exact():
+    """Decimals of 60 digits, and float64 under JAX."""
+    with decimal.localcontext(EXACT), jax.enable_x64(True):
+        yield
+
+
+def signed(dtype):
+    """Each magnitude with both signs, and both zeros."""
+    return np.array([s * m for m, s in product([0.0, *MAGNITUDES[dtype]], (1, -1))], dtype)
+
+
+def spread(function, *arrays):
+    """The range of a reference's values, of any shape, where its arguments are off by ULPS in either direction."""
+    eps = Decimal(float(np.finfo(arrays[0].dtype).eps)) * ULPS / 2
+    moved = [function(*[[Decimal(float(v)) * (1 + s * eps) for v in array.ravel()] for array in arrays]) for s in (-1, 0, 1)]
+    flat = np.array([np.ravel(np.array(each, object)) for each in moved])
+    return flat.min(0), flat.max(0)
+
+
+def require_close(got, low, high, dtype, where, floor=0.0):
+    """Within ULPS of the range, or the infinity that the dtype has for what it cannot hold."""
+    info = np.finfo(dtype)
+    eps, tiny, most = (Decimal(float(v)) * k for v, k in ((info.eps, ULPS), (info.tiny, 2), (info.max, 1)))
+    for value, a, b, at in zip(np.asarray(got).ravel().tolist(), low, high, where, strict=True):
+        assert value == value, f"NaN at {at}, expected {float(a)!r}"
+        slack = eps * max(abs(a), abs(b), Decimal(floor)) + tiny * max(1, abs(Decimal(float(np.abs(at).max()))))
+        held = a - slack <= Decimal(value) <= b + slack
+        beyond = abs(value) == float("inf") and max(abs(a), abs(b)) + slack > most and (value > 0) == (b > 0)
+        assert held or beyond, f"{value!r} at {at}, expected {float((a + b) / 2)!r}"
+
+
+@lru_cache
+def expected_activation(name, dtype):
+    """The ranges of values and derivatives."""
+    x = signed(dtype)
+    with decimal.localcontext(EXACT):
+        return [spread(lambda x, f=f: [f(v) for v in x], x) for f in references.ACTIVATIONS[name]]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("dtype", MAGNITUDES)
+@pytest.mark.parametrize("name", [name for name in ACTIVATIONS if name != "softmax"])
+def test_activations(name, dtype, engine):
+    """Each with its reference: a new activation needs one."""
+    x, function = signed(dtype), BY_NAME[name]
+    values, slopes = expected_activation(name, dtype)
+    if engine == "numpy":
+        with np.errstate(invalid="raise", divide="raise", over="raise"):
+            y, backward = function(x)
+            dx = backward(np.ones_like(x))
+    else:
+        y, pull = jax.vjp(lambda x: function(x)[0], jax.numpy.asarray(x))
+        (dx,) = pull(jax.numpy.ones_like(y))
+    assert y.dtype == dx.dtype == dtype
+    require_close(y, *values, dtype, x)
+    smooth = (x != 0) | (name not in {"relu", "leaky_relu"}) | (engine == "numpy")
+    require_close(dx[smooth], slopes[0][smooth], slopes[1][smooth], dtype, x[smooth], ABSOLUTE.get(name, 0.0))
+
+
+def rows(dtype, outputs):
+    """Outputs of every magnitude: one alone, ties, opposites, and a winner by a little; differences are within the dtype."""
+    if outputs == 1:
+        return signed(dtype)[:, None]
+    m = np.array([v for v in MAGNITUDES[dtype] if v < np.finfo(dtype).max / 2], dtype)
+    zero, near = 0 * m, m * np.float32(0.999).astype(dtype)
+    pairs = [(m, zero), (-m, zero), (m, m), (-m, -m), (m, -m), (m, near)]
+    return np.concatenate([np.stack([*pair, *[zero] * (outputs - 2)], 1) for pair in pairs])
+
+
+@lru_cache
+def expected_loss(loss, outputs, dtype):
+    """Logits, the classes that are right, and the ranges of losses and gradients."""
+    z = rows(dtype, outputs)
+    y = np.repeat(np.arange(2), len(z)).astype(dtype)
+    z = np.concatenate([z, z])
+    classes, reference = max(outputs, 2), references.CLASSIFICATION[type(loss)]
+
+    def of(z):
+        done = []
+        for at, right in enumerate(y):
+            row = z[at * outputs : (at + 1) * outputs]
+            target = [Decimal(int(k == right)) for k in range(classes)]
+            value, slope = reference(loss, [Decimal(0), *row] if outputs == 1 else row, target)
+            done.append([value, *slope[-outputs:]])
+        return done
+
+    with decimal.localcontext(EXACT):
+        low, high = (side.reshape(len(z), -1) for side in spread(of, z))
+    return z, y, (low[:, 0], high[:, 0]), (low[:, 1:].ravel(), high[:, 1:].ravel())
+
+
+def forward_and_backward(loss, outputs, targets, engine):
+    """Each example's loss and its gradient, by hand or by JAX's derivative."""
+    if engine == "numpy":
+        with np.errstate(invalid="raise", divide="raise", over="ignore"):
+            values, backward = loss.forward(outputs, targets)
+            return values, backward() * len(outputs)
+    y = jax.numpy.asarray(targets)
+    values, pull = jax.vjp(lambda z: loss.forward(z, y)[0], jax.numpy.asarray(outputs))
+    return values, pull(jax.numpy.ones_like(values))[0]
+
+
+# JAX in float32 is tried on every loss below.
+REACHED = pytest.mark.parametrize(("dtype", "engine"), [("float32", "numpy"), ("float64", "numpy"), ("float64", "jax")])
+W2, W3 = (0.25, 2.0), (0.25, 2.0, 1.0)
+CLASSES = [
+    (losses.BinaryCrossEntropy(), 1),
+    (losses.BinaryCrossEntropy(label_smoothing=0.125, class_weights=W2), 1),
+    (losses.Focal(), 1),
+    (losses.Focal(gamma=0.5, class_weights=W2), 1),
+    (losses.Focal(gamma=0.0), 1),
+    (losses.Hinge(), 1),
+    (losses.SoftmaxCrossEntropy(), 3),
+    (losses.SoftmaxCrossEntropy(label_smoothing=0.0, class_weights=W3), 3),
+    (losses.SoftmaxCrossEntropy(label_smoothing=0.125, class_weights=W3), 3),
+    (losses.Focal(), 3),
+    (losses.Focal(gamma=3.0, class_weights=W3), 3),
+    (losses.KLDivergence(), 3),
+    (losses.Hinge(), 3),
+]
+
+
+@REACHED
+@pytest.mark.parametrize(("loss", "outputs"), CLASSES, ids=repr)
+def test_losses_of_classes(loss, outputs, dtype, engine):
+    """A confident right answer keeps the digits of its loss and of its gradient; so does a wrong one."""
+    z, y, values, slopes = expected_loss(loss, outputs, dtype)
+    targets = np.eye(3, dtype=dtype)[y.astype(int)] if isinstance(loss, losses.KLDivergence) else y
+    got, gradient = forward_and_backward(loss, z, targets, engine)
+    where = np.column_stack([z, y])  # logits and class
+    require_close(got, *values, dtype, where)
+    require_close(gradient, *slopes, dtype, np.repeat(where, outputs, axis=0))
+
+
+@REACHED
+@pytest.mark.parametrize(
+    "loss", [*(kind() for kind in references.REGRESSION), losses.Huber(0.25), losses.Huber(1e3)], ids=repr
+)
+def test_losses_of_errors(loss, dtype, engine):
+    """The smallest errors and the largest; a square that the dtype cannot hold is infinite, its gradient is not."""
+    error = signed(dtype)
+    reference = references.REGRESSION[type(loss)]
+    ranges = [spread(lambda e, i=i: [reference(loss, v)[i] for v in e], error) for i in (0, 1)]
+    got, gradient = forward_and_backward(loss, error[:, None], np.zeros_like(error), engine)
+    require_close(got, *ranges[0], dtype, error)
+    require_close(gradient, *ranges[1], dtype, error)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("kind", LOSSES)
+def test_float32_holds_what_float64_finds(kind, engine):
+    """For every loss of the table, and the targets that suit it: a new one is tried as soon as it has its row."""
+    loss, outputs = LOSSES[kind]
+    z = rows("float32", outputs)
+    y = dataset(kind, len(z)).y.astype("float32")
+    eps, shares = np.finfo("float32").eps * ULPS / 2, y != y.round()  # labels are what they are
+    off = eps * np.where(np.indices(y.shape).sum(0) % 2, 1.0, -1.0) * shares
+    wide = [
+        forward_and_backward(loss, z * (1 + s * eps), y * (1 + t * off), "numpy")
+        for s, t in product(np.float64([-1, 0, 1]), (-1, 1))
+    ]
+    narrow = forward_and_backward(loss, z, y, engine)
+    for i, where in enumerate((z, np.repeat(z, outputs, axis=0))):
+        each = np.array([done[i].ravel() for done in wide])
+        low, high = ([Decimal(v) for v in side.tolist()] for side in (each.min(0), each.max(0)))
+        require_close(narrow[i], low, high, "float32", where)
