@@ -9,7 +9,8 @@ from jax import numpy as jnp
 
 from fnloop.engines.philox import normal
 from fnloop.optimizers import Elementwise
-from fnloop.optimizers.elementwise import Now, global_norm, multiplied
+from fnloop.optimizers.elementwise import Now, multiplied
+from fnloop.optimizers.norms import norm_of
 from fnloop.parameters import Slot
 
 
@@ -37,7 +38,7 @@ def _scalars(part: Elementwise, layout: Sequence[Slot], values: Sequence[Any], p
             for index, (value, here, place) in each
         ]
     if part.needs == "norm":
-        norm = global_norm(jnp.concatenate([v.reshape(-1) for v in values]))
+        norm = norm_of(jnp.concatenate([v.reshape(-1) for v in values]))
         return [part.scalars(now._replace(norm=norm))] * len(values)
     return early if part.needs == "layer" else [early] * len(values)
 

@@ -8,8 +8,8 @@ import numpy as np
 from fnloop.constants import ones
 from fnloop.nn.initializers import INITIALIZERS, initial_weights
 from fnloop.nn.layer import Backward
-from fnloop.nn.sums import total
 from fnloop.record import record
+from fnloop.sums import total
 from fnloop.typing import Array, Flag, PositiveInt, choice
 
 

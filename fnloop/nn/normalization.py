@@ -7,8 +7,8 @@ import numpy as np
 
 from fnloop.namespace import namespace
 from fnloop.nn.layer import Backward, Context, expect
-from fnloop.nn.sums import mean, total
 from fnloop.record import record
+from fnloop.sums import mean, total
 from fnloop.typing import Array, Positive, PositiveInt, real
 
 

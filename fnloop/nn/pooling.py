@@ -8,10 +8,10 @@ import attrs
 import numpy as np
 
 from fnloop.nn.layer import Backward, Plain, expect
-from fnloop.nn.sums import total
 from fnloop.nn.windows import OverImages, OverSeries, Padding, filled, windows
 from fnloop.record import record
 from fnloop.short import short
+from fnloop.sums import total
 
 _same = attrs.Factory(lambda self: self.kernel_size, takes_self=True)
 

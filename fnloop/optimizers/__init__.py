@@ -5,7 +5,7 @@ The parameters move by `-lr * direction`. A user's own optimizer is a record ove
 
 from fnloop.optimizers.adagrad import Adadelta, Adagrad
 from fnloop.optimizers.adam import Adam, AdamW
-from fnloop.optimizers.adam_variants import Adamax, AMSGrad, NAdam, RAdam
+from fnloop.optimizers.adam_variants import Adamax, AMSGrad, RAdam
 from fnloop.optimizers.averaging import ema, swa
 from fnloop.optimizers.chain import Chain, chain
 from fnloop.optimizers.elementwise import Elementwise, Now, OptimizerState, Scaled
@@ -13,6 +13,7 @@ from fnloop.optimizers.layerwise import LAMB, adaptive_grad_clip, centralize, cl
 from fnloop.optimizers.lion import Lion
 from fnloop.optimizers.lookahead import lookahead
 from fnloop.optimizers.masks import freeze, masked, scale_by_layer
+from fnloop.optimizers.nadam import NAdam
 from fnloop.optimizers.named import get_optimizer
 from fnloop.optimizers.noise import add_noise
 from fnloop.optimizers.rmsprop import RMSprop

@@ -1,4 +1,4 @@
-"""Adam's relatives: another norm of the gradients, a maximum, a look ahead, or a rectified start."""
+"""Adam's relatives: another norm of the gradients, a maximum, or a rectified start."""
 
 from dataclasses import KW_ONLY
 from typing import Annotated, Any
@@ -90,49 +90,6 @@ class AMSGrad(Elementwise):
         scale *= first
         scale += shift
         return m / scale, (m, v, top)
-
-
-@record
-class NAdam(Elementwise):
-    """Adam with Nesterov's look ahead: the gradient counts at once, the first moment as it will be.
-
-        m' = b1 m + (1 - b1) g          v' = b2 v + (1 - b2) g²
-        direction = (b1 m' / (1 - b1^(t+1)) + (1 - b1) g / (1 - b1^t)) / (sqrt(v' / (1 - b2^t)) + eps)
-
-    Args: as of `Adam`.
-    Source: Dozat 2016, Incorporating Nesterov momentum into Adam.
-    """
-
-    _: KW_ONLY
-    b1: Decay = 0.9
-    b2: Decay = 0.999
-    eps: Positive = 1e-8
-
-    slots = ("mu", "nu")
-    absorbs = True
-
-    def scalars(self, now: Now) -> Any:
-        before, t = now.before or self, now.count
-        first = (1 - self.b1**t) / (1 - self.b1)
-        second = (1 - self.b2**t) / (1 - self.b2)
-        ahead = self.b1 * (1 - self.b1**t) / (1 - self.b1 ** (t + 1))
-        return sum_decay(self.b1, before.b1), sum_decay(self.b2, before.b2), ahead, first / second**0.5, self.eps * first
-
-    def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        xp = namespace(gradient)
-        (m, v), (b1, b2, ahead, root, shift) = slots, scalars
-        m *= b1
-        m += gradient
-        direction = m * ahead
-        direction += gradient
-        gradient *= gradient
-        v *= b2
-        v += gradient
-        scale = xp.sqrt(v)
-        scale *= root
-        scale += shift
-        direction /= scale
-        return direction, (m, v)
 
 
 @record

@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fnloop.namespace import namespace
 from fnloop.optimizers.hints import HINTS
+from fnloop.optimizers.norms import norm_of
 from fnloop.parameters import Slot
 from fnloop.random import normal
 from fnloop.record import digest, evolve, is_record, leaves, owned, record
@@ -43,9 +43,9 @@ class OptimizerState:
 class Now(NamedTuple):
     """What scalars are made of: the number of the update, from 1, its learning rate, and what the part says that it `needs`.
 
-    `norm` is that of the gradient that comes in; `layer` is an index into `Params.layers`; `gradient` and `params` are one
-    array's, in its own shape, `place` its index among them, and `kind` its name in its layer's record (None without a layout);
-    `normal` draws on the engine as `fnloop.random.normal` does.
+    `norm` is the `Norm` of the gradient that comes in; `layer` is an index into `Params.layers`; `gradient` and `params` are
+    one array's, in its own shape, `place` its index among them, and `kind` its name in its layer's record (None without a
+    layout); `normal` draws on the engine as `fnloop.random.normal` does.
     `before` is the part as it was at the update before, if its hyperparameters follow schedules.
     What depends on no values is computed for all updates of an epoch at once under JAX: `count` and `lr` are then arrays.
     """
@@ -200,7 +200,7 @@ def make_pass(
 
     def run(count: int, lr: float, finish: Finish) -> None:
         for group, arrays in stages:
-            norm = global_norm(gradient) if group and group[0].needs == "norm" else None
+            norm = norm_of(gradient) if group and group[0].needs == "norm" else None
             last = finish if group is stages[-1][0] else _keep
             for known, pieces in arrays:
                 now = Now(count, lr, norm, **known)
@@ -242,17 +242,6 @@ def _run_kernels(kernels: Sequence[tuple[Any, Any]], value: Any, slots: Sequence
 def plain(scalar: Any) -> Any:
     """A NumPy number as Python's, which does not widen the arrays it meets; an array as it is."""
     return float(scalar) if np.ndim(scalar) == 0 else scalar
-
-
-def global_norm(gradient: Any) -> Any:
-    """The Euclidean norm, scaled by the largest element so that no square overflows or vanishes."""
-    xp = namespace(gradient)
-    scaled = xp.abs(gradient)
-    peak = xp.max(scaled, initial=0)
-    scale = xp.where((peak > 0) & xp.isfinite(peak), peak, 1)
-    scaled /= scale
-    scaled *= scaled
-    return scale * xp.sqrt(xp.sum(scaled))
 
 
 def slot_names(optimizer: Elementwise) -> tuple[str, ...]:

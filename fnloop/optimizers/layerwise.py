@@ -2,14 +2,18 @@
 
 from typing import Any
 
+import numpy as np
+
 from fnloop.calling import explained
 from fnloop.namespace import namespace
 from fnloop.optimizers.adam import Adam
 from fnloop.optimizers.chain import Chain, chain
-from fnloop.optimizers.elementwise import Elementwise, Now, global_norm
+from fnloop.optimizers.elementwise import Elementwise, Now
 from fnloop.optimizers.hints import HINTS, TRANSFORMS
+from fnloop.optimizers.norms import norm_of, rescaling, scaled_by, shortening
 from fnloop.optimizers.transforms import add_decayed_weights
 from fnloop.record import record
+from fnloop.sums import total
 from fnloop.typing import NonNegative, Positive
 
 
@@ -22,12 +26,10 @@ class ClipByNorm(Elementwise):
     needs = "arrays"
 
     def scalars(self, now: Now) -> Any:
-        xp, norm = namespace(now.gradient), global_norm(now.gradient)
-        return self.max_norm / xp.maximum(norm, self.max_norm)
+        return shortening(norm_of(now.gradient), self.max_norm)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        gradient *= scalars
-        return gradient, ()
+        return scaled_by(gradient, scalars), ()
 
 
 @explained(TRANSFORMS)
@@ -51,13 +53,13 @@ class AdaptiveGradClip(Elementwise):
     needs = "arrays"
 
     def scalars(self, now: Now) -> Any:
-        xp = namespace(now.gradient)
-        norm, bound = unit_norms(now.gradient), self.clipping * xp.maximum(unit_norms(now.params), self.eps)
-        return bound / xp.maximum(norm, bound)
+        xp, units = namespace(now.gradient), _has_units(now.gradient)
+        with np.errstate(over="ignore"):
+            bound = self.clipping * xp.maximum(norm_of(now.params, units).value, self.eps)
+        return shortening(norm_of(now.gradient, units), bound)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        gradient *= scalars
-        return gradient, ()
+        return scaled_by(gradient, scalars), ()
 
 
 @explained(TRANSFORMS)
@@ -74,16 +76,9 @@ def adaptive_grad_clip(clipping: float, *, eps: float = 1e-3) -> AdaptiveGradCli
     return AdaptiveGradClip(clipping, eps)
 
 
-def unit_norms(array: Any) -> Any:
-    """The norm of each unit, in a shape that broadcasts against the array."""
-    xp, axes = namespace(array), _within_units(array)
-    return xp.sqrt(xp.sum(xp.square(array), axis=axes, keepdims=axes is not None))
-
-
-def _within_units(array: Any) -> tuple[int, ...] | None:
-    """The axes along which a unit lies: all but the last, or all of what is a vector."""
-    is_vector = sum(extent > 1 for extent in array.shape) <= 1
-    return None if is_vector else tuple(range(array.ndim - 1))
+def _has_units(array: Any) -> bool:
+    """Whether an array has a unit for each place of its last axis; what is a vector is one unit."""
+    return len([extent for extent in array.shape if extent > 1]) > 1
 
 
 @record
@@ -95,7 +90,10 @@ class Centralize(Elementwise):
     def scalars(self, now: Now) -> Any:
         if now.gradient.ndim < 2:
             return None
-        return namespace(now.gradient).mean(now.gradient, axis=tuple(range(now.gradient.ndim - 1)))
+        xp, n = namespace(now.gradient), now.gradient.size // now.gradient.shape[-1]
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = total(now.gradient) / n
+            return xp.where(xp.isfinite(mean), mean, total(now.gradient / n))
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         return (gradient if scalars is None else gradient - scalars), ()
@@ -121,14 +119,10 @@ class ScaleByTrustRatio(Elementwise):
     needs = "arrays"
 
     def scalars(self, now: Now) -> Any:
-        xp = namespace(now.gradient)
-        size, step = global_norm(now.params), global_norm(now.gradient)
-        there = (size > 0) & (step > 0)
-        return xp.where(there, self.trust_coefficient * size / (xp.where(there, step, 1) + self.eps), 1).astype(step.dtype)
+        return rescaling(norm_of(now.gradient), norm_of(now.params), self.trust_coefficient, self.eps)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        gradient *= scalars
-        return gradient, ()
+        return scaled_by(gradient, scalars), ()
 
 
 @explained(TRANSFORMS)

@@ -11,6 +11,8 @@ from fnloop.optimizers.hints import TRANSFORMS
 from fnloop.record import freeze, record
 from fnloop.typing import Array, Factor, PositiveInt
 
+SLOWEST = 1e-30  # a rate by which a difference of parameters can still be divided in float32
+
 
 @record
 class FollowSlowly(Elementwise):
@@ -25,7 +27,7 @@ class FollowSlowly(Elementwise):
         return (freeze(vector),)
 
     def scalars(self, now: Now) -> Any:
-        meet = (now.count % self.k == 0) & (np.asarray(now.lr) > 0)
+        meet = (now.count % self.k == 0) & (np.asarray(now.lr) > SLOWEST)
         back = np.where(meet, 1 / np.where(meet, now.lr, 1.0), 0.0)
         return now.lr, plain(np.where(meet, self.alpha, 0.0)), plain(back)
 
@@ -46,7 +48,8 @@ def lookahead(optimizer: Elementwise, *, k: int = 5, alpha: float = 0.5) -> Chai
 
         fast' = fast - lr direction;   every k-th time: slow' = slow + alpha (fast' - slow), fast' = slow'
 
-    The slow parameters start as the parameters. At a learning rate of 0 nothing moves.
+    The slow parameters start as the parameters. At a learning rate of 0, or below 1e-30, they do not meet: no direction would
+    be long enough to take the fast ones there.
 
     Args:
         k: updates from meeting to meeting, at least 1.

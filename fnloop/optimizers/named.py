@@ -7,11 +7,12 @@ from fnloop.calling import uncalled
 from fnloop.naming import by_name
 from fnloop.optimizers.adagrad import Adadelta, Adagrad
 from fnloop.optimizers.adam import Adam, AdamW
-from fnloop.optimizers.adam_variants import Adamax, AMSGrad, NAdam, RAdam
+from fnloop.optimizers.adam_variants import Adamax, AMSGrad, RAdam
 from fnloop.optimizers.elementwise import Elementwise
 from fnloop.optimizers.hints import RATE
 from fnloop.optimizers.layerwise import LAMB
 from fnloop.optimizers.lion import Lion
+from fnloop.optimizers.nadam import NAdam
 from fnloop.optimizers.rmsprop import RMSprop
 from fnloop.optimizers.rprop import Rprop
 from fnloop.optimizers.sgd import SGD

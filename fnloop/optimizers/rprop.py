@@ -7,6 +7,7 @@ import numpy as np
 
 from fnloop.namespace import namespace
 from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.norms import within_range
 from fnloop.record import owned, record
 from fnloop.typing import Array, Factor, real
 
@@ -50,6 +51,6 @@ class Rprop(Elementwise):
         factor *= before
         factor += 1
         step *= factor
-        step = xp.clip(step, self.min_step, self.max_step)
+        step = xp.clip(step, self.min_step, within_range(self.max_step, step))
         sign *= before >= 0
         return sign * step, (sign, step)

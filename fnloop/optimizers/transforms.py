@@ -6,6 +6,7 @@ from fnloop.calling import explained
 from fnloop.namespace import namespace
 from fnloop.optimizers.elementwise import Elementwise, Now
 from fnloop.optimizers.hints import TRANSFORMS
+from fnloop.optimizers.norms import scaled_by, shortening, within_range
 from fnloop.record import record
 from fnloop.typing import NonNegative, Positive, real
 
@@ -19,19 +20,17 @@ class ClipByGlobalNorm(Elementwise):
     needs = "norm"
 
     def scalars(self, now: Now) -> Any:
-        xp = namespace(now.norm)
-        return self.max_norm / xp.maximum(now.norm, self.max_norm)  # NaN stays NaN: it is never made to look finite
+        return shortening(now.norm, self.max_norm)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        gradient *= scalars
-        return gradient, ()
+        return scaled_by(gradient, scalars), ()
 
 
 @explained(TRANSFORMS)
 def clip_by_global_norm(max_norm: float) -> ClipByGlobalNorm:
     """Shorten the gradient to a norm of at most `max_norm`, its direction kept: g min(1, max_norm / |g|).
 
-    A zero gradient stays zero; NaN and infinity stay visible, as NaN.
+    A zero gradient stays zero; NaN and infinity stay visible, as NaN. No finite gradient is too large or too small for it.
 
     Args:
         max_norm: above 0; in the units of the gradient.
@@ -68,7 +67,8 @@ class ClipByValue(Elementwise):
     max_value: Positive
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        return namespace(gradient).clip(gradient, -self.max_value, self.max_value), ()
+        bound = within_range(self.max_value, gradient)
+        return namespace(gradient).clip(gradient, -bound, bound), ()
 
 
 @explained(TRANSFORMS)

@@ -13,9 +13,9 @@ import fnloop as fl
 from fnloop import nn
 from fnloop.nn.initializers import initial_weights
 from fnloop.nn.layer import EVALUATION, Context, contextual
-from fnloop.nn.sums import total
 from fnloop.random import Stream, uniform
 from fnloop.record import evolve
+from fnloop.sums import total
 from tests.models import LAYERS, MODELS, examples
 from tests.strategies import dataset
 

@@ -16,6 +16,7 @@ from fnloop.optimizers import (
     Adam,
     AdamW,
     Elementwise,
+    NAdam,
     RMSprop,
     add_decayed_weights,
     add_l1_penalty,
@@ -30,7 +31,9 @@ from fnloop.optimizers import (
     scheduled,
     swa,
 )
-from fnloop.optimizers.elementwise import global_norm, make_pass
+from fnloop.optimizers.elementwise import Now, make_pass
+from fnloop.optimizers.nadam import product_of_rises
+from fnloop.optimizers.norms import norm_of
 from fnloop.record import evolve, record
 from fnloop.schedulers import ConstantLR
 from tests.models import LAYERS, MODELS
@@ -69,6 +72,21 @@ def adam_loop(gradients, vector, b1=0.9, b2=0.999, eps=1e-8, decay=0.0, lr=0.01)
     return np.array(path)
 
 
+def nadam_loop(gradients, vector, b1=0.9, b2=0.999, eps=1e-8, psi=4e-3, lr=0.01):
+    path, vector, product = [], list(vector), 1.0
+    m, v = [0.0] * len(vector), [0.0] * len(vector)
+    for t, gradient in enumerate(gradients, start=1):
+        here, after = (b1 * (1 - 0.5 * 0.96 ** (u * psi)) for u in (t, t + 1))
+        product *= here
+        for i, g in enumerate(gradient):
+            m[i] = b1 * m[i] + (1 - b1) * g
+            v[i] = b2 * v[i] + (1 - b2) * g * g
+            ahead = after * m[i] / (1 - product * after) + (1 - here) * g / (1 - product)
+            vector[i] -= lr * ahead / (math.sqrt(v[i] / (1 - b2**t)) + eps)
+        path.append(list(vector))
+    return np.array(path)
+
+
 FORMULAS = {
     "sgd": (SGD(), sgd_loop, {}),
     "momentum": (SGD(momentum=0.9), sgd_loop, {"momentum": 0.9}),
@@ -76,6 +94,10 @@ FORMULAS = {
     "adam": (Adam(), adam_loop, {}),
     "adam with other decays": (Adam(b1=0.5, b2=0.9, eps=1e-3), adam_loop, {"b1": 0.5, "b2": 0.9, "eps": 1e-3}),
     "adam without memory": (Adam(b1=0.0, b2=0.0), adam_loop, {"b1": 0.0, "b2": 0.0}),
+    "nadam": (NAdam(), nadam_loop, {}),
+    "nadam that stays at half": (NAdam(momentum_decay=0.0), nadam_loop, {"psi": 0.0}),
+    "nadam of keras": (NAdam(b1=0.5, momentum_decay=1.0), nadam_loop, {"b1": 0.5, "psi": 1.0}),
+    "nadam without momentum": (NAdam(b1=0.0), nadam_loop, {"b1": 0.0}),
     "adamw": (AdamW(weight_decay=0.3), adam_loop, {"decay": 0.3}),
 }
 
@@ -88,6 +110,18 @@ def test_optimizers_equal_their_formula_as_a_loop(name, seed, scale):
     draw = np.random.default_rng(seed)
     gradients, vector = draw.standard_normal((20, 5)) * scale, draw.standard_normal(5)
     np.testing.assert_allclose(run(optimizer, gradients, vector), loop(gradients, vector, **parameters), rtol=1e-9, atol=1e-12)
+
+
+@given(st.sampled_from([0.0, 1e-9, 1e-4, 4e-3, 0.1, 1.0, 1e6]), st.integers(1, 5000))
+def test_the_product_of_nadams_momenta_is_addressed(momentum_decay, count):
+    """What a loop over all updates before gives, from the count alone, one by one or many at once."""
+    counts = np.arange(1, count + 1)
+    rises = 1 - np.longdouble(0.96) ** (counts * np.longdouble(momentum_decay)) / 2
+    exact = float(np.prod(rises))
+    assert product_of_rises(count, momentum_decay) == pytest.approx(exact, rel=1e-12, abs=1e-290)
+    optimizer = NAdam(momentum_decay=momentum_decay)
+    at_once, alone = optimizer.scalars(Now(counts, 1.0)), optimizer.scalars(Now(count, 1.0))
+    assert [np.broadcast_to(many, counts.shape)[-1] for many in at_once] == pytest.approx(list(alone), rel=1e-13)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -151,10 +185,9 @@ def test_clipping_keeps_zero_and_hides_nothing():
         for bad in (np.nan, np.inf, -np.inf):
             gradient = np.array([1.0, bad, 0.0])
             assert not np.isfinite(clip.update(gradient, clip.init(zero), zero)[0]).all()
-        huge = np.full(4, 3e38, np.float32)
-        assert global_norm(huge) == np.inf or global_norm(huge) > 3e38
-        tiny = np.full(4, 1e-40, np.float32)
-        assert global_norm(tiny) == pytest.approx(2e-40, rel=1e-3)
+    for size in (3e38, 1e-40, 1.0, 0.0):
+        norm = norm_of(np.full(4, size, np.float32))
+        assert float(norm.peak) * float(norm.ratio) == pytest.approx(2 * size, rel=1e-3)
 
 
 def test_a_kernel_owns_its_gradient():

@@ -52,7 +52,7 @@ PAIRS = {
     "adamw": (AdamW(weight_decay=0.1), optax.adamw(LR, weight_decay=0.1)),
     "adamax": (Adamax(b1=0.8, b2=0.95), optax.adamax(LR, 0.8, 0.95)),
     "amsgrad": (AMSGrad(b2=0.9), optax.amsgrad(LR, b2=0.9)),
-    "nadam": (NAdam(), optax.nadam(LR)),
+    "nadam, whose momentum stays": (NAdam(momentum_decay=1e6), optax.nadam(LR)),
     "radam": (RAdam(), optax.radam(LR)),
     "radam, never rectified": (RAdam(b2=0.5), optax.radam(LR, b2=0.5)),
     "rmsprop": (RMSprop(), optax.rmsprop(LR, 0.99, 1e-8, eps_in_sqrt=False)),

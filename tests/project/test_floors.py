@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2] / "fnloop"
 FLOORS = [
     {"errors", "namespace", "short", "typing", "version"},
-    {"arrays", "calling", "names", "record", "shown", "parameters", "random", "constants"},
+    {"arrays", "calling", "names", "record", "shown", "parameters", "random", "constants", "sums"},
     {"schedulers", "optimizers", "nn", "losses", "metrics", "data", "preprocessing", "standardization"},
     {"state", "early_stopping"},
     {"trainer", "loop", "measuring", "confusion_matrix", "engines"},

@@ -1,0 +1,95 @@
+"""Euclidean norms that neither overflow nor vanish, and what an array is scaled by to have another."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fnloop.namespace import namespace
+from fnloop.sums import total
+
+
+class Norm(NamedTuple):
+    """A norm as a product of two numbers, since the product may be beyond the dtype.
+
+    `peak` is the largest element in size, and 1 where all are 0 or one is not finite; `ratio` is the norm of the array divided
+    by it: 0 for zeros, else in [1, sqrt(n)].
+    """
+
+    peak: Any
+    ratio: Any
+
+    @property
+    def value(self) -> Any:
+        """The product, infinite where it is beyond the dtype."""
+        with np.errstate(over="ignore"):
+            return self.peak * self.ratio
+
+
+class Scaling(NamedTuple):
+    """By what to divide an array, and by what to multiply it then: in two steps where one number could not hold both."""
+
+    divisor: Any
+    factor: Any
+
+
+def norm_of(array: Any, units: bool = False) -> Norm:
+    """The norm of an array; or of each of its units, which lie along all axes but the last, in a shape that broadcasts."""
+    xp = namespace(array)
+    axes = tuple(range(array.ndim - 1)) if units else None
+    scaled = xp.abs(array)
+    peak = xp.max(scaled, axis=axes, keepdims=units, initial=0)
+    scale = xp.where((peak > 0) & xp.isfinite(peak), peak, 1)
+    scaled /= scale
+    scaled *= scaled
+    return Norm(scale, xp.sqrt(total(scaled).reshape(peak.shape) if units else xp.sum(scaled)))
+
+
+def shortening(norm: Norm, bound: Any) -> Scaling:
+    """What makes an array's norm at most the bound: nothing, if it is. NaN stays NaN: it is never made to look finite.
+
+    Args:
+        bound: above 0, a number or an array of the norm's shape; below the smallest normal number it counts as that, and above
+            the largest number only what is longer still is shortened.
+    """
+    xp, info = namespace(norm.peak), np.finfo(norm.peak.dtype)
+    smallest, largest = float(info.tiny), float(info.max)
+    if isinstance(bound, float):
+        limit, beyond = min(max(bound, smallest), largest), min(max(bound / largest, 1.0), largest)
+    else:
+        limit, beyond = xp.clip(bound, smallest, largest), 1.0
+    value = norm.value
+    with np.errstate(all="ignore"):
+        far = xp.minimum(limit / norm.peak / norm.ratio * beyond, 1)
+        direct = xp.where(value <= largest, limit / xp.maximum(value, limit), far)
+        small = direct < smallest
+        return Scaling(xp.where(small, norm.peak, 1), xp.where(small, limit / norm.ratio, direct))
+
+
+def rescaling(norm: Norm, other: Norm, coefficient: float, eps: float) -> Scaling:
+    """What gives an array the norm `coefficient other norm / (norm + eps)`; nothing, where one of the norms is 0."""
+    xp, info = namespace(norm.peak), np.finfo(norm.peak.dtype)
+    there = (other.ratio > 0) & (norm.ratio > 0)
+    with np.errstate(all="ignore"):
+        direct = coefficient * other.value / (xp.where(there, norm.value, 1) + eps)
+        divisor = xp.maximum(norm.peak, eps)
+        rest = xp.where(there, norm.peak / divisor * norm.ratio + eps / divisor, 1)
+        factor = other.peak * (coefficient * other.ratio / rest)
+        held = ~there | (xp.isfinite(direct) & (direct >= info.tiny))
+    return Scaling(
+        xp.where(held, 1, divisor).astype(norm.peak.dtype),
+        xp.where(there, xp.where(held, direct, factor), 1).astype(norm.peak.dtype),
+    )
+
+
+def scaled_by(array: Any, scaling: Scaling) -> Any:
+    """The array divided and multiplied, written over it; NumPy spares a division by ones."""
+    divisor, factor = scaling
+    if not (isinstance(array, np.ndarray) and np.all(divisor == 1)):
+        array /= divisor
+    array *= factor
+    return array
+
+
+def within_range(bound: float, array: Any) -> float:
+    """A bound that an array's dtype can hold: infinite if it is beyond."""
+    return bound if bound <= np.finfo(array.dtype).max else np.inf
