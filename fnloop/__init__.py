@@ -9,7 +9,16 @@ from fnloop import datasets, losses, metrics, nn, optimizers, plots, schedulers
 from fnloop.confusion_matrix import confusion_matrix
 from fnloop.data import Batch, Dataset, batches
 from fnloop.early_stopping import EarlyStopping, StopReason
-from fnloop.errors import CheckpointError, EngineError, FnloopError, NoBestError, NonFiniteError, ReplayError, RunError
+from fnloop.errors import (
+    CheckpointError,
+    EngineError,
+    FnloopError,
+    NoBestError,
+    NonFiniteError,
+    RecordingWarning,
+    ReplayError,
+    RunError,
+)
 from fnloop.fit import Fit, fit
 from fnloop.loop import epochs, evaluate, init_state, make_epoch, make_step, predict, predict_proba, steps
 from fnloop.lr_range_test import LRRange, lr_range_test

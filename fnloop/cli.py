@@ -179,7 +179,7 @@ def _status(command: Callable[..., Any], came: Sequence[int]) -> int:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + came[0] if came else 1
-    except (ValueError, TypeError, OSError, MemoryError) as error:
+    except (ValueError, TypeError, OSError, MemoryError, Warning) as error:
         return _fail(str(error), 128 + came[0] if came else 1)
     except Exception as error:
         if not hasattr(error, "format_message"):  # what typer raises for wrong usage is no public class in every version

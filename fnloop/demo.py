@@ -58,7 +58,7 @@ def demo(out: Path, overwrite: bool, say: Say, recorded: bool) -> bool:
     trainer, (run, where) = first_trainer(), free_run(out / RUN) if recorded else (None, "Nothing is recorded.")
     say(f"1. Training with early stopping: 10-16-12-8-1, {len(data.train)} examples. {where}\n")
     into = recorder(run, trainer, data, monitor="val_accuracy")
-    with keep_room(out, trainer):
+    with keep_room(out, trainer, EPOCHS):
         result = fit(trainer, data.train, data.validation, epochs=EPOCHS, monitor="val_accuracy", record=into)
     with undisturbed():
         model, picture, comparison = places(out, WRITTEN, overwrite)

@@ -1,4 +1,4 @@
-"""The package's own errors. Each derives from `ValueError`, so one `except ValueError` covers all bad input."""
+"""The package's own errors, and a warning. Each error is a `ValueError`, so one `except ValueError` covers all bad input."""
 
 
 class FnloopError(ValueError):
@@ -27,3 +27,7 @@ class RunError(FnloopError):
 
 class ReplayError(FnloopError):
     """A state that was computed again is not the one that the run went through; the message says where they differ."""
+
+
+class RecordingWarning(RuntimeWarning):
+    """A run is not recorded any more, as its file cannot be written; training goes on."""

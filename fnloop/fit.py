@@ -39,7 +39,8 @@ class Fit:
 
     `last` is its last state, `stop_reason` is one of `StopReason`'s, `monitor` the metric that `best` is chosen by. `predict`,
     `predict_proba` and `evaluate` use the best state. `scale` is what a gap of the loss is compared with: 1 for a loss of
-    classes, else the loss of a constant prediction; NaN where that is not known.
+    classes, else the loss of a constant prediction; NaN where that is not known. `record_failure` says why recording ended
+    before the run, if it did.
     """
 
     trainer: Trainer
@@ -49,6 +50,7 @@ class Fit:
     monitor: str
     found: TrainState | None
     scale: float = math.nan
+    record_failure: str | None = None
 
     @property
     def history(self) -> dict[str, list[float]]:
@@ -132,6 +134,8 @@ class Fit:
         for name, values in self.metrics.items():
             if name not in {"lr", "seconds"}:
                 rows[f"best {name}"] = _best_value(name, values, self.last.epoch - len(values) + 1)
+        if self.record_failure is not None:
+            rows["recording"] = self.record_failure
         return rows
 
 
@@ -179,7 +183,8 @@ def fit(
         start: a state to go on from.
         engine: `"numpy"` or `"jax"`, as in `epochs`.
         record: the path of a new run file, from which any state can be had again (`fl.open_run`), or `fl.record(...)` with
-            arguments of its own.
+            arguments of its own. If it cannot be written any more, as on a full disk, a `RecordingWarning` says so, and
+            training goes on.
         progress: whether to show it, or the number of epochs between plain lines; False or 0 prints nothing.
         until: a predicate of a state, such as `fl.reaches("val_accuracy", 0.9)`; the run ends behind the first finished epoch
             for which it holds, with `stop_reason` "threshold reached".
@@ -208,12 +213,12 @@ def fit(
         return bool(reasons)
 
     states = up_to(over, take(max(0, epochs - done) + 1, states))
-    result = None
+    result = recorded = None
     try:
         with ExitStack() as at_end:
             if record is not None:
                 into = record if callable(record) else to_file(record, trainer, train, validation, engine=engine, monitor=name)
-                states = into(states)
+                states = recorded = into(states)
                 at_end.callback(getattr(states, "close", lambda: None))  # Ctrl-C between two states leaves it open
             if every:
                 states = show(states, total=epochs, every=every)
@@ -222,7 +227,8 @@ def fit(
         if result is None:
             raise
         result = evolve(result, stop_reason=StopReason.INTERRUPTED.value)
-    return result
+    failure = getattr(recorded, "failure", None)
+    return result if failure is None else evolve(result, record_failure=str(failure))
 
 
 def _collect(trainer: Trainer, states: Iterable[TrainState], reasons: list[str], monitor: str, mode: Mode) -> Fit:

@@ -117,7 +117,7 @@ def train(
     splits, trainer = prepared
     run, where = free_run(out / RUN) if recorded else (None, "")
     say("\n".join([describe(splits), *filter(None, [where])]))
-    with keep_room(out, trainer):
+    with keep_room(out, trainer, options.epochs):
         result = fit(
             trainer,
             splits.train,
@@ -133,7 +133,7 @@ def train(
         failed = write_model(model, partial(save, best, trainer=result.trainer, preprocessing=splits.preprocessing))
         tested = evaluate(trainer, best, splits.test, engine=options.engine)
         drawn = partial(write_picture, plots.training(result))
-        failed |= write({picture: drawn, report: partial(write_report, result, splits.task, tested)})
+        failed |= write({report: partial(write_report, result, splits.task, tested), picture: drawn})
     interrupted = result.stop_reason == StopReason.INTERRUPTED.value
     say("\n" + result.summary())
     say(f"\ntest  {values(tested)}")

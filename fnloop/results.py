@@ -13,18 +13,18 @@ from fnloop.runs.files import free
 from fnloop.trainer import Trainer
 
 Put = Callable[[Path], Any]
-REPORT = 1 << 17  # bytes of a picture and the metrics, generously
+PICTURE, EPOCH = 3 << 16, 1 << 8  # bytes of a picture, and of the metrics of an epoch, generously
 
 
-def keep_room(folder: Path, trainer: Trainer) -> BinaryIO:
+def keep_room(folder: Path, trainer: Trainer, epochs: int) -> BinaryIO:
     """Keep room on the disk for a run's results, which its run file then cannot fill; until the file is closed.
 
     The file has no name, so nothing is left of it however the process ends. Where no room can be kept, none is.
     """
     file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
-    arrays = 6  # as long as the parameters: those, the best ones, and what the optimizer keeps
+    arrays = 5  # as long as the parameters: those, the best ones, and what the optimizer keeps
     with suppress(OSError, OverflowError, AttributeError):
-        size = arrays * trainer.model.size * np.dtype(trainer.dtype).itemsize + REPORT
+        size = arrays * trainer.model.size * np.dtype(trainer.dtype).itemsize + PICTURE + EPOCH * epochs
         os.posix_fallocate(file.fileno(), 0, size)
     return file
 

@@ -1,9 +1,13 @@
 """How commands end: with what was asked for, or with all that can be kept, and never with what was there before lost."""
 
+import json
 import os
+import re
 import signal
 import stat
+import subprocess
 import sys
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -216,3 +220,31 @@ def test_a_file_that_cannot_be_written_keeps_no_other_from_it(type_in, tmp_path,
         (model,) = (tmp_path / "temporary").glob("*/best.npz")
         assert str(model) in done.err
         assert fl.load(model).epoch >= 1
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a file system")
+def test_a_disk_that_fills_up_costs_the_recording_and_not_the_model(type_in, tmp_path, monkeypatch):
+    """Room for the results is kept while the run is recorded; the run file is right as far as it goes."""
+    monkeypatch.setattr("fnloop.runs.writer.PAUSE", 0.01)
+    (tmp_path / "o").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", tmp_path / "o"], check=False)
+    if not os.path.ismount(tmp_path / "o"):
+        pytest.skip("no file system can be mounted")
+    try:
+        words = ("--hidden", 4, "--patience", 300, "--epochs", 300, "--quiet")
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            done = train(type_in, *words)
+        assert (done.status, done.out, done.err.count("\n")) == (0, "", 1), done.err
+        held = re.match(
+            "fnloop: warning: recording to .* disk is full; it holds [0-9]+ states?, up to epoch ([0-9]+)", done.err
+        )
+        report = json.loads((tmp_path / "o" / "metrics.json").read_text())
+        assert len(report["history"]["loss"]) == 300
+        assert fl.load("o/best.npz").epoch == report["best_epoch"]
+        run = fl.open_run("o/training.run")
+        assert 1 <= run.rows[-1].epoch == int(held[1]) < 300
+        assert run.verify().ok
+        assert {path.name for path in (tmp_path / "o").iterdir()} >= FILES
+    finally:
+        subprocess.run(["umount", tmp_path / "o"], check=True)

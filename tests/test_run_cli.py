@@ -487,14 +487,18 @@ runpy.run_module("fnloop", run_name="__main__", alter_sys=True)
 
 
 def test_a_run_that_cannot_be_recorded_is_one_clear_line(tmp_path):
-    """As when the disk is full; at the beginning or on the way."""
-    for limit in (1000, 300_000):
-        words = ("train", "digits", "--quiet", "--patience", 1000, "--out", tmp_path / str(limit))
+    """As when the disk is full: at the beginning it is refused; on the way it is a warning, and the results are written."""
+    for limit, status, said in ((1000, 1, "fnloop: error: "), (140_000, 0, "fnloop: warning: recording to ")):
+        out = tmp_path / str(limit)
+        words = ("train", "iris", "--quiet", "--hidden", 4, "--patience", 300, "--epochs", 300, "--out", out)
         command = [sys.executable, "-c", LIMITED, str(limit), *map(str, words)]
         environ = {**os.environ, "MPLCONFIGDIR": str(tmp_path)}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = subprocess.Popen(command, cwd=tmp_path, env=environ, text=True, **pipes)
-        out, err = process.communicate(timeout=100)
-        assert (process.returncode, out, err.count("\n")) == (1, "", 1), err
+        printed, err = process.communicate(timeout=100)
+        assert (process.returncode, printed, err.count("\n")) == (status, "", 1), err
+        assert err.startswith(said)
         assert "training.run" in err
         assert "disk" in err
+    assert fl.load(out / "best.npz").epoch > fl.open_run(out / "training.run").rows[-1].epoch
+    assert {path.name for path in out.iterdir()} >= {"best.npz", "training.png", "metrics.json", "training.run"}

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from fnloop.progress import timed
 from fnloop.record import Hashed, Hashes, digest, hash_of
 from fnloop.runs.connection import create
 from fnloop.runs.environment import environment
+from fnloop.runs.failing import Forgiving, Recorded
 from fnloop.runs.lock import lock
 from fnloop.runs.packing import bounded, pack, pack_checked
 from fnloop.runs.store import Row, root
@@ -28,7 +29,7 @@ from fnloop.typing import Array, Mode, integer
 
 HELD = 1 << 26  # bytes of data that a run file holds; of more it has the digest
 
-Begin = Callable[[Any], Writer]
+Begin = Callable[[Any], Writer | Forgiving]
 Pack = Callable[[Any, Hashes | None], tuple[str, dict[str, Array]]]
 
 
@@ -50,6 +51,9 @@ def record(
     are written whole at the end. Trainer and data stand in the file; data above 64 MiB only by their digest, and a trainer
     that holds functions only by its name, so that they must be handed to `open_run` again.
 
+    If the file cannot be written any more, as on a full disk, a `RecordingWarning` says so once, why, and up to which epoch
+    the file is whole; the stream goes on, and its `failure` is the error.
+
     Args:
         path: of a file that is not there yet; `open_run(path).resume()` goes on with one that is.
         trainer: that of the stream, or None for a stream that a step of your own makes, of any records.
@@ -61,8 +65,8 @@ def record(
         preprocessing: stands in the file, for predictions from checkpoints that are exported from it.
     Examples:
         pipe(fl.epochs(trainer, train, validation), take(101), fl.record("a.run", trainer, train, validation), fl.last)
-    Raises: RunError: if there is something at the path, or, from the stream, if it cannot be written; TypeError, ValueError:
-        for arguments that are not allowed.
+    Raises: RunError: if there is something at the path, or, from the stream's first state, if the file cannot be made;
+        TypeError, ValueError: for arguments that are not allowed.
     See Also: open_run, checkpoint
     """
     path = checked_path(path)
@@ -83,9 +87,11 @@ def record(
         info, arrays = describe(trainer, train, validation, engine, monitored, preprocessing)
         return start(path, info, arrays, state, monitored, every)
 
-    def recorded(states: Iterable[Any]) -> Iterator[Any]:
+    def recorded(states: Iterable[Any]) -> Recorded:
         refuse_taken(path)
-        return recording(begin, states, None if trainer is None else validation is not None)
+        failures: list[RunError] = []
+        validated = None if trainer is None else validation is not None
+        return Recorded(recording(lambda state: Forgiving(begin(state), failures), states, validated), failures)
 
     refuse_taken(path)
     return recorded(*states) if states else recorded

@@ -117,9 +117,10 @@ class Writer:
 
     def _raise(self) -> None:
         if self._error is not None:
+            held = self._head.position + 1
             raise RunError(
-                f"recording to {short(str(self._path))} failed: {self._error}; it holds {self._head.position + 1} states, "
-                f"up to epoch {self._head.epoch}"
+                f"recording to {short(str(self._path))} failed: {self._error}; "
+                f"it holds {held} state{'s' if held > 1 else ''}, up to epoch {self._head.epoch}"
             ) from self._error
 
     def _work(self) -> None:

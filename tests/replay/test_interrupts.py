@@ -162,19 +162,41 @@ def test_an_interrupted_fit_says_that_it_could_not_be_recorded(tmp_path, monkeyp
     monkeypatch.setattr(Writer, "_write", fails)
     monkeypatch.setattr(writer, "PAUSE", 5)
     monkeypatch.setattr(sys.modules["fnloop.fit"], "keep_best", keep)
-    with pytest.raises(fl.RunError, match="disk full"):
-        fl.fit(trainer, train, validation, epochs=9, record=tmp_path / "a.run", progress=False)
+    with pytest.warns(fl.RecordingWarning, match="disk full"):
+        result = fl.fit(trainer, train, validation, epochs=9, record=tmp_path / "a.run", progress=False)
+    assert result.stop_reason == "interrupted"
+    assert "disk full" in result.record_failure
 
 
 @pytest.mark.parametrize("error", [SystemExit, MemoryError])
 @pytest.mark.parametrize("limit", [1, 1 << 28])
-def test_whatever_the_thread_ends_with_is_raised_where_the_training_is(tmp_path, monkeypatch, error, limit):
-    """Also where it waits for room."""
+def test_whatever_the_thread_ends_with_is_said_where_the_training_is(tmp_path, monkeypatch, error, limit):
+    """Also where it waits for room; every state is trained."""
 
     def fails(own, *row):
         raise error("that")
 
     monkeypatch.setattr(Writer, "_write", fails)
     monkeypatch.setattr(writer, "LIMIT", limit)
-    with pytest.raises(fl.RunError, match="that"):
-        list(recorded(tmp_path / "a.run", 20))
+    with pytest.warns(fl.RecordingWarning, match="that"):
+        assert len(list(recorded(tmp_path / "a.run", 20))) == 21
+
+
+def test_a_signal_while_the_file_is_closed_keeps_the_fit(tmp_path, monkeypatch):
+    """What was trained is returned; the file is finished in the background."""
+    once, wait = [KeyboardInterrupt], Writer._wait
+
+    def interrupted(own):
+        if once:
+            raise once.pop()
+        wait(own)
+
+    trainer, train, validation = tiny()
+    monkeypatch.setattr(Writer, "_wait", interrupted)
+    result = fl.fit(trainer, train, validation, epochs=EPOCHS, record=tmp_path / "a.run", progress=False)
+    assert (result.stop_reason, result.last.epoch) == ("interrupted", EPOCHS)
+    for _ in range(300):
+        if not (tmp_path / "a.run-lock").exists():
+            break
+        time.sleep(0.1)
+    assert fl.open_run(tmp_path / "a.run").rows[-1].epoch == EPOCHS

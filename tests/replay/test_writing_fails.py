@@ -1,10 +1,15 @@
-"""When writing fails, at whichever write: a clear error where training is, and a file that still opens and is right."""
+"""When writing fails, at whichever write: the training goes on with a warning, and the file still opens and is right.
+
+Where the file is all that comes of it, as of `resume` and `prune`, and where it cannot be made, it is an error instead.
+"""
 
 import os
+import re
 import resource
 import signal
 import sqlite3
 import tempfile
+import warnings
 from pathlib import Path
 
 import pytest
@@ -33,15 +38,25 @@ def full_at_each_size(folder, resumed):
         try:
             if resumed:
                 fl.open_run(path).resume(epochs=EPOCHS, progress=False, snapshot_every=2)
+                raised = None
             else:
-                record_tiny(path, EPOCHS, snapshot_every=2)
-            raised = None
+                states, raised = unrecorded(lambda path=path: record_tiny(path, EPOCHS, snapshot_every=2))
+                assert [fingerprint(state) for state in states] == reference
         except (fl.RunError, OSError) as error:
             raised = [type(error).__name__, str(error)]
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         found.append([limit, raised, *look(path, reference)])
     return found
+
+
+def unrecorded(function):
+    """What a function returns, and the warning that it gives."""
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        result = function()
+    assert len(warned) <= 1
+    return result, next(([item.category.__name__, str(item.message)] for item in warned), None)
 
 
 def look(path, reference):
@@ -57,14 +72,15 @@ def look(path, reference):
 
 @pytest.mark.parametrize("resumed", [False, True])
 def test_a_disk_that_is_full_at_any_size(tmp_path, resumed):
-    """Over every page of growth: the training says so, what was committed is right, and it can be gone on with."""
+    """Over every page of growth: it is said, every state is trained, what was committed is right and can be gone on with."""
     found = elsewhere(full_at_each_size, str(tmp_path), resumed)
     for limit, raised, states, right, left in found:
         assert right, (limit, raised, states)
         assert raised is not None or states == EPOCHS + 1
         assert not left or states == EPOCHS + 1, left  # one that has them all is not written to again
         if raised is not None:
-            assert raised[0] == "RunError"
+            assert raised[0] == ("RecordingWarning" if states and not resumed else "RunError")
+            assert states == 0 or f"it holds {states} state{'s' * (states > 1)}, up to epoch {states - 1}" in raised[1]
             assert f"{limit}.run" in raised[1]
             assert any(word in raised[1] for word in ("disk", "full", "I/O")), raised
     assert found[0][1] is not None
@@ -87,7 +103,7 @@ class Failing(sqlite3.Connection):
 
 @pytest.mark.parametrize("what", ["record", "resume", "prune"])
 def test_an_error_at_every_statement_in_turn(tmp_path, monkeypatch, what):
-    """Whichever statement fails first, and all behind it: a RunError, and a file that is right or is not there."""
+    """Whichever statement fails first, and all behind it: it is said once, and the file is right or is not there."""
     monkeypatch.setattr(writer, "PAUSE", 0.001)
     reference = list(map(fingerprint, record_tiny(tmp_path / "reference.run", EPOCHS)))
     connect = sqlite3.connect
@@ -101,7 +117,9 @@ def test_an_error_at_every_statement_in_turn(tmp_path, monkeypatch, what):
             Failing.left = number
             try:
                 if what == "record":
-                    record_tiny(path, 4, snapshot_every=2)
+                    recorded, warned = unrecorded(lambda path=path: record_tiny(path, 4, snapshot_every=2))
+                    assert [fingerprint(state) for state in recorded] == reference[:5]
+                    failed, said = warned is not None, "" if warned is None else warned[1]
                 elif what == "resume":
                     fl.open_run(path).resume(epochs=8, progress=False, snapshot_every=2)
                 else:
@@ -121,8 +139,9 @@ def _kind(place):
     return sqlite3.Connection if "mode=ro" in str(place) else Failing
 
 
-def test_what_is_raised_says_what_is_safe(tmp_path, monkeypatch):
-    """The error in training names the file, the cause, and how many states it holds."""
+@pytest.fixture
+def full(monkeypatch):
+    """A disk that is full before the row of epoch 5."""
     monkeypatch.setattr(writer, "PAUSE", 0.001)
     original = writer.add_row
 
@@ -132,16 +151,61 @@ def test_what_is_raised_says_what_is_safe(tmp_path, monkeypatch):
         original(connection, row)
 
     monkeypatch.setattr(writer, "add_row", failing)
+
+
+SAID = r"recording to '.*a.run' failed: database or disk is full; it holds [1-5] states?, up to epoch [0-4]"
+
+
+@pytest.mark.usefixtures("full")
+def test_what_is_said_says_what_is_safe(tmp_path):
+    """The warning in training names the file, the cause, and how many states it holds, once; the stream keeps the error."""
     trainer, train, validation = tiny()
     stream = fl.record(tmp_path / "a.run", trainer, train, validation)(take(10_000, fl.epochs(trainer, train, validation)))
-    with pytest.raises(
-        fl.RunError, match=r"recording to '.*a.run' failed: database or disk is full; it holds [1-5] states, up"
-    ):
-        fl.last(stream)  # it is raised as it goes on, not behind ten thousand epochs
-    monkeypatch.undo()
+    assert stream.failure is None
+    with pytest.warns(fl.RecordingWarning, match=f"{SAID}; training goes on") as warned:
+        state = next(state for state in stream if warned.list)
+    assert state.epoch < 9_000  # it is said as it goes on, not after ten thousand epochs
+    assert next(stream).epoch == state.epoch + 1
+    assert re.match(SAID, str(stream.failure))
+    stream.close()
     held = len(fl.open_run(tmp_path / "a.run").rows)
     assert 1 <= held <= 5
-    assert fl.open_run(tmp_path / "a.run").verify().ok
+    assert f"it holds {held} state" in str(stream.failure)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.run"]
+
+
+@pytest.mark.usefixtures("full")
+@pytest.mark.parametrize("how", ["path", "record"])
+def test_a_fit_keeps_the_model_and_says_that_it_is_not_recorded(tmp_path, how):
+    """With the states that it would have had, and the reason in its summary."""
+    trainer, train, validation = tiny()
+    into = tmp_path / "a.run" if how == "path" else fl.record(tmp_path / "a.run", trainer, train, validation)
+    with pytest.warns(fl.RecordingWarning, match=SAID):
+        fit = fl.fit(trainer, train, validation, epochs=20, progress=False, record=into)
+    whole = fl.fit(trainer, train, validation, epochs=20, progress=False)
+    assert fl.same_bits((fit.best, fit.last), (whole.best, whole.last))
+    assert re.match(SAID, fit.record_failure)
+    assert fit.record_failure in fit.summary()
+    assert whole.record_failure is None
+    assert "recording" not in whole.summary()
+
+
+@pytest.mark.usefixtures("full")
+def test_who_wants_an_error_gets_one(tmp_path):
+    """By Python's filter of warnings."""
+    trainer, train, validation = tiny()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", fl.RecordingWarning)
+        with pytest.raises(fl.RecordingWarning, match=SAID):
+            fl.fit(trainer, train, validation, epochs=100, progress=False, record=tmp_path / "a.run")
+
+
+@pytest.mark.usefixtures("full")
+def test_a_run_that_goes_on_is_nothing_without_its_file(tmp_path):
+    """So `resume` is refused at once."""
+    record_tiny(tmp_path / "a.run", 2)
+    with pytest.raises(fl.RunError, match=SAID):
+        fl.open_run(tmp_path / "a.run").resume(epochs=10_000, progress=False)
 
 
 def read_only():
