@@ -20,7 +20,7 @@ from fnloop.errors import (
     RunError,
 )
 from fnloop.fit import Fit, fit
-from fnloop.loop import epochs, evaluate, init_state, make_epoch, make_step, predict, predict_proba, steps
+from fnloop.loop import epochs, evaluate, init_state, make_epoch, make_step, outputs, predict, predict_proba, steps
 from fnloop.lr_range_test import LRRange, lr_range_test
 from fnloop.nn import mlp, summary
 from fnloop.progress import progress, until_seconds
@@ -30,6 +30,7 @@ from fnloop.runs.recording import record
 from fnloop.runs.run import Run, open_run
 from fnloop.runs.saving import checkpoint
 from fnloop.schedulers import get_scheduler
+from fnloop.splits import Split, split
 from fnloop.state import TrainState, averaged
 from fnloop.streams import best, every, history, last, moving_average, reaches, tap, top, until, what_if
 from fnloop.trainer import Trainer

@@ -272,27 +272,50 @@ def evaluate(trainer: Trainer, state: TrainState, data: Dataset, *, engine: str 
     return make_measure(trainer, data, engine)(state)
 
 
-def predict(trainer: Trainer, state: TrainState, x: Array, *, engine: str = "numpy") -> Array:
-    """What the model says of each example: its class (N,), or for regression its value, (N,) or (N, K).
+def outputs(trainer: Trainer, state: TrainState, data: Array | Dataset, *, engine: str = "numpy") -> Array:
+    """The model's outputs for each example, as the loss takes them: logits for classes, values for quantities.
 
-    Raises: ValueError: if x does not fit the model.
+    `predict` and `predict_proba` are the loss's functions of these. Dropout is off, and batch norm uses its running moments.
+
+    Args:
+        data: The examples, an array (N, ...) or a dataset, whose targets are not used.
+
+    Shapes:
+        (N, K), in the trainer's dtype.
+
+    Raises:
+        TypeError: If the data is neither.
+        ValueError: If the data does not fit the model.
+
+    Examples:
+        >>> from fnloop.nn import mlp
+        >>> trainer = Trainer(model=mlp([2, 3]), loss="softmax_cross_entropy")
+        >>> outputs(trainer, init_state(trainer), np.zeros((5, 2))).shape
+        (5, 3)
+
+    See Also: predict, predict_proba, evaluate
     """
-    return check_trainer(trainer).loss.predict(_outputs(trainer, state, x, engine))
-
-
-def predict_proba(trainer: Trainer, state: TrainState, x: Array, *, engine: str = "numpy") -> Array:
-    """The probability of each class for each example: (N, K), with two columns for a binary loss.
-
-    Raises: ValueError: if x does not fit the model; TypeError: if the loss is one for regression.
-    """
-    return check_trainer(trainer).loss.probabilities(_outputs(trainer, state, x, engine))
-
-
-def _outputs(trainer: Trainer, state: TrainState, x: Any, engine: str) -> Array:
-    trainer.check_state(state, "state")
+    check_trainer(trainer).check_state(state, "state")
+    x = data.x if isinstance(data, Dataset) else data
     if not isinstance(x, np.ndarray):
         raise TypeError(f"x must be a NumPy array, got {type(x).__name__}")
     check_array("x", x, ndims=EXAMPLES)
     trainer.check_features(x, "data")
     with quiet():
         return get_engine(engine).outputs_over(trainer, state, x)
+
+
+def predict(trainer: Trainer, state: TrainState, x: Array | Dataset, *, engine: str = "numpy") -> Array:
+    """What the model says of each example: its class (N,), or for regression its value, (N,) or (N, K).
+
+    Raises: ValueError: if x does not fit the model.
+    """
+    return check_trainer(trainer).loss.predict(outputs(trainer, state, x, engine=engine))
+
+
+def predict_proba(trainer: Trainer, state: TrainState, x: Array | Dataset, *, engine: str = "numpy") -> Array:
+    """The probability of each class for each example: (N, K), with two columns for a binary loss.
+
+    Raises: ValueError: if x does not fit the model; TypeError: if the loss is one for regression.
+    """
+    return check_trainer(trainer).loss.probabilities(outputs(trainer, state, x, engine=engine))

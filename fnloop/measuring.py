@@ -8,6 +8,7 @@ import numpy as np
 
 from fnloop.data import Dataset
 from fnloop.engines import get_engine
+from fnloop.engines.threads import with_threads
 from fnloop.short import short
 from fnloop.state import TrainState
 from fnloop.trainer import Trainer, task_of
@@ -33,8 +34,8 @@ def means(trainer: Trainer, sums: Sequence[float], examples: int) -> Values:
 
 def make_measure(trainer: Trainer, data: Dataset, engine: str) -> Callable[[TrainState], Values]:
     """The function that measures a state on the data."""
-    room = get_engine(engine)
-    sums_of, whole_of = room.make_measure(trainer, data), _make_whole(trainer, data)
+    room, whole = get_engine(engine), _make_whole(trainer, data)
+    sums_of, whole_of = room.make_measure(trainer, data), whole and partial(with_threads, trainer.blas_threads(), whole)
 
     def measure(state: TrainState) -> Values:
         with quiet():

@@ -279,3 +279,17 @@ def test_the_run_file_says_what_the_fold_used(tmp_path):
             run = fl.open_run(path)
             assert run.environment["BLAS threads"] == used
             assert run.verify().ok
+
+
+def test_metrics_of_all_examples_are_measured_with_the_trainers_number():
+    """Whoever wrote them may multiply matrices."""
+    seen = []
+
+    def spy(targets, predictions):
+        seen.append(find_blas().get())
+        return 0.0
+
+    trainer = evolve(TRAINER, threads=find_blas().get() + 1, metrics=(fl.metrics.Whole(spy, mode="max"),))
+    nth(1, fl.epochs(trainer, DATA, DATA))
+    fl.evaluate(trainer, fl.init_state(trainer), DATA)
+    assert set(seen[1:]) == {trainer.threads}  # the first call tries the metric on made-up outputs

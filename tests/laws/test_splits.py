@@ -1,0 +1,162 @@
+"""Splits: every row in one part, classes spread to within a row, groups never divided; a pure function of the arguments."""
+
+from fractions import Fraction
+from itertools import chain
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fnloop as fl
+from fnloop.splits import _rounded
+
+FRACTIONS = st.sampled_from([0, 0.01, 0.1, 0.2, 1 / 3, 0.5, 0.7, 0.99])
+SEEDS = st.integers(0, 2**64 - 1)
+labels = st.lists(st.integers(0, 5), min_size=3, max_size=80)
+
+
+def data_of(y):
+    """A dataset whose rows are numbered by their only feature, and weighted by it."""
+    rows = np.arange(len(y), dtype=float)
+    return fl.Dataset(rows[:, None], np.asarray(y), rows)
+
+
+def parts_of(split):
+    return {name: getattr(split, name) for name in ("train", "validation", "test")}
+
+
+def rows_of(split):
+    """The rows of each part; those of a part that is not there are none."""
+    return {name: [] if part is None else part.x[:, 0].astype(int).tolist() for name, part in parts_of(split).items()}
+
+
+def split_of(y, test, validation, **more):
+    """A split, or None where a part would be empty, which is said."""
+    try:
+        split = fl.split(data_of(y), test=test, validation=validation, **more)
+    except ValueError as error:
+        assert "must leave a row for training" in str(error) or "groups must be" in str(error)  # noqa: PT017
+        return None
+    rows = rows_of(split)
+    assert sorted(chain.from_iterable(rows.values())) == list(range(len(y)))
+    assert all(chosen == sorted(chosen) for chosen in rows.values())
+    for name, part in parts_of(split).items():
+        assert part is None or (part.y.tolist() == [y[i] for i in rows[name]] and part.weights.tolist() == rows[name])
+        assert (part is None) == ({"test": test, "validation": validation}.get(name) == 0)
+    return rows
+
+
+@given(labels, FRACTIONS, FRACTIONS, st.booleans(), SEEDS)
+def test_parts_are_a_partition_of_the_sizes_that_were_asked_for(y, test, validation, stratify, seed):
+    """To half a row, but one row at least; with their targets and weights; the same again for the same arguments."""
+    rows = split_of(y, test, validation, stratify=stratify, seed=seed)
+    if rows is not None:
+        tested, validated = len(rows["test"]), len(rows["validation"])
+        assert abs(tested - len(y) * test) <= 0.5 or tested == 1
+        assert abs(validated - (len(y) - tested) * validation) <= 0.5 or validated == 1
+        assert rows == split_of(y, test, validation, stratify=stratify, seed=seed)
+
+
+@given(labels, FRACTIONS, FRACTIONS, SEEDS)
+def test_class_shares_are_within_a_row(y, test, validation, seed):
+    """Of every class in every part, exactly."""
+    rows = split_of(y, test, validation, seed=seed)
+    for chosen in (rows or {}).values():
+        for label in set(y):
+            share = Fraction(y.count(label) * len(chosen), len(y))
+            assert abs(sum(y[i] == label for i in chosen) - share) < 1
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=12), st.integers(1, 60), st.integers(0, 60), SEEDS)
+def test_tables_are_rounded(rows, first, second, seed):
+    """Sums stay, and each entry is one of the two nearest multiples."""
+    unit = first + second + 7
+    table = np.multiply.outer(rows, [first, second, 7])
+    table = np.append(table, [[-sum(table[:, p].tolist()) % unit for p in range(3)]], axis=0)  # columns sum to multiples
+    rounded = _rounded(table, unit, iter(np.random.default_rng(seed).integers(0, 2**63, 100).tolist()))
+    assert (rounded.sum(0) * unit == table.sum(0)).all()
+    assert (rounded.sum(1) * unit == table.sum(1)).all()
+    assert (abs(rounded * unit - table) < unit).all()
+
+
+@settings(max_examples=50)
+@given(labels, st.data(), FRACTIONS, FRACTIONS, st.booleans(), SEEDS)
+def test_groups_are_never_divided(y, draw, test, validation, stratify, seed):
+    """No part is empty that was asked for; sizes exceed what was asked for by less than the largest group."""
+    groups = draw.draw(st.lists(st.sampled_from("abcdefgh"), min_size=len(y), max_size=len(y)))
+    rows = split_of(y, test, validation, stratify=stratify, groups=groups, seed=seed)
+    if rows is None:
+        return
+    sides = [{groups[i] for i in chosen} for chosen in rows.values()]
+    assert sum(map(len, sides)) == len(set(groups))
+    if not stratify:
+        wanted = split_of(y, test, validation, stratify=False, seed=seed)
+        largest = max(map(groups.count, groups))
+        assert all(len(rows[name]) - len(wanted[name]) < largest for name in rows)
+
+
+def test_groups_with_classes():
+    """Patients with one or the other diagnosis, each several times: diagnoses are spread, patients are together."""
+    draw = np.random.default_rng(0)
+    patients = draw.integers(0, 200, 2000)
+    diagnosis = (patients % 5 == 0).astype(int)
+    split = fl.split(data_of(diagnosis), groups=patients)
+    for part, share in zip(parts_of(split).values(), (0.64, 0.16, 0.2), strict=True):
+        assert abs(len(part) / 2000 - share) < 0.01
+        assert abs(part.y.mean() - diagnosis.mean()) < 0.01
+
+
+def test_seeds_give_different_splits_and_every_row_its_chance():
+    """Over many seeds each row is as often in the test part as any other, also in classes of one, two and three rows."""
+    y = [0] + [1] * 2 + [2] * 3 + [3] * 14
+    counts = np.zeros(20)
+    for seed in range(600):
+        counts[rows_of(fl.split(data_of(y), seed=seed))["test"]] += 1
+    assert abs(counts / 600 - 0.2).max() < 0.08  # five standard deviations
+
+
+def test_without_a_seed_the_order_stays():
+    """As for time series."""
+    rows = rows_of(fl.split(data_of([1.5] * 10), stratify=False, seed=None))
+    assert rows == {"train": list(range(6)), "validation": [6, 7], "test": [8, 9]}
+
+
+@pytest.mark.parametrize("y", [np.arange(50.0), np.arange(100.0).reshape(50, 2), np.tile(np.eye(5), (10, 1))])
+def test_targets_of_any_kind(y):
+    """Values that all differ are split at random; rows of targets are classes, too."""
+    split = fl.split(fl.Dataset(np.arange(50.0)[:, None], y))
+    assert [len(part) for part in parts_of(split).values()] == [32, 8, 10]
+    if y.ndim == 2 and y.shape[1] == 5:
+        assert split.test.y.sum(0).tolist() == [2] * 5
+
+
+def test_parts_know_all_classes_and_columns():
+    """Also of a label that no row of a part has."""
+    y = ["rare", *["a", "b"] * 10]
+    data = fl.Dataset(np.zeros((21, 2)), y, columns=("one", "two"))
+    for part in parts_of(fl.split(data)).values():
+        assert (part.classes, part.columns) == (("a", "b", "rare"), ("one", "two"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"test": 1.0}, ValueError, r"test must be a real number in \[0, 1\), got 1.0"),
+        ({"validation": -0.1}, ValueError, r"validation must be a real number in \[0, 1\), got -0.1"),
+        ({"test": 0.99, "validation": 0.99}, ValueError, "must leave a row for training, got 0.99 and 0.99 of 10 rows"),
+        ({"seed": -1}, ValueError, "seed must be an integer of at least 0"),
+        ({"seed": None}, ValueError, r"seed must be an integer where classes are spread \(stratify=True\)"),
+        ({"stratify": 1}, TypeError, "stratify must be True or False, got 1"),
+        ({"groups": [1, 2]}, ValueError, r"groups must be one label for each of the 10 rows, got shape \(2,\)"),
+        ({"groups": [1] * 10}, ValueError, "groups must be 3 or more, one for each part, got 1"),
+        ({"groups": [np.nan] * 10}, ValueError, "groups must have no missing labels, got one in row 0"),
+        ({"groups": [None] * 10}, TypeError, "groups must be numbers or strings"),
+    ],
+)
+def test_bad_input(arguments, error, message):
+    """Names the argument, its value and what is allowed."""
+    with pytest.raises(error, match=message):
+        fl.split(data_of([0, 1] * 5), **arguments)
+    with pytest.raises(TypeError, match=r"data must be a fl\.Dataset"):
+        fl.split(np.zeros((10, 1)))
