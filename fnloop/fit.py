@@ -27,7 +27,7 @@ from fnloop.state import TrainState
 from fnloop.streams import append, keep_best
 from fnloop.streams import until as up_to
 from fnloop.trainer import Trainer, check_trainer
-from fnloop.typing import Array, Mode, integer, real
+from fnloop.typing import Array, Mode, boolean, integer, real
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -167,6 +167,7 @@ def fit(
     start: TrainState | None = None,
     engine: str = "numpy",
     record: str | os.PathLike[str] | Callable[[Iterable[TrainState]], Iterable[TrainState]] | None = None,
+    overwrite: bool = False,
     progress: bool | int = True,
     until: Callable[[TrainState], Any] | None = None,
     seconds: float | None = None,
@@ -185,6 +186,7 @@ def fit(
         record: the path of a new run file, from which any state can be had again (`fl.open_run`), or `fl.record(...)` with
             arguments of its own. If it cannot be written any more, as on a full disk, a `RecordingWarning` says so, and
             training goes on.
+        overwrite: replace the run file that is at the path `record`, as for a cell of a notebook that is run again.
         progress: whether to show it, or the number of epochs between plain lines; False or 0 prints nothing.
         until: a predicate of a state, such as `fl.reaches("val_accuracy", 0.9)`; the run ends behind the first finished epoch
             for which it holds, with `stop_reason` "threshold reached".
@@ -192,6 +194,8 @@ def fit(
     Raises: TypeError, ValueError: if trainer, data and arguments do not fit together.
     """
     integer(1)("epochs", epochs)
+    if boolean("overwrite", overwrite) and (record is None or callable(record)):
+        raise ValueError("overwrite must be False but where record is the path of a run file, got True")
     every = int(progress) if isinstance(progress, bool) else integer(0)("progress", progress)
     trainer = check_trainer(trainer).given(train)
     states: Iterable[TrainState] = stream_of_epochs(trainer, train, validation, start=start, engine=engine)
@@ -217,7 +221,8 @@ def fit(
     try:
         with ExitStack() as at_end:
             if record is not None:
-                into = record if callable(record) else to_file(record, trainer, train, validation, engine=engine, monitor=name)
+                how: dict[str, Any] = {"engine": engine, "monitor": name, "overwrite": overwrite}
+                into = record if callable(record) else to_file(record, trainer, train, validation, **how)
                 states = recorded = into(states)
                 at_end.callback(getattr(states, "close", lambda: None))  # Ctrl-C between two states leaves it open
             if every:

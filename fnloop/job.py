@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -198,16 +199,20 @@ def _few(names: tuple[str, ...]) -> str:
 
 
 def write_report(result: Fit, task: str, tested: Mapping[str, float], path: Path) -> None:
-    """Write the metrics as JSON."""
+    """Write the metrics as JSON, in which a number that is not finite is null."""
     report = {
         "task": task,
         "best_epoch": result.best.epoch,
         "stop_reason": result.stop_reason,
-        "test": tested,
-        "history": dict(result.history),
+        "test": {name: _finite(value) for name, value in tested.items()},
+        "history": {name: [_finite(value) for value in values] for name, values in result.history.items()},
     }
     with replacing(path) as file:
-        file.write((json.dumps(report, indent=1) + "\n").encode())
+        file.write((json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def predict(checkpoint: Path, data: str) -> str:

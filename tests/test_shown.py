@@ -14,6 +14,7 @@ from toolz import pipe
 from toolz.curried import take
 
 import fnloop as fl
+from fnloop import job
 from fnloop.testing import problems, states
 
 SECRET = 0.123456789  # a value of the data
@@ -164,3 +165,19 @@ def test_the_summary_counts_epochs_from_the_start_of_training(more):
     start = pipe(fl.epochs(TRAINER, DATA.train), take(4), fl.last)
     result = fl.fit(TRAINER, DATA.train, epochs=3 + more, start=start, monitor="loss", progress=False)
     assert f"(epoch {result.best.epoch})" in next(row for row in result.summary().splitlines() if row.startswith("best loss"))
+
+
+def test_the_report_of_a_job_is_json_for_everybody(tmp_path):
+    """A metric that is not a number is null in it: not every reader of JSON knows NaN."""
+
+    def refuse(text):
+        raise AssertionError(f"{text} is no JSON")
+
+    never = lambda outputs, targets: outputs[:, 0] * math.nan  # noqa: E731
+    trainer = fl.Trainer(model=fl.mlp([10, 1]), loss=fl.losses.BinaryCrossEntropy(), metrics=(never,))
+    result = fl.fit(trainer, DATA.train, DATA.validation, epochs=2, progress=False)
+    job.write_report(result, "classification", result.evaluate(DATA.test), tmp_path / "metrics.json")
+    report = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=refuse)
+    assert report["test"]["<lambda>"] is None
+    assert report["history"]["<lambda>"] == [None, None]
+    assert report["history"]["loss"] == result.history["loss"]

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from fnloop.runs.store import APPLICATION, TABLES, VERSION, VIEW, Row, add_row, 
 from fnloop.short import short
 from fnloop.typing import Array
 
+Place = Callable[[Path, Path], None]
 _DAMAGE = (
     sqlite3.Error,
     struct.error,
@@ -28,10 +29,18 @@ _DAMAGE = (
 )
 
 
-def create(path: Path, info: Mapping[str, str], arrays: Mapping[str, Array], first: Row, content: str) -> None:
-    """Make the file, with the first state in it: it is there whole, or not at all, and never takes another's place.
+def create(
+    path: Path, info: Mapping[str, str], arrays: Mapping[str, Array], first: Row, content: str, place: Place = os.link
+) -> None:
+    """Make the file, with the first state in it: it is there whole, or not at all.
 
-    Raises: FileExistsError: if there is something at the path; OSError, RunError: if it cannot be written.
+    Args:
+        place: Called with the complete file and the path, gives it its name; by default it never takes another's place.
+
+    Raises:
+        FileExistsError: If there is something at the path.
+        OSError: If it cannot be written.
+        RunError: If SQLite cannot write it.
     """
     partial = partial_of(path)
     try:
@@ -47,7 +56,7 @@ def create(path: Path, info: Mapping[str, str], arrays: Mapping[str, Array], fir
             add_row(connection, first.chained(root(info)))
             add_snapshot(connection, first.position, content, arrays)
             connection.execute("COMMIT")
-        os.link(partial, path)
+        place(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 

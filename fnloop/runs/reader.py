@@ -58,9 +58,15 @@ class Reader:
                 )
 
     def rows(self) -> list[Row]:
-        """All rows that are committed by now."""
+        """All rows that are committed by now.
+
+        Raises:
+            RunError: If they cannot be read, or another run is at the path since this one was opened.
+        """
         with reading(self.path) as connection:
             known = self._known
+            if connection.execute("SELECT chain FROM states WHERE position = 0").fetchall() != [(known[0].chain,)]:
+                raise RunError(f"{short(str(self.path))} is another run than when it was opened: open it again")
             self._known = known = known + read_rows(connection, known[-1].chain, len(known))  # in any number of threads
         return known
 

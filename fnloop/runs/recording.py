@@ -18,6 +18,7 @@ from fnloop.runs.connection import create
 from fnloop.runs.environment import environment
 from fnloop.runs.failing import Forgiving, Recorded
 from fnloop.runs.lock import lock
+from fnloop.runs.overwriting import refuse_irreplaceable, take_place
 from fnloop.runs.packing import bounded, pack, pack_checked
 from fnloop.runs.store import Row, root
 from fnloop.runs.writer import Writer, make_row, pack_state
@@ -25,7 +26,7 @@ from fnloop.short import listed, short
 from fnloop.shown import brief
 from fnloop.state import TrainState
 from fnloop.trainer import Trainer, check_trainer
-from fnloop.typing import Array, Mode, integer
+from fnloop.typing import Array, Mode, boolean, integer
 
 HELD = 1 << 26  # bytes of data that a run file holds; of more it has the digest
 
@@ -43,6 +44,7 @@ def record(
     monitor: str | None = None,
     snapshot_every: int | None = None,
     preprocessing: Preprocessing | None = None,
+    overwrite: bool = False,
 ) -> Any:
     """Record the states of a stream of epochs as they pass, so that each can be had again to the bit with `open_run`.
 
@@ -56,6 +58,8 @@ def record(
 
     Args:
         path: of a file that is not there yet; `open_run(path).resume()` goes on with one that is.
+        overwrite: replace a run file at the path, as for a cell of a notebook that is run again. It is replaced when the first
+            state comes, by a file that is complete. Another file, or a run that is being written, is refused.
         trainer: that of the stream, or None for a stream that a step of your own makes, of any records.
         validation: or None; where it is, the stream comes behind it.
         engine: that of the stream.
@@ -65,11 +69,14 @@ def record(
         preprocessing: stands in the file, for predictions from checkpoints that are exported from it.
     Examples:
         pipe(fl.epochs(trainer, train, validation), take(101), fl.record("a.run", trainer, train, validation), fl.last)
-    Raises: RunError: if there is something at the path, or, from the stream's first state, if the file cannot be made;
+    Raises: RunError: if there is something at the path that may not be replaced, or, from the stream's first state, if the
+        file cannot be made;
         TypeError, ValueError: for arguments that are not allowed.
     See Also: open_run, checkpoint
     """
     path = checked_path(path)
+    if boolean("overwrite", overwrite):
+        path = Path(os.path.realpath(path))  # a link stays, and what it points to is replaced
     if trainer is not None:
         check_trainer(trainer)
     for name, data in (("train", train), ("validation", validation)):
@@ -85,16 +92,24 @@ def record(
         if trainer is not None:
             trainer.check_start(state, "states")
         info, arrays = describe(trainer, train, validation, engine, monitored, preprocessing)
-        return start(path, info, arrays, state, monitored, every)
+        return start(path, info, arrays, state, monitored, every, overwrite)
 
     def recorded(states: Iterable[Any]) -> Recorded:
-        refuse_taken(path)
+        _refuse(path, overwrite)
         failures: list[RunError] = []
         validated = None if trainer is None else validation is not None
         return Recorded(recording(lambda state: Forgiving(begin(state), failures), states, validated), failures)
 
-    refuse_taken(path)
+    _refuse(path, overwrite)
     return recorded(*states) if states else recorded
+
+
+def _refuse(path: Path, overwrite: bool) -> None:
+    """Refuse a path at which the file cannot be."""
+    if overwrite and os.path.lexists(path):
+        refuse_irreplaceable(path)
+    else:
+        refuse_taken(path)
 
 
 def checked_path(path: Any) -> Path:
@@ -166,14 +181,17 @@ def start(
     state: Any,
     monitored: tuple[str, Mode] | None,
     snapshot_every: int | None,
+    overwrite: bool = False,
 ) -> Writer:
     """The writer of a new file, which holds the first state."""
     release = lock(path)
     try:
-        refuse_taken(path)
+        there = overwrite and os.path.lexists(path)
+        if not there:
+            refuse_taken(path)
         row = first_row(state)
         content, own = pack_state(state)
-        create(path, info, {**arrays, **own}, row, content)
+        create(path, info, {**arrays, **own}, row, content, take_place if there else os.link)
         return Writer(
             path,
             row.chained(root(info)),

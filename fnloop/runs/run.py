@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fnloop.data import Dataset
-from fnloop.errors import NoBestError
+from fnloop.errors import NoBestError, RunError
 from fnloop.metrics import mode_of
 from fnloop.preprocessing import Preprocessing
 from fnloop.record import is_record
@@ -78,11 +78,15 @@ class Run:
         return table("Run", self._facts())
 
     def _facts(self) -> dict[str, str]:
-        rows = self._reader.rows()
+        path = {"path": repr(str(self._reader.path))}
+        try:
+            rows = self._reader.rows()
+        except (OSError, RunError):  # the file is gone, or another one
+            return {**path, "epochs": "unknown, it cannot be read"}
         metrics = next((row.metrics for row in reversed(rows) if row.metrics_json != "{}"), {})
         stopped = {} if rows[-1].stopped is None else {"stop_reason": repr(rows[-1].stopped)}
         return {
-            "path": repr(str(self._reader.path)),
+            **path,
             "epochs": f"{rows[0].epoch} to {rows[-1].epoch}",
             **{name: f"{value:.4g}" for name, value in metrics.items()},
             **stopped,

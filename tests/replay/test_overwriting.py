@@ -1,0 +1,201 @@
+"""A run file may be overwritten, where one asks for it: by a complete file, and nothing but a run that nobody writes."""
+
+import os
+import shutil
+import sqlite3
+import stat
+from contextlib import closing
+from time import sleep
+
+import numpy as np
+import pytest
+from toolz import nth, take
+
+import fnloop as fl
+from fnloop.runs import overwriting
+from fnloop.runs.lock import lock
+from tests.replay.ground import tiny
+
+TRAINER, *DATA = tiny()
+OTHER = tiny(seed=5)[0]
+
+
+def train(path, trainer=TRAINER, epochs=3, **how):
+    return fl.fit(trainer, *DATA, epochs=epochs, progress=False, record=path, **how)
+
+
+def killed(path, epochs=4):
+    """Leave a run as a killed process leaves it: what it did is in a log beside its file."""
+    states = fl.record(path, TRAINER, *DATA, snapshot_every=1)(take(epochs + 1, fl.epochs(TRAINER, *DATA)))
+    for state in states:
+        if state.epoch == epochs:
+            while len(fl.open_run(path).rows) <= epochs:
+                states.gi_frame.f_locals["writer"]._wake.put(None)
+                sleep(0.01)
+            copies = {end: shutil.copy(f"{path}{end}", f"{path}{end}.copy") for end in ("", "-wal")}
+    os.unlink(path)
+    for end, copy in copies.items():
+        os.rename(copy, f"{path}{end}")
+    assert os.path.getsize(f"{path}-wal")
+
+
+def is_run_of(path, trainer, epochs):
+    run = fl.open_run(path)
+    assert fl.same_bits(run.trainer, trainer)
+    assert fl.same_bits(run.last, nth(epochs, fl.epochs(trainer, *DATA)))
+    assert run.verify().ok
+    assert not [name for name in os.listdir(os.path.dirname(path)) if name.startswith(os.path.basename(path) + "-")]
+    return True
+
+
+@pytest.mark.parametrize("log", [False, True], ids=["finished", "killed"])
+@pytest.mark.parametrize("by", ["fit", "record"])
+def test_a_run_is_replaced(tmp_path, log, by):
+    """Whole, with its log: what was in that is not taken for the new run's. Again and again, and where there is none yet."""
+    path = tmp_path / "a.run"
+    train(path, overwrite=True)
+    if log:
+        os.unlink(path)
+        killed(path)
+    os.chmod(path, 0o600)
+    if by == "fit":
+        train(path, OTHER, epochs=2, overwrite=True)
+    else:
+        fl.last(fl.record(path, OTHER, *DATA, overwrite=True)(take(3, fl.epochs(OTHER, *DATA))))
+    assert is_run_of(path, OTHER, 2)
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    train(path, epochs=1, overwrite=True)
+    assert is_run_of(path, TRAINER, 1)
+    fl.open_run(path).resume(epochs=3, progress=False)
+    assert is_run_of(path, TRAINER, 3)
+
+
+def test_a_run_that_was_opened_before_says_so(tmp_path):
+    """Not that the file is damaged."""
+    path = tmp_path / "a.run"
+    train(path)
+    run = fl.open_run(path)
+    train(path, OTHER, overwrite=True)
+    for ask in (lambda: run.history, lambda: run.state(1), lambda: run.last, lambda: run.resume(epochs=5)):
+        with pytest.raises(fl.RunError, match="another run than when it was opened"):
+            ask()
+    os.unlink(path)
+    assert "cannot be read" in repr(run)
+
+
+def test_without_being_told_nothing_is_replaced(tmp_path):
+    """As before; and the former run stays when the new one is refused for another reason."""
+    path = tmp_path / "a.run"
+    train(path)
+    with pytest.raises(fl.RunError, match="path must be of a new file"):
+        train(path)
+    with pytest.raises(ValueError, match="x must be of shape"):
+        fl.fit(TRAINER, fl.Dataset(np.zeros((4, 9)), np.zeros(4)), record=path, overwrite=True, progress=False)
+    fl.record(path, OTHER, *DATA, overwrite=True)(fl.epochs(OTHER, *DATA))  # of which no state is asked for
+    assert is_run_of(path, TRAINER, 3)
+
+
+def test_a_run_that_is_written_is_never_replaced(tmp_path):
+    """Not by another process, whose lock is held, nor by this one; also if it begins between the call and the first state."""
+    path = tmp_path / "a.run"
+    train(path)
+    waiting = fl.record(path, OTHER, *DATA, overwrite=True)(take(2, fl.epochs(OTHER, *DATA)))
+    release = lock(path)
+    with pytest.raises(fl.RunError, match="is being written"):
+        train(path, OTHER, overwrite=True)
+    with pytest.raises(fl.RunError, match="is being written"):
+        next(waiting)
+    release()
+    assert is_run_of(path, TRAINER, 3)
+
+
+def test_a_run_that_is_read_is_replaced_later(tmp_path):
+    """A reader in the middle of a log keeps it where it is: the run is refused, and stays whole."""
+    path = tmp_path / "a.run"
+    killed(path)
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM head").fetchall()
+        with pytest.raises(fl.RunError, match=r"is being read|locked"):
+            train(path, OTHER, overwrite=True)
+    assert fl.same_bits(fl.open_run(path).last, nth(4, fl.epochs(TRAINER, *DATA)))
+    train(path, OTHER, overwrite=True)
+    assert is_run_of(path, OTHER, 3)
+
+
+def foreign(path):
+    path.write_bytes(b"not a run\n" * 100)
+
+
+def database(path):
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE mine (x)")
+        connection.commit()
+
+
+def newer(path):
+    train(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version=99")
+
+
+@pytest.mark.parametrize(
+    "make", [foreign, database, newer, lambda path: path.touch()], ids=["text", "sqlite", "newer", "empty"]
+)
+def test_another_file_is_never_replaced(tmp_path, make):
+    """To the byte, by whatever name it is called."""
+    path = tmp_path / "a.run"
+    make(path)
+    content = path.read_bytes()
+    link = tmp_path / "link.run"
+    link.symlink_to(path)
+    for name in (path, link):
+        with pytest.raises(fl.RunError, match="only a run can be overwritten"):
+            train(name, overwrite=True)
+    assert path.read_bytes() == content
+    assert sorted(os.listdir(tmp_path)) == ["a.run", "link.run"]
+
+
+def test_what_is_no_file_is_never_replaced(tmp_path):
+    """A folder, a FIFO, and a log whose file is gone."""
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("folder", "fifo"):
+        with pytest.raises(fl.RunError, match="no regular file"):
+            train(tmp_path / name, overwrite=True)
+    (tmp_path / "a.run-wal").write_bytes(b"log")
+    with pytest.raises(fl.RunError, match="the end of a killed run"):
+        train(tmp_path / "a.run", overwrite=True)
+
+
+def test_a_link_stays(tmp_path):
+    """And what it points to is replaced."""
+    train(tmp_path / "a.run")
+    (tmp_path / "link.run").symlink_to("a.run")
+    train(tmp_path / "link.run", OTHER, overwrite=True)
+    assert (tmp_path / "link.run").is_symlink()
+    assert is_run_of(tmp_path / "a.run", OTHER, 3)
+
+
+def test_whatever_fails_one_of_the_two_is_there(tmp_path, monkeypatch):
+    """Where the rename fails, as in a process that is killed just before it, the former run is there, with all of its log."""
+    path = tmp_path / "a.run"
+    killed(path)
+
+    def fails(partial, target):
+        raise OSError("killed")
+
+    monkeypatch.setattr(overwriting.os, "replace", fails)
+    with pytest.raises(OSError, match="killed"):
+        train(path, OTHER, overwrite=True)
+    monkeypatch.undo()
+    assert is_run_of(path, TRAINER, 4)
+
+
+@pytest.mark.parametrize("record", [None, lambda states: states])
+def test_there_must_be_a_file_to_overwrite(record):
+    """The error says where the argument has a meaning."""
+    with pytest.raises(ValueError, match="overwrite must be False but where record is the path"):
+        fl.fit(TRAINER, *DATA, record=record, overwrite=True)
+    with pytest.raises(TypeError, match="overwrite must be True or False, got 1"):
+        fl.record("a.run", TRAINER, *DATA, overwrite=1)
