@@ -115,7 +115,8 @@ def _bars(
         axes.axhline(0, color="#333333", linewidth=1)
         axes.margins(y=0.15)
         if within is not None:
-            axes.set_ylim(within[0], within[1] * 1.2)
+            axes.set_ylim(within[0], within[1] * 1.2)  # there is space for the values above
+            axes.set_yticks([within[0] + share * (within[1] - within[0]) for share in (0, 0.25, 0.5, 0.75, 1)])
     for place, several, mean in zip(places, values.values(), means, strict=True):
         text = form(mean)
         if len(several) > 1:
