@@ -12,9 +12,16 @@ import pytest
 from toolz import nth, take
 
 import fnloop as fl
-from fnloop.runs import overwriting
+from fnloop.runs import overwriting, writer
 from fnloop.runs.lock import lock
 from tests.replay.ground import tiny
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch):
+    """What is recorded is soon in the log."""
+    monkeypatch.setattr(writer, "PAUSE", 0.01)
+
 
 TRAINER, *DATA = tiny()
 OTHER = tiny(seed=5)[0]
@@ -30,7 +37,6 @@ def killed(path, epochs=4):
     for state in states:
         if state.epoch == epochs:
             while len(fl.open_run(path).rows) <= epochs:
-                states.gi_frame.f_locals["writer"]._wake.put(None)
                 sleep(0.01)
             copies = {end: shutil.copy(f"{path}{end}", f"{path}{end}.copy") for end in ("", "-wal")}
     os.unlink(path)
