@@ -271,3 +271,22 @@ def test_a_terminal_gets_a_bar(tmp_path):
     assert "━".encode() in seen
     assert b"12/12" in seen
     assert b"epoch   1" not in seen
+
+
+def test_a_terminal_that_is_closed_ends_the_run(tmp_path):
+    """As SIGHUP does, though nothing can be shown any more."""
+    ours, theirs = pty.openpty()
+    code = (
+        "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+        "os.execv(sys.executable, [sys.executable, '-m', 'fnloop', *sys.argv[1:]])"
+    )
+    words = ["train", "iris", "--epochs", "1000000", "--patience", "1000000", "--out", str(tmp_path)]
+    pipes = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    process = subprocess.Popen([sys.executable, "-c", code, *words], start_new_session=True, **pipes)
+    os.close(theirs)
+    seen = b""
+    while seen.count(b"val_loss") < 3:
+        seen += os.read(ours, 65536)
+    os.close(ours)
+    assert process.wait(timeout=60) == 129
+    assert {path.name for path in tmp_path.iterdir()} == {"best.npz", "training.png", "metrics.json", "training.run"}
