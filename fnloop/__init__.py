@@ -8,13 +8,14 @@ selects from it.
 from fnloop import datasets, losses, metrics, nn, optimizers, plots, schedulers
 from fnloop.confusion_matrix import confusion_matrix
 from fnloop.data import Batch, Dataset, batches
-from fnloop.early_stopping import EarlyStopping, StopReason
+from fnloop.early_stopping import EarlyStopping
 from fnloop.errors import (
     CheckpointError,
     EngineError,
     FnloopError,
     NoBestError,
     NonFiniteError,
+    NonFiniteWarning,
     RecordingWarning,
     ReplayError,
     RunError,
@@ -31,7 +32,7 @@ from fnloop.runs.run import Run, open_run
 from fnloop.runs.saving import checkpoint
 from fnloop.schedulers import get_scheduler
 from fnloop.splits import Split, split
-from fnloop.state import TrainState, averaged
+from fnloop.state import Stopped, StopReason, TrainState, averaged, restored
 from fnloop.streams import best, every, history, last, moving_average, reaches, tap, top, until, what_if
 from fnloop.trainer import Trainer
 from fnloop.version import __version__

@@ -8,7 +8,7 @@ from typing import Any
 
 from fnloop import plots
 from fnloop.datasets import Splits, lab
-from fnloop.early_stopping import EarlyStopping, StopReason
+from fnloop.early_stopping import EarlyStopping
 from fnloop.ending import undisturbed
 from fnloop.fit import Fit, fit
 from fnloop.job import free_run, next_commands, recorder, run_commands
@@ -20,6 +20,7 @@ from fnloop.results import check_written, keep_room, places, write, write_model,
 from fnloop.runs.checkpoint import save
 from fnloop.runs.files import write_picture
 from fnloop.schedulers import ReduceLROnPlateau, Scheduler, get_scheduler
+from fnloop.state import StopReason
 from fnloop.trainer import Trainer
 
 Say = Callable[[str], Any]

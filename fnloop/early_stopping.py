@@ -2,70 +2,72 @@
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY
-from enum import StrEnum
 
-from fnloop.metrics import improves, look_up, worst
-from fnloop.record import record
-from fnloop.typing import Array, Flag, MetricName, ModeName, NonNegative, PositiveInt
-
-
-class StopReason(StrEnum):
-    """Why a run ended."""
-
-    FINISHED = "finished"
-    NO_IMPROVEMENT = "no improvement"
-    NON_FINITE = "non-finite"
-    THRESHOLD = "threshold reached"
-    TIME = "time budget"
-    INTERRUPTED = "interrupted"
+from fnloop.metrics import check_mode, improves, known_mode, look_up, worst
+from fnloop.record import evolve, record
+from fnloop.typing import Array, Flag, MetricName, Mode, NonNegative, OptionalMode, PositiveInt
 
 
 @record
 class EarlyStoppingState:
-    """Where early stopping stands.
+    """The progress of early stopping on `metric`, which is None where nobody stops early.
 
-    `best` is the best value so far and `best_epoch` the number of epochs after which it was had (0: none yet), `wait` the
-    epochs running without improvement, `best_vector` and `best_buffers` the parameters and the model's buffers of the best
-    epoch if they are to be restored; `reason` and `stopped_epoch` are set when the run stops.
+    `best` is the best value so far and `best_epoch` its epoch (0: none yet), `wait` the epochs since then without improvement,
+    `best_vector`, `best_buffers` and `best_metrics` the parameters, the model's buffers and all metrics of the best epoch if
+    they are kept to be restored; `stopped_epoch` is the epoch after which the run stopped, or None.
     """
 
+    metric: str | None
+    mode: Mode | None
     best: float
     best_epoch: int = 0
     wait: int = 0
     best_vector: Array | None = None
     best_buffers: tuple[Array, ...] = ()
-    reason: str | None = None
+    best_metrics: Mapping[str, float] = {}
     stopped_epoch: int | None = None
 
 
 HINTS = {"monitor": "it is metric here"}
+NO_POLICY = EarlyStoppingState(None, None, float("nan"))
 
 
 @record
 class EarlyStopping:
-    """Stop after `patience` epochs running in which the metric did not improve by more than `min_delta`; NaN never improves.
+    """Stop after `patience` epochs in a row in which the metric did not improve by more than `min_delta`.
 
-    A smaller gain neither resets the wait nor moves the best. With `restore_best` the stopped state holds the parameters of
-    the best epoch; its metrics are still those of the epoch it stopped at.
+    A smaller gain neither resets the wait nor moves the best, and NaN never improves. The state that stops is that of the last
+    epoch, with its own parameters and metrics. With `restore_best` it also keeps those of the best epoch, and
+    `fl.restored(state)` puts them in place; `fl.best` and `Fit.best` select the best state itself.
 
     Args:
-        metric: a metric that the run produces.
-        patience: epochs, at least 1.
-        min_delta: absolute, at least 0; in the units of the metric.
+        metric: A metric that the run produces, such as `"val_loss"`.
+        mode: `"min"` if small values are better, `"max"` if large ones are; by default that of the metric.
+        patience: Epochs, at least 1.
+        min_delta: Absolute, at least 0; in the units of the metric.
+        restore_best: Whether to keep the parameters of the best epoch.
     """
 
     metric: MetricName = "val_loss"
     _: KW_ONLY
-    mode: ModeName = "min"
+    mode: OptionalMode = None
     patience: PositiveInt = 20
     min_delta: NonNegative = 1e-4
     restore_best: Flag = True
 
     hints = HINTS
 
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "mode", self.mode or known_mode(self.metric))
+
     def init(self) -> EarlyStoppingState:
-        """The state before anything is trained."""
-        return EarlyStoppingState(worst(self.mode))
+        """The state before anything is trained.
+
+        Raises:
+            ValueError: If `mode` is None and the metric does not say which direction is better.
+        """
+        mode = check_mode(self.mode, self.metric)
+        return EarlyStoppingState(self.metric, mode, worst(mode))
 
     def step(
         self,
@@ -75,18 +77,22 @@ class EarlyStopping:
         vector: Array | None = None,
         buffers: tuple[Array, ...] = (),
     ) -> EarlyStoppingState:
-        """The state after that many epochs, the last with these metrics; a stopped state is returned as it is.
+        """The state after an epoch with these metrics; a stopped state is returned as it is.
 
         Args:
-            epoch: epochs trained, the one of these metrics included.
-            vector: the parameters after it, (P,), and the model's buffers, kept if they are the best.
-        Raises: ValueError: if the monitored metric is not among the metrics.
+            metrics: All metrics of the epoch.
+            epoch: Epochs trained, this one included.
+            vector: The parameters after it, (P,), kept if they are the best.
+            buffers: The model's buffers after it, kept alike.
+
+        Raises:
+            ValueError: If the monitored metric is not among the metrics.
         """
-        if state.reason is not None:
+        if state.stopped_epoch is not None:
             return state
         value = look_up(metrics, self.metric)
-        if improves(value, state.best, self.mode, self.min_delta):
-            return EarlyStoppingState(value, epoch, 0, *((vector, buffers) if self.restore_best else (None, ())))
+        if improves(value, state.best, check_mode(self.mode, self.metric), self.min_delta):
+            kept = (vector, buffers, metrics) if self.restore_best else (None, (), {})
+            return EarlyStoppingState(state.metric, state.mode, value, epoch, 0, *kept)
         wait = state.wait + 1
-        stop = (StopReason.NO_IMPROVEMENT.value, epoch) if wait >= self.patience else (None, None)
-        return EarlyStoppingState(state.best, state.best_epoch, wait, state.best_vector, state.best_buffers, *stop)
+        return evolve(state, wait=wait, stopped_epoch=epoch if wait >= self.patience else None)

@@ -1,6 +1,5 @@
 """How a command ends from outside: SIGTERM and SIGHUP do what Ctrl-C does. The library changes no signal's handler."""
 
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -16,28 +15,17 @@ def interruptible() -> Iterator[list[int]]:
 
     What the first one began, such as writing the best state, goes on through a later SIGTERM or SIGHUP: one comes after the
     other where a session is closed. A second Ctrl-C interrupts that, too. A signal that the process ignores, as under
-    `nohup`, stays ignored. What is printed to a terminal that is gone is dropped.
+    `nohup`, stays ignored.
     """
     came: list[int] = []
-    terminals = [file for file in (1, 2) if os.isatty(file)]
 
     def end(number: int, _: Any) -> None:
         came.append(number)
-        for file in terminals:
-            if not os.isatty(file):
-                _drop(file)
         if len(came) == 1 or number == signal.SIGINT:
             raise KeyboardInterrupt
 
     with _handling(end):
         yield came
-
-
-def _drop(file: int) -> None:
-    """Write to nowhere what is written to an open file: an error there would take the place of the signal."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, file)
-    os.close(nowhere)
 
 
 @contextmanager

@@ -13,6 +13,10 @@ class NonFiniteError(FnloopError):
     """The loss, its gradient, the parameters or the optimizer's slots became NaN or infinite under `non_finite="raise"`."""
 
 
+class NonFiniteWarning(RuntimeWarning):
+    """Training stopped or skipped an update because something was not finite, or a metric is NaN or infinite."""
+
+
 class NoBestError(FnloopError):
     """No state of the stream can be called best: each value of the metric was NaN, or there was none."""
 

@@ -10,11 +10,9 @@ from toolz import take
 
 from fnloop.calling import explained
 from fnloop.data import Dataset
-from fnloop.early_stopping import StopReason
 from fnloop.errors import NoBestError
 from fnloop.loop import epochs as stream_of_epochs
 from fnloop.loop import evaluate, predict, predict_proba
-from fnloop.metrics import mode_of
 from fnloop.progress import passed, timed
 from fnloop.progress import progress as show
 from fnloop.record import evolve
@@ -23,7 +21,7 @@ from fnloop.runs.recording import record as to_file
 from fnloop.scale import loss_scale
 from fnloop.short import short
 from fnloop.shown import line, table
-from fnloop.state import TrainState
+from fnloop.state import StopReason, TrainState
 from fnloop.streams import append, keep_best
 from fnloop.streams import until as up_to
 from fnloop.trainer import Trainer, check_trainer
@@ -122,30 +120,35 @@ class Fit:
 
     def _rows(self) -> dict[str, str]:
         seconds = self.metrics.get("seconds", ())
-        stopped = self.last.early_stopping.stopped_epoch
-        ended = self.stop_reason if stopped is None else f"{self.stop_reason}, in epoch {stopped}"
         rows = {
             "epochs": f"{self.last.epoch}",
             "total time": f"{sum(seconds):.2f} s",
             "mean epoch time": f"{sum(seconds) / max(1, len(seconds)):.4f} s",
-            "ended": ended,
+            "ended": self.stop_reason if self.last.stopped is None else str(self.last.stopped),
             "final learning rate": f"{self.last.lr:.4g}",
         }
+        skipped = self.last.step - self.last.updates
+        if skipped:
+            rows["updates skipped"] = f"{skipped} of {self.last.step}: not finite"
         for name, values in self.metrics.items():
-            if name not in {"lr", "seconds"}:
-                rows[f"best {name}"] = _best_value(name, values, self.last.epoch - len(values) + 1)
+            if name not in {"lr", "seconds"} and values:
+                mode = self.trainer.known_mode(name)
+                label = f"last {name}" if mode is None else f"best {name}"
+                rows[label] = _best_value(mode, values, self.last.epoch - len(values) + 1)
         if self.record_failure is not None:
             rows["recording"] = self.record_failure
         return rows
 
 
-def _best_value(name: str, values: Sequence[float], first: int) -> str:
-    """The best of values that begin with an epoch, and its epoch."""
+def _best_value(mode: Mode | None, values: Sequence[float], first: int) -> str:
+    """The best of values that begin with an epoch, and its epoch; the last one where nobody says which is better."""
     known = [value for value in values if value == value]
     if not known:
         return "none, it was NaN in every epoch"
-    value = min(known) if mode_of(name) == "min" else max(known)
-    return f"{value:.4f} (epoch {first + values.index(value)})"
+    value = values[-1] if mode is None else min(known) if mode == "min" else max(known)
+    epoch = first + (len(values) - 1 if mode is None else values.index(value))
+    bad = len(values) - sum(map(math.isfinite, values))
+    return f"{value:.4f} (epoch {epoch}{f'; not finite in {bad} of {len(values)} epochs' if bad else ''})"
 
 
 HINTS = {  # for arguments that such functions have elsewhere
@@ -218,6 +221,7 @@ def fit(
 
     states = up_to(over, take(max(0, epochs - done) + 1, states))
     result = recorded = None
+    names = [*trainer.produced(validation is not None), "lr", "seconds"]
     try:
         with ExitStack() as at_end:
             if record is not None:
@@ -227,7 +231,7 @@ def fit(
                 at_end.callback(getattr(states, "close", lambda: None))  # Ctrl-C between two states leaves it open
             if every:
                 states = show(states, total=epochs, every=every)
-            result = evolve(_collect(trainer, states, reasons, name, mode), scale=scale)
+            result = evolve(_collect(trainer, states, reasons, name, mode, names), scale=scale)
     except KeyboardInterrupt:  # while the run file was closed
         if result is None:
             raise
@@ -236,9 +240,14 @@ def fit(
     return result if failure is None else evolve(result, record_failure=str(failure))
 
 
-def _collect(trainer: Trainer, states: Iterable[TrainState], reasons: list[str], monitor: str, mode: Mode) -> Fit:
-    """The fit of a stream; `reasons` holds, once the stream is over, what ended it beside the state's own reason."""
-    history: dict[str, list[float]] = {}
+def _collect(
+    trainer: Trainer, states: Iterable[TrainState], reasons: list[str], monitor: str, mode: Mode, names: Iterable[str]
+) -> Fit:
+    """The fit of a stream; `reasons` holds, once the stream is over, what ended it beside the state's own reason.
+
+    The history has all `names`, also where no epoch was finished.
+    """
+    history: dict[str, list[float]] = {name: [] for name in names}
     last: Any = None
     found, before, interrupted = None, 0, False
     try:
@@ -248,7 +257,7 @@ def _collect(trainer: Trainer, states: Iterable[TrainState], reasons: list[str],
             last, before = state, state.epoch
             found = keep_best(found, state, monitor, mode)
     except KeyboardInterrupt:
-        if not history and found is None:  # nothing was trained
+        if not any(history.values()) and found is None:  # nothing was trained
             raise
         interrupted = True
     other = StopReason.INTERRUPTED.value if interrupted else next(iter(reasons), StopReason.FINISHED.value)

@@ -12,7 +12,7 @@ from typing import Any
 
 from fnloop import plots
 from fnloop.datasets import Splits, split
-from fnloop.early_stopping import EarlyStopping, StopReason
+from fnloop.early_stopping import EarlyStopping
 from fnloop.ending import undisturbed
 from fnloop.engines import get_engine
 from fnloop.errors import NoBestError
@@ -30,7 +30,7 @@ from fnloop.runs.files import free, replacing, write_picture
 from fnloop.runs.recording import record as record_to
 from fnloop.schedulers import Scheduler, get_scheduler
 from fnloop.short import short
-from fnloop.state import TrainState
+from fnloop.state import StopReason, TrainState
 from fnloop.tables import find_table
 from fnloop.trainer import Trainer
 from fnloop.typing import PositiveInt

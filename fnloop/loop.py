@@ -1,28 +1,30 @@
 """Training as a fold: the step, the epoch, and the streams of states that they generate."""
 
-import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from fnloop.adapt import adapt, make_plan
 from fnloop.data import EXAMPLES, Batch, Dataset, check_array, count_batches
-from fnloop.early_stopping import EarlyStoppingState, StopReason
+from fnloop.early_stopping import NO_POLICY, EarlyStoppingState
 from fnloop.engines import get_engine
 from fnloop.engines import numpy as numpy_engine
 from fnloop.engines.numpy import Moved
 from fnloop.engines.threads import with_threads
 from fnloop.errors import NonFiniteError
+from fnloop.faults import announced
 from fnloop.measuring import check_measured, make_measure, means, quiet
 from fnloop.parameters import Params
-from fnloop.record import evolve, owned
-from fnloop.state import Running, TrainState, begun
+from fnloop.record import evolve, identity, owned
+from fnloop.state import Plan, Running, Stopped, StopReason, TrainState, begun
 from fnloop.trainer import Trainer, check_trainer
 from fnloop.typing import Array
 
 Step = Callable[[TrainState, Batch], TrainState]
 Epoch = Callable[[TrainState], TrainState]
-Advance = Callable[[TrainState, int], TrainState | None]
+Advance = Callable[[TrainState, int], TrainState | str]  # the state, or what was not finite
 
 
 def init_state(trainer: Trainer) -> TrainState:
@@ -31,9 +33,20 @@ def init_state(trainer: Trainer) -> TrainState:
     params = with_threads(trainer.blas_threads(), trainer.model.init, trainer.seed, trainer.dtype)
     buffers = tuple(owned(buffer.astype(trainer.dtype)) for buffer in trainer.model.buffers)
     scheduler = trainer.scheduler.init()
-    stopping = trainer.early_stopping.init() if trainer.early_stopping else EarlyStoppingState(math.nan)
-    optimizer = trainer.optimizer.init(params.vector)
-    return TrainState(params, buffers, optimizer, scheduler, stopping, 0, 0, begun(scheduler.lr), {})
+    return TrainState(
+        params=params,
+        buffers=buffers,
+        optimizer=trainer.optimizer.init(params.vector),
+        scheduler=scheduler,
+        early_stopping=trainer.early_stopping.init() if trainer.early_stopping else NO_POLICY,
+        epoch=0,
+        step=0,
+        updates=0,
+        running=begun(scheduler.lr),
+        metrics={},
+        loss=identity(trainer.loss),
+        stopped=None,
+    )
 
 
 def make_step(trainer: Trainer) -> Step:
@@ -53,7 +66,9 @@ def make_step(trainer: Trainer) -> Step:
         with quiet():
             rates, scheduler = _rates(trainer, state, 1)
             moved = numpy_engine.fold(trainer, state, rates, [batch.cast(trainer.dtype)])
-        return _non_finite(trainer, state) if moved is None else _advanced(state, moved, rates, scheduler, len(batch.x))
+        if isinstance(moved, str):
+            return _non_finite(trainer, state, moved)
+        return _advanced(state, moved, rates, scheduler, len(batch.x), None)
 
     return step
 
@@ -70,8 +85,10 @@ def _rates(trainer: Trainer, state: TrainState, n: int) -> tuple[list[float], An
     return rates, scheduler
 
 
-def _advanced(state: TrainState, moved: Moved, rates: Sequence[float], scheduler: Any, examples: int) -> TrainState:
-    """The state after steps at these rates."""
+def _advanced(
+    state: TrainState, moved: Moved, rates: Sequence[float], scheduler: Any, examples: int, plan: Plan | None
+) -> TrainState:
+    """The state after steps at these rates. It has no metrics: those of the state before are of other parameters."""
     n, running = len(rates), state.running
     sums = np.array(moved.sums, dtype=np.float64)
     return evolve(
@@ -81,51 +98,56 @@ def _advanced(state: TrainState, moved: Moved, rates: Sequence[float], scheduler
         optimizer=evolve(state.optimizer, count=state.optimizer.count + n, slots=moved.slots),
         scheduler=scheduler,
         step=state.step + n,
-        running=Running(running.batches + n, running.examples + examples, sums, rates[-1]),
+        updates=state.updates + n,
+        running=Running(running.batches + n, running.examples + examples, sums, rates[-1], plan),
+        metrics={},
     )
 
 
 def _make_advance(trainer: Trainer, train: Dataset, engine: str) -> Advance:
-    """The function `advance(state, stop)`: the epoch's batches up to `stop` folded, or None if something was not finite."""
-    run, size = get_engine(engine).make_run(trainer, train), trainer.batch_size * trainer.accumulate
+    """The function `advance(state, stop)`: the epoch's batches up to `stop` folded, or what was not finite on the way."""
+    run, plan = get_engine(engine).make_run(trainer, train), make_plan(trainer, train)
 
-    def advance(state: TrainState, stop: int) -> TrainState | None:
+    def advance(state: TrainState, stop: int) -> TrainState | str:
         first = state.running.batches
         if first == stop:
             return state
         rates, scheduler = _rates(trainer, state, stop - first)
         with quiet():
             moved = run(state, rates, stop)
-        examples = min(stop * size, len(train)) - first * size
-        return None if moved is None else _advanced(state, moved, rates, scheduler, examples)
+        if isinstance(moved, str):
+            return moved
+        examples = min(stop * plan.batch, plan.examples) - first * plan.batch
+        return _advanced(state, moved, rates, scheduler, examples, plan)
 
     return advance
 
 
 def _one_by_one(trainer: Trainer, advance: Advance, state: TrainState, stop: int) -> Iterator[TrainState]:
-    """The states behind each of the epoch's batches up to `stop`, or to a fault that stops the run."""
-    while state.running.batches < stop and state.stop_reason is None:
-        state = advance(state, state.running.batches + 1) or _non_finite(trainer, state)
+    """The states after each of the epoch's batches up to `stop`, or to a fault that stops the run."""
+    while state.running.batches < stop and state.stopped is None:
+        state = _one_step(trainer, advance, state)
         yield state
 
 
-def _non_finite(trainer: Trainer, state: TrainState) -> TrainState:
+def _one_step(trainer: Trainer, advance: Advance, state: TrainState) -> TrainState:
+    moved = advance(state, state.running.batches + 1)
+    return _non_finite(trainer, state, moved) if isinstance(moved, str) else moved
+
+
+def _non_finite(trainer: Trainer, state: TrainState, cause: str) -> TrainState:
     """What the trainer wants when a step cannot be taken."""
     running = state.running
-    if trainer.non_finite == "raise":
-        raise NonFiniteError(
-            "the loss, its gradient, the parameters or the optimizer's slots became non-finite in "
-            f"epoch {state.epoch + 1}, step {state.step + 1}, batch {running.batches + 1} (counted from 1), "
-            f"at learning rate {state.lr:g}"
-        )
     if trainer.non_finite == "skip":
         return evolve(state, step=state.step + 1, running=evolve(running, batches=running.batches + 1))
-    reason = StopReason.NON_FINITE.value
-    return evolve(state, early_stopping=evolve(state.early_stopping, reason=reason, stopped_epoch=state.epoch))
+    stopped = Stopped(StopReason.NON_FINITE.value, state.epoch + 1, state.step + 1, f"{cause}, at learning rate {state.lr:g}")
+    if trainer.non_finite == "raise":
+        raise NonFiniteError(f"training stopped: {stopped}, batch {running.batches + 1} of the epoch")
+    return evolve(state, stopped=stopped)
 
 
 def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = None, *, engine: str = "numpy") -> Epoch:
-    """The pure function `epoch(state) -> state`: the step folded over the epoch's batches, then what an epoch's end brings.
+    """The pure function `epoch(state) -> state`: the step folded over the epoch's batches, then its metrics and policies.
 
     A state from the middle of an epoch is taken to its end. A stopped state is returned as it is.
 
@@ -137,7 +159,7 @@ def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = No
 
     def epoch(state: TrainState) -> TrainState:
         trained = fold(state, stop)
-        return trained if trained.stop_reason is not None else close(trained)
+        return trained if trained.stopped is not None else close(trained)
 
     return epoch
 
@@ -151,10 +173,10 @@ def make_fold(trainer: Trainer, train: Dataset, *, engine: str = "numpy") -> Cal
     advance = _make_advance(trainer, train, engine)
 
     def fold(state: TrainState, batches: int) -> TrainState:
-        if state.stop_reason is not None:
+        if state.stopped is not None:
             return state
         trained = advance(state, batches)
-        if trained is None:  # go there again with care: the state before the fault is wanted
+        if isinstance(trained, str):  # fold again, step by step: the state before the fault is wanted
             *_, trained = _one_by_one(trainer, advance, state, batches)
         return trained
 
@@ -176,34 +198,37 @@ def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None, en
         if measure is not None:
             metrics |= {f"val_{name}": value for name, value in measure(state).items()}
         metrics["lr"] = state.running.lr
-        params, buffers, epoch, stopping = state.params, state.buffers, state.epoch + 1, state.early_stopping
-        if trainer.early_stopping is not None:
-            stopping = trainer.early_stopping.step(stopping, metrics, epoch, params.vector, buffers)
-            if stopping.reason is not None and stopping.best_vector is not None:
-                params, buffers = Params(stopping.best_vector, params.model), stopping.best_buffers
-        scheduler = state.scheduler
+        epoch, policy, stopping, scheduler = state.epoch + 1, trainer.early_stopping, state.early_stopping, state.scheduler
+        if policy is not None:
+            stopping = policy.step(stopping, metrics, epoch, state.params.vector, state.buffers)
         if trainer.schedule_every == "epoch":
             scheduler = trainer.scheduler.step(scheduler, metrics)
         return evolve(
             state,
-            params=params,
-            buffers=buffers,
             scheduler=scheduler,
             early_stopping=stopping,
             epoch=epoch,
             running=begun(scheduler.lr),
             metrics=metrics,
+            stopped=None if stopping.stopped_epoch is None else _no_improvement(stopping, epoch, state.step),
         )
 
     return close
 
 
-def _start(trainer: Trainer, start: TrainState | None) -> TrainState:
-    """The state that a stream begins with."""
+def _no_improvement(found: EarlyStoppingState, epoch: int, step: int) -> Stopped:
+    best = f"best {found.best:.4g} in epoch {found.best_epoch}" if found.best_epoch else "no best value"
+    return Stopped(StopReason.NO_IMPROVEMENT.value, epoch, step, f"{found.metric} for {found.wait} epochs, {best}")
+
+
+def _start(trainer: Trainer, start: TrainState | None, train: Dataset, validation: Dataset | None) -> TrainState:
+    """The state that a stream begins with; what of `start` could not be kept is warned of."""
     if start is None:
         return init_state(trainer)
-    trainer.check_start(start)
-    return start
+    state, notes = adapt(trainer, start, train, validation is not None)
+    for note in notes.values():
+        warnings.warn(f"start: {note}", stacklevel=3)
+    return state
 
 
 def epochs(
@@ -214,7 +239,7 @@ def epochs(
     start: TrainState | None = None,
     engine: str = "numpy",
 ) -> Iterator[TrainState]:
-    """The lazy stream of states epoch by epoch, from the initial one (or `start`) on; it ends itself behind a stopped state.
+    """The lazy stream of states epoch by epoch, from the initial one (or `start`) on; it ends after a stopped state.
 
     Args:
         engine: `"numpy"`, or `"jax"`, compiled; `"jax:gpu"`, `"jax:cpu:0"` name its device. Each goes on from the other's
@@ -222,12 +247,13 @@ def epochs(
     Raises: TypeError, ValueError: at the call, if trainer, data, start and engine do not fit together; EngineError: if the
         engine is not installed, or cannot compile a part of the trainer.
     """
-    return _generate(make_epoch(trainer, train, validation, engine=engine), _start(trainer, start))
+    epoch = make_epoch(trainer, train, validation, engine=engine)
+    return announced(_generate(epoch, _start(trainer, start, train, validation)))
 
 
 def _generate(function: Epoch, state: TrainState) -> Iterator[TrainState]:
     yield state
-    while state.stop_reason is None:
+    while state.stopped is None:
         state = function(state)
         yield state
 
@@ -240,25 +266,21 @@ def steps(
     start: TrainState | None = None,
     engine: str = "numpy",
 ) -> Iterator[TrainState]:
-    """The lazy stream of states step by step, from the initial one (or `start`) on; it ends itself behind a stopped state.
+    """The lazy stream of states step by step, from the initial one (or `start`) on; it ends after a stopped state.
 
-    The end of an epoch (metrics, scheduler, early stopping) comes with the next one's first step. The rest is as in `epochs`.
+    The state after an epoch's last step is that of `epochs`, with the metrics, the next learning rate and the verdict on
+    stopping; states within an epoch have no metrics. The rest is as in `epochs`.
     """
-    trainer = check_trainer(trainer).given(train)
-    close, advance = _make_close(trainer, train, validation, engine), _make_advance(trainer, train, engine)
+    complete = check_trainer(trainer).given(train)
+    close, advance = _make_close(complete, train, validation, engine), _make_advance(complete, train, engine)
     stop = count_batches(train, trainer.batch_size * trainer.accumulate)
-    return _generate_steps(trainer, advance, close, stop, _start(trainer, start))
 
+    def step(state: TrainState) -> TrainState:
+        if state.running.batches < stop:
+            state = _one_step(complete, advance, state)
+        return close(state) if state.stopped is None and state.running.batches == stop else state
 
-def _generate_steps(trainer: Trainer, advance: Advance, close: Epoch, stop: int, state: TrainState) -> Iterator[TrainState]:
-    yield state
-    while state.stop_reason is None:
-        for state in _one_by_one(trainer, advance, state, stop):  # noqa: B020
-            yield state
-        if state.stop_reason is None:
-            state = close(state)
-            if state.stop_reason is not None:
-                yield state
+    return announced(_generate(step, _start(trainer, start, train, validation)))
 
 
 def evaluate(trainer: Trainer, state: TrainState, data: Dataset, *, engine: str = "numpy") -> dict[str, float]:

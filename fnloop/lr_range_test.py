@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from fnloop.adapt import adapt
 from fnloop.data import Batch, Dataset, batches_from, count_batches
-from fnloop.early_stopping import EarlyStoppingState, StopReason
 from fnloop.errors import NoBestError
 from fnloop.loop import make_step
 from fnloop.record import evolve, owned, record
 from fnloop.schedulers.closed_form import ClosedForm
 from fnloop.short import short
-from fnloop.state import TrainState, begun
+from fnloop.state import StopReason, TrainState, begun
 from fnloop.trainer import Trainer, check_trainer
 from fnloop.typing import Array, Positive, integer, real
 
@@ -107,9 +107,9 @@ def lr_range_test(
     threshold = real("(1, inf)")("diverge_threshold", diverge_threshold)
     check_trainer(trainer).check_state(state, "state")
     trainer = evolve(trainer, scheduler=sweep, schedule_every="step", early_stopping=None, non_finite="stop")
+    trainer.check(train, "train")
+    state = evolve(adapt(trainer, state, train, False, "state").state, scheduler=sweep.init(), stopped=None)
     trainer = trainer.given(train)
-    state = evolve(state, scheduler=sweep.init(), early_stopping=EarlyStoppingState(math.nan))
-    trainer.check_start(state)
     lrs, losses, reason = [], [], StopReason.NON_FINITE
     mean, smallest = 0.0, math.inf
     for i, (lr, loss) in enumerate(_losses(trainer, state, train), start=1):
@@ -144,7 +144,7 @@ def _losses(trainer: Trainer, state: TrainState, train: Dataset) -> Iterator[tup
         for examples in batches_from(train, size, trainer.seed, epoch, first, stop, trainer.dtype):
             # Sums are begun anew for each step: they are the batch's own to the last digit, no difference of large numbers.
             state = step(evolve(state, epoch=epoch, running=begun(state.lr, first)), Batch(*examples))
-            if state.stop_reason is not None:
+            if state.stopped is not None:
                 return
             first = state.running.batches
             yield state.running.lr, float(state.running.sums[0]) / state.running.examples

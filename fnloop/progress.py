@@ -88,13 +88,17 @@ def moving_averages(rows: Mapping[str, list[float]]) -> str:
 
 def _lines(total: int | None, every: int, states: Iterable[TrainState], stream: TextIO) -> Iterator[TrainState]:
     rows: dict[str, list[float]] = {}
+    shown = 0
     for state, seconds in timed(states):
-        if state.metrics:
+        if state.metrics and state.epoch > shown:
+            shown = state.epoch
             append(rows, state.metrics)
             if state.epoch % every == 0:
                 print(line(state, seconds, total), file=stream, flush=True)
             if state.epoch % WINDOW == 0:
                 print(moving_averages(rows), file=stream, flush=True)
+        if state.stopped is not None:
+            print(f"stopped: {state.stopped}", file=stream, flush=True)
         yield state
 
 
@@ -117,12 +121,16 @@ def _bar(total: int | None, states: Iterable[TrainState], stream: TextIO) -> Ite
 
     rows: dict[str, list[float]] = {}
     columns = (BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    shown = 0
     with Progress(*columns, console=Console(file=stream)) as bar:
         task = bar.add_task("", total=total)
         for state, _ in timed(states):
-            if state.metrics:
+            if state.metrics and state.epoch > shown:
+                shown = state.epoch
                 append(rows, state.metrics)
                 bar.update(task, completed=state.epoch, description=values(state.metrics))
                 if state.epoch % WINDOW == 0:
                     bar.console.print(moving_averages(rows), highlight=False)
+            if state.stopped is not None:
+                bar.console.print(f"stopped: {state.stopped}", highlight=False)
             yield state

@@ -143,6 +143,23 @@ def digest(value: Any) -> str:
     return hash_of(value).hex()
 
 
+def identity(value: Any) -> str:
+    """A record in words that are the same in every process: its fields, or its digest if it holds arrays or functions.
+
+    Examples:
+        >>> from fnloop.losses import Huber
+        >>> identity(Huber())
+        'Huber(delta=1.0)'
+    """
+    if not is_record(value):
+        return type(value).__name__
+    if any(callable(leaf) or isinstance(leaf, np.ndarray) for _, leaf in leaves(value)):
+        return f"{type(value).__name__}({digest(value)[:12]})"
+    fields = ((name, getattr(value, name)) for name in field_names(type(value)))
+    named = (f"{name}={identity(field) if is_record(field) else repr(field)}" for name, field in fields)
+    return f"{type(value).__name__}({', '.join(named)})"
+
+
 def hash_of(value: Any, before: Hashes = MappingProxyType({}), now: dict[int, Hashed] | None = None) -> bytes:
     """The SHA-256 of a value.
 

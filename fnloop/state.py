@@ -1,6 +1,7 @@
 """The whole of training, in one frozen value."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,63 @@ from fnloop.shown import counted, line, table
 from fnloop.typing import Array
 
 
+class StopReason(StrEnum):
+    """Why a run ended."""
+
+    FINISHED = "finished"
+    NO_IMPROVEMENT = "no improvement"
+    NON_FINITE = "non-finite"
+    THRESHOLD = "threshold reached"
+    TIME = "time budget"
+    INTERRUPTED = "interrupted"
+
+
+@record
+class Stopped:
+    """Where and why training stopped.
+
+    `reason` is a value of `StopReason`; `epoch` and `step` count from 1 and are those in which it stopped: after its last
+    step, or at the step that could not be taken. `cause` says what improved no more, or what was not finite.
+    """
+
+    reason: str
+    epoch: int
+    step: int
+    cause: str
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.cause}), in epoch {self.epoch}, step {self.step}"
+
+
+@record
+class Plan:
+    """What the epoch in progress was begun with: a state within an epoch continues under the same plan only.
+
+    `examples` is the number of examples in the epoch, `batch` in an update; `metrics` are the names of what is summed.
+    """
+
+    examples: int
+    batch: int
+    seed: int
+    metrics: tuple[str, ...]
+
+
 @record
 class Running:
-    """How far the current epoch is: batches folded, examples seen, and the sums over them of the loss and the metrics."""
+    """The progress of the current epoch: batches folded, examples seen, and the sums over them of the loss and the metrics.
+
+    `plan` is None at the start of an epoch, and where single steps were taken of data that nobody knows as a whole.
+    """
 
     batches: int
     examples: int
     sums: Array
     lr: float
+    plan: Plan | None = None
 
 
 def begun(lr: float, batches: int = 0) -> Running:
-    """Where sums begin anew: no examples are seen, and the next step is trained at that rate."""
+    """The progress where sums begin anew: no example is seen, and the next step is trained at that learning rate."""
     return Running(batches, 0, _NO_SUMS, lr)
 
 
@@ -34,10 +80,12 @@ _NO_SUMS = owned(np.zeros(0))
 
 @record
 class TrainState:
-    """A state of training: all that the next step depends on, beside the trainer and the data.
+    """A state of training: all that the next step depends on, apart from the trainer and the data.
 
-    `epoch` counts finished epochs, `step` all batches folded; `metrics` are those of the last finished epoch, `{}` before the
-    first. The learning rate of the next step is `lr`; the one that an epoch was trained at is in its metrics.
+    `epoch` counts finished epochs, `step` the batches folded, `updates` those that moved the parameters. `metrics` are
+    those of these very parameters: a state at the end of an epoch has them, the initial state and one within an epoch have
+    none, `{}`. `lr` is the learning rate of the next step; that of an epoch is in its metrics. `stopped` says where and why
+    training stopped, and is None while it can continue. `loss` names the loss that the metrics are of.
     """
 
     params: Params
@@ -47,8 +95,11 @@ class TrainState:
     early_stopping: EarlyStoppingState
     epoch: int
     step: int
+    updates: int
     running: Running
     metrics: Mapping[str, float]
+    loss: str
+    stopped: Stopped | None
 
     @property
     def lr(self) -> float:
@@ -57,8 +108,8 @@ class TrainState:
 
     @property
     def stop_reason(self) -> str | None:
-        """Why the run stopped, or None while it goes on."""
-        return self.early_stopping.reason
+        """Why training stopped, a value of `StopReason`, or None while it can continue."""
+        return None if self.stopped is None else self.stopped.reason
 
     def __repr__(self) -> str:
         losses = {name: f"{self.metrics[name]:.4g}" for name in ("loss", "val_loss") if name in self.metrics}
@@ -76,15 +127,47 @@ class TrainState:
 def averaged(state: TrainState) -> TrainState:
     """The state with the parameters that its optimizer averaged, for `evaluate`, `predict` and `save`.
 
-    The model's buffers, such as the running moments of a batch norm, stay those of the parameters before averaging.
+    It carries no metrics, since none were measured of the average. The model's buffers, such as the running moments of a batch
+    norm, stay those of the parameters before averaging.
 
     Examples:
         optimizer=chain(AdamW(), ema(0.999)), then fl.evaluate(trainer, fl.averaged(state), data)
-    Raises: TypeError: for what is no state; ValueError: if the optimizer keeps no average.
+
+    Raises:
+        TypeError: If it is not a state.
+        ValueError: If the optimizer keeps no average.
+
     See Also: fnloop.optimizers.ema, fnloop.optimizers.swa
     """
     if not isinstance(state, TrainState):
         raise TypeError(f"state must be a TrainState, got {short(state)}")
     if not state.optimizer.averaged:
         raise ValueError("state must be of an optimizer that ends in ema(...) or swa(start=...), this one keeps no average")
-    return evolve(state, params=Params(state.optimizer.slots[-1], state.params.model))
+    return evolve(state, params=Params(state.optimizer.slots[-1], state.params.model), metrics={})
+
+
+def restored(state: TrainState) -> TrainState:
+    """The state with the parameters, the buffers and the metrics of the best epoch, which early stopping keeps in it.
+
+    The best epoch is that of the monitored metric, `state.early_stopping.best_epoch`; everything else stays as it is. Where
+    the whole stream is at hand, `best` selects from it, by any metric.
+
+    Examples:
+        fl.evaluate(trainer, fl.restored(fl.last(fl.epochs(trainer, train, validation))), data)
+
+    Raises:
+        TypeError: If it is not a state.
+        ValueError: If the state keeps no parameters: without `EarlyStopping(restore_best=True)`, or before any improvement.
+
+    See Also: fnloop.best, fnloop.EarlyStopping
+    """
+    if not isinstance(state, TrainState):
+        raise TypeError(f"state must be a TrainState, got {short(state)}")
+    best = state.early_stopping
+    if best.best_vector is None:
+        raise ValueError(
+            "state must keep the parameters of a best epoch, this one keeps none: train with "
+            "early_stopping=EarlyStopping(restore_best=True) for an epoch that improves"
+        )
+    params = Params(best.best_vector, state.params.model)
+    return evolve(state, params=params, buffers=best.best_buffers, metrics=best.best_metrics)

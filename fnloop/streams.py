@@ -11,11 +11,11 @@ import numpy as np
 from fnloop.calling import curry
 from fnloop.early_stopping import EarlyStopping, EarlyStoppingState
 from fnloop.errors import NoBestError
-from fnloop.metrics import improves, look_up, mode_of
+from fnloop.metrics import check_mode, improves, look_up
 from fnloop.record import same_bits
 from fnloop.short import short
 from fnloop.state import TrainState
-from fnloop.typing import Mode, choice, integer, real
+from fnloop.typing import Mode, integer, real
 
 
 @curry
@@ -26,11 +26,15 @@ def best(metric: str, states: Iterable[TrainState], *, mode: Mode | None = None)
     passed over.
 
     Args:
-        mode: `"min"` or `"max"`; by default the smallest for a loss, the largest otherwise.
-    Raises: NoBestError: if no state can be called best; ValueError: if the run does not produce the metric.
+        mode: `"min"` or `"max"`; by default that of the metric.
+
+    Raises:
+        NoBestError: If no state can be called best.
+        ValueError: If the run does not produce the metric, or `mode` is None and the metric does not say which is better.
+
     See Also: top, last, history
     """
-    mode = _mode(metric, mode)
+    mode = check_mode(mode, metric)
     found: TrainState | None = None
     for state in states:
         found = keep_best(found, state, metric, mode)
@@ -52,10 +56,6 @@ def _finite(state: TrainState) -> bool:
     return bool(np.isfinite(state.params.vector).all())
 
 
-def _mode(metric: str, mode: Any) -> Any:
-    return choice("min", "max")("mode", mode_of(metric) if mode is None else mode)
-
-
 @curry
 def top(k: int, metric: str, states: Iterable[TrainState], *, mode: Mode | None = None) -> list[TrainState]:
     """The k states with the best values of a metric, best first and the earlier of equals first; only k are kept in memory.
@@ -69,7 +69,7 @@ def top(k: int, metric: str, states: Iterable[TrainState], *, mode: Mode | None 
     Raises: ValueError: if the run does not produce the metric.
     See Also: best
     """
-    k, mode = integer(1)("k", k), _mode(metric, mode)
+    k, mode = integer(1)("k", k), check_mode(mode, metric)
     sign = 1 if mode == "min" else -1
     ranked = ((sign * look_up(state.metrics, metric), state) for state in _measured(states))
     known = (pair for pair in ranked if not math.isnan(pair[0]) and _finite(pair[1]))
@@ -79,7 +79,7 @@ def top(k: int, metric: str, states: Iterable[TrainState], *, mode: Mode | None 
 def _measured(states: Iterable[TrainState]) -> Iterator[TrainState]:
     """The states that bring metrics: not one before the first epoch's end, nor one that only carries on those before it.
 
-    The latter are the states within an epoch, and the one that a run ends with when its next step is not finite.
+    The latter is the state that a run ends with when the first step of an epoch is not finite.
     """
     before: Any = None
     for state in states:
@@ -163,11 +163,11 @@ def reaches(metric: str, value: float, *, mode: Mode | None = None) -> Callable[
     """The predicate that a state's metric is at least as good as a value; a state without metrics, and NaN, never are.
 
     Args:
-        mode: `"min"` or `"max"`; by default the smaller is better for a loss, the larger otherwise.
+        mode: `"min"` or `"max"`; by default that of the metric.
     Raises: ValueError: from the predicate, if the run does not produce the metric.
     See Also: until
     """
-    mode, value = _mode(metric, mode), real("(-inf, inf)")("value", value)
+    mode, value = check_mode(mode, metric), real("(-inf, inf)")("value", value)
 
     def reached(state: TrainState) -> bool:
         if not state.metrics:
@@ -199,10 +199,10 @@ def _moving_average(window: int, metric: str, states: Iterable[TrainState]) -> I
 
 @curry
 def what_if(policy: EarlyStopping, states: Iterable[TrainState] | Mapping[str, Sequence[float]]) -> EarlyStoppingState:
-    """Where a policy of early stopping would have come to on a run, whatever ended that: its fold over the metrics.
+    """What a policy of early stopping would have come to on a run, whatever ended that: its fold over the metrics.
 
-    Asked of a run's own policy it gives the run's own answer. Its `stopped_epoch` is None if the run was over before it
-    would have stopped.
+    For the run's own policy this is the run's own `early_stopping`. Its `stopped_epoch` is None if the run ended before the
+    policy would have stopped it.
 
     Args:
         states: a stream of states, or a history, whose lists begin with the first epoch and which has no parameters to keep.
@@ -220,10 +220,7 @@ def what_if(policy: EarlyStopping, states: Iterable[TrainState] | Mapping[str, S
             found = policy.step(found, {policy.metric: value}, epoch)
         return found
     for state in _measured(states):
-        # A stopped run may have put its best parameters back: then those of its last epoch are not known.
-        restored = state.stop_reason is not None and state.early_stopping.best_vector is not None
-        kept = (None, ()) if restored else (state.params.vector, state.buffers)
-        found = policy.step(found, state.metrics, state.epoch, *kept)
+        found = policy.step(found, state.metrics, state.epoch, state.params.vector, state.buffers)
     return found
 
 

@@ -13,7 +13,7 @@ from fnloop.data import Dataset
 from fnloop.early_stopping import EarlyStopping
 from fnloop.losses import Loss
 from fnloop.losses.weighting import known
-from fnloop.metrics import Metric, WholeMetric, get_metric, look_up, mode_of
+from fnloop.metrics import Metric, WholeMetric, check_mode, get_metric, known_mode, look_up, mode_of
 from fnloop.metrics.named import AnyMetric, Given, for_task
 from fnloop.metrics.whole import is_whole
 from fnloop.nn import Sequential
@@ -91,8 +91,20 @@ class Trainer:
         self._check_layers()
         self.loss.check_outputs(self.model.outputs)
         self._check_metrics()
+        object.__setattr__(self, "scheduler", self._directed(self.scheduler))
+        object.__setattr__(self, "early_stopping", self._directed(self.early_stopping))
         if self.schedule_every == "step" and any(hasattr(part, "metric") for part in within(self.scheduler)):
             raise ValueError("schedule_every must be 'epoch' for a scheduler that reads a metric, got 'step'")
+
+    def _directed(self, policy: Any) -> Any:
+        """The policy, with the direction of the metric that it reads if only the trainer's own metric says it."""
+        if getattr(policy, "metric", None) is not None and getattr(policy, "mode", "") is None:
+            mode = known_mode(policy.metric, self._metrics())
+            return policy if mode is None else evolve(policy, mode=mode)
+        parts = getattr(policy, "schedulers", ())
+        directed = tuple(map(self._directed, parts))
+        same = all(a is b for a, b in zip(parts, directed, strict=True))
+        return policy if same else evolve(policy, schedulers=directed)
 
     def _check_layers(self) -> None:
         """Refuse an optimizer that names a layer or a kind of parameters which the model does not have."""
@@ -117,6 +129,11 @@ class Trainer:
         if len({*names, "loss"}) <= len(names):
             raise ValueError(f"metrics must have names of their own, none of them 'loss', got {names}")
         for metric in metrics:
+            mode, by_name = getattr(metric, "mode", None), known_mode(metric.name)
+            if None not in (mode, by_name) and mode != by_name:
+                raise ValueError(
+                    f"metrics: {short(metric.name)} has mode {mode!r}, but by its name {by_name!r}: give it another name"
+                )
             needed = "multilabel" if getattr(metric, "multilabel", False) else getattr(metric, "task", None)
             if needed is not None and task is not None and needed != task:
                 outputs = counted(self.model.outputs, "output")
@@ -179,6 +196,10 @@ class Trainer:
     def measured_whole(self) -> tuple[WholeMetric, ...]:
         """The metrics of all examples at once, measured on validation data and by `evaluate`."""
         return tuple(metric for metric in self._metrics() if is_whole(metric))  # type: ignore[misc]
+
+    def known_mode(self, name: str) -> Mode | None:
+        """The mode of a metric of this trainer, or None if the metric does not say it."""
+        return known_mode(name, self._metrics())
 
     def _metrics(self) -> tuple[AnyMetric, ...]:
         """The metrics beside the loss, as they read the outputs of its kind."""
@@ -244,30 +265,6 @@ class Trainer:
         if state.params.vector.dtype != self.dtype:
             raise ValueError(f"{name} has parameters of {state.params.vector.dtype}; the trainer's dtype is {self.dtype}")
 
-    def check_start(self, start: Any, name: str = "start") -> None:
-        """Refuse a state that this trainer cannot go on from."""
-        self.check_state(start, name)
-        kept, slots = len(start.optimizer.slots), sum(len(part.slots) for part in self.optimizer.parts)
-        if kept != slots:
-            raise ValueError(
-                f"{name} has {kept} arrays of another optimizer; the trainer's, {short(self.optimizer)}, keeps {slots}"
-            )
-        if start.optimizer.averaged != any(part.averages for part in self.optimizer.parts):
-            raise ValueError(
-                f"{name} has {'an' if start.optimizer.averaged else 'no'} average of the parameters among its arrays; "
-                f"the trainer's optimizer is {short(self.optimizer)}"
-            )
-        kind = type(self.scheduler.init())
-        if type(start.scheduler) is not kind:
-            raise ValueError(
-                f"{name} has another scheduler's state, {short(start.scheduler)}; the trainer's has a {kind.__name__}"
-            )
-        kept, width = start.running.sums.size, 1 + sum(metric.width(self.model.outputs) for metric in self.measured())
-        if start.running.batches and kept != width:
-            raise ValueError(
-                f"{name} is in the middle of an epoch with {kept} sums; the metrics {short(self.metrics)} have {width}"
-            )
-
     def produced(self, validation: bool) -> list[str]:
         """The metrics of an epoch, beside the learning rate."""
         own = ["loss", *(metric.name for metric in self.measured())]
@@ -288,13 +285,21 @@ class Trainer:
                     f"it produces {listed(produced)}"
                 )
 
+    def mode_of(self, name: str) -> Mode:
+        """Whether the smallest or the largest value of a metric of this trainer is best.
+
+        Raises:
+            ValueError: If the metric does not say it.
+        """
+        return mode_of(name, self._metrics())
+
     def monitored(self, validation: bool, monitor: str | None = None) -> tuple[str, Mode]:
         """The metric that the best state is chosen by, and how it is read: by default what early stopping reads."""
         if monitor is not None:
             look_up(dict.fromkeys(self.produced(validation), 0.0), monitor)
-            return monitor, mode_of(monitor)
+            return monitor, self.mode_of(monitor)
         if self.early_stopping is not None:
-            return self.early_stopping.metric, self.early_stopping.mode
+            return self.early_stopping.metric, check_mode(self.early_stopping.mode, self.early_stopping.metric)
         return ("val_loss" if validation else "loss"), "min"
 
 

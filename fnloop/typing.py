@@ -144,7 +144,7 @@ Times = Annotated[tuple[int, ...], several(integer(0), ascending=True)]
 NonNegatives = Annotated[tuple[float, ...], several(real("[0, inf)"))]
 Decay = Annotated[float, real("[0, 1)")]  # of a running mean: 0 forgets at once, 1 never learns
 Factor = Annotated[float, real("(0, 1]")]
-ModeName = Annotated[Mode, choice("min", "max")]
+OptionalMode = Annotated[Mode | None, optional(choice("min", "max"))]
 MetricName = Annotated[str, metric_name]
 Flag = Annotated[bool, boolean]
 Extents = Annotated[Any, extents]  # given as a number or several, held as tuple[int, ...]

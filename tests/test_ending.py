@@ -10,12 +10,11 @@ import sys
 import warnings
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 import fnloop as fl
 from fnloop import cli, job
-from fnloop.ending import ENDS, interruptible, undisturbed
+from fnloop.ending import interruptible, undisturbed
 from fnloop.runs.writer import Writer
 
 FILES = {"best.npz", "training.png", "metrics.json", "training.run"}
@@ -88,21 +87,6 @@ def test_undisturbed_finishes_first(number):
     with interruptible() as came, pytest.raises(KeyboardInterrupt):
         work()
     assert (done, came) == (["all"], [number])
-
-
-def test_the_library_handles_no_signal():
-    """Only the command does."""
-    x = np.arange(8.0)[:, None]
-    trainer, now = fl.Trainer(model=fl.mlp([1, 1]), loss=fl.losses.MeanSquaredError()), []
-    before = [signal.getsignal(number) for number in ENDS]
-    fl.fit(
-        trainer,
-        fl.Dataset(x, x[:, 0]),
-        epochs=1,
-        progress=False,
-        until=lambda state: now.append([signal.getsignal(number) for number in ENDS]),
-    )
-    assert now == [before]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

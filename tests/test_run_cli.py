@@ -91,7 +91,7 @@ def test_log_tells_the_run_and_a_row_an_epoch(says, folder):
     for part in (
         "493 parameters",
         "BinaryCrossEntropy()",
-        "ReduceLROnPlateau(0.01, patience=5",
+        "ReduceLROnPlateau(0.01, mode='min', patience=5",
         "640 examples",
         "no improvement",
     ):

@@ -1,12 +1,12 @@
 """What an engine is, and how one is had by its name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from typing import Protocol
 
 from fnloop.data import Dataset
 from fnloop.engines import numpy as numpy_engine
-from fnloop.engines.numpy import Moved, Sums
+from fnloop.engines.numpy import Run, Sums
 from fnloop.errors import EngineError
 from fnloop.short import short
 from fnloop.state import TrainState
@@ -17,7 +17,7 @@ from fnloop.typing import Array
 class Engine(Protocol):
     """What folds the step over batches, and measures a state; see `fnloop.engines.numpy`, which is one."""
 
-    def make_run(self, trainer: Trainer, data: Dataset) -> Callable[[TrainState, Sequence[float], int], Moved | None]: ...
+    def make_run(self, trainer: Trainer, data: Dataset) -> Run: ...
     def make_measure(self, trainer: Trainer, data: Dataset) -> Callable[[TrainState], Sums]: ...
     def outputs_over(self, trainer: Trainer, state: TrainState, x: Array) -> Array: ...
 

@@ -16,7 +16,7 @@ from jax import numpy as jnp
 from fnloop.data import Dataset, count_batches
 from fnloop.engines import pytrees as pytrees  # states become pytrees where JAX is used
 from fnloop.engines.chain import early_scalars, run_chain
-from fnloop.engines.numpy import ROWS, Moved, Sums, weighted
+from fnloop.engines.numpy import CAUSES, ROWS, Moved, Run, Sums, weighted
 from fnloop.engines.philox import uniform
 from fnloop.engines.tracing import numpys_types, refuse
 from fnloop.errors import EngineError
@@ -49,14 +49,14 @@ class JaxEngine(NamedTuple):
 
     device: Any
 
-    def make_run(self, trainer: Trainer, data: Dataset) -> Callable[[TrainState, Sequence[float], int], Moved | None]:
+    def make_run(self, trainer: Trainer, data: Dataset) -> Run:
         """As `make_run` of the NumPy engine. The data is placed on the device here, once; batches are gathered there."""
         program = _program(trainer)
         examples = self._examples(trainer, data)
         total = count_batches(data, program.batch)
         held: Any = (), ()  # the arrays handed out last, and their pieces, which the user has not seen
 
-        def run(state: TrainState, rates: Sequence[float], stop: int) -> Moved | None:
+        def run(state: TrainState, rates: Sequence[float], stop: int) -> Moved | str:
             nonlocal held
             first, count = state.running.batches, state.optimizer.count
             lrs = np.zeros(total)
@@ -72,8 +72,8 @@ class JaxEngine(NamedTuple):
             at = np.uint64(trainer.seed), np.uint64(state.step - first)
             with numpys_types():
                 pieces, sums, finite = program.fold(pieces, examples, order, *steps, first, stop, at)
-            if not finite:
-                return None
+            if not finite.all():
+                return CAUSES[int(np.argmin(finite))]
             vector, *rest = arrays = tuple(np.asarray(array) for array in program.join(pieces))
             buffers, slots = rest[: len(state.buffers)], rest[len(state.buffers) :]
             held = arrays, pieces
@@ -149,7 +149,7 @@ def _compiled(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, size:
         params, buffers, slots = carry
         gradient, buffers, sums = gradient_of(params, buffers, examples, *at)
         direction, slots = run_chain(optimizer, model.layout, gradient, slots, params, Now(count, lr), scalars)
-        finite = jnp.isfinite(sums[0]) & _is_finite(gradient)
+        finite = jnp.stack([jnp.isfinite(sums[0]), _is_finite(gradient)])
         return (jax.tree.map(lambda p, d: p - lr * d, params, direction), buffers, slots), sums, finite
 
     @jax.jit
@@ -182,13 +182,14 @@ def _compiled(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, size:
             return body(i, lax.dynamic_slice(order, (i * batch,), (batch,)), *all_)
 
         width = 1 + sum(metric.width(model.outputs) for metric in metrics)
-        all_ = pieces, jnp.zeros((len(lrs), width), np.float64), jnp.asarray(True)
+        all_ = pieces, jnp.zeros((len(lrs), width), np.float64), jnp.ones(2, bool)
         if full:
             all_ = lax.fori_loop(first, jnp.minimum(stop, full), whole, all_)
         if tail:
             all_ = lax.cond(stop > full, lambda all_: body(full, order[full * batch :], *all_), lambda all_: all_, all_)
         pieces, sums, finite = all_
-        return pieces, sums, finite & _is_finite(pieces)
+        params, buffers, slots = pieces
+        return pieces, sums, jnp.stack([*finite, *map(_is_finite, (params, slots, buffers))])
 
     @jax.jit
     def measure(vector: Any, buffers: Any, *examples: Any) -> Any:
@@ -246,6 +247,8 @@ def _in_chunks(function: Callable[..., Any], *arrays: Any) -> list[Any]:
 def _is_finite(arrays: Any) -> Any:
     """Whether every element is finite, at the cost of a dot product where it is: a reduction with `all` takes much longer."""
     flat = [array.reshape(-1) for array in jax.tree.leaves(arrays)]
+    if not flat:
+        return jnp.asarray(True)
     squares = sum(jnp.dot(array, array) for array in flat)
     return lax.cond(
         jnp.isfinite(squares),

@@ -24,7 +24,7 @@ ROWS = 1024  # examples of one forward pass, where no gradient is wanted
 Sums = list[float]
 Examples = tuple[Array, Array, Array | None]
 Kept = tuple[Array, ...]
-Update = Callable[[int, float, Examples, Kept, int], tuple[Sums, Kept]]
+Update = Callable[[int, float, Examples, Kept, int], tuple[Sums | str, Kept]]
 Gradient = Callable[[Examples, Kept, int], tuple[Sums, Kept]]
 
 
@@ -47,36 +47,46 @@ class Work(NamedTuple):
     gradient: Array
 
 
-def make_run(trainer: Trainer, data: Dataset) -> Callable[[TrainState, Sequence[float], int], Moved | None]:
+# What may be not finite, in the order in which a step computes it.
+CAUSES = LOSS, GRADIENT, PARAMETERS, SLOTS, BUFFERS = tuple(
+    f"the {name}" for name in ("loss", "gradient", "parameters", "optimizer's slots", "model's buffers")
+)
+
+Run = Callable[[TrainState, Sequence[float], int], Moved | str]
+
+
+def make_run(trainer: Trainer, data: Dataset) -> Run:
     """The function `run(state, rates, stop)`: the epoch's batches from the state's on to `stop`, folded at these rates.
 
-    It returns None if on the way the loss, the gradient, the parameters, the buffers or the slots were not finite.
+    If on the way the loss, the gradient, the parameters, the buffers or the slots are not finite, it returns the name of it.
     """
     size = trainer.batch_size * trainer.accumulate
 
-    def run(state: TrainState, rates: Sequence[float], stop: int) -> Moved | None:
+    def run(state: TrainState, rates: Sequence[float], stop: int) -> Moved | str:
         at = state.running.batches
         return fold(trainer, state, rates, batches_from(data, size, trainer.seed, state.epoch, at, stop, trainer.dtype))
 
     return run
 
 
-def fold(trainer: Trainer, state: TrainState, rates: Iterable[float], batches: Iterable[Examples]) -> Moved | None:
+def fold(trainer: Trainer, state: TrainState, rates: Sequence[float], batches: Iterable[Examples]) -> Moved | str:
     """The update folded over batches, in place, in a copy of the state's arrays that nobody sees before all are done."""
     return with_threads(trainer.blas_threads(), _fold, trainer, state, rates, batches)
 
 
-def _fold(trainer: Trainer, state: TrainState, rates: Iterable[float], batches: Iterable[Examples]) -> Moved | None:
+def _fold(trainer: Trainer, state: TrainState, rates: Sequence[float], batches: Iterable[Examples]) -> Moved | str:
     work = _copied(state.params.vector, state.optimizer.slots)
-    update, sums, buffers = make_update(trainer, work), state.running.sums.tolist(), state.buffers
+    absorbs = trainer.optimizer.absorbs and len(rates) > 1  # of a single step the cause is wanted
+    update, sums, buffers = make_update(trainer, work, absorbs), state.running.sums.tolist(), state.buffers
     first = state.optimizer.count + 1, state.step
     for count, step, lr, examples in zip(*map(itertools.count, first), rates, batches, strict=False):
         more, buffers = update(count, lr, examples, buffers, step)
-        if not more:
-            return None
+        if isinstance(more, str):
+            return more
         sums = add(sums, more) if sums else more
-    if not all(map(is_finite, (work.vector, *work.slots, *buffers))):
-        return None
+    for cause, arrays in ((PARAMETERS, (work.vector,)), (SLOTS, work.slots), (BUFFERS, buffers)):
+        if not all(map(is_finite, arrays)):
+            return cause
     return Moved(_handed_over(work.vector), tuple(map(owned, buffers)), tuple(map(_handed_over, work.slots)), sums)
 
 
@@ -99,22 +109,24 @@ def _handed_over(array: Array) -> Array:
     return owned(array)
 
 
-def make_update(trainer: Trainer, work: Work) -> Update:
+def make_update(trainer: Trainer, work: Work, absorbs: bool) -> Update:
     """The function `update(count, lr, examples, buffers, step)`, which does the count-th update in the work's arrays.
 
-    It returns the sums over the batch of the loss and the metrics, and the new buffers; no sums if the loss or the gradient is
-    not finite: then the arrays are not to be used again. That parameters and slots are finite is for the caller to see: once
-    they are not, they stay so. A gradient that leaves them so is not looked at.
+    It returns the sums over the batch of the loss and the metrics, and the new buffers; in place of the sums the name of the
+    loss or the gradient if that is not finite: then the arrays are not to be used again. That parameters and slots are finite
+    is for the caller to see: once they are not, they stay so. If the optimizer `absorbs` a gradient that is not finite, which
+    leaves them so, the gradient is not looked at.
     """
     vector, slots, gradient = work
     gradient_of = make_gradient(trainer, vector, gradient)
     run_pass = make_pass(trainer.optimizer, gradient, slots, vector, trainer.model.layout)
-    absorbs = trainer.optimizer.absorbs
 
-    def update(count: int, lr: float, examples: Examples, buffers: Kept, step: int) -> tuple[Sums, Kept]:
+    def update(count: int, lr: float, examples: Examples, buffers: Kept, step: int) -> tuple[Sums | str, Kept]:
         sums, buffers = gradient_of(examples, buffers, step)
-        if not (math.isfinite(sums[0]) and (absorbs or is_finite(gradient))):
-            return [], buffers
+        if not math.isfinite(sums[0]):
+            return LOSS, buffers
+        if not (absorbs or is_finite(gradient)):
+            return GRADIENT, buffers
 
         def move(array: Array, factor: float, room: Array, here: Array) -> None:
             np.multiply(array, lr * factor, out=room)

@@ -1,8 +1,9 @@
 """What is measured: metrics as sums over examples, and which of two values is better."""
 
 from fnloop.metrics.accuracy import Accuracy, SubsetAccuracy, TopKAccuracy
-from fnloop.metrics.compare import improves, look_up, mode_of, worst
+from fnloop.metrics.compare import improves, look_up, worst
 from fnloop.metrics.confusion import F1, BalancedAccuracy, Precision, Recall
+from fnloop.metrics.direction import check_mode, is_of_loss, known_mode, mode_of
 from fnloop.metrics.log_loss import LogLoss
 from fnloop.metrics.metric import Mean, Metric, PerExample
 from fnloop.metrics.named import BY_NAME, get_metric
@@ -30,8 +31,11 @@ __all__ = [
     "TopKAccuracy",
     "Whole",
     "WholeMetric",
+    "check_mode",
     "get_metric",
     "improves",
+    "is_of_loss",
+    "known_mode",
     "look_up",
     "mode_of",
     "worst",

@@ -7,16 +7,6 @@ from fnloop.short import listed, short
 from fnloop.typing import Mode
 
 
-def mode_of(metric: str) -> Mode:
-    """How a metric is read when nobody says: the smallest is best for a loss and an error, the largest otherwise.
-
-    Examples:
-        >>> mode_of("val_loss"), mode_of("val_mae"), mode_of("val_f1")
-        ('min', 'min', 'max')
-    """
-    return "min" if metric.endswith(("loss", "mae")) else "max"
-
-
 def worst(mode: Mode) -> float:
     """The value that no other is worse than."""
     return math.inf if mode == "min" else -math.inf

@@ -5,17 +5,16 @@ of an epoch.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from fnloop.namespace import namespace
 from fnloop.record import record
 from fnloop.short import short
-from fnloop.typing import Array, Mode, choice, optional
+from fnloop.typing import Array, OptionalMode
 
 PerExample = Callable[[Any, Any], Any]
-MaybeMode = Annotated[Mode | None, optional(choice("min", "max"))]
 
 
 class Metric(Protocol):
@@ -42,7 +41,7 @@ class Mean:
     """
 
     function: PerExample
-    mode: MaybeMode = None
+    mode: OptionalMode = None
 
     @property
     def name(self) -> str:

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Protocol
 import attrs
 import numpy as np
 
-from fnloop.metrics.metric import MaybeMode, name_of
+from fnloop.metrics.metric import name_of
 from fnloop.metrics.truth import truth
 from fnloop.record import record
 from fnloop.short import short
-from fnloop.typing import Array, choice, optional
+from fnloop.typing import Array, OptionalMode, choice, optional
 
 # What scikit-learn's functions take where it is not what `predict` gives.
 _OF = {
@@ -77,7 +77,7 @@ class Whole:
 
     function: Annotated[Any, _function]
     of: Of = None
-    mode: MaybeMode = None
+    mode: OptionalMode = None
     options: Mapping[str, Any] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:

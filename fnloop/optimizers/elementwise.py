@@ -16,7 +16,7 @@ from fnloop.optimizers.hints import HINTS
 from fnloop.optimizers.norms import norm_of
 from fnloop.parameters import Slot
 from fnloop.random import normal
-from fnloop.record import digest, evolve, is_record, leaves, owned, record
+from fnloop.record import evolve, identity, owned, record
 from fnloop.typing import Array
 
 BLOCK = 1 << 16  # elements of a block
@@ -246,15 +246,7 @@ def plain(scalar: Any) -> Any:
 
 def slot_names(optimizer: Elementwise) -> tuple[str, ...]:
     """The name of each slot of an optimizer, with the part that it belongs to."""
-    return tuple(f"{_identity(part)}.{slot}" for part in optimizer.parts for slot in part.slots)
-
-
-def _identity(part: Elementwise) -> str:
-    """A part with its hyperparameters; a digest in their place if one is a function, whose repr no other process shares."""
-    if not is_record(part):
-        return type(part).__name__
-    functions = any(callable(leaf) for _, leaf in leaves(part))
-    return f"{type(part).__name__}({digest(part)[:12]})" if functions else repr(part)
+    return tuple(f"{identity(part)}.{slot}" for part in optimizer.parts for slot in part.slots)
 
 
 def _split_where_values_are_needed(parts: Sequence[Elementwise]) -> list[list[Elementwise]]:

@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fnloop.early_stopping import StopReason
 from fnloop.errors import RunError
 from fnloop.metrics import BY_NAME, mode_of
 from fnloop.record import record
 from fnloop.scale import loss_scale
 from fnloop.short import listed, short
+from fnloop.state import StopReason
 
 History = Mapping[str, Sequence[float]]
 OTHER = {"lr", "seconds"}  # what a history has beside metrics

@@ -1,21 +1,24 @@
 """A state taken over by another trainer: a run that branches off."""
 
-import math
 import os
+import warnings
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
+from fnloop.adapt import adapt
 from fnloop.data import Dataset
-from fnloop.early_stopping import EarlyStoppingState, StopReason
+from fnloop.early_stopping import NO_POLICY, EarlyStoppingState
 from fnloop.errors import RunError
 from fnloop.loop import make_epoch
-from fnloop.parameters import Params
+from fnloop.metrics import is_of_loss
 from fnloop.record import digest, evolve, field_names, same_bits
 from fnloop.runs.recording import checked_path, describe, refuse_taken, start
 from fnloop.runs.replay import Replay
+from fnloop.schedulers import adopt
 from fnloop.short import listed, short
 from fnloop.state import TrainState, begun
-from fnloop.trainer import Trainer
+from fnloop.trainer import Trainer, within
 
 Metrics = Mapping[str, float]
 
@@ -34,16 +37,16 @@ def fork(
         reader.data("train") if train is None else train,
         reader.data("validation") if validation is None else validation,
     )
-    trainer, before = reader.trainer, [*reader.said["before"], *(row.metrics for row in reader.rows()[1 : position + 1])]
+    done = [b.metrics for a, b in pairwise(reader.rows()[: position + 1]) if b.epoch > a.epoch]
+    trainer, before = reader.trainer, [*reader.said["before"], *done]
     if trainer is None:
         if changes:
             raise ValueError(f"changes are of a trainer, and the run of a step of one's own has none, got {listed(changes)}")
         state = replay.at(position)
     else:
         trainer = _changed(trainer, changes)
-        state = carry_over(replay, position, trainer, before)
         make_epoch(trainer, *data, engine=reader.said["engine"])  # type: ignore[arg-type]  # refuses what does not fit
-        trainer.check_start(state)
+        state = carry_over(replay, position, trainer, data, before, validation is not None)  # type: ignore[arg-type]
     monitored = None if trainer is None else trainer.monitored(data[1] is not None)
     parent = {
         "path": str(reader.path),
@@ -65,74 +68,62 @@ def _changed(trainer: Trainer, changes: Mapping[str, Any]) -> Trainer:
     return evolve(trainer, **changes)
 
 
-def carry_over(replay: Replay, position: int, trainer: Trainer, before: Sequence[Metrics]) -> TrainState:
-    """The state at a position, as another trainer would have it: the same parameters, the rest as if it had been there always.
+def carry_over(
+    replay: Replay,
+    position: int,
+    trainer: Trainer,
+    data: tuple[Dataset, Dataset | None],
+    before: Sequence[Metrics],
+    other_validation: bool,
+) -> TrainState:
+    """The state at a position, adapted to another trainer, whose policies stand where the metrics so far would have put them.
 
     Args:
-        before: the metrics of the epochs so far.
-    Raises: ValueError: if the trainer cannot go on from there.
+        before: The metrics of the epochs so far.
+        other_validation: Whether the validation data is changed, so that metrics on it cannot be compared.
+
+    Raises:
+        ValueError: If the trainer cannot continue from there.
     """
     old: Any = replay.reader.trainer
     state: TrainState = replay.at(position)
-    if same_bits(trainer, old):
-        return state
-    stopping_changed = not same_bits(trainer.early_stopping, old.early_stopping)
-    if stopping_changed and state.stop_reason == StopReason.NO_IMPROVEMENT:
-        state = _unstopped(replay, position, old)
-    params = Params(state.params.vector, _fitting(state, trainer, old))
-    optimizer = (
-        state.optimizer if _keeps(old.optimizer) == _keeps(trainer.optimizer) else trainer.optimizer.init(params.vector)
-    )
-    optimizer = evolve(optimizer, averaged=any(part.averages for part in trainer.optimizer.parts))
-    scheduler = state.scheduler
+    adapted, notes = adapt(trainer, state, data[0], data[1] is not None, "the state")
+    for part in ("model", "optimizer"):  # the policies are put where they would be by now
+        if part in notes:
+            warnings.warn(f"fork: {notes[part]}", stacklevel=4)
+    same_loss = same_bits(trainer.loss, old.loss)
+
+    def comparable(metric: Any) -> bool:
+        of_validation = isinstance(metric, str) and metric.startswith("val_")
+        return (same_loss or not is_of_loss(str(metric))) and not (other_validation and of_validation)
+
+    scheduler, stopping = adapted.scheduler, adapted.early_stopping
+    read = [part.metric for part in within(trainer.scheduler) if hasattr(part, "metric")]
     if not same_bits((trainer.scheduler, trainer.schedule_every), (old.scheduler, old.schedule_every)):
-        scheduler = _scheduled(trainer, state, before)
-    stopping = state.early_stopping
-    if stopping_changed:
+        if all(map(comparable, read)):
+            scheduler = _scheduled(trainer, state, before)
+    elif not all(map(comparable, read)):
+        scheduler, _ = adopt(trainer.scheduler, None, state.epoch)
+    policy = trainer.early_stopping
+    if policy is not None and not comparable(policy.metric):
+        stopping = policy.init()
+    elif not same_bits(policy, old.early_stopping):
         stopping = _stopping(replay, trainer, state, before)
-    if state.running.batches:
-        if (trainer.batch_size, trainer.accumulate) != (old.batch_size, old.accumulate):
-            raise ValueError("batch_size and accumulate must stay as they are within an epoch, where this run began")
-        running = state.running
-    else:
-        running = begun(scheduler.lr)
-    return evolve(state, params=params, optimizer=optimizer, scheduler=scheduler, early_stopping=stopping, running=running)
+    running = adapted.running if adapted.running.batches else begun(scheduler.lr)
+    changed = evolve(adapted, scheduler=scheduler, early_stopping=stopping, running=running)
+    return changed if changed.stopped is None or same_bits(trainer, old) else _going_on(changed)
 
 
-def _unstopped(replay: Replay, position: int, old: Trainer) -> TrainState:
-    """The state of the epoch that the run stopped in, without the best one's parameters in the place of its own."""
-    reader = replay.reader
-    trainer = evolve(old, early_stopping=None, threads=replay.threads or old.threads)
-    epoch = make_epoch(trainer, reader.train, reader.validation, engine=reader.said["engine"])
-    return epoch(replay.at(position - 1))
-
-
-def _fitting(state: TrainState, trainer: Trainer, old: Trainer) -> Any:
-    """The trainer's model, if the state's arrays are laid out as its are."""
-    shapes = [
-        ([slot.shape for slot in model.layout], [b.shape for b in model.buffers]) for model in (old.model, trainer.model)
-    ]
-    if shapes[0] != shapes[1]:
-        raise ValueError(
-            f"model must have layers of the same shapes as the state has, {shapes[0][0]}, got {shapes[1][0]}"
-            if shapes[0][0] != shapes[1][0]
-            else f"model must have buffers of the same shapes as the state has, {shapes[0][1]}, got {shapes[1][1]}"
-        )
-    if trainer.dtype != old.dtype:
-        raise ValueError(f"dtype must stay {short(old.dtype)}, which the state's arrays are of, got {short(trainer.dtype)}")
-    return trainer.model
-
-
-def _keeps(optimizer: Any) -> list[str]:
-    """The parts of an optimizer that keep arrays: where they are the same, the arrays are."""
-    return [digest(part) for part in optimizer.parts if part.slots]
+def _going_on(state: TrainState) -> TrainState:
+    """A state that stopped under another trainer: it stays so only if a policy of this one stops it, too."""
+    return state if state.early_stopping.stopped_epoch is not None else evolve(state, stopped=None)
 
 
 def _scheduled(trainer: Trainer, state: TrainState, before: Sequence[Metrics]) -> Any:
-    """The scheduler's state where it would stand by now."""
+    """The scheduler's state after these metrics."""
     scheduler = trainer.scheduler.init()
     if trainer.schedule_every == "step":
-        for _ in range(state.optimizer.count):
+        for _ in range(state.updates):
             scheduler = trainer.scheduler.step(scheduler)
         return scheduler
     unknown: list[Metrics] = [{}] * (state.epoch - len(before))
@@ -145,11 +136,11 @@ def _stopping(replay: Replay, trainer: Trainer, state: TrainState, before: Seque
     """The state of early stopping where it would stand by now, with the best epoch's parameters if they are to be restored."""
     policy = trainer.early_stopping
     if policy is None:
-        return EarlyStoppingState(math.nan)
+        return NO_POLICY
     found, first = policy.init(), state.epoch - len(before) + 1
     for epoch, metrics in enumerate(before, start=first):
         found = policy.step(found, metrics, epoch)
-        if found.reason is not None:
+        if found.stopped_epoch is not None:
             raise ValueError(f"early_stopping: {short(policy)} would have stopped the run in epoch {epoch} already")
     if not policy.restore_best or not found.best_epoch:
         return found
@@ -164,5 +155,5 @@ def _stopping(replay: Replay, trainer: Trainer, state: TrainState, before: Seque
                     f"early_stopping: the parameters of the best epoch, {found.best_epoch}, are needed: {error}"
                 ) from None
             kept = state.early_stopping
-            return evolve(found, best_vector=kept.best_vector, best_buffers=kept.best_buffers)
+            return evolve(found, best_vector=kept.best_vector, best_buffers=kept.best_buffers, best_metrics=kept.best_metrics)
     return evolve(found, best_vector=best.params.vector, best_buffers=best.buffers)

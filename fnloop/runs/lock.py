@@ -34,10 +34,8 @@ def _open_alone(beside: Path) -> int | None:
     import fcntl
 
     while True:
-        file = os.open(beside, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o644)
+        file = os.open(beside, os.O_CREAT | os.O_RDWR, 0o644)
         try:
-            if os.fstat(file).st_size:
-                raise RunError(f"{short(str(beside))} is in the way: there the lock of a run file is made, and it is none")
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_at(file, beside):
                 return file

@@ -6,8 +6,11 @@ import warnings
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from fnloop.record import evolve
+from fnloop.runs.reader import Reader
 from fnloop.runs.writer import metrics_of
 from fnloop.short import listed, short
+from fnloop.state import TrainState
 
 _COMPARE: Mapping[type, Callable[[Any, Any], Any]] = {
     ast.Gt: operator.gt,
@@ -25,6 +28,18 @@ _COMPUTE: Mapping[type, Callable[[Any, Any], Any]] = {
 }
 _LONGEST = 400  # characters
 _OWN = ("epoch", "step", "lr")
+
+
+def of_run(text: str, reader: Reader, metrics: Collection[str]) -> Callable[[Any], bool]:
+    """The predicate of a run's states; within an epoch the metrics are those of the last finished epoch."""
+    holds = parse(text, metrics)
+
+    def asked(state: Any) -> bool:
+        if isinstance(state, TrainState) and state.running.batches and not state.metrics:
+            state = evolve(state, metrics=reader.row(reader.position_of(state.epoch)).metrics)
+        return holds(state)
+
+    return asked
 
 
 def parse(text: str, metrics: Collection[str]) -> Callable[[Any], bool]:

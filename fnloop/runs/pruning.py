@@ -3,11 +3,12 @@
 import re
 import sqlite3
 
-from fnloop.metrics import mode_of
+from fnloop.metrics import known_mode
 from fnloop.runs.connection import close_writer, open_to_write, writing
 from fnloop.runs.lock import lock
 from fnloop.runs.reader import Reader
 from fnloop.runs.store import read_snapshots
+from fnloop.typing import Mode
 
 
 def prune(reader: Reader, keep: int) -> int:
@@ -28,8 +29,12 @@ def prune(reader: Reader, keep: int) -> int:
 def _always(reader: Reader) -> set[int]:
     """The positions that are never pruned."""
     rows, monitor = reader.rows(), reader.said["monitor"]
-    modes = {name: mode_of(name) for row in rows for name in row.metrics if name != "lr"}
-    best = [reader.best_position(name, mode) for name, mode in [*modes.items(), *([monitor] if monitor else [])]]
+    names = dict.fromkeys(name for row in rows for name in row.metrics if name != "lr")
+    asked: list[tuple[str, Mode]] = [tuple(monitor)] if monitor else []
+    for name in names:
+        known = known_mode(name)
+        asked += [(name, mode) for mode in ("min", "max") if known in (None, mode)]  # if it is not known, keep either
+    best = [reader.best_position(name, mode) for name, mode in asked]
     return {0, len(rows) - 1, *(position for position in best if position is not None)}
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from fnloop.adapt import adapt
 from fnloop.data import Dataset
 from fnloop.engines import get_engine
 from fnloop.errors import RunError
 from fnloop.preprocessing import Preprocessing
 from fnloop.progress import timed
-from fnloop.record import Hashed, Hashes, digest, hash_of
+from fnloop.record import Hashed, Hashes, digest, field_names, hash_of, same_bits
 from fnloop.runs.connection import create
 from fnloop.runs.environment import environment
 from fnloop.runs.failing import Forgiving, Recorded
@@ -90,7 +91,7 @@ def record(
 
     def begin(state: Any) -> Writer:
         if trainer is not None:
-            trainer.check_start(state, "states")
+            check_stream(trainer, state, train, validation is not None)
         info, arrays = describe(trainer, train, validation, engine, monitored, preprocessing)
         return start(path, info, arrays, state, monitored, every, overwrite)
 
@@ -110,6 +111,14 @@ def _refuse(path: Path, overwrite: bool) -> None:
         refuse_irreplaceable(path)
     else:
         refuse_taken(path)
+
+
+def check_stream(trainer: Trainer, state: Any, train: Dataset | None, validated: bool) -> None:
+    """Refuse a stream whose first state is not one that this trainer, on these data, would continue as it is."""
+    adapted, _ = adapt(trainer, state, train, validated, "states")  # type: ignore[arg-type]
+    if adapted is not state:
+        fields = [name for name in field_names(TrainState) if not same_bits(getattr(adapted, name), getattr(state, name))]
+        raise ValueError(f"states must be those of this trainer and data; the first one differs in {', '.join(fields)}")
 
 
 def checked_path(path: Any) -> Path:

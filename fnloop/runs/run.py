@@ -9,13 +9,13 @@ import numpy as np
 
 from fnloop.data import Dataset
 from fnloop.errors import NoBestError, RunError
-from fnloop.metrics import mode_of
+from fnloop.metrics import check_mode, known_mode
 from fnloop.preprocessing import Preprocessing
 from fnloop.record import is_record
 from fnloop.runs.codec import check_records
 from fnloop.runs.diff import Diff, diff
 from fnloop.runs.fork import fork
-from fnloop.runs.predicate import parse
+from fnloop.runs.predicate import of_run
 from fnloop.runs.pruning import prune
 from fnloop.runs.reader import Advance, Reader
 from fnloop.runs.replay import Replay
@@ -27,7 +27,7 @@ from fnloop.short import listed, short
 from fnloop.shown import line, table
 from fnloop.streams import append
 from fnloop.trainer import Trainer
-from fnloop.typing import Mode, choice, integer
+from fnloop.typing import Mode, integer
 
 Place = int | tuple[int, int]
 
@@ -187,11 +187,15 @@ class Run:
             raise ValueError(f"metric must be one of the run's, got None; there are {listed(self._metrics)}")
         if metric is not None and metric not in self._metrics:
             raise ValueError(f"metric must be one of the run's, {listed(self._metrics)}, got {short(metric)}")
-        name, own = monitored if metric is None or (monitored and metric == monitored[0]) else (metric, mode_of(metric))
-        position = self._reader.best_position(name, choice("min", "max")("mode", mode or own))
+        name, own = monitored if metric is None or (monitored and metric == monitored[0]) else (metric, None)
+        position = self._reader.best_position(name, check_mode(mode or own or self._mode(name), name))
         if position is None:
             raise NoBestError(f"no epoch is best by {short(name)}: none has a value but NaN")
         return self._replay.at(position)
+
+    def _mode(self, name: str) -> Mode | None:
+        """The mode of a metric; the trainer is asked only where the name alone does not say it."""
+        return known_mode(name) or (None if self.trainer is None else self.trainer.known_mode(name))
 
     def state(self, epoch: int | None = None, step: int | None = None) -> Any:
         """The state of the run with that many epochs finished, and, if a step is given, with that many batches folded in all.
@@ -255,8 +259,11 @@ class Run:
         return bisect(self._replay, asked)
 
     def predicate(self, text: str) -> Callable[[Any], bool]:
-        """The predicate of a state that an expression over this run's metrics says."""
-        return parse(text, self._metrics)
+        """The predicate of a state that an expression over this run's metrics says.
+
+        Within an epoch, where a state has no metrics, they are those of the last finished epoch.
+        """
+        return of_run(text, self._reader, self._metrics)
 
     @property
     def _metrics(self) -> list[str]:

@@ -12,14 +12,14 @@ import numpy as np
 
 from fnloop.calling import curry
 from fnloop.errors import CheckpointError
-from fnloop.metrics import improves, mode_of
+from fnloop.metrics import check_mode, improves
 from fnloop.runs.checkpoint import Checkpoint, distrusting, read_parts, write_checkpoint
 from fnloop.runs.codec import decode, encode
 from fnloop.short import listed, short
 from fnloop.state import TrainState
 from fnloop.streams import keep_best
 from fnloop.trainer import Trainer
-from fnloop.typing import Array, Mode, boolean, choice
+from fnloop.typing import Array, Mode, boolean
 
 
 @curry
@@ -62,7 +62,7 @@ def checkpoint(
     pattern = os.fspath(path) if isinstance(path, str | os.PathLike) else path
     if not isinstance(pattern, str):
         raise TypeError(f"path must be a file's path, got {short(path)}")
-    mode = choice("min", "max")("mode", mode_of(metric) if mode is None else mode)
+    mode = check_mode(mode, metric)
     compared = boolean("save_best_only", save_best_only) and not boolean("overwrite", overwrite)
 
     def write(state: TrainState) -> None:

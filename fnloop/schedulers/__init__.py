@@ -20,6 +20,7 @@ from fnloop.schedulers.piecewise import LambdaLR, PiecewiseLR
 from fnloop.schedulers.plateau import PlateauState, ReduceLROnPlateau
 from fnloop.schedulers.polynomial import LinearLR, PolynomialLR
 from fnloop.schedulers.step import StepLR
+from fnloop.schedulers.takeover import adopt
 from fnloop.schedulers.warm_restarts import CosineAnnealingWarmRestarts
 from fnloop.schedulers.warmup_stable_decay import WarmupStableDecayLR
 from fnloop.short import listed, short
@@ -84,6 +85,7 @@ __all__ = [
     "SchedulerState",
     "StepLR",
     "WarmupStableDecayLR",
+    "adopt",
     "clamp",
     "get_scheduler",
     "join",

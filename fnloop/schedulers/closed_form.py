@@ -35,6 +35,10 @@ class ClosedForm:
         """The state at t + 1; a closed form asks for no metrics."""
         return SchedulerState(state.t + 1, self(state.t + 1))
 
+    def adopt(self, state: Any, t: int, same_loss: bool) -> tuple[SchedulerState, bool]:
+        """This schedule's state at t, whatever schedule was followed before: see `fnloop.schedulers.adopt`."""
+        return SchedulerState(t, self(t)), True
+
     def __call__(self, t: int | Array) -> Any:
         """The learning rate at t: a float for an int, an array of float64 for an array of ints.
 

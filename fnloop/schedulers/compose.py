@@ -14,6 +14,7 @@ from fnloop.record import record
 from fnloop.schedulers.closed_form import check_times
 from fnloop.schedulers.constant import ConstantLR
 from fnloop.schedulers.polynomial import LinearLR
+from fnloop.schedulers.takeover import adopt
 from fnloop.short import short
 from fnloop.typing import Array, NonNegative, PositiveInt, Times, integer, real
 
@@ -41,6 +42,11 @@ class Product:
     def step(self, state: ComposedState, metrics: Metrics = None) -> ComposedState:
         return self._at(state.t + 1, [part.step(s, metrics) for part, s in zip(self.schedulers, state.parts, strict=True)])
 
+    def adopt(self, state: Any, t: int, same_loss: bool) -> tuple[ComposedState, bool]:
+        before = _parts(state, len(self.schedulers))
+        adopted = [adopt(part, s, t, same_loss) for part, s in zip(self.schedulers, before, strict=True)]
+        return self._at(t, [part for part, _ in adopted]), all(kept for _, kept in adopted)
+
     def _at(self, t: int, parts: list[Any]) -> ComposedState:
         return ComposedState(t, math.prod(part.lr for part in parts), tuple(parts))
 
@@ -66,6 +72,11 @@ class Joined:
         before, i = self._part(state.t), self._part(state.t + 1)
         part = self.schedulers[i].step(state.parts[0], metrics) if i == before else self.schedulers[i].init()
         return ComposedState(state.t + 1, part.lr, (part,))
+
+    def adopt(self, state: Any, t: int, same_loss: bool) -> tuple[ComposedState, bool]:
+        i, (before,) = self._part(t), _parts(state, 1)
+        part, kept = adopt(self.schedulers[i], before, t - (0, *self.boundaries)[i], same_loss)
+        return ComposedState(t, part.lr, (part,)), kept
 
     def __call__(self, t: int | Array) -> Any:
         at = check_times(t)
@@ -93,6 +104,10 @@ class Repeated:
         part = scheduler.step(state.parts[0], metrics) if t % self.period else scheduler.init()
         return ComposedState(t, part.lr, (part,))
 
+    def adopt(self, state: Any, t: int, same_loss: bool) -> tuple[ComposedState, bool]:
+        part, kept = adopt(self.schedulers[0], _parts(state, 1)[0], t % self.period, same_loss)
+        return ComposedState(t, part.lr, (part,)), kept
+
     def __call__(self, t: int | Array) -> Any:
         at = check_times(t) % self.period
         return called(self.schedulers[0], at if at.ndim else int(at))
@@ -116,12 +131,22 @@ class Clamped:
     def step(self, state: ComposedState, metrics: Metrics = None) -> ComposedState:
         return self._at(state.t + 1, self.schedulers[0].step(state.parts[0], metrics))
 
+    def adopt(self, state: Any, t: int, same_loss: bool) -> tuple[ComposedState, bool]:
+        part, kept = adopt(self.schedulers[0], _parts(state, 1)[0], t, same_loss)
+        return self._at(t, part), kept
+
     def _at(self, t: int, part: Any) -> ComposedState:
         return ComposedState(t, min(max(part.lr, self.low), self.high), (part,))
 
     def __call__(self, t: int | Array) -> Any:
         lr = np.clip(called(self.schedulers[0], t), self.low, self.high)
         return lr if np.ndim(t) else float(lr)
+
+
+def _parts(state: Any, n: int) -> tuple[Any, ...]:
+    """The states of n parts, or that of the schedule which had no parts before it became one."""
+    parts = state.parts if isinstance(state, ComposedState) else (state,)
+    return parts if len(parts) == n else (None,) * n
 
 
 def times(*schedulers: Any) -> Product:

@@ -2,21 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY
+from typing import Any
 
-from fnloop.metrics import improves, look_up, worst
-from fnloop.record import record
+from fnloop.metrics import check_mode, improves, is_of_loss, known_mode, look_up, worst
+from fnloop.record import evolve, record
 from fnloop.short import short
-from fnloop.typing import Count, Factor, MetricName, ModeName, NonNegative, Positive, PositiveInt
+from fnloop.typing import Count, Factor, MetricName, Mode, NonNegative, OptionalMode, Positive, PositiveInt
 
 
 @record
 class PlateauState:
-    """Where a plateau schedule stands.
+    """The progress of a plateau schedule on `metric`.
 
     `best` is the best value so far, `wait` the number of epochs in a row without improvement on it, `reductions` how often
     the learning rate was lowered, `cooldown` the number of coming epochs that do not count as waiting.
     """
 
+    metric: str
+    mode: Mode
     t: int
     lr: float
     best: float
@@ -35,6 +38,7 @@ class ReduceLROnPlateau:
 
     Args:
         metric: a metric that the run produces.
+        mode: `"min"` if small values are better, `"max"` if large ones are; by default that of the metric.
         patience: epochs, at least 1.
         factor: in (0, 1]; unitless.
         cooldown: epochs after a reduction, at least 0. An improvement among them still counts.
@@ -43,7 +47,7 @@ class ReduceLROnPlateau:
     initial_lr: Positive
     metric: MetricName = "val_loss"
     _: KW_ONLY
-    mode: ModeName = "min"
+    mode: OptionalMode = None
     factor: Factor = 0.5
     patience: PositiveInt = 10
     min_delta: NonNegative = 1e-4
@@ -51,24 +55,49 @@ class ReduceLROnPlateau:
     cooldown: Count = 0
 
     def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "mode", self.mode or known_mode(self.metric))
         if self.min_lr > self.initial_lr:
             raise ValueError(f"min_lr must be at most initial_lr={short(self.initial_lr)}, got {short(self.min_lr)}")
 
     def init(self) -> PlateauState:
-        """The state before anything is trained."""
-        return PlateauState(0, self.initial_lr, worst(self.mode), 0, 0)
+        """The state before anything is trained.
+
+        Raises:
+            ValueError: If `mode` is None and the metric does not say which direction is better.
+        """
+        mode = check_mode(self.mode, self.metric)
+        return PlateauState(self.metric, mode, 0, self.initial_lr, worst(mode), 0, 0)
 
     def step(self, state: PlateauState, metrics: Mapping[str, float] | None = None) -> PlateauState:
         """The state after an epoch with these metrics.
 
-        Raises: ValueError: if the monitored metric is not among them.
+        Raises:
+            ValueError: If the monitored metric is not among them.
         """
-        value, cooling = look_up(metrics or {}, self.metric), max(state.cooldown - 1, 0)
-        if improves(value, state.best, self.mode, self.min_delta):
-            return PlateauState(state.t + 1, state.lr, value, 0, state.reductions, cooling)
+        value, t, cooling = look_up(metrics or {}, self.metric), state.t + 1, max(state.cooldown - 1, 0)
+        if improves(value, state.best, check_mode(self.mode, self.metric), self.min_delta):
+            return evolve(state, t=t, best=value, wait=0, cooldown=cooling)
         wait = 0 if state.cooldown else state.wait + 1
         if wait < self.patience:
-            return PlateauState(state.t + 1, state.lr, state.best, wait, state.reductions, cooling)
-        lr = max(state.lr * self.factor, self.min_lr)
+            return evolve(state, t=t, wait=wait, cooldown=cooling)
+        lr = self._lowered(state.lr)
         lowered = lr < state.lr
-        return PlateauState(state.t + 1, lr, state.best, 0, state.reductions + lowered, self.cooldown if lowered else 0)
+        cooling = self.cooldown if lowered else 0
+        return evolve(state, t=t, lr=lr, wait=0, reductions=state.reductions + lowered, cooldown=cooling)
+
+    def _lowered(self, lr: float) -> float:
+        return max(lr * self.factor, self.min_lr)
+
+    def adopt(self, state: Any, t: int, same_loss: bool) -> tuple[PlateauState, bool]:
+        """This schedule's state at t after another schedule's: see `fnloop.schedulers.adopt`.
+
+        Another plateau's reductions are kept; its best value and wait only if they are of the same metric.
+        """
+        fresh = evolve(self.init(), t=t)
+        if not isinstance(state, PlateauState):
+            return fresh, t == 0
+        lr = self.initial_lr
+        for _ in range(state.reductions):
+            lr = self._lowered(lr)
+        same = (state.metric, state.mode) == (fresh.metric, fresh.mode) and (same_loss or not is_of_loss(self.metric))
+        return evolve(state if same else fresh, t=t, lr=lr, reductions=state.reductions), same

@@ -43,8 +43,8 @@ def test_early_stopping_equals_a_reading_of_the_whole_history(policy, history):
         state = policy.step(state, {"m": value}, epoch, owned(np.array([float(epoch)])))
     stopped, best_epoch, best = brute_force(policy, history)
     assert (state.stopped_epoch, state.best_epoch, state.best) == (stopped, best_epoch, best)
-    assert state.reason == (None if stopped is None else "no improvement")
     assert state.best_vector is None if best_epoch == 0 else state.best_vector[0] == best_epoch
+    assert state.best_metrics == ({} if best_epoch == 0 else {"m": history[best_epoch - 1]})
 
 
 def with_metric(value, epoch):
@@ -70,8 +70,8 @@ def test_parameters_that_are_not_finite_never_win():
     assert fl.best("m", [good, bad], mode="min").epoch == 1
 
 
-def test_the_stopped_state_holds_the_best_parameters():
-    """Of the best epoch, to the bit, and apart from the last ones."""
+def test_the_best_epoch_is_restored_from_the_stopped_state():
+    """`restored` gives the best epoch's parameters, buffers and metrics to the bit; the stopped state has its own."""
     policy = fl.EarlyStopping("val_loss", patience=3)
     trainer = fl.Trainer(
         model=fl.mlp([3, 8, 1]),
@@ -85,14 +85,18 @@ def test_the_stopped_state_holds_the_best_parameters():
     last, stopping = states[-1], states[-1].early_stopping
     assert last.stop_reason == "no improvement"
     assert stopping.best_epoch == last.epoch - 3
-    assert fl.same_bits(last.params, states[stopping.best_epoch].params)
-    kept = fl.last(fl.epochs(evolve(trainer, early_stopping=evolve(policy, restore_best=False)), data, other))
-    assert not fl.same_bits(kept.params, last.params)
-    assert fl.same_bits(kept.optimizer, last.optimizer)
+    restored, best = fl.restored(last), states[stopping.best_epoch]
+    for field in ("params", "buffers", "metrics"):
+        assert fl.same_bits(getattr(restored, field), getattr(best, field))
+        assert field == "buffers" or not fl.same_bits(getattr(last, field), getattr(best, field))
+    plain = fl.last(fl.epochs(evolve(trainer, early_stopping=evolve(policy, restore_best=False)), data, other))
+    assert fl.same_bits(evolve(last, early_stopping=plain.early_stopping), plain)
+    with pytest.raises(ValueError, match="restore_best=True"):
+        fl.restored(plain)
 
 
-def test_mode_is_read_from_the_name_where_nobody_says():
-    """The smallest loss, the largest of anything else."""
+def test_the_mode_is_that_of_the_metric():
+    """The smallest is best for a loss or an error, the largest of an accuracy; a name that says nothing is asked about."""
     states = [evolve(with_metric(0.0, i), metrics={"val_loss": v, "accuracy": v}) for i, v in enumerate([2.0, 3.0, 1.0])]
     assert fl.best("val_loss", states).epoch == 2
     assert fl.best("accuracy")(states).epoch == 1

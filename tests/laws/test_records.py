@@ -55,11 +55,11 @@ def test_the_digest_changes_with_every_field():
     """Leaving any one out would be seen."""
     data = dataset("binary", 20)
     trainer = fl.Trainer(model=fl.mlp([3, 2, 1]), loss=fl.losses.BinaryCrossEntropy(), early_stopping=fl.EarlyStopping("loss"))
-    state = fl.last(take(5, fl.steps(evolve(trainer, batch_size=8), data)))
-    other = fl.init_state(evolve(trainer, model=fl.mlp([3, 4, 1])))
-    other = evolve(other, buffers=(owned(np.zeros(1)),))
-    assert state.epoch == 1
-    assert state.running.batches == 1
+    state = fl.last(take(4, fl.epochs(evolve(trainer, batch_size=8), data)))
+    other = fl.init_state(evolve(trainer, model=fl.mlp([3, 4, 1]), loss=fl.losses.BinaryCrossEntropy(label_smoothing=0.1)))
+    other = evolve(other, buffers=(owned(np.zeros(1)),), running=evolve(other.running, batches=1))
+    other = evolve(other, stopped=fl.Stopped("finished", 3, 9, "a law"))
+    assert state.epoch == 3
     digests = {fl.digest(state)}
     for name in field_names(type(state)):
         changed = evolve(state, **{name: getattr(other, name)})

@@ -166,7 +166,7 @@ def test_a_warm_up_leads_to_the_schedule(scheduler, length, start):
 @given(histories, composed)
 def test_a_plateau_multiplies_any_schedule(history, scheduler):
     """The rate is the product of both, the counters are the plateau's own."""
-    plateau = ReduceLROnPlateau(1.0, "m", patience=1)
+    plateau = ReduceLROnPlateau(1.0, "m", mode="min", patience=1)
     both = sch.times(plateau, scheduler)
     together, alone = both.init(), plateau.init()
     for t, value in enumerate(history, 1):
@@ -276,7 +276,7 @@ def test_a_plateau_equals_a_reading_of_the_whole_history(scheduler, history):
 )
 def test_golden_tables_of_the_plateau(patience, history, rates_after):
     """It fires when the wait reaches the patience, and the wait starts again (pytorch#2545, #11305, keras#3991)."""
-    scheduler = ReduceLROnPlateau(1.0, "m", patience=patience)
+    scheduler = ReduceLROnPlateau(1.0, "m", mode="min", patience=patience)
     states = accumulate(lambda state, value: scheduler.step(state, {"m": value}), history, scheduler.init())
     assert [state.lr for state in states][1:] == rates_after
 
@@ -291,14 +291,15 @@ def test_golden_tables_of_the_plateau(patience, history, rates_after):
 )
 def test_epochs_of_a_cooldown_do_not_count(cooldown, rates_after):
     """As many epochs after a reduction as it says; an improvement among them counts, as in PyTorch."""
-    scheduler, history = ReduceLROnPlateau(1.0, "m", patience=1, cooldown=cooldown), [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5]
+    scheduler = ReduceLROnPlateau(1.0, "m", mode="min", patience=1, cooldown=cooldown)
+    history = [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5]
     states = accumulate(lambda state, value: scheduler.step(state, {"m": value}), history, scheduler.init())
     assert [state.lr for state in states][1:] == rates_after
 
 
 def test_a_plateau_at_its_minimum_stays_there():
     """Nothing is lowered and nothing is counted (idempotent at min_lr)."""
-    scheduler = ReduceLROnPlateau(1.0, "m", patience=1, min_lr=0.3)
+    scheduler = ReduceLROnPlateau(1.0, "m", mode="min", patience=1, min_lr=0.3)
     states = list(accumulate(lambda state, _: scheduler.step(state, {"m": 1.0}), range(9), scheduler.init()))
     assert [state.lr for state in states[:5]] == [1.0, 1.0, 0.5, 0.3, 0.3]
     assert states[-1].reductions == 2

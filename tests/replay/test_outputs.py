@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-import fnloop as fl
 from fnloop.runs import files
 from fnloop.runs.files import replacing
-from tests.replay.ground import elsewhere, record_tiny
+from tests.replay.ground import elsewhere
 
 OLD, NEW = b"the former content, which is longer", b"new content"
 root_only = pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can make this")
@@ -279,15 +278,3 @@ def test_a_disk_that_is_full(tmp_path):
         assert (tmp_path / "a").read_bytes() == NEW
     finally:
         subprocess.run(["umount", tmp_path], check=True)
-
-
-@pytest.mark.parametrize("kind", ["file", "link"])
-def test_a_file_in_the_place_of_a_lock_is_kept(tmp_path, kind):
-    """A run that would be locked by it is refused by its name."""
-    beside = tmp_path / "a.run-lock"
-    (tmp_path / "mine").write_bytes(OLD)
-    beside.symlink_to("mine") if kind == "link" else (tmp_path / "mine").rename(beside)
-    with pytest.raises((fl.RunError, OSError), match="run-lock"):
-        record_tiny(tmp_path / "a.run")
-    assert beside.read_bytes() == OLD
-    assert not (tmp_path / "a.run").exists()

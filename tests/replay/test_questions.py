@@ -278,8 +278,16 @@ def test_a_path_that_is_taken_is_refused_at_the_call(tmp_path):
         (lambda run: run.best("loss", mode="least"), ValueError, "mode must be one of 'min', 'max', got 'least'"),
         (lambda run: run.fork(1, run.path.parent / "b", speed=3), TypeError, "changes must be of model, .* got 'speed'"),
         (lambda run: run.fork(9, run.path.parent / "b"), ValueError, "epoch must be one that the run reached, 0 to 3, got 9"),
-        (lambda run: run.fork(1, run.path.parent / "b", model=fl.mlp([3, 5, 1])), ValueError, "model must have layers of the"),
-        (lambda run: run.fork(1, run.path.parent / "b", dtype="float64"), ValueError, "dtype must stay 'float32'"),
+        (
+            lambda run: run.fork(1, run.path.parent / "b", model=fl.mlp([3, 5, 1])),
+            ValueError,
+            "the state is of another model",
+        ),
+        (
+            lambda run: run.fork(1, run.path.parent / "b", dtype="float64"),
+            ValueError,
+            "the state has parameters of float32",
+        ),
     ],
 )
 def test_what_a_run_refuses(tmp_path, what, kind, said):
@@ -299,7 +307,7 @@ def test_what_a_run_refuses(tmp_path, what, kind, said):
         (
             lambda trainer, data: fl.epochs(tiny(model=fl.mlp([3, 1]))[0], data, data),
             ValueError,
-            "states is a state of another",
+            "states is of another model",
         ),
         (lambda trainer, data: fl.epochs(trainer, data), ValueError, "validation must be that of the stream, .* got some"),
     ],

@@ -1,0 +1,31 @@
+"""The state of a schedule that takes over from another, in the middle of a run."""
+
+from typing import Any
+
+from fnloop.schedulers.closed_form import SchedulerState
+
+
+def adopt(scheduler: Any, state: Any, t: int, same_loss: bool = True) -> tuple[Any, bool]:
+    """The state of a schedule at t that takes over from the schedule of `state`, and whether it takes over all that it knows.
+
+    A schedule in closed form needs to know t alone. One that remembers, such as a plateau, keeps what means the same to it. A
+    schedule can say what that is by a method `adopt(state, t, same_loss)`. Without it, a state of the same class is kept.
+
+    Args:
+        scheduler: The new schedule.
+        state: The state of the old one, or None.
+        t: The 0-based epoch or update about to be trained.
+        same_loss: Whether values of the loss from before can be compared with those to come.
+
+    Examples:
+        >>> from fnloop.schedulers import ConstantLR, StepLR
+        >>> adopt(StepLR(0.1, step_size=2, gamma=0.5), ConstantLR(0.3).init(), 2)
+        (SchedulerState(t=2, lr=0.05), True)
+    """
+    if hasattr(scheduler, "adopt"):
+        adopted: tuple[Any, bool] = scheduler.adopt(state, t, same_loss)
+        return adopted
+    fresh = scheduler.init()
+    if type(fresh) is SchedulerState and callable(scheduler):
+        return SchedulerState(t, scheduler(t)), True
+    return (state, True) if type(state) is type(fresh) else (fresh, t == 0)

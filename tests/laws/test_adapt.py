@@ -1,0 +1,198 @@
+"""A state continues under a changed trainer: each part is kept where it means the same, begun anew, or refused."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toolz import nth, take
+
+import fnloop as fl
+from fnloop.adapt import adapt
+from fnloop.optimizers import SGD, Adam, AdamW, Lion, chain, clip_by_global_norm, ema
+from fnloop.record import evolve
+from fnloop.schedulers import ConstantLR, CosineAnnealingLR, ReduceLROnPlateau, StepLR, adopt, times, warmup
+from tests.strategies import SCHEDULERS, dataset, problems
+
+DATA, OTHER = dataset("binary", 20), dataset("binary", 30, seed=3)
+BINARY = fl.Trainer(
+    model=fl.mlp([3, 4, 1]), loss=fl.losses.BinaryCrossEntropy(), scheduler=ConstantLR(0.03), batch_size=8, seed=2
+)
+stopping = st.sampled_from([None, fl.EarlyStopping("loss", patience=1, min_delta=0.1)])
+
+
+def started(changes, state, epochs=1):
+    """The states after a start under a changed trainer, and what was warned of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        states = list(take(epochs + 1, fl.epochs(evolve(BINARY, **changes), DATA, OTHER, start=state)))
+    return states, [str(warning.message) for warning in caught]
+
+
+@given(problems(stopping), st.integers(0, 12), st.booleans())
+def test_the_same_trainer_changes_nothing(problem, steps, validated):
+    """From any state of its own stream a trainer continues with that very state, without a word."""
+    trainer, data = problem
+    state = fl.last(take(steps + 1, fl.steps(trainer, data, data if validated else None)))
+    adapted, notes = adapt(trainer, state, data, validated)
+    assert adapted is state
+    assert not notes
+
+
+@pytest.mark.parametrize("schedule_every", ["epoch", "step"])
+@pytest.mark.parametrize("scheduler", SCHEDULERS, ids=repr)
+def test_another_schedule_counts_from_the_first_epoch(scheduler, schedule_every):
+    """The very next step is trained at the rate that the new schedule has there, as if it had been followed always."""
+    state = nth(4, fl.epochs(BINARY, DATA, OTHER))
+    changes = {"scheduler": scheduler, "schedule_every": schedule_every}
+    (first, after), notes = started(changes, state)
+    t = 4 if schedule_every == "epoch" else state.updates
+    whole = scheduler.init()
+    for _ in range(t):
+        whole = scheduler.step(whole)
+    assert fl.same_bits(first.scheduler, whole)
+    assert not notes
+    assert after.metrics["lr"] == (first.lr if schedule_every == "epoch" else scheduler(t + 2))
+
+
+def test_another_optimizer_begins_anew():
+    """SGD's momentum is no moment of Lion's, Adam's moments at one decay are none at another; the warning names both."""
+    state = nth(2, fl.epochs(evolve(BINARY, optimizer=SGD(momentum=0.9)), DATA, OTHER))
+    (first, _), notes = started({"optimizer": Lion()}, state)
+    assert (first.optimizer.count, first.updates) == (0, 6)
+    assert not first.optimizer.slots[0].any()
+    assert "optimizer begins anew" in notes[0]
+    assert "SGD(momentum=0.9, nesterov=False).momentum" in notes[0]
+    assert "ScaleByLion" in notes[0]
+    state = nth(2, fl.epochs(BINARY, DATA, OTHER))
+    (first, _), notes = started({"optimizer": Adam(b1=0.5)}, state)
+    assert first.optimizer.count == 0
+    assert len(notes) == 1
+
+
+@pytest.mark.parametrize("optimizer", [AdamW(weight_decay=0.1), chain(clip_by_global_norm(1.0), Adam())], ids=repr)
+def test_the_same_part_keeps_its_slots(optimizer):
+    """What stands around it may change, and another part may go."""
+    for before in (Adam(), chain(Adam(), ema(0.9))):
+        state = nth(2, fl.epochs(evolve(BINARY, optimizer=before), DATA, OTHER))
+        (first, _), notes = started({"optimizer": optimizer}, state)
+        assert fl.same_bits(first.optimizer.slots, state.optimizer.slots[:2])
+        assert (first.optimizer.count, first.optimizer.averaged, notes) == (6, False, [])
+
+
+def test_early_stopping_that_is_added_reads_from_there_on():
+    """Its best value is that of the state it starts from, and a later epoch can improve on it."""
+    state = nth(2, fl.epochs(BINARY, DATA, OTHER))
+    policy = fl.EarlyStopping("val_loss", patience=3, min_delta=0.0)
+    (first, *after), notes = started({"early_stopping": policy}, state, epochs=5)
+    assert (first.early_stopping.best, first.early_stopping.best_epoch) == (state.metrics["val_loss"], 2)
+    assert not notes
+    values = [s.metrics["val_loss"] for s in [first, *after]]
+    assert after[-1].early_stopping.best == min(values) < values[0]
+
+
+def test_values_of_another_metric_or_loss_are_not_compared():
+    """Another metric, another direction, another loss: the best value and the wait begin anew, with a warning."""
+    policy = fl.EarlyStopping("val_loss", patience=9)
+    state = nth(5, fl.epochs(evolve(BINARY, early_stopping=policy), DATA, OTHER))
+    changes = [
+        {"early_stopping": evolve(policy, metric="val_accuracy", mode="max")},
+        {"early_stopping": evolve(policy, mode="max")},
+        {"early_stopping": policy, "loss": fl.losses.BinaryCrossEntropy(label_smoothing=0.2)},
+    ]
+    for change in changes:
+        (first, _), notes = started(change, state)
+        known = first.metrics.get(change["early_stopping"].metric)
+        assert first.early_stopping.wait == 0
+        assert known is None or first.early_stopping.best == known
+        assert any("early stopping begins anew" in note for note in notes)
+    assert first.metrics == {}  # those of another loss
+
+
+def test_a_plateau_keeps_its_reductions_and_compares_one_metric():
+    """The rate is that of the new plateau after as many reductions; best and wait stay only with the metric."""
+    plateau = ReduceLROnPlateau(0.1, metric="val_loss", patience=1, min_delta=10.0)
+    state = nth(4, fl.epochs(evolve(BINARY, scheduler=plateau), DATA, OTHER))
+    assert state.scheduler.reductions == 3
+    (first, _), notes = started({"scheduler": evolve(plateau, initial_lr=0.2)}, state)
+    assert (first.lr, first.scheduler.best, notes) == (0.025, state.scheduler.best, [])
+    (first, _), notes = started({"scheduler": evolve(plateau, metric="loss")}, state)
+    assert (first.lr, first.scheduler.best, first.scheduler.wait) == (state.lr, np.inf, 0)
+    assert "begins anew" in notes[0]
+    (first, _), notes = started({"scheduler": times(plateau, warmup(CosineAnnealingLR(1.0, 50), 5))}, state)
+    assert first.scheduler.parts[0].t == 4
+
+
+@given(problems(st.just(fl.EarlyStopping("loss", patience=1, min_delta=0.05))), st.integers(1, 4))
+def test_more_patience_continues_a_stopped_run_as_if_it_had_always_been_there(problem, patience):
+    """The verdict derives from the state: under a more patient policy it is the run that never stopped."""
+    trainer, data = problem
+    patient = evolve(trainer, early_stopping=evolve(trainer.early_stopping, patience=patience))
+    stopped = fl.last(take(9, fl.epochs(trainer, data)))
+    whole = list(take(9, fl.epochs(patient, data)))
+    onward = list(take(9 - stopped.epoch, fl.epochs(patient, data, start=stopped)))
+    if stopped.stop_reason != "non-finite":
+        assert fl.same_bits(onward[-1], whole[-1])
+
+
+def test_a_run_that_was_not_finite_continues_at_another_rate():
+    """From its last finite state; under the same trainer it stays stopped."""
+    wild = evolve(BINARY, optimizer=SGD(), scheduler=ConstantLR(1e300))
+    stopped = fl.last(fl.epochs(wild, DATA, OTHER))
+    assert stopped.stop_reason == "non-finite"
+    assert list(fl.epochs(wild, DATA, OTHER, start=stopped)) == [stopped]
+    (first, after), _ = started({"optimizer": SGD(), "scheduler": ConstantLR(0.01)}, stopped)
+    assert (first.stopped, after.stopped, after.epoch) == (None, None, stopped.epoch + 1)
+
+
+def test_an_epoch_of_which_all_batches_were_skipped_so_far_continues():
+    """There are no sums yet; the run is the one that never paused."""
+    data = fl.Dataset(np.full((8, 3), 1e38), DATA.y[:8])
+    trainer = evolve(BINARY, batch_size=2, non_finite="skip", optimizer=SGD(), scheduler=ConstantLR(1e30))
+    steps = list(take(20, fl.steps(trainer, data)))
+    paused = next(state for state in steps if state.running.batches and not state.running.sums.size)
+    whole = fl.last(take(4, fl.epochs(trainer, data)))
+    assert fl.same_bits(fl.last(take(4 - paused.epoch, fl.epochs(trainer, data, start=paused))), whole)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"scheduler": StepLR(0.1, step_size=2)}, {"optimizer": Lion()}, {"batch_size": 3}, {"seed": 9}, {"non_finite": "skip"}],
+    ids=repr,
+)
+def test_a_start_and_a_fork_agree(tmp_path, changes):
+    """Whatever changes but a policy with a memory, which a fork reads the recorded metrics for."""
+    fl.last(fl.record(tmp_path / "a.run", BINARY, DATA, OTHER, take(5, fl.epochs(BINARY, DATA, OTHER))))
+    run = fl.open_run(tmp_path / "a.run")
+    with warnings.catch_warnings(action="ignore"):
+        forked = run.fork(3, tmp_path / "b.run", **changes).resume(5, progress=False)
+        by_start = list(take(3, fl.epochs(evolve(BINARY, **changes), DATA, OTHER, start=run.state(3))))
+    for state in by_start:
+        assert fl.same_bits(forked.state(state.epoch), state)
+
+
+def test_a_fork_compares_no_values_of_another_loss_or_validation(tmp_path):
+    """Neither early stopping nor a plateau keeps its best value where it means something else."""
+    trainer = evolve(BINARY, early_stopping=fl.EarlyStopping(), scheduler=ReduceLROnPlateau(0.03))
+    fl.last(fl.record(tmp_path / "a.run", trainer, DATA, OTHER, take(5, fl.epochs(trainer, DATA, OTHER))))
+    run = fl.open_run(tmp_path / "a.run")
+    changes = [{"loss": fl.losses.BinaryCrossEntropy(label_smoothing=0.1)}, {"validation": dataset("binary", 9, seed=5)}]
+    for i, change in enumerate(changes):
+        first = run.fork(4, tmp_path / f"{i}.run", **change).state(4)
+        assert (first.early_stopping.best, first.scheduler.best) == (np.inf, np.inf)
+
+
+def test_a_schedule_of_ones_own_keeps_its_state():
+    """Without a closed form and without `adopt`, a state of the same class is kept, and another begins anew."""
+
+    class Own:
+        def init(self):
+            return State()
+
+    class State:
+        lr = 0.1
+
+    state = State()
+    assert adopt(Own(), state, 3) == (state, True)
+    assert adopt(Own(), ConstantLR(0.1).init(), 3)[1] is False
