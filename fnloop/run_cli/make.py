@@ -75,7 +75,7 @@ def _resume(run: Run, epochs: int) -> None:
     """Train to so many epochs in all; Ctrl-C is one line that says what there is."""
     name, before = quote(str(run.path)), run.rows[-1]
     if run.stop_reason is not None:
-        typer.echo(f"{run.path} is finished: {run.stop_reason}, behind epoch {before.epoch}.")
+        typer.echo(f"{run.path} is finished: {run.stop_reason}, after epoch {before.epoch}.")
         typer.echo(f"Next: fnloop fork {name} {before.epoch} NEWRUN --no-early-stopping")
         return
     if before.epoch >= epochs:

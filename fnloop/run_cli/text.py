@@ -25,7 +25,7 @@ def header(reader: Reader) -> str:
     first, last, seconds = rows[0], rows[-1], sum(row.seconds for row in rows)
     said: dict[str, str] = {
         "run": f"{reader.path}: epochs {first.epoch} to {last.epoch}, {last.step} steps, {seconds:.3g} s",
-        "ended": f"{last.stopped}, behind epoch {last.epoch}"
+        "ended": f"{last.stopped}, after epoch {last.epoch}, step {last.step}"
         if last.stopped
         else f"not yet, it can go on; {_written(reader)}",
         **_trained(reader),
