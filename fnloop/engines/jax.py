@@ -20,6 +20,7 @@ from fnloop.engines.numpy import CAUSES, ROWS, Moved, Run, Sums, weighted
 from fnloop.engines.philox import uniform
 from fnloop.engines.tracing import numpys_types, refuse
 from fnloop.errors import EngineError
+from fnloop.metrics.metric import make_merge
 from fnloop.nn import Context
 from fnloop.optimizers import Elementwise
 from fnloop.optimizers.elementwise import Now
@@ -54,6 +55,7 @@ class JaxEngine(NamedTuple):
         program = _program(trainer)
         examples = self._examples(trainer, data)
         total = count_batches(data, program.batch)
+        merge = make_merge(trainer.measured(), trainer.model.outputs)
         held: Any = (), ()  # the arrays handed out last, and their pieces, which the user has not seen
 
         def run(state: TrainState, rates: Sequence[float], stop: int) -> Moved | str:
@@ -77,20 +79,20 @@ class JaxEngine(NamedTuple):
             vector, *rest = arrays = tuple(np.asarray(array) for array in program.join(pieces))
             buffers, slots = rest[: len(state.buffers)], rest[len(state.buffers) :]
             held = arrays, pieces
-            before = state.running.sums[None] if state.running.sums.size else np.zeros((0, sums.shape[1]))
-            folded = np.cumsum(np.concatenate([before, np.asarray(sums)[first:stop]]), axis=0, dtype=np.float64)
-            return Moved(vector, tuple(buffers), tuple(slots), folded[-1].tolist())
+            before = [state.running.sums.tolist()] if state.running.sums.size else []
+            return Moved(vector, tuple(buffers), tuple(slots), reduce(merge, before + np.asarray(sums)[first:stop].tolist()))
 
         return run
 
     def make_measure(self, trainer: Trainer, data: Dataset) -> Callable[[TrainState], Sums]:
         """As `make_measure` of the NumPy engine."""
         program, examples = _program(trainer), self._examples(trainer, data)
+        merge = make_merge(trainer.measured(), trainer.model.outputs)
 
         def measure(state: TrainState) -> Sums:
             with numpys_types():
                 sums = program.measure(state.params.vector, state.buffers, *examples)
-            return list(map(float, np.asarray(sums).sum(0)))
+            return reduce(merge, np.asarray(sums).tolist())
 
         return measure
 
@@ -143,7 +145,7 @@ def _compiled(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, size:
     batch = size * accumulate
 
     forward = _make_forward(model, loss, metrics)
-    gradient_of = _make_gradient(forward, size, accumulate)
+    gradient_of = _make_gradient(forward, make_merge(metrics, model.outputs), size, accumulate)
 
     def update(carry: Any, examples: Any, lr: Any, count: Any, scalars: Any, at: Any) -> tuple[Any, Any, Any]:
         params, buffers, slots = carry
@@ -219,7 +221,9 @@ def _draw(seed: Any, place: Any, n: int, address: int) -> Any:
     return uniform(n, seed, Stream.DROPOUT, place, address)
 
 
-def _make_gradient(forward: Callable[..., tuple[Any, Any]], size: int, accumulate: int) -> Callable[..., tuple[Any, Any, Any]]:
+def _make_gradient(
+    forward: Callable[..., tuple[Any, Any]], merge: Callable[..., list[Any]], size: int, accumulate: int
+) -> Callable[..., tuple[Any, Any, Any]]:
     def gradient_of(params: Any, buffers: Any, examples: Any, seed: Any, step: Any) -> tuple[Any, Any, Any]:
         """The gradient of the mean loss over micro-batches, each counted by its examples, the new buffers, and the sums."""
         parts, n = [], len(examples[0])
@@ -230,8 +234,8 @@ def _make_gradient(forward: Callable[..., tuple[Any, Any]], size: int, accumulat
             (_, (sums, buffers)), gradient = jax.value_and_grad(forward, has_aux=True)(params, context, *part)
             share = len(part[0]) / n
             parts.append((gradient if share == 1 else jax.tree.map(lambda g, s=share: g * s, gradient), sums))
-        gradient, sums = reduce(partial(jax.tree.map, jnp.add), parts)
-        return gradient, buffers, sums
+        gradients, sums = zip(*parts, strict=True)
+        return reduce(partial(jax.tree.map, jnp.add), gradients), buffers, reduce(lambda a, b: jnp.stack(merge(a, b)), sums)
 
     return gradient_of
 

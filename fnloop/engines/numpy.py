@@ -10,6 +10,7 @@ import numpy as np
 
 from fnloop.data import Dataset, batches_from
 from fnloop.engines.threads import with_threads
+from fnloop.metrics.metric import make_merge
 from fnloop.nn import Context
 from fnloop.optimizers.elementwise import make_pass
 from fnloop.random import Stream, uniform
@@ -78,12 +79,13 @@ def _fold(trainer: Trainer, state: TrainState, rates: Sequence[float], batches: 
     work = _copied(state.params.vector, state.optimizer.slots)
     absorbs = trainer.optimizer.absorbs and len(rates) > 1  # of a single step the cause is wanted
     update, sums, buffers = make_update(trainer, work, absorbs), state.running.sums.tolist(), state.buffers
+    merge = make_merge(trainer.measured(), trainer.model.outputs)
     first = state.optimizer.count + 1, state.step
     for count, step, lr, examples in zip(*map(itertools.count, first), rates, batches, strict=False):
         more, buffers = update(count, lr, examples, buffers, step)
         if isinstance(more, str):
             return more
-        sums = add(sums, more) if sums else more
+        sums = merge(sums, more) if sums else more
     for cause, arrays in ((PARAMETERS, (work.vector,)), (SLOTS, work.slots), (BUFFERS, buffers)):
         if not all(map(is_finite, arrays)):
             return cause
@@ -153,9 +155,7 @@ def make_gradient(trainer: Trainer, vector: Array, gradient: Array) -> Gradient:
         backward(loss_backward(), grads, False)
         return _sums(metrics, losses, outputs, y), buffers
 
-    return (
-        gradient_of if trainer.accumulate == 1 else _accumulated(gradient_of, gradient, trainer.batch_size, trainer.accumulate)
-    )
+    return gradient_of if trainer.accumulate == 1 else _accumulated(gradient_of, gradient, trainer)
 
 
 def _draws(seed: int, place: int) -> Callable[[int, int], Array]:
@@ -169,8 +169,10 @@ def weighted(loss: tuple[Any, Callable[[], Any]], weights: Any) -> tuple[Any, Ca
     return loss if weights is None else (losses * weights, lambda: backward() * weights[:, None])
 
 
-def _accumulated(gradient_of: Gradient, gradient: Array, size: int, most: int) -> Gradient:
+def _accumulated(gradient_of: Gradient, gradient: Array, trainer: Trainer) -> Gradient:
     """The same over micro-batches: each counts by its examples, so that the mean is that of one big batch."""
+    size, most = trainer.batch_size, trainer.accumulate
+    merge = make_merge(trainer.measured(), trainer.model.outputs)
 
     def accumulated(examples: Examples, buffers: Kept, step: int) -> tuple[Sums, Kept]:
         x, y, weights = examples
@@ -180,7 +182,7 @@ def _accumulated(gradient_of: Gradient, gradient: Array, size: int, most: int) -
             micro = x[part], y[part], None if weights is None else weights[part]
             sums, buffers = gradient_of(micro, buffers, step * most + i)
             mean += gradient * (len(micro[0]) / n)
-            total = add(total, sums) if start else sums
+            total = merge(total, sums) if start else sums
         gradient[:] = mean
         return total, buffers
 
@@ -194,11 +196,6 @@ def _sums(metrics: Sequence[Any], losses: Array, outputs: Array, y: Array) -> Su
     return sums
 
 
-def add(a: Sums, b: Sums) -> Sums:
-    """The sums over two batches together."""
-    return [x + y for x, y in zip(a, b, strict=True)]
-
-
 def is_finite(array: Array) -> bool:
     """Whether every element is finite, at the cost of one dot product where it is."""
     return math.isfinite(np.dot(array, array)) or bool(np.isfinite(array).all())
@@ -209,12 +206,13 @@ def make_measure(trainer: Trainer, data: Dataset) -> Callable[[TrainState], Sums
 
     def measure(state: TrainState) -> Sums:
         total: Sums = []
+        merge = make_merge(trainer.measured(), trainer.model.outputs)
         for rows, outputs in _outputs(trainer, state, data.x):
             targets = np.asarray(data.y[rows]).astype(trainer.dtype, copy=False)
             weights = None if data.weights is None else data.weights[rows].astype(trainer.dtype, copy=False)
             losses, _ = weighted(trainer.loss.forward(outputs, targets), weights)
             sums = _sums(trainer.measured(), losses, outputs, targets)
-            total = add(total, sums) if total else sums
+            total = merge(total, sums) if total else sums
         return total
 
     return partial(with_threads, trainer.blas_threads(), measure)

@@ -4,7 +4,8 @@ So it is the same whatever the batches were, a ragged last batch counts by its s
 of an epoch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,7 +23,9 @@ class Metric(Protocol):
 
     `width` raises a ValueError for a model that the metric cannot be measured on. A metric may also have a `task`,
     "classification" or "regression", which restricts it to losses of that kind, and a `mode`, "min" or "max", which says
-    whether its smallest or its largest value is best. Without a mode, what monitors the metric must be told.
+    whether its smallest or its largest value is best. Without a mode, what monitors the metric must be told. Statistics that
+    are no sums have a method `merge(a, b)`: it takes those of two sets of examples, as sequences of numbers, and returns those
+    of both together.
     """
 
     @property
@@ -30,6 +33,27 @@ class Metric(Protocol):
     def sums(self, outputs: Any, targets: Any) -> list[Any]: ...
     def width(self, outputs: int) -> int: ...
     def value(self, sums: Array, examples: float) -> float: ...
+
+
+def make_merge(metrics: Sequence[Metric], outputs: int) -> Callable[[Sequence[Any], Sequence[Any]], list[Any]]:
+    """The function `merge(a, b)` of the statistics of two sets of examples: the sum of the loss, and what each metric has."""
+    widths = [metric.width(outputs) for metric in metrics]
+    ways = [getattr(metric, "merge", _add) for metric in metrics]
+    if all(way is _add for way in ways):
+        return _add
+    ends = list(accumulate(widths, initial=1))
+
+    def merge(a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
+        merged = _add(a[:1], b[:1])
+        for way, start, end in zip(ways, ends, ends[1:], strict=False):
+            merged += way(a[start:end], b[start:end])
+        return merged
+
+    return merge
+
+
+def _add(a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
+    return [x + y for x, y in zip(a, b, strict=True)]
 
 
 @record
