@@ -15,11 +15,12 @@ from fnloop.engines.numpy import Moved
 from fnloop.engines.threads import with_threads
 from fnloop.errors import NonFiniteError
 from fnloop.faults import announced
-from fnloop.measuring import check_measured, make_measure, means, quiet
+from fnloop.measuring import make_measure, means, quiet
 from fnloop.parameters import Params
 from fnloop.record import evolve, identity, owned
 from fnloop.state import Plan, Running, Stopped, StopReason, TrainState, begun
 from fnloop.trainer import Trainer, check_trainer
+from fnloop.trial import try_functions
 from fnloop.typing import Array
 
 Step = Callable[[TrainState, Batch], TrainState]
@@ -189,8 +190,7 @@ def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None, en
     if validation is not None:
         trainer.check(validation, "validation")
     trainer.check_monitored(validation is not None)
-    if validation is not None:
-        check_measured(trainer, validation)
+    try_functions(trainer, train, validation, engine)
     measure = make_measure(trainer, validation, engine) if validation is not None else None
 
     def close(state: TrainState) -> TrainState:

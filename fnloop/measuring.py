@@ -34,7 +34,7 @@ def means(trainer: Trainer, sums: Sequence[float], examples: int) -> Values:
 
 def make_measure(trainer: Trainer, data: Dataset, engine: str) -> Callable[[TrainState], Values]:
     """The function that measures a state on the data."""
-    room, whole = get_engine(engine), _make_whole(trainer, data)
+    room, whole = get_engine(engine), make_whole(trainer, data)
     sums_of, whole_of = room.make_measure(trainer, data), whole and partial(with_threads, trainer.blas_threads(), whole)
 
     def measure(state: TrainState) -> Values:
@@ -45,7 +45,7 @@ def make_measure(trainer: Trainer, data: Dataset, engine: str) -> Callable[[Trai
     return measure
 
 
-def _make_whole(trainer: Trainer, data: Dataset) -> Callable[[Array], Values] | None:
+def make_whole(trainer: Trainer, data: Dataset) -> Callable[[Array], Values] | None:
     """The function of the model's outputs that gives the metrics of all examples at once; None if there are none."""
     metrics, outputs = trainer.measured_whole(), trainer.model.outputs
     task = task_of(trainer.loss, outputs)
@@ -60,15 +60,3 @@ def _make_whole(trainer: Trainer, data: Dataset) -> Callable[[Array], Values] | 
         return values
 
     return measure if metrics else None
-
-
-def check_measured(trainer: Trainer, data: Dataset) -> None:
-    """Try the metrics of all examples at once on made-up outputs, so that a fault is found before anything is trained.
-
-    Raises: ValueError: if a metric cannot be measured on the data.
-    """
-    measure, outputs = _make_whole(trainer, data), trainer.model.outputs
-    if measure is not None:
-        waves = np.cos(np.arange(len(data) * outputs)).reshape(-1, outputs)
-        of_classes = task_of(trainer.loss, outputs) in {"classification", "multilabel"}
-        measure(waves if of_classes else waves + 1.5)  # all classes; or positive values, which every function takes

@@ -7,6 +7,7 @@ import hashlib
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY
+from functools import partial
 from inspect import Parameter, Signature
 from itertools import zip_longest
 from types import MappingProxyType
@@ -118,8 +119,17 @@ def bits(leaf: Any) -> tuple[str, bytes]:
     if isinstance(leaf, str | bool | int | type(None)):
         return type(leaf).__name__, str(leaf).encode()
     if callable(leaf):
-        return "function", f"{leaf.__module__}.{leaf.__qualname__}".encode()
+        return "function", _place(leaf).encode()
     raise TypeError(f"a record may hold numbers, strings, arrays, mappings, sequences and records, got {short(leaf)}")
+
+
+def _place(function: Any) -> str:
+    """Where a function is defined; for one with arguments bound, also what they are."""
+    if isinstance(function, partial):
+        bound = *map(repr, function.args), *(f"{name}={value!r}" for name, value in sorted(function.keywords.items()))
+        return f"{_place(function.func)}({', '.join(bound)})"
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return f"{function.__module__}.{name}"
 
 
 def same_bits(a: Any, b: Any) -> bool:

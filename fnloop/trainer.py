@@ -13,7 +13,7 @@ from fnloop.data import Dataset
 from fnloop.early_stopping import EarlyStopping
 from fnloop.losses import Loss
 from fnloop.losses.weighting import known
-from fnloop.metrics import Metric, WholeMetric, check_mode, get_metric, known_mode, look_up, mode_of
+from fnloop.metrics import Metric, PerExample, WholeMetric, check_mode, get_metric, known_mode, look_up, mode_of
 from fnloop.metrics.named import AnyMetric, Given, for_task
 from fnloop.metrics.whole import is_whole
 from fnloop.nn import Sequential
@@ -64,7 +64,7 @@ class Trainer:
 
     _: KW_ONLY
     model: Annotated[Sequential, parts.model]
-    loss: Annotated[Taken[Loss, str], parts.loss]
+    loss: Annotated[Taken[Loss, str | PerExample], parts.loss]
     optimizer: Annotated[Taken[Elementwise, str], parts.optimizer] = attrs.field(default=Adam())
     scheduler: Annotated[Taken[Scheduler, float], parts.scheduler] = attrs.field(default=ConstantLR(1e-3))
     early_stopping: Annotated[EarlyStopping | None, parts.early_stopping] = None

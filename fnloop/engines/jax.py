@@ -18,7 +18,7 @@ from fnloop.engines import pytrees as pytrees  # states become pytrees where JAX
 from fnloop.engines.chain import early_scalars, run_chain
 from fnloop.engines.numpy import CAUSES, ROWS, Moved, Run, Sums, weighted
 from fnloop.engines.philox import uniform
-from fnloop.engines.tracing import numpys_types, refuse
+from fnloop.engines.tracing import functions_of, numpys_types, refuse
 from fnloop.errors import EngineError
 from fnloop.metrics.metric import make_merge
 from fnloop.nn import Context
@@ -104,7 +104,8 @@ class JaxEngine(NamedTuple):
         """The examples on the device, with their weights if they have any; refused if something cannot be traced with them."""
         arrays = (data.x, data.y) if data.weights is None else (data.x, data.y, data.weights)
         placed = tuple(self._place(trainer, array) for array in arrays)
-        refuse(*_computation(trainer), placed[1].shape[1:], placed[1].dtype)
+        computation = _computation(trainer)
+        refuse(functions_of(computation), *computation, placed[1].shape[1:], placed[1].dtype)
         return placed
 
     def _place(self, trainer: Trainer, array: Array) -> Any:
@@ -133,7 +134,8 @@ class Program(NamedTuple):
 
 def _program(trainer: Trainer) -> Program:
     """The functions for all trainers that differ only in what is no part of the computation: seed, schedule, policies."""
-    return _compiled(*_computation(trainer), trainer.batch_size, trainer.accumulate)
+    computation = _computation(trainer)
+    return _compiled(functions_of(computation), *computation, trainer.batch_size, trainer.accumulate)
 
 
 def _computation(trainer: Trainer) -> tuple[Any, ...]:
@@ -141,7 +143,9 @@ def _computation(trainer: Trainer) -> tuple[Any, ...]:
 
 
 @lru_cache(maxsize=64)
-def _compiled(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, size: int, accumulate: int) -> Program:
+def _compiled(
+    functions: Any, model: Any, loss: Any, optimizer: Elementwise, metrics: Any, size: int, accumulate: int
+) -> Program:
     batch = size * accumulate
 
     forward = _make_forward(model, loss, metrics)

@@ -15,6 +15,7 @@ from fnloop.nn.layer import contextual
 from fnloop.optimizers import Elementwise
 from fnloop.optimizers.elementwise import Now
 from fnloop.parameters import Slot
+from fnloop.record import leaves
 from fnloop.short import short
 
 # Numbers have the types that they have in NumPy, where a sum can be of float64: metrics are the same on both engines. The
@@ -22,8 +23,15 @@ from fnloop.short import short
 numpys_types = partial(jax.enable_x64, True)
 
 
+def functions_of(computation: Any) -> tuple[Any, ...]:
+    """The functions that a computation's records hold: records are equal by the names of these, which are not enough."""
+    return tuple(leaf for _, leaf in leaves(computation) if callable(leaf))
+
+
 @lru_cache(maxsize=64)
-def refuse(model: Any, loss: Any, optimizer: Elementwise, metrics: Any, columns: tuple[int, ...], dtype: Any) -> None:
+def refuse(
+    functions: Any, model: Any, loss: Any, optimizer: Elementwise, metrics: Any, columns: tuple[int, ...], dtype: Any
+) -> None:
     """Refuse what cannot be traced, by its name, before anything is trained."""
     vector, count = _abstract((model.size,), dtype), _abstract((), np.int32)
     x, y = _abstract((2, *model.inputs), dtype), _abstract((2, *columns), dtype)

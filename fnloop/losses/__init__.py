@@ -6,6 +6,7 @@ A user's own loss for regression is a record over `Regression` with one function
 
 from fnloop.losses.binary_cross_entropy import BinaryCrossEntropy
 from fnloop.losses.focal import Focal
+from fnloop.losses.from_function import FromFunction
 from fnloop.losses.hinge import Hinge
 from fnloop.losses.huber import Huber
 from fnloop.losses.kl_divergence import KLDivergence
@@ -21,6 +22,7 @@ from fnloop.losses.softmax_cross_entropy import SoftmaxCrossEntropy
 __all__ = [
     "BinaryCrossEntropy",
     "Focal",
+    "FromFunction",
     "Hinge",
     "Huber",
     "KLDivergence",

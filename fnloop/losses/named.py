@@ -1,10 +1,12 @@
 """Losses by the names that the field has for them."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fnloop.calling import uncalled
 from fnloop.losses.binary_cross_entropy import BinaryCrossEntropy
 from fnloop.losses.focal import Focal
+from fnloop.losses.from_function import FromFunction
 from fnloop.losses.hinge import Hinge
 from fnloop.losses.huber import Huber
 from fnloop.losses.kl_divergence import KLDivergence
@@ -39,8 +41,8 @@ BY_NAME: dict[str, Loss] = {
 _NEEDED = "forward", "check", "check_outputs", "predict"
 
 
-def get_loss(loss: str | Loss) -> Loss:
-    """The loss of that name, whatever its case, with its defaults; a loss as it is.
+def get_loss(loss: str | Loss | Callable[[Any, Any], Any]) -> Loss:
+    """The loss of that name, whatever its case, with its defaults; a loss as it is; a function of (outputs, targets) as a loss.
 
     Examples:
         >>> get_loss("mse")
@@ -53,9 +55,11 @@ def get_loss(loss: str | Loss) -> Loss:
     if isinstance(loss, str):
         return by_name("loss", loss, BY_NAME)
     found: Any = loss
-    if isinstance(loss, type) or not all(hasattr(loss, method) for method in _NEEDED):
+    if not isinstance(loss, type) and all(hasattr(loss, method) for method in _NEEDED):
+        return found  # type: ignore[no-any-return]
+    if not callable(loss) or uncalled(loss) or isinstance(loss, type) or hasattr(loss, "forward"):
         raise TypeError(
-            f"loss must be a name, such as 'mse', or a loss, such as fl.losses.Huber(delta=2.0), "
-            f"got {short(loss)}{uncalled(loss)}"
+            f"loss must be a name, such as 'mse', a loss, such as fl.losses.Huber(delta=2.0), or a function of "
+            f"(outputs, targets) that returns one value an example, got {short(loss)}{uncalled(loss)}"
         )
-    return found  # type: ignore[no-any-return]
+    return FromFunction(loss)

@@ -71,7 +71,8 @@ class Mean:
     def name(self) -> str:
         return name_of(self.function)
 
-    def sums(self, outputs: Any, targets: Any) -> list[Any]:
+    def values(self, outputs: Any, targets: Any) -> Any:
+        """What the function returns, if it is one value an example."""
         values = self.function(outputs, targets)
         if not hasattr(values, "__array_namespace__"):
             values = np.asarray(values)
@@ -79,6 +80,10 @@ class Mean:
             raise ValueError(
                 f"metric {short(self.name)} must return one value an example, of shape {(len(outputs),)}, got {values.shape}"
             )
+        return values
+
+    def sums(self, outputs: Any, targets: Any) -> list[Any]:
+        values = self.values(outputs, targets)
         return [values.sum(dtype=widest(values))]
 
     def width(self, outputs: int) -> int:

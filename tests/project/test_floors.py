@@ -13,7 +13,7 @@ FLOORS = [
     {"arrays", "changing", "names", "naming", "notebook", "record", "shown", "parameters", "random", "constants", "sums"},
     {"parts", "schedulers", "optimizers", "nn", "losses", "metrics", "data", "preprocessing", "standardization"},
     {"state", "early_stopping"},
-    {"adapt", "faults", "splits", "trainer", "loop", "measuring", "scale", "confusion_matrix", "engines"},
+    {"adapt", "faults", "splits", "trainer", "loop", "measuring", "trial", "scale", "confusion_matrix", "engines"},
     {"streams", "progress", "lr_range_test", "runs", "tables"},
     {"fit", "plots", "datasets", "testing"},
     {"ending", "results"},

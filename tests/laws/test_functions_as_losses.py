@@ -1,0 +1,155 @@
+"""A plain function as a loss: differentiated by the engine, or refused by name before anything is trained."""
+
+import sys
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+
+import fnloop as fl
+from fnloop.losses import BinaryCrossEntropy, FromFunction, MeanSquaredError
+from fnloop.testing import check_loss
+from tests.strategies import dataset
+
+DATA, OTHER = dataset("mse", 20), dataset("mse", 9, seed=1)
+ONE = fl.Dataset(DATA.x, DATA.y[:, 0])
+
+
+def squares(outputs, targets):
+    """Arithmetic and methods alone: it runs everywhere."""
+    return ((outputs - targets) ** 2).mean(1)
+
+
+def crossed(outputs, targets):
+    """Of one output by mistake: its column is compared with all targets."""
+    return ((outputs - targets) ** 2).mean(1)
+
+
+def logistic(outputs, targets):
+    return anp.logaddexp(0.0, outputs[:, 0]) - outputs[:, 0] * targets
+
+
+def trainer_of(loss, outputs=2, **changes):
+    return fl.Trainer(model=fl.mlp([3, 4, outputs], "tanh"), loss=loss, **{"batch_size": 8, **changes})
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"])
+def test_it_trains_as_the_loss_that_it_is(engine):
+    """The same states as by the loss whose gradient is derived by hand, with weights and in micro-batches, to rounding."""
+    data, shared = fl.Dataset(DATA.x, DATA.y, np.linspace(0, 2, 20)), {"metrics": (), "batch_size": 10, "accumulate": 2}
+    by_function, by_hand = (
+        fl.fit(trainer_of(loss, **shared), data, OTHER, epochs=2, progress=False, engine=on)
+        for loss, on in ((squares, engine), (MeanSquaredError(), "numpy"))
+    )
+    assert by_function.trainer.loss == FromFunction(squares)
+    np.testing.assert_allclose(by_function.last.params.vector, by_hand.last.params.vector, rtol=1e-4, atol=1e-6)
+    for name, value in by_hand.last.metrics.items():
+        np.testing.assert_allclose(by_function.last.metrics[name], value, rtol=1e-4, err_msg=name)
+    np.testing.assert_array_equal(
+        fl.predict(by_function.trainer, by_hand.last, OTHER.x), fl.predict(by_hand.trainer, by_hand.last, OTHER.x)
+    )
+
+
+def test_it_keeps_the_laws_of_losses():
+    """As any loss."""
+    check_loss(FromFunction(logistic), 1, np.array([0.0, 1.0]), largest=100.0, max_examples=10)
+    check_loss(FromFunction(squares), 2, np.ones((2, 2)), largest=100.0, max_examples=10)
+
+
+def test_it_reads_like_another_loss():
+    """With its predictions, probabilities, metrics and checks; else outputs are predictions and there are no metrics."""
+    like = BinaryCrossEntropy()
+    trainer = trainer_of(FromFunction(logistic, like=like), 1)
+    data = dataset("binary", 20)
+    result = fl.fit(trainer, data, data, epochs=2, progress=False)
+    assert "val_accuracy" in result.last.metrics
+    plain = fl.fit(trainer_of(like, 1), data, data, epochs=2, progress=False)
+    np.testing.assert_array_equal(fl.predict(trainer, plain.last, data.x), fl.predict(plain.trainer, plain.last, data.x))
+    np.testing.assert_allclose(result.history["loss"], plain.history["loss"], rtol=1e-5)
+    with pytest.raises(ValueError, match=r"targets must lie in \[0, 1\]"):
+        fl.epochs(trainer, fl.Dataset(data.x, data.y + 1))
+    own = trainer_of(logistic, 1)
+    assert own.metrics == ()
+    with pytest.raises(TypeError, match=r"loss 'logistic' has no probabilities; losses.FromFunction\(logistic, like=\.\.\.\)"):
+        fl.predict_proba(own, fl.init_state(own), data.x)
+
+
+def hidden(outputs, targets):
+    """A NumPy function that does not take what autograd hands it."""
+    return np.where(outputs[:, 0] > 0, outputs[:, 0], 0.0)
+
+
+WRONG = {
+    "mean": (
+        lambda outputs, targets: ((outputs - targets) ** 2).mean(),
+        r"must return one value an example.*got an array of .*\(\)",
+    ),
+    "a list": (lambda outputs, targets: [0.0] * len(outputs), r"one value an example.*got a list"),
+    "constant": (
+        lambda outputs, targets: targets[:, 0] ** 2,
+        r"cannot be differentiated by autograd: .*not come from",
+    ),
+    "hidden": (hidden, r"loss 'hidden' cannot be differentiated by autograd: .*write it with autograd.numpy"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_no_loss_is_refused_at_the_call(name):
+    """By the function's name, before anything is trained."""
+    function, message = WRONG[name]
+    with pytest.raises(ValueError, match=message):
+        fl.epochs(trainer_of(function), DATA)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"])
+def test_examples_that_are_mixed_up_are_refused(engine):
+    """Outputs (N, 1) less targets (N,) are (N, N), whose mean looks like a loss, or a metric, and is none."""
+    with pytest.raises(ValueError, match=r"loss 'crossed' must give each example .* alone.*outputs\[:, 0\]"):
+        fl.epochs(trainer_of(crossed, 1), ONE, engine=engine)
+    with pytest.raises(ValueError, match=r"metric 'crossed' must give each example .* alone.*outputs\[:, 0\]"):
+        fl.epochs(trainer_of(MeanSquaredError(), 1, metrics=(crossed,)), ONE, engine=engine)
+
+
+def test_without_autograd_it_says_what_to_install(monkeypatch):
+    """The NumPy engine needs it to train, and not to measure."""
+    monkeypatch.setitem(sys.modules, "autograd", None)
+    trainer = trainer_of(squares)
+    with pytest.raises(fl.EngineError, match=r"loss 'squares' .*python -m pip install autograd; engine='jax'"):
+        fl.epochs(trainer, DATA)
+    assert fl.evaluate(trainer, fl.init_state(trainer), DATA).keys() == {"loss"}
+
+
+def test_what_jax_cannot_trace_is_refused_by_name():
+    """Written for autograd, it runs on the NumPy engine."""
+    with pytest.raises(fl.EngineError, match=r"loss FromFunction.*logistic.* cannot be traced by JAX, engine='numpy' runs it"):
+        fl.epochs(trainer_of(logistic, 1), dataset("binary", 9), engine="jax")
+
+
+def test_functions_with_one_name_are_compiled_one_by_one():
+    """As cells of a notebook that are run again define them: JAX must not run the program of the one before."""
+
+    def make(factor):
+        def loss(outputs, targets):
+            return factor * ((outputs - targets) ** 2).mean(1)
+
+        def metric(outputs, targets):
+            return factor * outputs[:, 0]
+
+        return loss, metric
+
+    measured = []
+    for factor in (1.0, 3.0):
+        loss, metric = make(factor)
+        trainer = trainer_of(loss, metrics=(metric,))
+        measured.append(fl.evaluate(trainer, fl.init_state(trainer), DATA, engine="jax"))
+    for name, value in measured[0].items():
+        np.testing.assert_allclose(measured[1][name], 3 * value, rtol=1e-5)
+
+
+def test_a_recorded_run_gets_its_function_back(tmp_path):
+    """No file holds a function: it is handed over again."""
+    trainer = trainer_of(squares)
+    fl.fit(trainer, DATA, epochs=2, progress=False, record=tmp_path / "a.run")
+    assert fl.open_run(tmp_path / "a.run", trainer=trainer).verify().ok
+    with pytest.raises(fl.RunError, match="functions"):
+        _ = fl.open_run(tmp_path / "a.run").trainer
