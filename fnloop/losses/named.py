@@ -42,7 +42,7 @@ _NEEDED = "forward", "check", "check_outputs", "predict"
 
 
 def get_loss(loss: str | Loss | Callable[[Any, Any], Any]) -> Loss:
-    """The loss of that name, whatever its case, with its defaults; a loss as it is; a function of (outputs, targets) as a loss.
+    """The loss of that name, whatever its case, with its defaults; a loss as it is; of a function, the loss that it gives.
 
     Examples:
         >>> get_loss("mse")
