@@ -51,6 +51,7 @@ def adapt(trainer: Trainer, state: TrainState, train: Dataset, validated: bool, 
     """
     if not isinstance(state, TrainState):
         raise TypeError(f"{name} must be a TrainState, got {short(state)}")
+    trainer = trainer.given(train)
     model, loss = _check_model(trainer, state, name), identity(trainer.loss)
     _check_plan(state, make_plan(trainer, train), loss, name)
     notes = {} if model is state.params.model else {"model": "the model is another one, whose layers have the same shapes"}

@@ -224,7 +224,7 @@ def _no_improvement(found: EarlyStoppingState, epoch: int, step: int) -> Stopped
 def _start(trainer: Trainer, start: TrainState | None, train: Dataset, validation: Dataset | None) -> TrainState:
     """The state that a stream begins with; what of `start` could not be kept is warned of."""
     if start is None:
-        return init_state(trainer)
+        return init_state(trainer.given(train))
     state, notes = adapt(trainer, start, train, validation is not None)
     for note in notes.values():
         warnings.warn(f"start: {note}", stacklevel=3)

@@ -1,5 +1,7 @@
 """Several labels an example, quantiles, and class weights that the training data decides."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 import sklearn.metrics as skm
@@ -178,6 +180,9 @@ def test_balanced_is_the_same_run_as_its_weights(tmp_path):
     resumed = run.resume(epochs=3, progress=False)
     assert fl.same_bits(resumed.last, expected.last)
     assert run.verify().ok
+    onward = [next(islice(fl.epochs(t, train, validation, start=first[1]), 2, None)) for t in (balanced, plain)]
+    assert fl.same_bits(onward[0], onward[1])
+    assert fl.same_bits(onward[0], expected.last)
     assert fl.same_bits(run.state(step=6), next(s for s in fl.steps(balanced, train, validation) if s.step == 6))
     measured = fl.evaluate(balanced.given(train), first[2], validation)
     assert measured == {name: first[2].metrics[f"val_{name}"] for name in measured}
