@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from threading import Event, Thread, Timer
+from time import sleep
 
 import numpy as np
 import pytest
@@ -135,8 +136,10 @@ def test_who_asks_for_the_same_number_does_not_wait():
     for number in (2, 1):  # the last asks for what is set, and yet waits for the one before it
         threads.append(Thread(target=with_threads, args=(number, lambda: order.append(find_blas().get()))))
         threads[-1].start()
-        while len(module._queue) < number % 2 + 1:
-            pass
+        for _ in range(3000):
+            if len(module._queue) == number % 2 + 1:
+                break
+            sleep(0.01)
     go_on.set()
     for thread in threads:
         thread.join(30)
