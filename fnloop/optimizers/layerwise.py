@@ -55,7 +55,8 @@ class AdaptiveGradClip(Elementwise):
     def scalars(self, now: Now) -> Any:
         xp, units = namespace(now.gradient), _has_units(now.gradient)
         with np.errstate(over="ignore"):
-            bound = self.clipping * xp.maximum(norm_of(now.params, units).value, self.eps)
+            own = norm_of(now.params, units)
+            bound = xp.maximum(own.peak * (self.clipping * own.ratio), self.clipping * self.eps)
         return shortening(norm_of(now.gradient, units), bound)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:

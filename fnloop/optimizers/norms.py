@@ -11,8 +11,8 @@ from fnloop.sums import total
 class Norm(NamedTuple):
     """A norm as a product of two numbers, since the product may be beyond the dtype.
 
-    `peak` is the largest element in size, and 1 where all are 0 or one is not finite; `ratio` is the norm of the array divided
-    by it: 0 for zeros, else in [1, sqrt(n)].
+    `peak` is about the largest element in size, and 1 where all are 0 or one is not finite; `ratio` is the norm of the array
+    divided by it: 0 for zeros, else at least 1.
     """
 
     peak: Any
@@ -38,7 +38,8 @@ def norm_of(array: Any, units: bool = False) -> Norm:
     axes = tuple(range(array.ndim - 1)) if units else None
     scaled = xp.abs(array)
     peak = xp.max(scaled, axis=axes, keepdims=units, initial=0)
-    scale = xp.where((peak > 0) & xp.isfinite(peak), peak, 1)
+    # XLA divides by multiplying with the reciprocal, which must not be a subnormal number: it takes these for 0.
+    scale = xp.where((peak > 0) & xp.isfinite(peak), xp.minimum(peak, np.finfo(peak.dtype).max / 16), 1)
     scaled /= scale
     scaled *= scaled
     return Norm(scale, xp.sqrt(total(scaled).reshape(peak.shape) if units else xp.sum(scaled)))
@@ -67,18 +68,25 @@ def shortening(norm: Norm, bound: Any) -> Scaling:
 
 def rescaling(norm: Norm, other: Norm, coefficient: float, eps: float) -> Scaling:
     """What gives an array the norm `coefficient other norm / (norm + eps)`; nothing, where one of the norms is 0."""
-    xp, info = namespace(norm.peak), np.finfo(norm.peak.dtype)
+    xp = namespace(norm.peak)
     there = (other.ratio > 0) & (norm.ratio > 0)
     with np.errstate(all="ignore"):
         direct = coefficient * other.value / (xp.where(there, norm.value, 1) + eps)
         divisor = xp.maximum(norm.peak, eps)
         rest = xp.where(there, norm.peak / divisor * norm.ratio + eps / divisor, 1)
-        factor = other.peak * (coefficient * other.ratio / rest)
-        held = ~there | (xp.isfinite(direct) & (direct >= info.tiny))
+        share = coefficient * other.ratio / rest
+        direct = xp.where(_is_normal(direct), direct, other.peak / divisor * share)
+        held = ~there | _is_normal(direct)
     return Scaling(
         xp.where(held, 1, divisor).astype(norm.peak.dtype),
-        xp.where(there, xp.where(held, direct, factor), 1).astype(norm.peak.dtype),
+        xp.where(there, xp.where(held, direct, other.peak * share), 1).astype(norm.peak.dtype),
     )
+
+
+def _is_normal(number: Any) -> Any:
+    """Whether a number of at least 0 is one with all its digits: neither 0 nor subnormal, infinite or NaN."""
+    info = np.finfo(number.dtype)
+    return (number >= info.tiny) & (number <= info.max)
 
 
 def scaled_by(array: Any, scaling: Scaling) -> Any:
@@ -92,4 +100,4 @@ def scaled_by(array: Any, scaling: Scaling) -> Any:
 
 def within_range(bound: float, array: Any) -> float:
     """A bound that an array's dtype can hold: infinite if it is beyond."""
-    return bound if bound <= np.finfo(array.dtype).max else np.inf
+    return bound if bound <= float(np.finfo(array.dtype).max) else np.inf

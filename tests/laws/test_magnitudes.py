@@ -1,0 +1,178 @@
+"""Every layer and every optimizer at every magnitude that its dtype can hold, against the same formula in long doubles.
+
+What is computed agrees to a few rounding errors of the largest value beside it, or is not finite: it is never silently wrong.
+Where it may be not finite although the dtype could hold the result, the limit is in the tables here and in the docstrings.
+"""
+
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fnloop as fl
+from fnloop import optimizers as opt
+from fnloop.engines.chain import run_chain
+from fnloop.nn.layer import Context, contextual
+from fnloop.optimizers.elementwise import Now
+from fnloop.random import Stream, uniform
+from tests.models import LAYERS
+from tests.strategies import AVERAGING, LAYERED, OPTIMIZERS
+
+DTYPES = ["float32", "float64"] if np.finfo(np.longdouble).maxexp > 1024 else ["float32"]
+ROUNDINGS = 128
+# The largest |x| whose square, summed over the batch, the dtype holds: beyond it values are NaN.
+SQUARES = {"float32": 1e17, "float64": 1e152}
+KINDS = ["normal", "ties", "sparse"]
+NORMALIZED = {"batch norm", "batch norm of images", "layer norm", "layer norm of series", "residual of a chain"}
+
+
+def sizes(dtype):
+    """Magnitudes of all orders, from the subnormal numbers to the largest one."""
+    info = np.finfo(dtype)
+    ends = np.log10([float(info.smallest_subnormal), float(info.max) / 1.01])
+    return st.floats(*ends).map(lambda exponent: 10.0**exponent) | st.sampled_from(
+        [0.0, 1.0, float(info.tiny), float(info.max)]
+    )
+
+
+@st.composite
+def values(draw, dtype, kinds=KINDS):
+    """A function of a shape that returns values of one magnitude: with ties, and zeros of either sign."""
+    size, seed, kind = draw(sizes(dtype)), draw(st.integers(0, 99)), draw(st.sampled_from(kinds))
+
+    def of(shape):
+        generator = np.random.default_rng(seed)
+        share = generator.uniform(-1, 1, shape)
+        if kind == "ties":
+            share = np.round(share)
+        if kind == "sparse":
+            share = np.where(generator.uniform(size=shape) < 0.5, -0.0 * share, share)
+        return (share * size).astype(dtype)
+
+    return size, of
+
+
+def require_close(computed, exact, limited=False, beside=0.0):
+    """Agreement wherever both are finite; finite wherever the dtype holds the result with some bits to spare.
+
+    `beside` is the size of what cancels on the way.
+    """
+    computed, exact = np.asarray(computed), np.asarray(exact)
+    info = np.finfo(computed.dtype)
+    held = abs(exact) <= float(info.max) / 64
+    if not limited and held.all():
+        assert np.isfinite(computed).all()
+    there = np.isfinite(computed) & held
+    largest = max(abs(exact[there]).max(initial=0), beside)
+    error = abs(computed[there].astype(np.longdouble) - exact[there])
+    assert np.all(error <= ROUNDINGS * (float(info.eps) * largest + float(info.tiny)))
+
+
+def run_layer(name, x, dy_of, dtype, training):
+    """The value of a layer of the table, its new buffers, the gradients of its parameters, and dx."""
+    layer, _ = LAYERS[name]
+    make = getattr(layer.params, "_make", layer.params)
+    arrays = [array.astype("float32").astype(dtype) for array in layer.initial(1, 0)]
+    buffers = tuple(buffer.astype(dtype) for buffer in getattr(layer, "buffers", ()))
+    draw = (lambda n, address: uniform(n, 3, Stream.DROPOUT, 5, address)) if training else None
+    with np.errstate(all="ignore"):
+        y, backward, buffers = contextual(layer)(make(arrays), x.astype(dtype), Context(buffers, draw, 7))
+        grads = [np.zeros_like(array) for array in arrays]
+        dx = backward(dy_of(y.shape).astype(dtype), make(grads), True)
+    return [y, *buffers, *grads, dx]
+
+
+def smallest_root(x):
+    """What values are divided by in a normalisation, over the batch or over the last axis, where that is least."""
+    x = x.astype(np.longdouble)
+    return float(np.sqrt(1e-5 + min(x.var(-1).min(), x.var(tuple(range(x.ndim - 1))).min())))
+
+
+@pytest.mark.parametrize("name", [name for name in LAYERS if not {"embedding", "activation", "softmax"} & set(name.split())])
+@given(st.data(), st.sampled_from(DTYPES), st.booleans())
+def test_layers_at_every_magnitude(name, data, dtype, training):
+    """Forward and backward; normalisations up to where squares of values overflow, and NaN beyond."""
+    largest = float(np.finfo(dtype).max)
+    size, x_of = data.draw(values(dtype, ["normal"] if name in NORMALIZED else KINDS))  # a spread, which they divide by
+    dy_size, dy_of = data.draw(values(dtype))
+    x = x_of((4, *LAYERS[name][1]))
+    limited = name in NORMALIZED and max(size, dy_size, size * dy_size) > SQUARES[dtype]
+    ours, exact = (run_layer(name, x, dy_of, kind, training) for kind in (dtype, np.longdouble))
+    root = smallest_root(x) if name in NORMALIZED else 1.0
+    beside = [size / root, *[8 * dy_size * max(size / root, 1.0)] * (len(ours) - 2), dy_size / root * (1 + size / root)]
+    limited = limited or max(size, dy_size, size * dy_size) > largest / 1e3  # where sums overflow on the way
+    for computed, wanted, lost in zip(ours, exact, beside, strict=True):
+        require_close(computed, wanted, limited, lost)
+    if name.startswith(("layer norm", "batch norm")) and training and size > largest / 10:
+        assert not np.any(np.isfinite(ours[0]) & (abs(exact[0]) > 0.1) & (ours[0] == 0))
+
+
+LAYOUT = fl.mlp([3, 4, 2]).layout
+TRANSFORMS = {
+    "clip by global norm": opt.clip_by_global_norm(0.5),
+    "clip by norm": opt.clip_by_norm(3.0),
+    "clip by a tiny norm": opt.clip_by_norm(1e-37),
+    "clip by a huge global norm": opt.clip_by_global_norm(3e38),
+    "clip by a norm beyond float32": opt.clip_by_global_norm(1e300),
+    "clip by value": opt.clip_by_value(0.1),
+    "clip by a value beyond float32": opt.clip_by_value(1e300),
+    "adaptive clip": opt.adaptive_grad_clip(0.1),
+    "trust ratio": opt.scale_by_trust_ratio(),
+    "trust ratio with eps": opt.scale_by_trust_ratio(trust_coefficient=0.01, eps=1e-3),
+    "centralize": opt.centralize(),
+    "decay": opt.add_decayed_weights(0.1),
+    "l1": opt.add_l1_penalty(0.1),
+}
+EVERY = {**TRANSFORMS, **{repr(optimizer): optimizer for optimizer in (*OPTIMIZERS, *LAYERED, *AVERAGING)}}
+
+
+def run_optimizer(optimizer, gradients, vector, dtype):
+    """The direction of each update, and the slots after the last."""
+    vector, directions = vector.astype(dtype), []
+    state = optimizer.init(vector)
+    with np.errstate(all="ignore"):
+        for gradient in gradients:
+            direction, state = optimizer.update(gradient.astype(dtype), state, vector, lr=0.125, layout=LAYOUT)
+            directions.append(direction)
+    return np.array(directions), state.slots
+
+
+@pytest.mark.parametrize("name", EVERY)
+@given(st.data(), st.sampled_from(DTYPES))
+def test_optimizers_at_every_magnitude(name, data, dtype):
+    """Clips and scalings hold for every finite gradient; so do others, or a direction or a slot of theirs is not finite."""
+    (size, gradients_of), (vector_size, vector_of) = data.draw(values(dtype)), data.draw(values(dtype))
+    beside = size if name in TRANSFORMS else 8 * vector_size if "FollowSlowly" in name else 0.0  # what cancels
+    if any(
+        type(getattr(part, "part", part)).__name__ == "ScaleByLion" for part in EVERY[name].parts
+    ) and 0 < size < 1e3 * float(np.finfo(dtype).tiny):
+        return  # its sign is that of a tenth of the gradient, which rounds to zero among the subnormal numbers
+    gradients, vector = gradients_of((3, LAYOUT[-1].stop)), vector_of((LAYOUT[-1].stop,))
+    directions, slots = run_optimizer(EVERY[name], gradients, vector, dtype)
+    exact, _ = run_optimizer(EVERY[name], gradients, vector, np.longdouble)
+    if name not in TRANSFORMS and not all(np.isfinite(array).all() for array in (directions, *slots)):
+        return  # the engines see that, and say so
+    for place in LAYOUT:
+        for computed, wanted in zip(directions, exact, strict=True):
+            require_close(place.view(computed), place.view(wanted), beside=beside)
+
+
+JITTED = {
+    name: jax.jit(partial(run_chain, transform, LAYOUT, slots=[], now=Now(1, 0.125), early=[None]))
+    for name, transform in TRANSFORMS.items()
+}
+
+
+@pytest.mark.parametrize("name", [name for name in TRANSFORMS if name not in {"decay", "l1"}])
+@given(st.data())
+def test_clips_and_scalings_at_every_magnitude_under_jax(name, data):
+    """As on NumPy, but that XLA takes subnormal numbers for zeros."""
+    (size, gradients_of), (_, vector_of) = data.draw(values("float32")), data.draw(values("float32"))
+    flat, vector = (np.where(abs(v) < 2e-38, 0, v) for v in (gradients_of(LAYOUT[-1].stop), vector_of(LAYOUT[-1].stop)))
+    (exact,), _ = run_optimizer(TRANSFORMS[name], flat[None], vector, np.longdouble)
+    direction, _ = JITTED[name](value=[place.view(flat) for place in LAYOUT], params=[place.view(vector) for place in LAYOUT])
+    for place, computed in zip(LAYOUT, direction, strict=True):
+        require_close(computed, place.view(exact), beside=size)
