@@ -9,6 +9,7 @@ import numpy as np
 from fnloop.data import Dataset
 from fnloop.engines import get_engine
 from fnloop.engines.threads import with_threads
+from fnloop.metrics import Whole
 from fnloop.short import short
 from fnloop.state import TrainState
 from fnloop.trainer import Trainer, task_of
@@ -56,7 +57,8 @@ def make_whole(trainer: Trainer, data: Dataset) -> Callable[[Array], Values] | N
             try:
                 values[metric.name] = metric.measure(outputs, data.y, trainer.loss, task)
             except Exception as error:
-                raise ValueError(f"metrics: {short(metric.name)} cannot be measured on this data: {error}") from error
+                hint = "; functools.partial binds a function's further arguments" if isinstance(metric, Whole) else ""
+                raise ValueError(f"metrics: {short(metric.name)} cannot be measured on this data: {error}{hint}") from error
         return values
 
     return measure if metrics else None

@@ -75,14 +75,14 @@ class BinaryCrossEntropy:
         if not self.label_smoothing and self.class_weights is None:
             gap = favoured - y
             return _mean(z * gap + doubt), lambda: (gap - xp.sign(z) * (e / (1 + e))) * (1 / z.size)
-        zeros, ones = self._shares(y)
+        zeros, ones = self._shares(y, z.dtype)
         mass, gap = zeros + ones, favoured * zeros - (1 - favoured) * ones
         return _mean(z * gap + mass * doubt), lambda: (gap - xp.sign(z) * (mass * e / (1 + e))) * (1 / z.size)
 
-    def _shares(self, y: Any) -> tuple[Any, Any]:
+    def _shares(self, y: Any, dtype: Any) -> tuple[Any, Any]:
         """What classes 0 and 1 count, smoothed and weighted; each by itself, because 1 - y would lose digits."""
         rest, half = 1 - self.label_smoothing, self.label_smoothing / 2
-        w0, w1 = (1.0, 1.0) if self.class_weights is None else _columns(self.class_weights, y.dtype)
+        w0, w1 = (1.0, 1.0) if self.class_weights is None else _columns(self.class_weights, dtype)
         return w0 * ((1 - y) * rest + half), w1 * (y * rest + half)
 
     def predict(self, outputs: Array) -> Array:

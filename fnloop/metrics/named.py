@@ -30,14 +30,14 @@ def get_metric(metric: Given) -> AnyMetric:
     if isinstance(metric, str):
         if metric not in BY_NAME:
             raise ValueError(
-                f"metrics must be among {', '.join(BY_NAME)} or functions of (outputs, targets), "
+                f"metrics must be among {', '.join(BY_NAME)} or functions of (outputs, targets) or of sklearn.metrics, "
                 f"got {short(metric)}{close_to(metric, BY_NAME)}"
             )
         return BY_NAME[metric]
     if isinstance(metric, type) or not (is_metric(metric) or callable(metric)):
         raise TypeError(
             f"metrics must be names ({', '.join(BY_NAME)}), metrics such as TopKAccuracy(3), or functions of "
-            f"(outputs, targets), got {short(metric)}"
+            f"(outputs, targets) or of sklearn.metrics, got {short(metric)}"
         )
     if is_metric(metric):
         return cast(AnyMetric, metric)
