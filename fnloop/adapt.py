@@ -3,7 +3,7 @@
 `epochs(start=...)`, `steps`, `fit` and `Run.fork` all continue by this one function, so that they cannot differ.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,8 @@ from fnloop.short import short
 from fnloop.state import Plan, StopReason, TrainState, begun
 from fnloop.trainer import Trainer
 
+LONGEST = 90  # characters of the names of slots in a message
+
 
 class Adapted(NamedTuple):
     """A state that a trainer can continue from, and by part what could not be kept, in words."""
@@ -32,6 +34,29 @@ def make_plan(trainer: Trainer, train: Dataset) -> Plan:
     """The plan of each epoch of a trainer over data."""
     names = tuple(metric.name for metric in trainer.measured())
     return Plan(len(train), trainer.batch_size * trainer.accumulate, trainer.seed, names)
+
+
+def make_check(trainer: Trainer) -> Callable[[TrainState], None]:
+    """The function that refuses a state of another optimizer: a slot means nothing to another part.
+
+    Raises:
+        ValueError: From the function, with the names of the slots that the state should have, and of those that it has.
+    """
+    names = slot_names(trainer.optimizer)
+
+    def check(state: TrainState) -> None:
+        if state.optimizer.names != names:
+            raise ValueError(
+                f"state must be of the trainer's optimizer, with {_slots(names)}, got one with "
+                f"{_slots(state.optimizer.names)}; fl.epochs(trainer, train, start=state) adapts it"
+            )
+
+    return check
+
+
+def _slots(names: Sequence[str]) -> str:
+    text = ", ".join(names) or "no slots"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def adapt(trainer: Trainer, state: TrainState, train: Dataset, validated: bool, name: str = "start") -> Adapted:
@@ -132,7 +157,7 @@ def _optimizer(trainer: Trainer, state: TrainState, notes: dict[str, str]) -> Op
     slots = dict(zip(old.names, old.slots, strict=True))
     if names and all(name in slots for name in names):  # a part was taken away
         return evolve(fresh, count=old.count, slots=tuple(slots[name] for name in names))
-    had, has = ", ".join(old.names) or "no slots", ", ".join(names) or "no slots"
+    had, has = _slots(old.names), _slots(names)
     notes["optimizer"] = f"the optimizer begins anew: the state has {had}, the trainer's optimizer {has}"
     return fresh
 

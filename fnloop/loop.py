@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.adapt import adapt, make_plan
+from fnloop.adapt import adapt, make_check, make_plan
 from fnloop.data import EXAMPLES, Batch, Dataset, check_array, count_batches
 from fnloop.early_stopping import NO_POLICY, EarlyStoppingState
 from fnloop.engines import get_engine
@@ -59,11 +59,13 @@ def make_step(trainer: Trainer) -> Step:
         NonFiniteError: from the step, if the loss, gradient, parameters or slots stop being finite under `non_finite="raise"`.
     """
     check_trainer(trainer).check_complete()
+    check = make_check(trainer)
 
     def step(state: TrainState, batch: Batch) -> TrainState:
         trainer.check(Dataset(batch.x, batch.y, batch.weights), "batch")
-        if state.stop_reason is not None:
+        if state.stopped is not None:
             return state
+        check(state)
         with quiet():
             rates, scheduler = _rates(trainer, state, 1)
             moved = numpy_engine.fold(trainer, state, rates, [batch.cast(trainer.dtype)])
@@ -173,9 +175,12 @@ def make_fold(trainer: Trainer, train: Dataset, *, engine: str = "numpy") -> Cal
     trainer = trainer.given(train)
     advance = _make_advance(trainer, train, engine)
 
+    check = make_check(trainer)
+
     def fold(state: TrainState, batches: int) -> TrainState:
         if state.stopped is not None:
             return state
+        check(state)
         trained = advance(state, batches)
         if isinstance(trained, str):  # fold again, step by step: the state before the fault is wanted
             *_, trained = _one_by_one(trainer, advance, state, batches)

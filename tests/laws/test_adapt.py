@@ -71,6 +71,16 @@ def test_another_optimizer_begins_anew():
     assert len(notes) == 1
 
 
+def test_a_step_and_an_epoch_refuse_the_state_of_another_optimizer():
+    """They are pure functions and adapt nothing: SGD's momentum would be taken for a moment."""
+    state = nth(2, fl.epochs(evolve(BINARY, optimizer=SGD(momentum=0.9)), DATA))
+    lion = evolve(BINARY, optimizer=Lion())
+    batch = fl.Batch(DATA.x[:4], DATA.y[:4])
+    for call in (lambda: fl.make_step(lion)(state, batch), lambda: fl.make_epoch(lion, DATA)(state)):
+        with pytest.raises(ValueError, match=r"ScaleByLion.*mu, got one with SGD.*momentum; .*start=state"):
+            call()
+
+
 @pytest.mark.parametrize("optimizer", [AdamW(weight_decay=0.1), chain(clip_by_global_norm(1.0), Adam())], ids=repr)
 def test_the_same_part_keeps_its_slots(optimizer):
     """What stands around it may change, and another part may go."""
