@@ -1,6 +1,5 @@
 """Half a cosine from the initial learning rate down to the smallest."""
 
-from dataclasses import KW_ONLY
 from typing import Any
 
 from fnloop.record import record
@@ -23,7 +22,6 @@ class CosineAnnealingLR(ClosedForm):
 
     initial_lr: Positive
     T_max: PositiveInt
-    _: KW_ONLY
     eta_min: NonNegative = 0.0
 
     def __attrs_post_init__(self) -> None:

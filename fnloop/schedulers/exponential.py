@@ -1,6 +1,5 @@
 """Decay by a constant factor."""
 
-from dataclasses import KW_ONLY
 from typing import Any
 
 from fnloop.record import record
@@ -17,7 +16,6 @@ class ExponentialLR(ClosedForm):
     """
 
     initial_lr: Positive
-    _: KW_ONLY
     gamma: Factor = 0.95
 
     def formula(self, t: Any) -> Any:

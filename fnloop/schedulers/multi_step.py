@@ -1,6 +1,5 @@
 """Decay by stairs at given times."""
 
-from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,6 @@ class MultiStepLR(ClosedForm):
 
     initial_lr: Positive
     milestones: Times
-    _: KW_ONLY
     gamma: Factor = 0.1
 
     def formula(self, t: Any) -> Any:

@@ -1,6 +1,5 @@
 """Decay by stairs."""
 
-from dataclasses import KW_ONLY
 from typing import Any
 
 from fnloop.record import record
@@ -21,7 +20,6 @@ class StepLR(ClosedForm):
 
     initial_lr: Positive
     step_size: PositiveInt
-    _: KW_ONLY
     gamma: Factor = 0.1
 
     def formula(self, t: Any) -> Any:

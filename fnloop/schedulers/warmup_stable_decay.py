@@ -1,6 +1,5 @@
 """Up, along, and down."""
 
-from dataclasses import KW_ONLY
 from typing import Annotated, Any
 
 import numpy as np
@@ -26,7 +25,6 @@ class WarmupStableDecayLR(ClosedForm):
     warmup: Count
     stable: Count
     decay: Count
-    _: KW_ONLY
     min_lr: NonNegative = 0.0
     anneal_strategy: Annotated[str, choice("linear", "cos", "sqrt")] = "linear"
 
