@@ -32,7 +32,7 @@ class Accuracy:
         if self.multilabel:
             return list(count(right_labels(outputs, targets), 0))
         if outputs.shape[-1] == 1:
-            return [count(right_labels(outputs, targets))]
+            return [count((outputs > 0).ravel() == (targets > 0.5).ravel())]
         return [count(outputs.argmax(-1) == labels_of(targets, outputs))]
 
     def width(self, outputs: int) -> int:
