@@ -1,4 +1,4 @@
-"""What losses and activations are, in decimal arithmetic of 60 digits and without a smallest or largest number.
+"""What losses and activations are, in decimal arithmetic of 45 digits and without a smallest or largest number.
 
 Each reference is written so that it keeps its relative precision: log1p, expm1 and sums of positive terms in place of
 differences.
@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from fnloop import losses
 
-EXACT = decimal.Context(prec=60, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[])
+EXACT = decimal.Context(prec=45, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[])
 ROOT = Decimal("0.7978845608028653558798921198687637369517")  # sqrt(2 / pi)
 CUBE = Decimal("0.044715")
 HUNDREDTH = Decimal("0.01")
