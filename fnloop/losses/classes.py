@@ -11,7 +11,7 @@ import numpy as np
 from fnloop.constants import indices
 from fnloop.losses.loss import Backward
 from fnloop.namespace import namespace
-from fnloop.nn.activations import logistic
+from fnloop.nn.activations import logistic, softmax
 from fnloop.typing import Array, real
 
 LabelSmoothing = Annotated[float, real("[0, 1)")]
@@ -92,5 +92,5 @@ def probabilities(outputs: Array) -> Array:
     """The probability of each class: (N, K), with two columns for one output."""
     if outputs.shape[1] == 1:
         return np.asarray(logistic(np.concatenate([-outputs, outputs], axis=1)))
-    exp = np.exp(outputs - outputs.max(1, keepdims=True))
-    return np.asarray(exp / exp.sum(1, keepdims=True))
+    with np.errstate(over="ignore"):  # a difference of finite logits may be infinite; its exponential is 0
+        return np.asarray(softmax(outputs)[0])

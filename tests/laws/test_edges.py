@@ -203,3 +203,39 @@ def test_float32_holds_what_float64_finds(kind, engine):
         each = np.array([done[i].ravel() for done in wide])
         low, high = ([Decimal(v) for v in side.tolist()] for side in (each.min(0), each.max(0)))
         require_close(narrow[i], low, high, "float32", where)
+
+
+def triples(dtype):
+    """Logits of three classes that are near one another, far apart, tied, or opposites."""
+    return np.concatenate([rows(dtype, 3), np.finfo(dtype).max * np.array([[1, -1, 0], [-1, 1, 1]], dtype)])
+
+
+@pytest.mark.parametrize("dtype", MAGNITUDES)
+def test_probabilities(dtype):
+    """Neither class's is 1 less the other's; no warning, and no two that differ become one."""
+    z = signed(dtype)
+    p = losses.BinaryCrossEntropy().probabilities(z[:, None])
+    for column, sign in ((0, -1), (1, 1)):
+        require_close(p[:, column], *spread(lambda z, s=sign: [references.logistic(s * v) for v in z], z), dtype, z)
+    tail = -np.arange(16, 86, dtype=dtype)
+    assert (np.diff(losses.Focal().probabilities(tail[:, None])[:, 1]) < 0).all()
+    many = triples(dtype)
+    found = losses.SoftmaxCrossEntropy().probabilities(many)
+    with decimal.localcontext(EXACT):
+        expected = spread(lambda z: [p for i in range(0, len(z), 3) for p in references.softmax(z[i : i + 3])], many)
+    require_close(found, *expected, dtype, np.repeat(many, 3, axis=0))
+
+
+@pytest.mark.parametrize("dtype", MAGNITUDES)
+def test_softmax_as_an_activation(dtype):
+    """The same probabilities; its gradient is right to ULPS of the largest dy times y."""
+    z = triples(dtype)
+    with np.errstate(over="ignore"):
+        y, backward = BY_NAME["softmax"](z)
+    np.testing.assert_array_equal(y, losses.SoftmaxCrossEntropy().probabilities(z))
+    dy = np.array([1.0, -2.0, 0.5], dtype)
+    wide = y.astype(np.longdouble)
+    exact = wide * (dy - (wide * dy).sum(1, keepdims=True))
+    assert (
+        abs(backward(np.broadcast_to(dy, z.shape)) - exact) <= ULPS * np.finfo(dtype).eps * 2 * y + np.finfo(dtype).tiny
+    ).all()
