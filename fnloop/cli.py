@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from errno import ENOENT
 from importlib import metadata
 from itertools import chain, count
 from pathlib import Path
@@ -17,13 +18,15 @@ from fnloop import demo as demo_room
 from fnloop import job
 from fnloop.ending import interruptible
 from fnloop.run_cli import COMMANDS
+from fnloop.run_cli.options import example, naming_options, one_of, paths, tables
 from fnloop.run_cli.places import check_other, put
 from fnloop.schedulers import BY_NAME
 from fnloop.short import listed, short
+from fnloop.tables import NAMES
 
 app = typer.Typer(
     help="Train models as a fold over frozen states.",
-    add_completion=False,
+    epilog=example("fnloop train iris --out run"),
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -45,13 +48,14 @@ def root(
         typer.echo(context.get_help())
 
 
-@app.command()
+@app.command(epilog=example("fnloop demo --out here"))
 def demo(
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             help="Folder for what is written; by default fnloop-demo, or fnloop-demo-2 and so on where a demo wrote before.",
+            autocompletion=paths,
         ),
     ] = None,
     overwrite: Overwrite = False,
@@ -65,14 +69,24 @@ def demo(
     _exit(demo_room.demo(folder, overwrite, typer.echo, not no_record))
 
 
-@app.command()
+@app.command(epilog=example("fnloop train table.csv --target species --hidden 64,64 --epochs 200 --out run"))
+@naming_options(initial_lr="--lr", name="--scheduler", test="--test-fraction", validation="--validation-fraction")
 def train(
-    data: Annotated[str, typer.Argument(help="A CSV file with a header, an .npz file with x and y, or a dataset's name.")],
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help=f"A CSV file with a header, an .npz file with x and y, or a dataset: {', '.join(NAMES)}.",
+            autocompletion=tables,
+        ),
+    ],
     target: Annotated[str | None, typer.Option(help="Column to predict; by default the last.")] = _D.target,
-    task: Annotated[str, typer.Option(help="auto, classification or regression.")] = _D.task,
+    task: Annotated[str, typer.Option(help=f"{', '.join(job.TASKS)}.", autocompletion=one_of(job.TASKS))] = _D.task,
     hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = _D.hidden,
     lr: Annotated[float, typer.Option(help="Initial learning rate.")] = _D.lr,
-    scheduler: Annotated[str, typer.Option(help=f"Learning-rate schedule: {', '.join(BY_NAME)}.")] = _D.scheduler,
+    scheduler: Annotated[
+        str, typer.Option(help=f"Learning-rate schedule: {', '.join(BY_NAME)}.", autocompletion=one_of(BY_NAME))
+    ] = _D.scheduler,
     epochs: Annotated[int, typer.Option(help="Epochs at the most.")] = _D.epochs,
     batch_size: Annotated[int, typer.Option(help="Examples in a batch.")] = _D.batch_size,
     patience: Annotated[int, typer.Option(help="Epochs without improvement of val_loss before the run stops.")] = _D.patience,
@@ -82,10 +96,15 @@ def train(
         float, typer.Option(help="Share of the other rows kept for validation.")
     ] = _D.validation_fraction,
     seed: Annotated[int, typer.Option(help="Of the split, the initial weights and the order of examples.")] = _D.seed,
-    engine: Annotated[str, typer.Option(help="numpy, or jax (compiled; jax:gpu and so on name the device).")] = _D.engine,
-    out: Annotated[Path, typer.Option("--out", help="Folder for what is written; made if it is not there.")] = Path(
-        "fnloop-out"
-    ),
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="numpy, or jax (compiled; jax:gpu and so on name the device).", autocompletion=one_of(("numpy", "jax"))
+        ),
+    ] = _D.engine,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for what is written; made if it is not there.", autocompletion=paths)
+    ] = Path("fnloop-out"),
     overwrite: Overwrite = False,
     no_record: NoRecord = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
@@ -113,18 +132,28 @@ def train(
     _exit(job.train(prepared, options, out, overwrite, say, quiet, not no_record))
 
 
-@app.command()
+@app.command(epilog=example("fnloop predict run/best.npz new_rows.csv --out predictions.csv"))
+@naming_options(path="--out")
 def predict(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint that `fnloop train` wrote.")],
-    data: Annotated[str, typer.Argument(help="A CSV file with a header, an .npz file with x, or a dataset's name.")],
-    out: Annotated[Path | None, typer.Option("--out", help="CSV file to write; - is standard output, the default.")] = None,
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint that `fnloop train` wrote.", autocompletion=paths)
+    ],
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA", help="A CSV file with a header, an .npz file with x, or a dataset's name.", autocompletion=tables
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="CSV file to write; - is standard output, the default.", autocompletion=paths)
+    ] = None,
 ) -> None:
     """Predict for each row of DATA, as CSV; labels and scaling come from the checkpoint."""
     put(lambda: job.predict(checkpoint, data), out, CHECKPOINT=checkpoint, DATA=data)
 
 
-for command in COMMANDS:
-    app.command()(command)
+for command, shown in COMMANDS.items():
+    app.command(epilog=example(shown))(command)
 
 
 def check_folder(path: Path, names: Sequence[str], overwrite: bool, data: str | None = None) -> None:
@@ -180,12 +209,23 @@ def _status(command: Callable[..., Any], came: Sequence[int]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + came[0] if came else 1
     except (ValueError, TypeError, OSError, MemoryError, Warning) as error:
-        return _fail(str(error), 128 + came[0] if came else 1)
+        return _fail(_said(error), 128 + came[0] if came else 1)
     except Exception as error:
-        if not hasattr(error, "format_message"):  # what typer raises for wrong usage is no public class in every version
+        if hasattr(error, "format_message"):  # what typer raises for wrong usage is no public class in every version
+            context = getattr(error, "ctx", None)
+            return _fail(f"{error.format_message()} Try '{context.command_path if context else 'fnloop'} --help'.", 2)
+        if os.environ.get("FNLOOP_TRACEBACK"):
             raise
-        return _fail(f"{error.format_message()} Try 'fnloop --help'.", 2)
+        return _fail(f"{type(error).__name__}: {error}; this is a fault of fnloop, FNLOOP_TRACEBACK=1 shows where", 1)
     return status
+
+
+def _said(error: Exception) -> str:
+    """What an error says; one of the operating system says it as others do: what is wrong, with which file."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        what = "no such file" if error.errno == ENOENT else f"{error.strerror[:1].lower()}{error.strerror[1:]}"
+        return f"{what}: {short(str(error.filename))}"
+    return str(error)
 
 
 def _fail(message: str, status: int) -> int:

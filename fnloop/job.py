@@ -33,8 +33,9 @@ from fnloop.short import short
 from fnloop.state import StopReason, TrainState
 from fnloop.tables import find_table
 from fnloop.trainer import Trainer
-from fnloop.typing import PositiveInt
+from fnloop.typing import PositiveInt, choice, integer
 
+TASKS = "auto", "classification", "regression"
 Say = Callable[[str], Any]
 RUN = "training.run"
 WRITTEN = CHECKPOINT, PICTURE, METRICS = "best.npz", "training.png", "metrics.json"
@@ -61,8 +62,7 @@ class Options:
 
 def prepare(data: str, options: Options) -> tuple[Splits, Trainer]:
     """Read and split the data, and make the trainer that suits it; all that can be refused is refused here."""
-    if options.task not in {"auto", "classification", "regression"}:
-        raise ValueError(f"--task must be auto, classification or regression, got {short(options.task)}")
+    choice(*TASKS)("task", options.task)
     get_engine(options.engine)
     table, target = find_table(data, options.target)
     if target is None:
@@ -96,9 +96,10 @@ def make_trainer(splits: Splits, options: Options) -> Trainer:
 
 def _widths(hidden: str) -> list[int]:
     try:
-        return [int(width) for width in hidden.split(",") if width.strip()]
+        widths = [int(width) for width in hidden.split(",") if width.strip()]
     except ValueError:
         raise ValueError(f"--hidden must be whole numbers between commas, such as 64,64, got {short(hidden)}") from None
+    return [integer(1)("hidden", width) for width in widths]
 
 
 def make_scheduler(name: str, lr: float, epochs: int, patience: int) -> Scheduler:

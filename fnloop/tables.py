@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from fnloop.calling import close_to
 from fnloop.data import check_array
 from fnloop.short import listed, short
 from fnloop.typing import Array
@@ -98,6 +99,7 @@ def _read_csv(path: str, target: str | None) -> tuple[dict[str, Array], str]:
             raise ValueError(f"{path}: not a CSV file: {error}") from None
     if len(lines) < 2:
         raise ValueError(f"{path}: a CSV file must have a header and at least one row, got {len(lines)} lines")
+    _check_commas(lines[0], path)
     header, rows = [name.strip() for name in lines[0]], lines[1:]
     if len(set(header)) < len(header) or not all(header):
         raise ValueError(f"{path}: the header must give each column a name of its own, got {listed(header)}")
@@ -110,6 +112,18 @@ def _read_csv(path: str, target: str | None) -> tuple[dict[str, Array], str]:
     columns = {name: [row[i].strip() for row in rows] for i, name in enumerate(header)}
     table = {name: _parse(cells, name, path) for name, cells in columns.items()}
     return table | {name: np.array(cells) for name, cells in columns.items() if name == target and _are_codes(cells)}, target
+
+
+def _check_commas(first: list[str], path: str) -> None:
+    """Refuse a file whose cells are separated by something else: its first line is a single cell to us."""
+    found = [what for mark, what in _SEPARATORS.items() if mark in first[0]]
+    if len(first) == 1 and found:
+        raise ValueError(
+            f"{path}: cells must be separated by commas, the first line has {found[0]} and no comma; save it with commas"
+        )
+
+
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 def _parse(cells: list[str], name: str, path: str) -> Array:
@@ -146,6 +160,10 @@ def find_table(data: str, target: str | None = None) -> tuple[dict[str, Array], 
     if data in NAMES and not os.path.exists(data):
         table, own = named_table(data)
         return table, target or own
-    if not os.path.isfile(data):
-        raise ValueError(f"DATA must be a CSV or .npz file, or one of {', '.join(NAMES)}, got {short(data)}")
+    if not os.path.exists(data):
+        raise FileNotFoundError(
+            f"no such file: {short(data)}{close_to(data, NAMES)}; data are a CSV or .npz file, or one of {', '.join(NAMES)}"
+        )
+    if os.path.isdir(data):
+        raise IsADirectoryError(f"data must be a CSV or .npz file, got the folder {short(data)}")
     return read_table(data, target)

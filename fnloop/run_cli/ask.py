@@ -11,6 +11,7 @@ import typer
 
 from fnloop.run_cli import text
 from fnloop.run_cli.brief import values
+from fnloop.run_cli.options import naming_options, one_of, paths, tables
 from fnloop.run_cli.places import epochs_between, mapping, put, state_at
 from fnloop.runs.files import free
 from fnloop.runs.probes import Evaluation, GradientNorm, UpdateNorm, weight_norm
@@ -21,7 +22,7 @@ from fnloop.state import TrainState
 from fnloop.tables import NAMES, find_table
 from fnloop.typing import integer
 
-RunFile = Annotated[Path, typer.Argument(metavar="RUN", help="A run file.")]
+RunFile = Annotated[Path, typer.Argument(metavar="RUN", help="A run file.", autocompletion=paths)]
 Processes = Annotated[int, typer.Option(help="Processes to share the work; the result is the same.")]
 PLACE = "epochs finished, such as 12; epoch and step, such as 12:350; best or last"
 PROBES = "weight_norm", "gradient_norm", "update_norm", "metrics"
@@ -40,6 +41,7 @@ def log(
         typer.echo(line)
 
 
+@naming_options(epoch="EPOCH")
 def show(
     run: RunFile,
     epoch: Annotated[str | None, typer.Argument(metavar="[EPOCH]", help=f"By default the last; {PLACE}.")] = None,
@@ -58,7 +60,7 @@ def diff(
     run: RunFile,
     a: Annotated[str, typer.Argument(metavar="A", help=f"A state: {PLACE}.")],
     b: Annotated[str, typer.Argument(metavar="B", help="The other state.")],
-    other: Annotated[Path | None, typer.Option(help="Run file that B is of; by default RUN.")] = None,
+    other: Annotated[Path | None, typer.Option(help="Run file that B is of; by default RUN.", autocompletion=paths)] = None,
 ) -> None:
     """Compare two states field by field and layer by layer."""
     first = open_run(run)
@@ -123,13 +125,20 @@ def verify(run: RunFile, processes: Processes = 1) -> None:
         raise typer.Exit(1)
 
 
+@naming_options(path="--out")
 def probe(
     run: RunFile,
-    what: Annotated[str, typer.Argument(metavar="WHAT", help=f"One of {', '.join(PROBES)} (of --data).")],
-    data: Annotated[str | None, typer.Option(help="For metrics: a CSV or .npz file, or a dataset's name.")] = None,
+    what: Annotated[
+        str, typer.Argument(metavar="WHAT", help=f"One of {', '.join(PROBES)} (of --data).", autocompletion=one_of(PROBES))
+    ],
+    data: Annotated[
+        str | None, typer.Option(help="For metrics: a CSV or .npz file, or a dataset's name.", autocompletion=tables)
+    ] = None,
     epochs: Annotated[str | None, typer.Option(metavar="A:B", help="From epoch A to B; by default all.")] = None,
     processes: Processes = 1,
-    out: Annotated[Path | None, typer.Option(help="CSV file to write; - is standard output, the default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="CSV file to write; - is standard output, the default.", autocompletion=paths)
+    ] = None,
 ) -> None:
     """Compute for each epoch what nobody logged, as CSV."""
     opened = open_run(run)

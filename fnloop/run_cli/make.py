@@ -12,6 +12,7 @@ from fnloop.run_cli import text
 from fnloop.run_cli.ask import PLACE, RunFile
 from fnloop.run_cli.brief import size_of, values
 from fnloop.run_cli.changes import Changes
+from fnloop.run_cli.options import naming_options, one_of, paths
 from fnloop.run_cli.places import check_other, epoch_at, state_at
 from fnloop.runs.checkpoint import save
 from fnloop.runs.run import Run, open_run
@@ -30,12 +31,16 @@ def resume(
     _resume(open_run(run), epochs)
 
 
+@naming_options(initial_lr="--lr", name="--scheduler", max_norm="--clip", epoch="EPOCH", path="NEWRUN")
 def fork(
     run: RunFile,
     epoch: Annotated[str, typer.Argument(metavar="EPOCH", help="Epochs finished where it branches off; or best, or last.")],
-    new: Annotated[Path, typer.Argument(metavar="NEWRUN", help="The run file to make.")],
+    new: Annotated[Path, typer.Argument(metavar="NEWRUN", help="The run file to make.", autocompletion=paths)],
     lr: Annotated[float | None, typer.Option(help="Another initial learning rate.")] = None,
-    scheduler: Annotated[str | None, typer.Option(help=f"Another schedule, over --epochs: {', '.join(BY_NAME)}.")] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help=f"Another schedule, over --epochs: {', '.join(BY_NAME)}.", autocompletion=one_of(BY_NAME)),
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples in a batch.")] = None,
     patience: Annotated[int | None, typer.Option(help="Epochs without improvement before it stops.")] = None,
     no_early_stopping: Annotated[bool, typer.Option("--no-early-stopping", help="Never stop it for that.")] = False,
@@ -94,6 +99,7 @@ def _resume(run: Run, epochs: int) -> None:
     typer.echo(f"Next: fnloop log {name}")
 
 
+@naming_options(metric="--best", epoch="EPOCH", path="OUT")
 def export(
     run: RunFile,
     where: Annotated[

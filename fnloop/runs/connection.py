@@ -68,7 +68,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     Raises: OSError: if there is no such file, or none that may be read; RunError: as in `distrusting`.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"there is no run file {short(str(path))}")
+        raise FileNotFoundError(f"no such file: {short(str(path))}")
     path.open("rb").close()  # what may not be read is no damage
     with distrusting(path), closing(_connect(path)) as connection:
         connection.execute("BEGIN")

@@ -310,6 +310,6 @@ def test_files_that_are_no_run(tmp_path):
     names = foreign(tmp_path) - {"valid"}
     assert len(names) == 11
     not_there = {"a folder", "a pipe", "endless", "nothing"}
-    said = {name: "there is no run file" if name in not_there else "is not a run of fnloop" for name in names}
+    said = {name: "no such file" if name in not_there else "is not a run of fnloop" for name in names}
     assert judged(elsewhere(ask_of_all, str(tmp_path)), said) == {}
     assert not os.path.exists(PLANTED)
