@@ -10,8 +10,8 @@ from dataclasses import KW_ONLY
 from functools import partial
 from inspect import Parameter, Signature
 from itertools import zip_longest
-from types import MappingProxyType
-from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin
+from types import MappingProxyType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin
 
 import attrs
 import numpy as np
@@ -236,7 +236,7 @@ def _signature(cls: type) -> Signature:
             field.alias or field.name,
             Parameter.KEYWORD_ONLY if field.kw_only else Parameter.POSITIONAL_OR_KEYWORD,
             default=_default(field),
-            annotation=Parameter.empty if field.type is None else _plain(field.type),
+            annotation=Parameter.empty if field.type is None else Code(_type(field.type)),
         )
         for field in sorted(fields, key=lambda field: field.kw_only)
     ]
@@ -252,8 +252,20 @@ def _default(field: "attrs.Attribute[Any]") -> Any:
     return Code(field.metadata.get("default", "...")) if factory.takes_self else factory.factory()
 
 
-def _plain(kind: Any) -> Any:
-    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+def _type(kind: Any) -> str:
+    """A type as a person writes it: without modules, and without its check."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _type(parts[0])
+    if origin in (Union, UnionType):
+        return " | ".join(map(_type, parts))
+    if origin is Callable or isinstance(kind, str | TypeVar) or (origin is None and not isinstance(kind, type)):
+        return "Callable" if origin is Callable else str(kind).removeprefix("typing.")
+    if origin is Literal:
+        return f"Literal[{', '.join(map(repr, parts))}]"
+    name = {type(None): "None", np.ndarray: "Array"}.get(origin or kind, getattr(origin or kind, "__name__", str(kind)))
+    shown = ", ".join("..." if part is ... else _type(part) for part in parts)
+    return f"{name}[{shown}]" if parts and name != "Array" else name
 
 
 def _converter(name: str, kind: Any) -> Callable[[Any], Any] | None:

@@ -42,24 +42,36 @@ HINTS = {  # for arguments that trainers have elsewhere
 
 @record
 class Trainer:
-    """All that defines a run: the model, what it minimises, and how.
+    """All that defines a run: the model, what it minimises, and how. A frozen value; `replace` makes one with other fields.
 
     Args:
-        scheduler: of the learning rate, moved every epoch or every applied update (`schedule_every`).
-        early_stopping: or None, to train as long as the stream is read.
-        batch_size: examples in a (micro-)batch; the last one of an epoch may be smaller.
-        accumulate: micro-batches whose gradients make one update, as if they were one batch of their examples.
-        seed: of the initial weights and of the order of examples, in [0, 2^64).
-        metrics: names, metrics such as `fl.metrics.TopKAccuracy(3)`, functions of `sklearn.metrics`, or functions of
-            (outputs, targets) that return one value an example; by default what suits the loss. Those of all examples at once,
-            such as `"roc_auc"` and scikit-learn's, are measured on the validation data and by `evaluate` alone.
+        model: what is trained: `fl.mlp([10, 16, 1])`, layers in a `fl.nn.Sequential`, or a `fl.nn.Function`.
+        loss: what is minimised: one of `fl.losses`, or its name, such as `"mse"`, `"bce"` or `"cross_entropy"`.
+        optimizer: one of `fl.optimizers`, or its name, such as `"sgd"`. Default: `Adam()`.
+        scheduler: the learning rate, which moves every epoch or every applied update (`schedule_every`): one of
+            `fl.schedulers`, or a number, which stays. Default: `ConstantLR(0.001)`.
+        early_stopping: a `fl.EarlyStopping`, or None to train as long as the stream is read. Default: `None`.
+        batch_size: examples in a (micro-)batch; the last one of an epoch may be smaller. Default: `32`.
+        seed: of the initial weights and of the order of examples, in [0, 2^64). Default: `0`.
+        metrics: one or several: names, metrics such as `fl.metrics.TopKAccuracy(3)`, functions of `sklearn.metrics`, or
+            functions of (outputs, targets) that return one value an example. Those of all examples at once, such as
+            `"roc_auc"` and scikit-learn's, are measured on the validation data and by `evaluate` alone. Default:
+            `loss.metrics`, those that suit the loss.
+        schedule_every: `"epoch"` or `"step"`. Default: `"epoch"`.
+        accumulate: micro-batches whose gradients make one update, as if they were one batch of their examples. Default: `1`.
         non_finite: what to do when the loss, its gradient or the parameters are no longer finite: `"stop"` with the last
-            finite state, `"skip"` that update, or `"raise"` a `NonFiniteError`.
-        dtype: of the parameters and of all computation, `"float32"` or `"float64"`.
+            finite state, `"skip"` that update, or `"raise"` a `NonFiniteError`. Default: `"stop"`.
+        dtype: of the parameters and of all computation, `"float32"` or `"float64"`. Default: `"float32"`.
         threads: BLAS threads of the NumPy engine, in [1, 1024]; the process's own setting is restored after each computation.
-            The last bits of a matrix product depend on the number, so the default depends on the model alone: 1 up to 100,000
-            parameters, where a second thread gains nothing, else 2.
-    Raises: TypeError, ValueError: for a part that is not of its kind, or parts that do not fit together.
+            The last bits of a matrix product depend on the number. Default: `None`, which depends on the model alone: 1 up to
+            100,000 parameters, where a second thread gains nothing, else 2.
+    Raises:
+        TypeError: For a part that is not of its kind, with what is allowed.
+        ValueError: For a value that is not allowed, an unknown name, or parts that do not fit together.
+    Examples:
+        >>> from fnloop.nn import mlp
+        >>> Trainer(model=mlp([10, 16, 1]), loss="bce", optimizer="adam", scheduler=0.01)
+        Trainer(model=Sequential(10 -> 1, 193 parameters), loss=BinaryCrossEntropy(), optimizer=Adam(), scheduler=ConstantLR(0.01))
     """
 
     _: KW_ONLY
