@@ -1,8 +1,43 @@
 """fnloop: training as a fold over frozen states.
 
-A training state is a frozen value, a step is a pure function from a state and a batch to the next state, an epoch is that step
-folded over its batches, and a run is the lazy stream of states. Stopping ends the stream, a checkpoint snapshots it, "best"
-selects from it.
+A training state is a frozen value, a step is a pure function from a state and a batch to the next state, an epoch folds that
+step over its batches, and a run is the lazy stream of states. Early stopping ends the stream, a checkpoint saves from it, and
+"best" selects from it.
+
+    import fnloop as fl
+
+    data = fl.datasets.lab()
+    trainer = fl.Trainer(model=fl.mlp([10, 16, 1]), loss="bce", optimizer="adam", scheduler=0.01)
+    result = fl.fit(trainer, data.train, data.validation, epochs=20)
+    fl.evaluate(result.trainer, result.best, data.test)
+
+Data
+    Dataset, Batch, batches             examples, and the batches of an epoch
+    datasets                            small datasets in three parts: datasets.lab(), digits(), iris() and so on
+Model and trainer
+    mlp, summary, nn                    a multilayer perceptron; what a model is made of; layers
+    Trainer                             all that defines a run: model, loss, optimizer, scheduler, metrics, seed
+    losses, optimizers, schedulers, get_scheduler, metrics, EarlyStopping
+Training
+    fit, Fit                            the whole run in one call, and what it came to
+    epochs, steps                       the stream of states that it is made of
+    init_state, make_step, make_epoch   the functions that those are made of
+    TrainState, averaged, StopReason    a state, the one with averaged parameters, why a run ended
+    lr_range_test, LRRange              which learning rates are worth a try
+Functions of a stream
+    best, top, last, every, history, moving_average, what_if
+    tap, until, until_seconds, reaches, progress
+After training
+    evaluate, predict, predict_proba    the metrics of a state, its predictions, its probabilities
+    confusion_matrix, plots             what is taken for what; pictures of a run
+Files
+    record, open_run, Run               every state of a run in one file, and what can be asked of it
+    checkpoint, save, load, load_checkpoint, Checkpoint
+    same_bits, digest                   whether two states are the same; a state's hash
+Errors
+    FnloopError, a ValueError, with CheckpointError, EngineError, NoBestError, NonFiniteError, ReplayError and RunError
+
+`help(fl.Trainer)` says what each field means, `help(fl.optimizers)` lists the optimizers, and `fnloop --help` the commands.
 """
 
 from fnloop import datasets, losses, metrics, nn, optimizers, plots, schedulers

@@ -70,8 +70,8 @@ class Trainer:
         ValueError: For a value that is not allowed, an unknown name, or parts that do not fit together.
     Examples:
         >>> from fnloop.nn import mlp
-        >>> Trainer(model=mlp([10, 16, 1]), loss="bce", optimizer="adam", scheduler=0.01)
-        Trainer(model=Sequential(10 -> 1, 193 parameters), loss=BinaryCrossEntropy(), optimizer=Adam(), scheduler=ConstantLR(0.01))
+        >>> Trainer(model=mlp([10, 1]), loss="mse", optimizer="sgd", scheduler=0.1)
+        Trainer(model=Sequential(10 -> 1, 11 parameters), loss=MeanSquaredError(), optimizer=SGD(), scheduler=ConstantLR(0.1))
     """
 
     _: KW_ONLY

@@ -172,22 +172,6 @@ def test_an_argument_that_no_record_has_lists_those_there_are(kind, name):
     assert all(key in said for key in there)
 
 
-CALLED = [
-    name
-    for name, value in PUBLIC.items()
-    if callable(value)
-    and not (isinstance(value, type) and issubclass(value, Exception | tuple))
-    and not getattr(value, "_is_protocol", False)
-]
-
-
-@pytest.mark.parametrize("name", CALLED)
-def test_every_signature_reads_as_code(name):
-    """No checks, no factories, no addresses: types and defaults as a person writes them."""
-    shown = str(inspect.signature(PUBLIC[name]))
-    assert not [word for word in ("NOTHING", "Factory(", "Annotated", " at 0x", "<function", "*args") if word in shown], shown
-
-
 def test_defaults_in_a_signature_are_the_defaults():
     """Those of a trainer: written out, they make the same trainer."""
     defaults = {
@@ -198,18 +182,6 @@ def test_defaults_in_a_signature_are_the_defaults():
     assert same_bits(trainer(**defaults), trainer())
     assert "metrics" in inspect.signature(fl.Trainer).parameters
     assert "= loss.metrics" in str(inspect.signature(fl.Trainer))
-
-
-STREAMS = "best", "top", "every", "tap", "until", "until_seconds", "moving_average", "what_if", "progress", "checkpoint"
-
-
-@pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_function_is_a_function(name):
-    """With its own docstring and parameters, the stream among them, for `help` and editors."""
-    function = getattr(fl, name)
-    assert inspect.isfunction(function)
-    assert function.__doc__
-    assert "states" in inspect.signature(function).parameters
 
 
 @given(st.permutations([("a", 1), ("b", 2), ("c", 3)]), st.integers(0, 3), st.integers(0, 3))

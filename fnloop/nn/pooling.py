@@ -90,7 +90,7 @@ class MaxPool1d(MaxPool):
     """
 
     kernel_size: OverSeries
-    stride: OverSeries = _same
+    stride: OverSeries = attrs.field(default=_same, metadata={"default": "kernel_size"})
     padding: Padding = 0
 
 
@@ -102,7 +102,7 @@ class MaxPool2d(MaxPool):
     """
 
     kernel_size: OverImages
-    stride: OverImages = _same
+    stride: OverImages = attrs.field(default=_same, metadata={"default": "kernel_size"})
     padding: Padding = 0
 
 
@@ -111,7 +111,7 @@ class AvgPool1d(AvgPool):
     """The mean of each window of a series; arguments and shapes are those of `MaxPool1d`."""
 
     kernel_size: OverSeries
-    stride: OverSeries = _same
+    stride: OverSeries = attrs.field(default=_same, metadata={"default": "kernel_size"})
     padding: Padding = 0
 
 
@@ -120,7 +120,7 @@ class AvgPool2d(AvgPool):
     """The mean of each window of an image; arguments and shapes are those of `MaxPool2d`."""
 
     kernel_size: OverImages
-    stride: OverImages = _same
+    stride: OverImages = attrs.field(default=_same, metadata={"default": "kernel_size"})
     padding: Padding = 0
 
 
