@@ -101,25 +101,31 @@ def test_the_same_seed_gives_the_same_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "said"),
+    ("option", "value", "shown"),
     [
         ("--target", "nothing", "'nothing'"),
-        ("--hidden", "64,x", "64,x"),
+        ("--hidden", "64,x", "'64,x'"),
         ("--hidden", "0", "0"),
-        ("--lr", "-1", "-1"),
+        ("--lr", "-1", "-1.0"),
         ("--lr", "nan", "nan"),
-        ("--scheduler", "magic", "plateau"),
-        ("--epochs", "0", "epochs"),
-        ("--batch-size", "0", "batch_size"),
-        ("--patience", "0", "patience"),
+        ("--scheduler", "magic", "'magic'"),
+        ("--epochs", "0", "0"),
+        ("--batch-size", "0", "0"),
+        ("--patience", "0", "0"),
+        ("--weight-decay", "-1", "-1.0"),
         ("--seed", "-1", "-1"),
-        ("--task", "magic", "magic"),
+        ("--task", "magic", "'magic'"),
+        ("--engine", "magic", "'magic'"),
         ("--test-fraction", "1.5", "1.5"),
+        ("--validation-fraction", "0", "0.0"),
+        ("--test-fraction", "0.99", "0.99 and 0.2 of 150 rows"),
     ],
 )
-def test_bad_options_are_one_clear_line(tmp_path, option, value, said):
-    """It shows the value or names the argument, and nothing is written."""
-    assert said in fails("train", "iris", option, value, "--quiet", "--out", tmp_path / "out")
+def test_bad_options_are_one_clear_line(tmp_path, option, value, shown):
+    """It begins with the option, shows the value, and nothing is written."""
+    said = fails("train", "iris", option, value, "--quiet", "--out", tmp_path / "out")
+    assert said.startswith(f"fnloop: error: {option} ")
+    assert said.rstrip().endswith(f"got {shown}")
     assert not (tmp_path / "out").exists()
 
 
@@ -135,6 +141,9 @@ def test_bad_options_are_one_clear_line(tmp_path, option, value, said):
         ("a,b\n1,nan\n", "nan"),
         ("a,b\n1,x\n2,x\n", "at least 2 classes"),
         ("a\n1\n2\n", "a column beside"),
+        ("a;b\n1;2\n", "semicolons"),
+        ("a\tb\n1\t2\n", "tabs"),
+        ("a|b\n1|2\n", "vertical bars"),
     ],
 )
 def test_bad_tables_are_one_clear_line(tmp_path, content, said):
@@ -145,7 +154,9 @@ def test_bad_tables_are_one_clear_line(tmp_path, content, said):
 
 def test_bad_files_and_usage_are_one_clear_line(tmp_path):
     """A name that is no dataset, a checkpoint that is none, columns that are missing, a folder that is a file."""
-    assert "breast_cancer" in fails("train", "nowhere.csv")
+    assert "no such file: 'nowhere.csv'; " in fails("train", "nowhere.csv")
+    assert "did you mean 'iris'?; data are a CSV or .npz file, or one of lab, digits" in fails("train", "irsi")
+    assert "no such file: 'nowhere.npz'" in fails("predict", "nowhere.npz", "iris")
     (tmp_path / "x.npz").write_bytes(b"no")
     assert "x.npz" in fails("predict", tmp_path / "x.npz", "iris")
     assert "x.npz" in fails("train", tmp_path / "x.npz")

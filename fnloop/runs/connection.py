@@ -67,8 +67,10 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
     Raises: OSError: if there is no such file, or none that may be read; RunError: as in `distrusting`.
     """
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"no such file: {short(str(path))}")
+    if not path.is_file():
+        raise OSError(f"a run must be a regular file, which {short(str(path))} is not")
     path.open("rb").close()  # what may not be read is no damage
     with distrusting(path), closing(_connect(path)) as connection:
         connection.execute("BEGIN")

@@ -309,7 +309,7 @@ def test_files_that_are_no_run(tmp_path):
     small_run(tmp_path / "valid.run")
     names = foreign(tmp_path) - {"valid"}
     assert len(names) == 11
-    not_there = {"a folder", "a pipe", "endless", "nothing"}
-    said = {name: "no such file" if name in not_there else "is not a run of fnloop" for name in names}
+    said = dict.fromkeys(names, "is not a run of fnloop")
+    said |= {"nothing": "no such file", **dict.fromkeys(("a folder", "a pipe", "endless"), "regular file")}
     assert judged(elsewhere(ask_of_all, str(tmp_path)), said) == {}
     assert not os.path.exists(PLANTED)
