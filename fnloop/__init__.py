@@ -13,6 +13,7 @@ step over its batches, and a run is the lazy stream of states. Early stopping en
 
 Data
     Dataset, Batch, batches             examples, and the batches of an epoch
+    split, Split                        a dataset in parts: at random, by class or by group
     datasets                            small datasets in three parts: datasets.lab(), digits(), iris() and so on
 Model and trainer
     mlp, summary, nn                    a multilayer perceptron; what a model is made of; layers
@@ -22,20 +23,23 @@ Training
     fit, Fit                            the whole run in one call, and what it came to
     epochs, steps                       the stream of states that it is made of
     init_state, make_step, make_epoch   the functions that those are made of
-    TrainState, averaged, StopReason    a state, the one with averaged parameters, why a run ended
+    TrainState, averaged, restored      a state, with the averaged parameters, with those of the best epoch
+    Stopped, StopReason                 how a run ended
     lr_range_test, LRRange              which learning rates are worth a try
 Functions of a stream
     best, top, last, every, history, moving_average, what_if
     tap, until, until_seconds, reaches, progress
 After training
-    evaluate, predict, predict_proba    the metrics of a state, its predictions, its probabilities
+    evaluate, outputs                   the metrics of a state, and what its model gives
+    predict, predict_proba              its predictions, and the probabilities of classes
     confusion_matrix, plots             what is taken for what; pictures of a run
 Files
     record, open_run, Run               every state of a run in one file, and what can be asked of it
     checkpoint, save, load, load_checkpoint, Checkpoint
     same_bits, digest                   whether two states are the same; a state's hash
 Errors
-    FnloopError, a ValueError, with CheckpointError, EngineError, NoBestError, NonFiniteError, ReplayError and RunError
+    FnloopError, a ValueError: CheckpointError, EngineError, NoBestError, NonFiniteError, ReplayError, RunError
+    NonFiniteWarning, RecordingWarning  for a run that goes on
 
 `help(fl.Trainer)` says what each field means, `help(fl.optimizers)` lists the optimizers, and `fnloop --help` the commands.
 """
