@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toolz import nth
+from toolz import nth, take
 
 import fnloop as fl
 from fnloop.metrics import MAE, R2
@@ -90,3 +90,16 @@ def test_sums_of_float32_are_of_float64():
     assert found["mae"] == pytest.approx(float(np.float32(0.1)), rel=1e-12)
     assert found["loss"] == pytest.approx(float(np.float32(0.1) * np.float32(0.1)), rel=1e-12)
     assert MAE().width(1) == 1
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"])
+def test_r2_goes_on_within_an_epoch(engine):
+    """To the bit, although its statistics are merged and not added."""
+    draw = np.random.default_rng(1)
+    data = fl.Dataset(draw.normal(0, 1, (40, 1)), draw.normal(1e6, 1, 40))
+    trainer = trainer_of(dtype="float32")
+    whole = nth(2, fl.epochs(trainer, data, engine=engine))
+    for cut in (1, 4, 9):
+        middle = fl.last(take(1 + cut, fl.steps(trainer, data, engine=engine)))
+        found = nth(2 - middle.epoch, fl.epochs(trainer, data, start=middle, engine=engine))
+        assert fl.same_bits(found, whole)
