@@ -27,10 +27,8 @@ BY_NAME: dict[str, Loss] = {
         (Huber(), "huber"),
         (LogCosh(), "log_cosh"),
         (BinaryCrossEntropy(), "bce binary_cross_entropy bce_with_logits"),
-        (
-            SoftmaxCrossEntropy(),
-            "cross_entropy softmax_cross_entropy categorical_cross_entropy ce",
-        ),
+        (SoftmaxCrossEntropy(), "cross_entropy softmax_cross_entropy categorical_cross_entropy"),
+        (SoftmaxCrossEntropy(), "sparse_categorical_cross_entropy ce"),  # labels may be given in any form
         (Focal(), "focal"),
         (Hinge(), "hinge"),
         (KLDivergence(), "kl_divergence kl kl_div"),

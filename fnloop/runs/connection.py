@@ -65,12 +65,13 @@ def create(
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that reads what is committed, also while another writes, and trusts nothing.
 
-    Raises: OSError: if there is no such file, or none that may be read; RunError: as in `distrusting`.
+    Raises: OSError: if there is no such file, or none that may be read; RunError: if it is a folder, a pipe or a device, and
+        as in `distrusting`.
     """
     if not path.exists():
         raise FileNotFoundError(f"no such file: {short(str(path))}")
     if not path.is_file():
-        raise OSError(f"a run must be a regular file, which {short(str(path))} is not")
+        raise RunError(f"a run must be a regular file, which {short(str(path))} is not")
     path.open("rb").close()  # what may not be read is no damage
     with distrusting(path), closing(_connect(path)) as connection:
         connection.execute("BEGIN")
