@@ -60,9 +60,10 @@ from fnloop.errors import (
     RunError,
 )
 from fnloop.fit import Fit, fit
-from fnloop.loop import epochs, evaluate, init_state, make_epoch, make_step, outputs, predict, predict_proba, steps
+from fnloop.loop import epochs, init_state, make_epoch, make_step, steps
 from fnloop.lr_range_test import LRRange, lr_range_test
 from fnloop.nn import mlp, summary
+from fnloop.prediction import evaluate, outputs, predict, predict_proba
 from fnloop.progress import progress, until_seconds
 from fnloop.record import digest, same_bits
 from fnloop.runs.checkpoint import Checkpoint, load, load_checkpoint, save

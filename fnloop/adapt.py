@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fnloop.coding import named, names_in
 from fnloop.data import Dataset
 from fnloop.early_stopping import NO_POLICY, EarlyStoppingState
 from fnloop.metrics import is_of_loss
@@ -71,12 +72,13 @@ def adapt(trainer: Trainer, state: TrainState, train: Dataset, validated: bool, 
 
     Raises:
         TypeError: If it is not a state.
-        ValueError: If the model's arrays have other shapes or another dtype, or the state is within an epoch that this trainer
-            and these data would continue otherwise than it was begun.
+        ValueError: If the state was trained on other columns or classes, the model's arrays have other shapes or another
+            dtype, or the state is within an epoch that this trainer and these data would continue otherwise than it was begun.
     """
     if not isinstance(state, TrainState):
         raise TypeError(f"{name} must be a TrainState, got {short(state)}")
     trainer = trainer.given(train)
+    state = named(state, names_in(trainer, train), name)
     model, loss = _check_model(trainer, state, name), identity(trainer.loss)
     _check_plan(state, make_plan(trainer, train), loss, name)
     notes = {} if model is state.params.model else {"model": "the model is another one, whose layers have the same shapes"}

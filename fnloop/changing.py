@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from fnloop.calling import NONE, close_to
 from fnloop.record import evolve, field_names, is_record
-from fnloop.short import short
+from fnloop.short import listed, short
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ def changed(record: T, changes: Mapping[str, Any]) -> T:
         if name not in names:
             hints = getattr(kind, "hints", NONE)
             hint = f": {hints[name]}" if name in hints else close_to(name, names)
-            raise TypeError(f"{kind.__name__} has no field {short(name)}{hint}; it has {', '.join(names) or 'none'}")
+            raise TypeError(f"{kind.__name__} has no field {short(name)}{hint}; it has {listed(names)}")
         if dot:
             inner.setdefault(name, {})[rest] = value
         else:

@@ -4,12 +4,14 @@ from typing import Any
 
 import numpy as np
 
+from fnloop.coding import coded
 from fnloop.data import Dataset
 from fnloop.engines import get_engine
 from fnloop.measuring import quiet
 from fnloop.metrics.truth import truth
 from fnloop.state import TrainState
-from fnloop.trainer import Trainer, check_trainer, task_of
+from fnloop.tasks import task_of
+from fnloop.trainer import Trainer, check_trainer
 from fnloop.typing import Array
 
 
@@ -36,6 +38,7 @@ def confusion_matrix(trainer: Trainer, state: TrainState, data: Dataset, *, engi
     from sklearn import metrics
 
     check_trainer(trainer).check_state(state, "state")
+    data = coded(data, state.names, "data")
     trainer.check(data, "data")
     k, loss = trainer.model.outputs, trainer.loss
     task = task_of(loss, k)

@@ -12,9 +12,9 @@ from fnloop.early_stopping import EarlyStopping
 from fnloop.ending import undisturbed
 from fnloop.fit import Fit, fit
 from fnloop.job import free_run, next_commands, recorder, run_commands
-from fnloop.loop import evaluate
 from fnloop.losses import BinaryCrossEntropy
 from fnloop.nn import mlp
+from fnloop.prediction import evaluate
 from fnloop.progress import values
 from fnloop.results import check_written, keep_room, places, write, write_model, wrote
 from fnloop.runs.checkpoint import save

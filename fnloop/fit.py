@@ -12,7 +12,7 @@ from fnloop.calling import explained
 from fnloop.data import Dataset
 from fnloop.errors import NoBestError
 from fnloop.loop import epochs as stream_of_epochs
-from fnloop.loop import evaluate, predict, predict_proba
+from fnloop.prediction import evaluate, predict, predict_proba
 from fnloop.progress import passed, timed
 from fnloop.progress import progress as show
 from fnloop.record import evolve

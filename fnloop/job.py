@@ -17,11 +17,11 @@ from fnloop.ending import undisturbed
 from fnloop.engines import get_engine
 from fnloop.errors import NoBestError
 from fnloop.fit import Fit, fit
-from fnloop.loop import evaluate, predict_proba
-from fnloop.loop import predict as predict_with
 from fnloop.losses import BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
 from fnloop.nn import mlp
 from fnloop.optimizers import AdamW
+from fnloop.prediction import evaluate, predict_proba
+from fnloop.prediction import predict as predict_with
 from fnloop.progress import values
 from fnloop.record import record
 from fnloop.results import check_written, keep_room, places, write, write_model, wrote

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from fnloop.adapt import adapt, make_check, make_plan
-from fnloop.data import EXAMPLES, Batch, Dataset, check_array, count_batches
+from fnloop.coding import coded, named, names_in, prepared
+from fnloop.data import Batch, Dataset, count_batches
 from fnloop.early_stopping import NO_POLICY, EarlyStoppingState
 from fnloop.engines import get_engine
 from fnloop.engines import numpy as numpy_engine
@@ -16,20 +17,26 @@ from fnloop.engines.threads import with_threads
 from fnloop.errors import NonFiniteError
 from fnloop.faults import announced
 from fnloop.measuring import make_measure, means, quiet
+from fnloop.names import Names
 from fnloop.parameters import Params
 from fnloop.record import evolve, identity, owned
 from fnloop.state import Plan, Running, Stopped, StopReason, TrainState, begun
 from fnloop.trainer import Trainer, check_trainer
 from fnloop.trial import try_functions
-from fnloop.typing import Array
 
 Step = Callable[[TrainState, Batch], TrainState]
 Epoch = Callable[[TrainState], TrainState]
 Advance = Callable[[TrainState, int], TrainState | str]  # the state, or what was not finite
 
 
-def init_state(trainer: Trainer) -> TrainState:
-    """The state before anything is trained: a pure function of the trainer."""
+def init_state(trainer: Trainer, train: Dataset | None = None) -> TrainState:
+    """The state before anything is trained: a pure function of the trainer.
+
+    Args:
+        train: Data whose columns and classes the state is to know, as the states of `epochs` and `steps` do; None for data
+            without names.
+    """
+    names = Names() if train is None else names_in(check_trainer(trainer), train)
     check_trainer(trainer)
     params = with_threads(trainer.blas_threads(), trainer.model.init, trainer.seed, trainer.dtype)
     buffers = tuple(owned(buffer.astype(trainer.dtype)) for buffer in trainer.model.buffers)
@@ -47,6 +54,7 @@ def init_state(trainer: Trainer) -> TrainState:
         metrics={},
         loss=identity(trainer.loss),
         stopped=None,
+        names=names,
     )
 
 
@@ -62,7 +70,9 @@ def make_step(trainer: Trainer) -> Step:
     check = make_check(trainer)
 
     def step(state: TrainState, batch: Batch) -> TrainState:
-        trainer.check(Dataset(batch.x, batch.y, batch.weights), "batch")
+        examples = coded(Dataset(batch.x, batch.y, batch.weights), state.names, "batch")
+        trainer.check(examples, "batch")
+        batch = Batch(examples.x, examples.y, examples.weights)
         if state.stopped is not None:
             return state
         check(state)
@@ -156,12 +166,13 @@ def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = No
 
     Raises: ValueError: if the data does not fit the model and the loss, or a metric is monitored that the run has not.
     """
-    trainer = check_trainer(trainer).given(train)
-    close, fold = _make_close(trainer, train, validation, engine), make_fold(trainer, train, engine=engine)
+    names, train, validation = prepared(check_trainer(trainer), train, validation)
+    trainer = trainer.given(train)
+    close, fold = _make_close(trainer, train, validation, engine), _make_fold(trainer, train, engine)
     stop = count_batches(train, trainer.batch_size * trainer.accumulate)
 
     def epoch(state: TrainState) -> TrainState:
-        trained = fold(state, stop)
+        trained = fold(named(state, names), stop)
         return trained if trained.stopped is not None else close(trained)
 
     return epoch
@@ -172,7 +183,13 @@ def make_fold(trainer: Trainer, train: Dataset, *, engine: str = "numpy") -> Cal
 
     What the epoch's end brings is not done. A stopped state is returned as it is.
     """
-    trainer = trainer.given(train)
+    names, train, _ = prepared(trainer, train, None)
+    fold = _make_fold(trainer.given(train), train, engine)
+    return lambda state, batches: fold(named(state, names), batches)
+
+
+def _make_fold(trainer: Trainer, train: Dataset, engine: str) -> Callable[[TrainState, int], TrainState]:
+    """The same, for a trainer and data that are prepared."""
     advance = _make_advance(trainer, train, engine)
 
     check = make_check(trainer)
@@ -229,7 +246,7 @@ def _no_improvement(found: EarlyStoppingState, epoch: int, step: int) -> Stopped
 def _start(trainer: Trainer, start: TrainState | None, train: Dataset, validation: Dataset | None) -> TrainState:
     """The state that a stream begins with; what of `start` could not be kept is warned of."""
     if start is None:
-        return init_state(trainer.given(train))
+        return init_state(trainer.given(train), train)
     state, notes = adapt(trainer, start, train, validation is not None)
     for note in notes.values():
         warnings.warn(f"start: {note}", stacklevel=3)
@@ -276,8 +293,9 @@ def steps(
     The state after an epoch's last step is that of `epochs`, with the metrics, the next learning rate and the verdict on
     stopping; states within an epoch have no metrics. The rest is as in `epochs`.
     """
-    complete = check_trainer(trainer).given(train)
-    close, advance = _make_close(complete, train, validation, engine), _make_advance(complete, train, engine)
+    _, examples, validating = prepared(check_trainer(trainer), train, validation)
+    complete = trainer.given(examples)
+    close, advance = _make_close(complete, examples, validating, engine), _make_advance(complete, examples, engine)
     stop = count_batches(train, trainer.batch_size * trainer.accumulate)
 
     def step(state: TrainState) -> TrainState:
@@ -286,63 +304,3 @@ def steps(
         return close(state) if state.stopped is None and state.running.batches == stop else state
 
     return announced(_generate(step, _start(trainer, start, train, validation)))
-
-
-def evaluate(trainer: Trainer, state: TrainState, data: Dataset, *, engine: str = "numpy") -> dict[str, float]:
-    """The loss and the metrics of a state on a dataset, means over its examples.
-
-    Raises: ValueError: if the data does not fit the model and the loss.
-    """
-    check_trainer(trainer).check_state(state, "state")
-    trainer.check_complete()
-    trainer.check(data, "data")
-    return make_measure(trainer, data, engine)(state)
-
-
-def outputs(trainer: Trainer, state: TrainState, data: Array | Dataset, *, engine: str = "numpy") -> Array:
-    """The model's outputs for each example, as the loss takes them: logits for classes, values for quantities.
-
-    `predict` and `predict_proba` are the loss's functions of these. Dropout is off, and batch norm uses its running moments.
-
-    Args:
-        data: The examples, an array (N, ...) or a dataset, whose targets are not used.
-
-    Shapes:
-        (N, K), in the trainer's dtype.
-
-    Raises:
-        TypeError: If the data is neither.
-        ValueError: If the data does not fit the model.
-
-    Examples:
-        >>> from fnloop.nn import mlp
-        >>> trainer = Trainer(model=mlp([2, 3]), loss="softmax_cross_entropy")
-        >>> outputs(trainer, init_state(trainer), np.zeros((5, 2))).shape
-        (5, 3)
-
-    See Also: predict, predict_proba, evaluate
-    """
-    check_trainer(trainer).check_state(state, "state")
-    x = data.x if isinstance(data, Dataset) else data
-    if not isinstance(x, np.ndarray):
-        raise TypeError(f"x must be a NumPy array, got {type(x).__name__}")
-    check_array("x", x, ndims=EXAMPLES)
-    trainer.check_features(x, "data")
-    with quiet():
-        return get_engine(engine).outputs_over(trainer, state, x)
-
-
-def predict(trainer: Trainer, state: TrainState, x: Array | Dataset, *, engine: str = "numpy") -> Array:
-    """What the model says of each example: its class (N,), or for regression its value, (N,) or (N, K).
-
-    Raises: ValueError: if x does not fit the model.
-    """
-    return check_trainer(trainer).loss.predict(outputs(trainer, state, x, engine=engine))
-
-
-def predict_proba(trainer: Trainer, state: TrainState, x: Array | Dataset, *, engine: str = "numpy") -> Array:
-    """The probability of each class for each example: (N, K), with two columns for a binary loss.
-
-    Raises: ValueError: if x does not fit the model; TypeError: if the loss is one for regression.
-    """
-    return check_trainer(trainer).loss.probabilities(outputs(trainer, state, x, engine=engine))

@@ -8,9 +8,11 @@ from typing import Annotated, Any
 import numpy as np
 
 from fnloop.adapt import adapt
+from fnloop.coding import prepared
 from fnloop.data import Batch, Dataset, batches_from, count_batches
 from fnloop.errors import NoBestError
 from fnloop.loop import make_step
+from fnloop.names import Names
 from fnloop.record import evolve, owned, record
 from fnloop.schedulers.closed_form import ClosedForm
 from fnloop.short import short
@@ -107,8 +109,8 @@ def lr_range_test(
     threshold = real("(1, inf)")("diverge_threshold", diverge_threshold)
     check_trainer(trainer).check_state(state, "state")
     trainer = evolve(trainer, scheduler=sweep, schedule_every="step", early_stopping=None, non_finite="stop")
-    trainer.check(train, "train")
-    state = evolve(adapt(trainer, state, train, False, "state").state, scheduler=sweep.init(), stopped=None)
+    state = evolve(adapt(trainer, state, train, False, "state").state, scheduler=sweep.init(), stopped=None, names=Names())
+    _, train, _ = prepared(trainer, train, None)
     trainer = trainer.given(train)
     lrs, losses, reason = [], [], StopReason.NON_FINITE
     mean, smallest = 0.0, math.inf

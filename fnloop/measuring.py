@@ -12,7 +12,8 @@ from fnloop.engines.threads import with_threads
 from fnloop.metrics import Whole
 from fnloop.short import short
 from fnloop.state import TrainState
-from fnloop.trainer import Trainer, task_of
+from fnloop.tasks import task_of
+from fnloop.trainer import Trainer
 from fnloop.typing import Array
 
 # What overflows is found in the result and answered as the trainer says, not warned of on the way.

@@ -91,7 +91,8 @@ def _sizes(n: int, test: float, validation: float) -> Array:
     validated = max(validation > 0, round((n - tested) * validation))
     if n - tested - validated < 1:
         raise ValueError(
-            f"test and validation must leave a row for training, got {test!r} and {validation!r} of {n} row{'s' * (n > 1)}"
+            f"test and validation must leave a row for training, got {short(test)} and "
+            f"{short(validation)} of {n} row{'s' * (n > 1)}"
         )
     return np.array([n - tested - validated, validated, tested])
 

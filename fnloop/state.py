@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fnloop.early_stopping import EarlyStoppingState
+from fnloop.names import Names
 from fnloop.optimizers import OptimizerState
 from fnloop.parameters import Params
 from fnloop.record import evolve, owned, record
@@ -86,6 +87,7 @@ class TrainState:
     those of these very parameters: a state at the end of an epoch has them, the initial state and one within an epoch have
     none, `{}`. `lr` is the learning rate of the next step; that of an epoch is in its metrics. `stopped` says where and why
     training stopped, and is None while it can continue. `loss` names the loss that the metrics are of.
+    `names` are the columns and the classes of the training data, if it has any: what features and outputs mean.
     """
 
     params: Params
@@ -100,6 +102,7 @@ class TrainState:
     metrics: Mapping[str, float]
     loss: str
     stopped: Stopped | None
+    names: Names
 
     @property
     def lr(self) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from fnloop import parts
 from fnloop.changing import changed
+from fnloop.coding import check_dataset, coded, names_in
 from fnloop.data import Dataset
 from fnloop.early_stopping import EarlyStopping
 from fnloop.losses import Loss
@@ -25,6 +26,7 @@ from fnloop.schedulers import ConstantLR, Scheduler
 from fnloop.short import listed, short
 from fnloop.shown import brief, counted, given, line, table
 from fnloop.state import TrainState
+from fnloop.tasks import task_of
 from fnloop.typing import Mode, PositiveInt, Seed, Taken, choice, integer, optional
 
 MOST_THREADS = 1024  # that can be asked for; a BLAS may use fewer
@@ -144,7 +146,7 @@ class Trainer:
             mode, by_name = getattr(metric, "mode", None), known_mode(metric.name)
             if None not in (mode, by_name) and mode != by_name:
                 raise ValueError(
-                    f"metrics: {short(metric.name)} has mode {mode!r}, but by its name {by_name!r}: give it another name"
+                    f"metrics: {short(metric.name)} has mode {mode}, but by its name {by_name}: give it another name"
                 )
             needed = "multilabel" if getattr(metric, "multilabel", False) else getattr(metric, "task", None)
             if needed is not None and task is not None and needed != task:
@@ -230,6 +232,7 @@ class Trainer:
         """
         if getattr(self.loss, "class_weights", None) != "balanced":
             return self
+        train = coded(train, names_in(self, train), "train")
         self.check(train, "train")
         try:
             loss = self.loss.given(train.y, self.model.outputs, train.weights)  # type: ignore[attr-defined]
@@ -239,8 +242,7 @@ class Trainer:
 
     def check(self, data: Dataset, name: str) -> None:
         """Refuse a dataset whose columns or targets do not fit the model and the loss."""
-        if not isinstance(data, Dataset):
-            raise TypeError(f"{name} must be a fl.Dataset(x, y), got {type(data).__name__}")
+        check_dataset(data, name)
         self.check_features(data.x, name)
         try:
             self.loss.check(data.y, self.model.outputs)
@@ -313,14 +315,6 @@ class Trainer:
         if self.early_stopping is not None:
             return self.early_stopping.metric, check_mode(self.early_stopping.mode, self.early_stopping.metric)
         return ("val_loss" if validation else "loss"), "min"
-
-
-def task_of(loss: Any, outputs: int) -> str | None:
-    """What a loss is for, with a model of that many outputs: what it says, or else what its own metrics are for."""
-    if hasattr(loss, "task"):
-        return loss.task(outputs)  # type: ignore[no-any-return]
-    own = [getattr(get_metric(metric), "task", None) for metric in getattr(loss, "metrics", ())]
-    return "classification" if "classification" in own else "regression"
 
 
 def check_trainer(trainer: Any) -> Trainer:

@@ -9,7 +9,8 @@ from fnloop.data import Dataset
 from fnloop.losses.from_function import FromFunction
 from fnloop.measuring import make_whole, quiet
 from fnloop.metrics import Mean
-from fnloop.trainer import Trainer, task_of
+from fnloop.tasks import task_of
+from fnloop.trainer import Trainer
 from fnloop.typing import Array
 
 

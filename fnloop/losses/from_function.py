@@ -84,7 +84,7 @@ class FromFunction:
     def probabilities(self, outputs: Array) -> Array:
         if self.like is None:
             raise TypeError(
-                f"loss {self.name!r} has no probabilities; losses.FromFunction({self.name}, like=...) tells what outputs are"
+                f"loss {short(self.name)} has no probabilities; losses.FromFunction({self.name}, like=...) says what they are"
             )
         return np.asarray(self.like.probabilities(outputs))
 
@@ -95,7 +95,7 @@ class FromFunction:
         if shape not in {(len(outputs),), (len(outputs), 1)}:
             returned = f"a {type(losses).__name__}" if shape is None else f"an array of shape {shape}"
             raise ValueError(
-                f"loss {self.name!r} must return one value an example, not their mean or sum: an array of shape "
+                f"loss {short(self.name)} must return one value an example, not their mean or sum: an array of shape "
                 f"{(len(outputs),)}, got {returned} for outputs {outputs.shape} and targets {targets.shape}"
             )
         return losses.reshape(-1).astype(outputs.dtype)
@@ -107,7 +107,7 @@ class FromFunction:
             from autograd.tracer import isbox
         except ModuleNotFoundError:
             raise EngineError(
-                f"loss {self.name!r} is differentiated by autograd on engine='numpy', which is not installed: python -m pip "
+                f"loss {short(self.name)} is differentiated by autograd on engine='numpy', which is missing: python -m pip "
                 "install autograd; engine='jax' differentiates it itself"
             ) from None
 
@@ -123,7 +123,7 @@ class FromFunction:
         except Exception as error:
             why = str(error).partition("\n")[0]
             raise EngineError(
-                f"loss {self.name!r} cannot be differentiated by autograd: {type(error).__name__}: {why}; on engine='numpy' "
-                "write it with autograd.numpy in place of numpy, or with arithmetic and the methods of its arguments alone"
+                f"loss {short(self.name)} cannot be differentiated by autograd: {type(error).__name__}: {why}; for "
+                "engine='numpy' write it with autograd.numpy for numpy, or with arithmetic and methods of its arguments alone"
             ) from error
         return np.asarray(gradient, outputs.dtype)

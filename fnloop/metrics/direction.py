@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fnloop.metrics.named import BY_NAME
+from fnloop.short import short
 from fnloop.typing import Mode, choice
 
 _TOP_K = re.compile(r"top_\d+_accuracy")
@@ -48,8 +49,8 @@ def mode_of(name: str, metrics: Iterable[Any] = ()) -> Mode:
     mode = known_mode(name, metrics)
     if mode is None:
         raise ValueError(
-            f"mode must be 'min' or 'max' for the metric {name!r}, of which it is not known whether small or large values are "
-            "better; a metric of your own can say it: fl.metrics.Mean(function, mode='min')"
+            f"mode must be 'min' or 'max' for the metric {short(name)}, of which it is not known whether small or large "
+            "values are better; a metric of your own can say it: fl.metrics.Mean(function, mode='min')"
         )
     return mode
 

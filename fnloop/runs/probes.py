@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from fnloop.coding import coded
 from fnloop.data import Dataset
 from fnloop.engines.numpy import ROWS, weighted
-from fnloop.loop import evaluate
 from fnloop.nn import Context
+from fnloop.prediction import evaluate
 from fnloop.record import record
 from fnloop.state import TrainState
 from fnloop.trainer import Trainer
@@ -42,14 +43,15 @@ class GradientNorm:
         model, loss, dtype = self.trainer.model, self.trainer.loss, self.trainer.dtype
         total, part = np.zeros(model.size), np.zeros(model.size, dtype)
         params, grads = model.views(state.params.vector), model.views(part)
-        for start in range(0, len(self.data), ROWS):
+        data = coded(self.data, state.names, "data")
+        for start in range(0, len(data), ROWS):
             rows = slice(start, start + ROWS)
-            x, y = (np.asarray(array[rows]).astype(dtype, copy=False) for array in (self.data.x, self.data.y))
-            weights = None if self.data.weights is None else self.data.weights[rows].astype(dtype, copy=False)
+            x, y = (np.asarray(array[rows]).astype(dtype, copy=False) for array in (data.x, data.y))
+            weights = None if data.weights is None else data.weights[rows].astype(dtype, copy=False)
             with np.errstate(all="ignore"):
                 outputs, backward, _ = model.forward(params, x, Context(state.buffers))
                 backward(weighted(loss.forward(outputs, y), weights)[1](), grads, False)
-                total += part.astype(np.float64) * (len(x) / len(self.data))
+                total += part.astype(np.float64) * (len(x) / len(data))
         return total
 
 

@@ -118,7 +118,7 @@ def check_stream(trainer: Trainer, state: Any, train: Dataset | None, validated:
     adapted, _ = adapt(trainer, state, train, validated, "states")  # type: ignore[arg-type]
     if adapted is not state:
         fields = [name for name in field_names(TrainState) if not same_bits(getattr(adapted, name), getattr(state, name))]
-        raise ValueError(f"states must be those of this trainer and data; the first one differs in {', '.join(fields)}")
+        raise ValueError(f"states must be those of this trainer and data; the first one differs in {listed(fields)}")
 
 
 def checked_path(path: Any) -> Path:

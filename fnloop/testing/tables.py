@@ -76,7 +76,7 @@ from fnloop.schedulers import (
     times,
     warmup,
 )
-from fnloop.trainer import task_of
+from fnloop.tasks import task_of
 
 INPUTS = 3
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from toolz import nth, take
 
 import fnloop as fl
+from fnloop.names import Names
 from fnloop.record import evolve, field_names, freeze, is_frozen, owned
 from tests.strategies import dataset, problems
 
@@ -58,7 +59,7 @@ def test_the_digest_changes_with_every_field():
     state = fl.last(take(4, fl.epochs(evolve(trainer, batch_size=8), data)))
     other = fl.init_state(evolve(trainer, model=fl.mlp([3, 4, 1]), loss=fl.losses.BinaryCrossEntropy(label_smoothing=0.1)))
     other = evolve(other, buffers=(owned(np.zeros(1)),), running=evolve(other.running, batches=1))
-    other = evolve(other, stopped=fl.Stopped("finished", 3, 9, "a law"))
+    other = evolve(other, stopped=fl.Stopped("finished", 3, 9, "a law"), names=Names(("a",)))
     assert state.epoch == 3
     digests = {fl.digest(state)}
     for name in field_names(type(state)):
