@@ -98,6 +98,8 @@ def test_layers_at_every_magnitude(name, data, dtype, training):
     largest = float(np.finfo(dtype).max)
     size, x_of = data.draw(values(dtype, ["normal"] if name in NORMALIZED else KINDS))  # a spread, which they divide by
     dy_size, dy_of = data.draw(values(dtype))
+    if name in NORMALIZED and 0 < dy_size < 1e8 * float(np.finfo(dtype).tiny):
+        return  # a subnormal gradient has few digits, which a product with large values shows
     x = x_of((4, *LAYERS[name][1]))
     limited = name in NORMALIZED and max(size, dy_size, size * dy_size) > SQUARES[dtype]
     ours, exact = (run_layer(name, x, dy_of, kind, training) for kind in (dtype, np.longdouble))
