@@ -1,6 +1,5 @@
 """The trainer: a frozen value with all that defines a run, beside its data."""
 
-from collections.abc import Iterator
 from dataclasses import KW_ONLY
 from typing import Annotated, Any, Literal
 
@@ -10,6 +9,7 @@ import numpy as np
 from fnloop import parts
 from fnloop.changing import changed
 from fnloop.coding import check_dataset, coded, names_in
+from fnloop.consistency import check_layers, check_metrics, directed, schedulers_in
 from fnloop.data import Dataset
 from fnloop.early_stopping import EarlyStopping
 from fnloop.losses import Loss
@@ -18,9 +18,7 @@ from fnloop.metrics import Metric, PerExample, WholeMetric, check_mode, get_metr
 from fnloop.metrics.named import AnyMetric, Given, for_task
 from fnloop.metrics.whole import is_whole
 from fnloop.nn import Sequential
-from fnloop.nn.kinds import KINDS
 from fnloop.optimizers import Adam, Elementwise
-from fnloop.optimizers.masks import named_kinds, named_layers
 from fnloop.record import evolve, field_names, record, same_bits
 from fnloop.schedulers import ConstantLR, Scheduler
 from fnloop.short import listed, short
@@ -102,66 +100,13 @@ class Trainer:
         if len(self.model.shape) != 1:
             shape = ", ".join(map(str, ("N", *self.model.shape)))
             raise ValueError(f"model must give a row of outputs for each example, (N, K), got ({shape})")
-        self._check_layers()
+        check_layers(self.model, self.optimizer)
         self.loss.check_outputs(self.model.outputs)
-        self._check_metrics()
-        object.__setattr__(self, "scheduler", self._directed(self.scheduler))
-        object.__setattr__(self, "early_stopping", self._directed(self.early_stopping))
-        if self.schedule_every == "step" and any(hasattr(part, "metric") for part in within(self.scheduler)):
+        check_metrics(self._metrics(), self.loss, self.model)
+        object.__setattr__(self, "scheduler", directed(self.scheduler, self._metrics()))
+        object.__setattr__(self, "early_stopping", directed(self.early_stopping, self._metrics()))
+        if self.schedule_every == "step" and any(hasattr(part, "metric") for part in schedulers_in(self.scheduler)):
             raise ValueError("schedule_every must be 'epoch' for a scheduler that reads a metric, got 'step'")
-
-    def _directed(self, policy: Any) -> Any:
-        """The policy, with the direction of the metric that it reads if only the trainer's own metric says it."""
-        if getattr(policy, "metric", None) is not None and getattr(policy, "mode", "") is None:
-            mode = known_mode(policy.metric, self._metrics())
-            return policy if mode is None else evolve(policy, mode=mode)
-        parts = getattr(policy, "schedulers", ())
-        directed = tuple(map(self._directed, parts))
-        same = all(a is b for a, b in zip(parts, directed, strict=True))
-        return policy if same else evolve(policy, schedulers=directed)
-
-    def _check_layers(self) -> None:
-        """Refuse an optimizer that names a layer or a kind of parameters which the model does not have."""
-        layers = 1 + max((place.layer for place in self.model.layout), default=-1)
-        kinds = [kind for kind in dict.fromkeys(place.kind for place in self.model.layout) if kind]
-        for part in self.optimizer.parts:
-            for layer in named_layers(part):
-                if layer >= layers:
-                    raise ValueError(
-                        f"optimizer: layer {layer} is not one of the model's {layers} layers with parameters, in {short(part)}"
-                    )
-            for kind in named_kinds(part):
-                if kind not in (*kinds, *KINDS):
-                    raise ValueError(
-                        f"optimizer: kinds must be among the model's, {listed(kinds)}, got {short(kind)} in {short(part)}"
-                    )
-
-    def _check_metrics(self) -> None:
-        """Refuse metrics that do not fit each other, the model and the loss, which is for what its own metrics are for."""
-        metrics, task = self._metrics(), task_of(self.loss, self.model.outputs)
-        names = [metric.name for metric in metrics]
-        if len({*names, "loss"}) <= len(names):
-            raise ValueError(f"metrics must have names of their own, none of them 'loss', got {names}")
-        for metric in metrics:
-            mode, by_name = getattr(metric, "mode", None), known_mode(metric.name)
-            if None not in (mode, by_name) and mode != by_name:
-                raise ValueError(
-                    f"metrics: {short(metric.name)} has mode {mode}, but by its name {by_name}: give it another name"
-                )
-            needed = "multilabel" if getattr(metric, "multilabel", False) else getattr(metric, "task", None)
-            if needed is not None and task is not None and needed != task:
-                outputs = counted(self.model.outputs, "output")
-                raise ValueError(
-                    f"metrics: {short(metric.name)} needs a loss for {_TASKS.get(needed, needed)}, got "
-                    f"{type(self.loss).__name__}, which with {outputs} is one for {_TASKS.get(task, task)}"
-                )
-            try:
-                if not is_whole(metric):
-                    metric.width(self.model.outputs)  # type: ignore[union-attr]
-                if getattr(metric, "needs", None) == "probabilities":
-                    self.loss.probabilities(np.zeros((1, self.model.outputs)))
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"metrics: {short(metric.name)}: {error}") from None
 
     def __repr__(self) -> str:
         shown = {"optimizer", "scheduler", *(field.name for field in given(self))}
@@ -288,7 +233,7 @@ class Trainer:
     def check_monitored(self, validation: bool) -> None:
         """Refuse to monitor a metric that the run will not produce."""
         produced = self.produced(validation)
-        for part in (*within(self.scheduler), self.early_stopping):
+        for part in (*schedulers_in(self.scheduler), self.early_stopping):
             monitored = getattr(part, "metric", None)
             if monitored is not None and monitored not in produced:
                 hint = "" if validation or not monitored.startswith("val_") else " (no validation data was given)"
@@ -322,18 +267,3 @@ def check_trainer(trainer: Any) -> Trainer:
     if not isinstance(trainer, Trainer):
         raise TypeError(f"trainer must be a fl.Trainer, got {short(trainer)}")
     return trainer
-
-
-def within(scheduler: Any) -> Iterator[Any]:
-    """A schedule, and those that it is made of."""
-    yield scheduler
-    for part in getattr(scheduler, "schedulers", ()):
-        yield from within(part)
-
-
-_TASKS = {
-    "classification": "classification",
-    "multilabel": "multi-label classification",
-    "regression": "regression",
-    "quantiles": "several quantiles",
-}

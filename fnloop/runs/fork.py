@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from fnloop.adapt import adapt
+from fnloop.consistency import schedulers_in
 from fnloop.data import Dataset
 from fnloop.early_stopping import NO_POLICY, EarlyStoppingState
 from fnloop.errors import RunError
@@ -18,7 +19,7 @@ from fnloop.runs.replay import Replay
 from fnloop.schedulers import adopt
 from fnloop.short import listed, short
 from fnloop.state import TrainState, begun
-from fnloop.trainer import Trainer, within
+from fnloop.trainer import Trainer
 
 Metrics = Mapping[str, float]
 
@@ -98,7 +99,7 @@ def carry_over(
         return (same_loss or not is_of_loss(str(metric))) and not (other_validation and of_validation)
 
     scheduler, stopping = adapted.scheduler, adapted.early_stopping
-    read = [part.metric for part in within(trainer.scheduler) if hasattr(part, "metric")]
+    read = [part.metric for part in schedulers_in(trainer.scheduler) if hasattr(part, "metric")]
     if not same_bits((trainer.scheduler, trainer.schedule_every), (old.scheduler, old.schedule_every)):
         if all(map(comparable, read)):
             scheduler = _scheduled(trainer, state, before)
