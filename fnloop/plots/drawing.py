@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito: told apart by all
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (3, 1.5, 1, 1.5, 1, 1.5)))
 GREY = "#666666"
+LOWEST_R2 = -1.0  # below it a model is worse than useless, and how much so says nothing
 NAMES = {"r2": "R²", "mae": "MAE", "lr": "learning rate"}
 
 
@@ -86,3 +87,16 @@ def log_scale(axes: "Axes", *series: Sequence[float]) -> None:
     """A log scale, where any value has a place on it."""
     if any(0 < value < math.inf for values in series for value in values):
         axes.set_yscale("log", nonpositive="mask")
+
+
+def leave_out_depths(axes: "Axes", metric: str, values: Sequence[float]) -> None:
+    """R² far below 0, as in a first epoch, would press all else to a line: the axis ends at -1, and says how deep it went."""
+    deep = [value for value in values if value < LOWEST_R2]
+    if metric.removeprefix("val_") == "r2" and deep and len(deep) < len(values):
+        axes.set_ylim(LOWEST_R2, max(0.2, *(value for value in values if value <= 1)) + 0.05)
+        axes.text(0.02, 0.02, f"lowest {min(deep):.3g}", transform=axes.transAxes, color=GREY, fontsize="small")
+
+
+def far_apart(values: Sequence[float]) -> bool:
+    """Whether positive values differ so much that only a log scale shows all of them."""
+    return min(values) > 0 and max(values) > 100 * min(values)

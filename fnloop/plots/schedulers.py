@@ -1,13 +1,14 @@
 """Fits that differ in their scheduler, or in anything else, side by side."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean, stdev
+from collections.abc import Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from fnloop.metrics import mode_of
+from fnloop.plots.bars import bars
 from fnloop.plots.comparison import Fits, Group, Tests, comparison, groups_of, highest, ranked, reported
-from fnloop.plots.drawing import COLOURS, dress, label_of, line, log_scale, new, say, style
+from fnloop.plots.drawing import dress, far_apart, label_of, leave_out_depths, line, log_scale, new, say, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,11 +43,12 @@ def schedulers(fits: Fits, tests: Tests | None = None) -> "Picture":
     else:
         tested = reported(groups[0].tests)
         values = {group.name: [test[tested] for test in group.tests] for group in groups}
-        _bars(axes[1, 0], values, f"Test {label_of(tested)}", "{:.3f}".format, within=(0, 1) if _is_share(values) else None)
-    _bars(axes[1, 1], {group.name: group.rates for group in groups}, "Final learning rate", lambda rate: plain(rate, 2))
+        bars(axes[1, 0], values, f"Test {label_of(tested)}", _short_number)
+    bars(axes[1, 1], {group.name: group.rates for group in groups}, "Final learning rate", lambda rate: plain(rate, 2))
     _curves(axes[1, 2], groups, "lr", "Learning rate, as used")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)), frameon=False, handlelength=4)
+    columns = max(1, min(len(labels), 120 // (8 + max(map(len, labels)))))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, handlelength=4)
     figure.suptitle(_title(groups, fits, tests))
     return figure
 
@@ -86,46 +88,13 @@ def _curves(axes: "Axes", groups: Sequence[Group], metric: str, title: str, log:
         if len(group.stories) > 1:
             low, high = ([pick(values, default=math.nan) for values in each] for pick in (min, max))
             axes.fill_between(epochs, low, high, color=how["color"], alpha=0.15, linewidth=0)
+    leave_out_depths(axes, metric, [value for group in groups for story in group.stories for value in story.history[metric]])
+    if metric == "lr":
+        log = far_apart([story.history["lr"][0] for group in groups for story in group.stories])
     if log:
         log_scale(axes, *(story.history[metric] for group in groups for story in group.stories))
     dress(axes, title, label_of(metric.removeprefix("val_")))
 
 
-def _is_share(values: Mapping[str, Sequence[float]]) -> bool:
-    return all(0 <= value <= 1 for several in values.values() for value in several)
-
-
-def _bars(
-    axes: "Axes",
-    values: Mapping[str, Sequence[float]],
-    title: str,
-    form: Callable[[float], str],
-    within: tuple[float, float] | None = None,
-) -> None:
-    """Bars from zero with their values; where they differ by powers of ten, and zero is nowhere, points."""
-    places, means = range(len(values)), [fmean(several) for several in values.values()]
-    colours = [COLOURS[i % len(COLOURS)] for i in places]
-    every = [value for several in values.values() for value in several]
-    if min(every) > 0 and max(every) > 100 * min(every):
-        axes.set_yscale("log")
-        axes.scatter(places, means, color=colours, s=60)
-        axes.set_ylim(min(every) / 3, max(every) * 5)
-    else:
-        axes.bar(places, means, color=colours, alpha=0.8)
-        axes.axhline(0, color="#333333", linewidth=1)
-        axes.margins(y=0.15)
-        if within is not None:
-            axes.set_ylim(within[0], within[1] * 1.2)  # there is space for the values above
-            axes.set_yticks([within[0] + share * (within[1] - within[0]) for share in (0, 0.25, 0.5, 0.75, 1)])
-    for place, several, mean in zip(places, values.values(), means, strict=True):
-        text = form(mean)
-        if len(several) > 1:
-            axes.plot([place] * 2, [min(several), max(several)], color="#000000", linewidth=1)
-            axes.plot([place] * len(several), several, "_", color="#000000", markersize=10)
-            if max(several) > min(several):
-                text = f"{text}\n±{form(stdev(several))}"
-        top = max(several) if mean >= 0 else min(0.0, *several)
-        axes.annotate(text, (place, top), (0, 4), textcoords="offset points", ha="center", va="bottom", fontsize="small")
-    dress(axes, title, title.lower(), over="")
-    axes.set_xticks(places, list(values), rotation=0 if sum(map(len, values)) < 45 else 20)
-    axes.grid(visible=False, axis="x")
+def _short_number(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.3g}"

@@ -3,7 +3,19 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from fnloop.plots.drawing import COLOURS, DASHES, GREY, dress, label_of, line, log_scale, new, not_finite, say
+from fnloop.plots.drawing import (
+    COLOURS,
+    DASHES,
+    GREY,
+    dress,
+    label_of,
+    leave_out_depths,
+    line,
+    log_scale,
+    new,
+    not_finite,
+    say,
+)
 from fnloop.plots.story import Story, story_of
 from fnloop.plots.verdict import verdict
 
@@ -14,7 +26,6 @@ if TYPE_CHECKING:
 
 TRAIN: dict[str, Any] = {"color": COLOURS[0], "linestyle": DASHES[0], "linewidth": 1.8}
 VALIDATION: dict[str, Any] = {"color": COLOURS[1], "linestyle": DASHES[1], "linewidth": 1.8}
-LOWEST_R2 = -1.0  # below it a model is worse than useless, and how much so says nothing
 
 
 def training(run: Any) -> "Picture":
@@ -65,21 +76,12 @@ def _metric(axes: "Axes", told: Story, metric: str) -> None:
     if f"val_{metric}" not in history:
         axes.text(0.5, 0.5, "no validation data", ha="center", transform=axes.transAxes, color=GREY)
     not_finite(axes, told.epochs, *(history[name] for name, _ in drawn))
-    if metric == "r2":
-        _leave_out_depths(axes, [value for name, _ in drawn for value in history[name]])
+    leave_out_depths(axes, metric, [value for name, _ in drawn for value in history[name]])
     _mark(axes, told)
     if told.best is not None and told.monitor in (name for name, _ in drawn):
         axes.plot([told.best], [told.value], "o", color="#000000", markersize=7, fillstyle="none", label="_best")
     label = label_of(metric)
     dress(axes, label[0].upper() + label[1:], label)
-
-
-def _leave_out_depths(axes: "Axes", values: list[float]) -> None:
-    """R² far below 0, as in a first epoch, would press all else to a line."""
-    deep = [value for value in values if value < LOWEST_R2]
-    if deep and len(deep) < len(values):
-        axes.set_ylim(bottom=LOWEST_R2)
-        axes.text(0.02, 0.02, f"lowest {min(deep):.3g}", transform=axes.transAxes, color=GREY, fontsize="small")
 
 
 def _mark(axes: "Axes", told: Story) -> None:
