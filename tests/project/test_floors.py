@@ -15,6 +15,7 @@ FLOORS = [
     {"state", "early_stopping", "coding", "tasks"},
     {
         "adapt",
+        "consistency",
         "faults",
         "splits",
         "trainer",
