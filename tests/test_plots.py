@@ -371,3 +371,11 @@ def test_drawing_touches_no_global_state():
     """No window system is asked for, and pyplot, whose figures stay until closed, is not even imported."""
     code = "import sys, fnloop as fl; fl.plots.training({'loss': [1.0]}); sys.exit('matplotlib.pyplot' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_metric_without_a_direction_is_not_what_the_test_reports(fits):
+    """Nobody knows which of its values is better: the first that is known is reported."""
+    tests = {name: {"loss": 0.5, "own": 3.0, "accuracy": 0.9} for name in fits}
+    assert "Highest test accuracy" in fl.plots.schedulers(fits, tests).get_suptitle()
+    only = {name: {"loss": 0.5, "own": 3.0} for name in fits}
+    assert "Lowest test loss" in fl.plots.schedulers(fits, only).get_suptitle()

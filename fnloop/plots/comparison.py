@@ -6,6 +6,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from fnloop.metrics import mode_of
+from fnloop.metrics.direction import known_mode
 from fnloop.plots.story import Story, story_of
 from fnloop.record import record
 from fnloop.short import listed, short
@@ -117,8 +118,8 @@ def best_performer(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def reported(tests: Sequence[Mapping[str, float]]) -> str:
-    """The metric of a test that is reported first: the first beside the loss, if there is one."""
-    return next((name for name in tests[0] if name != "loss"), "loss")
+    """The metric of a test that is reported first: beside the loss the first that says which values are better."""
+    return next((name for name in tests[0] if name != "loss" and known_mode(name) is not None), "loss")
 
 
 def highest(rows: Sequence[Mapping[str, Any]], metric: str) -> str:
