@@ -68,9 +68,9 @@ def early_stopping(name: str, value: Any) -> Any:
     if value is not None and (isinstance(value, type) or not (hasattr(value, "init") and hasattr(value, "step"))):
         hint = uncalled(value)
         if isinstance(value, str):
-            hint = f"; write fl.EarlyStopping({value!r})"
+            hint = f"; write fl.EarlyStopping({short(value, 40)})"
         elif isinstance(value, int):
-            hint = "; write fl.EarlyStopping()" if value is True else f"; write fl.EarlyStopping(patience={value})"
+            hint = "; write fl.EarlyStopping()" if value is True else f"; write fl.EarlyStopping(patience={short(value, 40)})"
         raise TypeError(f"{name} must be a fl.EarlyStopping or None, got {short(value)}{hint}")
     return value
 

@@ -31,13 +31,13 @@ def get_metric(metric: Given) -> AnyMetric:
         if metric not in BY_NAME:
             raise ValueError(
                 f"metrics must be among {', '.join(BY_NAME)} or functions of (outputs, targets) or of sklearn.metrics, "
-                f"got {short(metric)}{close_to(metric, BY_NAME)}"
+                f"got {short(metric, 50)}{close_to(metric, BY_NAME)}"
             )
         return BY_NAME[metric]
     if isinstance(metric, type) or not (is_metric(metric) or callable(metric)):
         raise TypeError(
-            f"metrics must be names ({', '.join(BY_NAME)}), metrics such as TopKAccuracy(3), or functions of "
-            f"(outputs, targets) or of sklearn.metrics, got {short(metric)}"
+            f"metrics must be names ({', '.join(BY_NAME)}), TopKAccuracy(3), functions of "
+            f"(outputs, targets) or of sklearn.metrics, got {short(metric, 50)}"
         )
     if is_metric(metric):
         return cast(AnyMetric, metric)

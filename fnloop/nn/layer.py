@@ -49,7 +49,7 @@ class Layer(Protocol):
 def layer(name: str, value: Any) -> Layer:
     """The check for a layer."""
     if isinstance(value, type) or not all(hasattr(value, part) for part in ("shapes", "params", "initial", "forward")):
-        hint = f"; write fl.nn.Activation({value!r})" if isinstance(value, str) else uncalled(value)
+        hint = f"; write fl.nn.Activation({short(value, 40)})" if isinstance(value, str) else uncalled(value)
         raise TypeError(f"{name} must be an instance with shapes, params, initial and forward, got {short(value)}{hint}")
     checked: Layer = value
     return checked

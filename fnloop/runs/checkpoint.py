@@ -20,7 +20,7 @@ from fnloop.parameters import Params
 from fnloop.preprocessing import Preprocessing
 from fnloop.record import KINDS, digest, record
 from fnloop.runs.codec import UnknownRecord, check_records, decode, encode
-from fnloop.runs.files import replacing
+from fnloop.runs.files import file_path, replacing
 from fnloop.short import short
 from fnloop.state import TrainState
 from fnloop.trainer import Trainer
@@ -91,7 +91,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str], **mor
         content = io.BytesIO()
         np.lib.format.write_array(content, array, allow_pickle=False)
         members[f"{name}.npy"] = content.getvalue()
-    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+    with replacing(file_path(path)) as file, zipfile.ZipFile(file, "w") as archive:
         for name, member in members.items():
             archive.writestr(zipfile.ZipInfo(name), member)  # ZipInfo's fixed date: equal states, equal files
 
@@ -111,8 +111,7 @@ def load_checkpoint(path: str | os.PathLike[str], *, records: Iterable[type] = (
 
     Raises: CheckpointError: if the file is not a checkpoint, or damaged; OSError: if it cannot be read.
     """
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path must be a file's path, got {short(path)}")
+    file_path(path)
     kinds = {**KINDS, **{kind.__name__: kind for kind in check_records(records)}}
     header, arrays = read_parts(path)
     with distrusting(path):

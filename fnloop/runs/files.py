@@ -7,12 +7,27 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from errno import EACCES, EBUSY, EPERM, EROFS
+from errno import EACCES, EBUSY, ENAMETOOLONG, EPERM, EROFS
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from fnloop.short import short
+
+
+def file_path(path: Any) -> Path:
+    """The path, if a file can have it.
+
+    Raises: TypeError: for what is no path; OSError: if it is too long.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a file's path, got {short(path)}")
+    try:
+        os.lstat(path)
+    except OSError as error:
+        if error.errno == ENAMETOOLONG:
+            raise OSError(error.errno, f"path must be shorter, got {short(str(path))}") from None
+    return Path(path)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from fnloop.record import Hashed, Hashes, digest, field_names, hash_of, same_bit
 from fnloop.runs.connection import create
 from fnloop.runs.environment import environment
 from fnloop.runs.failing import Forgiving, Recorded
+from fnloop.runs.files import file_path
 from fnloop.runs.lock import lock
 from fnloop.runs.overwriting import refuse_irreplaceable, take_place
 from fnloop.runs.packing import bounded, pack, pack_checked
@@ -123,8 +124,7 @@ def check_stream(trainer: Trainer, state: Any, train: Dataset | None, validated:
 
 def checked_path(path: Any) -> Path:
     """The path, if a file can stand there."""
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path must be a file's path, got {short(path)}")
+    file_path(path)
     checked = Path(path)
     if not checked.name or not checked.parent.is_dir():
         raise FileNotFoundError(f"path must be a file in a folder that exists, got {short(str(path))}")

@@ -14,6 +14,7 @@ from fnloop.preprocessing import Preprocessing
 from fnloop.record import is_record
 from fnloop.runs.codec import check_records
 from fnloop.runs.diff import Diff, diff
+from fnloop.runs.files import file_path
 from fnloop.runs.fork import fork
 from fnloop.runs.predicate import of_run
 from fnloop.runs.pruning import prune
@@ -52,8 +53,7 @@ def open_run(
         ValueError: if what is handed is not what the run was recorded with.
     See Also: record
     """
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path must be a file's path, got {short(path)}")
+    file_path(path)
     if step is not None and not callable(step):
         raise TypeError(f"step must be a function of a state, got {short(step)}")
     handed = {"trainer": trainer, "step": step, "train": train, "validation": validation}

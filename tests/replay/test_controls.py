@@ -41,6 +41,7 @@ FAULTS = {
     "metrics": lambda s: {**s.metrics, "val_loss": float(np.nextafter(s.metrics["val_loss"], 9))},
     "loss": lambda s: s.loss + " ",
     "stopped": lambda s: fl.Stopped("finished", s.epoch, s.step, "a fault"),
+    "names": lambda s: evolve(s.names, classes=("a", "fault")),
 }
 
 
