@@ -128,6 +128,8 @@ class AvgPool2d(AvgPool):
 class GlobalAvgPool(Plain):
     """The mean over all places, channel by channel: of a series, an image, or the vectors of an `Embedding`.
 
+    The sum over the places must be within the dtype; it keeps its digits however many they are.
+
     Shapes: `x` is (N, ..., C), `y` is (N, C).
     """
 

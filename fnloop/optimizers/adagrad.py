@@ -55,6 +55,8 @@ class Adadelta(Elementwise):
     Args:
         rho: decay of both mean squares, in [0, 1); unitless.
         eps: keeps the first steps from being 0, above 0; in the units of v and of u.
+    In float32 gradients should be below 1e15: eps / v has fewer digits beyond.
+
     Shapes: gradient, slots and direction are (P,).
     Raises: ValueError: if a parameter lies outside its interval; the message carries the name and the value.
     Source: Zeiler 2012, ADADELTA: an adaptive learning rate method, Algorithm 1; the method's own rate is 1.

@@ -26,6 +26,9 @@ class Adam(Elementwise):
         eps: keeps the quotient finite, above 0; in the units of the gradient.
     If b1 or b2 is `scheduled`, the formula has its value of the moment in every place.
 
+    The square of a gradient must be within the dtype, summed over 1 / (1 - b2) updates: in float32 gradients up to about 1e17.
+    Beyond that nu is not finite, which the engines report; a clip before Adam avoids it. In float32 an eps below 1e-38 is 0.
+
     Shapes: gradient, slots and direction are (P,).
     Raises: ValueError: if a parameter lies outside its interval; the message carries the name and the value.
     Source: Kingma & Ba 2015, Algorithm 1.

@@ -60,7 +60,8 @@ def shortening(norm: Norm, bound: Any) -> Scaling:
         limit, beyond = xp.clip(bound, smallest, largest), 1.0
     value = norm.value
     with np.errstate(all="ignore"):
-        far = xp.minimum(limit / norm.peak / norm.ratio * beyond, 1)
+        # By ldexp, for XLA makes a / b / c into a / (b c), which overflows here.
+        far = xp.minimum(limit * 2.0**-64 / (xp.ldexp(norm.peak, -64) * norm.ratio) * beyond, 1)
         direct = xp.where(value <= largest, limit / xp.maximum(value, limit), far)
         small = direct < smallest
         return Scaling(xp.where(small, norm.peak, 1), xp.where(small, limit / norm.ratio, direct))

@@ -268,7 +268,7 @@ def test_a_run_has_its_bits_however_it_is_taken(model, accumulate, tmp_path):
 
 
 def test_the_best_epochs_buffers_come_back():
-    """Early stopping restores parameters and buffers of one and the same epoch."""
+    """A stopped state can be restored: to parameters and buffers of one and the same epoch."""
     stopping = fl.EarlyStopping("val_loss", patience=2)
     trainer = trainer_of(MODELS["regularised"], early_stopping=stopping, scheduler=fl.schedulers.ConstantLR(0.5))
     states = list(fl.epochs(trainer, dataset("mse", 20), dataset("mse", 9, seed=1)))
@@ -276,9 +276,10 @@ def test_the_best_epochs_buffers_come_back():
     best = states[stopped.early_stopping.best_epoch]
     assert stopped.stop_reason == "no improvement"
     assert best is not stopped
-    assert fl.same_bits((stopped.params, stopped.buffers), (best.params, best.buffers))
+    restored = fl.restored(stopped)
+    assert fl.same_bits((restored.params, restored.buffers), (best.params, best.buffers))
     data = dataset("mse", 9, seed=1)
-    assert fl.evaluate(trainer, stopped, data) == fl.evaluate(trainer, best, data)
+    assert fl.evaluate(trainer, restored, data) == fl.evaluate(trainer, best, data)
 
 
 def test_skipping_leaves_the_buffers():
