@@ -109,9 +109,9 @@ def lr_range_test(
     threshold = real("(1, inf)")("diverge_threshold", diverge_threshold)
     check_trainer(trainer).check_state(state, "state")
     trainer = evolve(trainer, scheduler=sweep, schedule_every="step", early_stopping=None, non_finite="stop")
-    state = evolve(adapt(trainer, state, train, False, "state").state, scheduler=sweep.init(), stopped=None, names=Names())
     _, train, _ = prepared(trainer, train, None)
     trainer = trainer.given(train)
+    state = evolve(adapt(trainer, state, train, False, "state").state, scheduler=sweep.init(), stopped=None, names=Names())
     lrs, losses, reason = [], [], StopReason.NON_FINITE
     mean, smallest = 0.0, math.inf
     for i, (lr, loss) in enumerate(_losses(trainer, state, train), start=1):
