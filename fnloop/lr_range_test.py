@@ -111,6 +111,7 @@ def lr_range_test(
     trainer = evolve(trainer, scheduler=sweep, schedule_every="step", early_stopping=None, non_finite="stop")
     _, train, _ = prepared(trainer, train, None)
     trainer = trainer.given(train)
+    trainer.check(train, "train")
     state = evolve(adapt(trainer, state, train, False, "state").state, scheduler=sweep.init(), stopped=None, names=Names())
     lrs, losses, reason = [], [], StopReason.NON_FINITE
     mean, smallest = 0.0, math.inf

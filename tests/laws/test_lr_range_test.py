@@ -177,7 +177,7 @@ BAD = [
     (lambda: lr_range_test(None, STATE, DATA), ["trainer", "None", "fl.Trainer"]),
     (lambda: lr_range_test(TRAINER, None, DATA), ["state", "None", "TrainState"]),
     (lambda: lr_range_test(evolve(TRAINER, model=fl.mlp([3, 1])), STATE, DATA), ["state", "another model"]),
-    (lambda: lr_range_test(TRAINER, STATE, (1, 2)), ["train", "tuple", "fl.Dataset"]),
+    (lambda: lr_range_test(TRAINER, STATE, (1, 2)), ["train", "(1, 2)", "fl.Dataset"]),
     (lambda: lr_range_test(TRAINER, STATE, fl.Dataset(DATA.x[:, :2], DATA.y)), ["train", "(N, 3)", "(40, 2)"]),
 ]
 
