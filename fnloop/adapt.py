@@ -17,6 +17,7 @@ from fnloop.optimizers.elementwise import slot_names
 from fnloop.parameters import Params
 from fnloop.record import evolve, identity, same_bits
 from fnloop.schedulers import adopt
+from fnloop.schedulers.closed_form import Comparable
 from fnloop.short import short
 from fnloop.state import Plan, StopReason, TrainState, begun
 from fnloop.trainer import Trainer
@@ -60,7 +61,15 @@ def _slots(names: Sequence[str]) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
-def adapt(trainer: Trainer, state: TrainState, train: Dataset, validated: bool, name: str = "start") -> Adapted:
+def adapt(
+    trainer: Trainer,
+    state: TrainState,
+    train: Dataset,
+    validated: bool,
+    name: str = "start",
+    *,
+    other_validation: bool = False,
+) -> Adapted:
     """The state as this trainer can continue from it; the same state if this trainer made it.
 
     Kept are the parameters; slots of the optimizer whose part is the same; the position in a schedule, whose rate is the new
@@ -69,6 +78,7 @@ def adapt(trainer: Trainer, state: TrainState, train: Dataset, validated: bool, 
     Args:
         validated: Whether the epochs to come have metrics on validation data.
         name: What the state is called in messages.
+        other_validation: Whether the validation data is known to be changed: values on it cannot be compared.
 
     Raises:
         TypeError: If it is not a state.
@@ -82,12 +92,27 @@ def adapt(trainer: Trainer, state: TrainState, train: Dataset, validated: bool, 
     model, loss = _check_model(trainer, state, name), identity(trainer.loss)
     _check_plan(state, make_plan(trainer, train), loss, name)
     notes = {} if model is state.params.model else {"model": "the model is another one, whose layers have the same shapes"}
-    same_loss, metrics = loss == state.loss, state.metrics
-    if not same_loss or notes or set(metrics) - {"lr"} != set(trainer.produced(validated)):
-        metrics = {}
+    if other_validation:
+        notes["validation"] = "the validation data is not that of the state's metrics"
+    same_loss, same_model = loss == state.loss, model is state.params.model
+    produced = {*trainer.produced(validated), "lr"}
+
+    def kept(metrics: Mapping[str, float]) -> Mapping[str, float]:
+        """The metrics, if they are those that this trainer would have measured on these data."""
+        same = same_loss and same_model and not other_validation and set(metrics) == produced
+        return metrics if same else {}
+
+    def comparable(metric: str) -> bool:
+        """Whether values of a metric from before can be compared with those to come."""
+        measured_anew = other_validation and metric.startswith("val_")
+        return same_model and (same_loss or not is_of_loss(metric)) and not measured_anew
+
+    metrics = kept(state.metrics)
     optimizer = _optimizer(trainer, state, notes)
-    scheduler = _scheduler(trainer, state, same_loss, notes)
-    stopping = _early_stopping(trainer, state, metrics, same_loss, notes)
+    scheduler = _scheduler(trainer, state, comparable, notes)
+    stopping = _early_stopping(trainer, state, metrics, comparable, notes)
+    if stopping.best_metrics:
+        stopping = evolve(stopping, best_metrics=kept(stopping.best_metrics))
     running = state.running if state.running.batches else begun(scheduler.lr)
     adapted = evolve(
         state,
@@ -164,9 +189,9 @@ def _optimizer(trainer: Trainer, state: TrainState, notes: dict[str, str]) -> Op
     return fresh
 
 
-def _scheduler(trainer: Trainer, state: TrainState, same_loss: bool, notes: dict[str, str]) -> Any:
+def _scheduler(trainer: Trainer, state: TrainState, comparable: Comparable, notes: dict[str, str]) -> Any:
     t = state.updates if trainer.schedule_every == "step" else state.epoch
-    scheduler, kept = adopt(trainer.scheduler, state.scheduler, t, same_loss)
+    scheduler, kept = adopt(trainer.scheduler, state.scheduler, t, comparable)
     if not kept:
         name = type(trainer.scheduler).__name__
         notes["scheduler"] = f"the schedule {name} begins anew: the state has nothing of the metric that it reads"
@@ -174,13 +199,13 @@ def _scheduler(trainer: Trainer, state: TrainState, same_loss: bool, notes: dict
 
 
 def _early_stopping(
-    trainer: Trainer, state: TrainState, metrics: Mapping[str, float], same_loss: bool, notes: dict[str, str]
+    trainer: Trainer, state: TrainState, metrics: Mapping[str, float], comparable: Comparable, notes: dict[str, str]
 ) -> EarlyStoppingState:
     policy, old = trainer.early_stopping, state.early_stopping
     if policy is None:
         return old if same_bits(old, NO_POLICY) else NO_POLICY
     fresh = policy.init()
-    if (old.metric, old.mode) == (fresh.metric, fresh.mode) and (same_loss or not is_of_loss(policy.metric)):
+    if (old.metric, old.mode) == (fresh.metric, fresh.mode) and comparable(policy.metric):
         stopped = old.stopped_epoch if old.wait >= policy.patience else None
         if policy.restore_best or old.best_vector is None:
             return old if stopped == old.stopped_epoch else evolve(old, stopped_epoch=stopped)
@@ -189,7 +214,9 @@ def _early_stopping(
         now = policy.step(fresh, metrics, state.epoch, state.params.vector, state.buffers)
         fresh = now if now.best_epoch else fresh
     if old.best_epoch:
-        notes["early_stopping"] = "early stopping begins anew: the best value so far is of another metric or loss"
+        notes["early_stopping"] = (
+            "early stopping begins anew: the best value so far is of another metric, loss or model, or of other data"
+        )
     return fresh
 
 

@@ -16,7 +16,7 @@ from fnloop.engines.numpy import Moved
 from fnloop.engines.threads import with_threads
 from fnloop.errors import NonFiniteError
 from fnloop.faults import announced
-from fnloop.measuring import make_measure, means, quiet
+from fnloop.measuring import Measure, is_measured_by, make_measure, means, quiet
 from fnloop.names import Names
 from fnloop.parameters import Params
 from fnloop.record import evolve, identity, owned
@@ -166,16 +166,22 @@ def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = No
 
     Raises: ValueError: if the data does not fit the model and the loss, or a metric is monitored that the run has not.
     """
+    return _make_epoch(trainer, train, validation, engine)[0]
+
+
+def _make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None, engine: str) -> tuple[Epoch, Measure | None]:
+    """The epoch, and what measures a state on the validation data."""
     names, train, validation = prepared(check_trainer(trainer), train, validation)
     trainer = trainer.given(train)
-    close, fold = _make_close(trainer, train, validation, engine), _make_fold(trainer, train, engine)
+    close, measure = _make_close(trainer, train, validation, engine)
+    fold = _make_fold(trainer, train, engine)
     stop = count_batches(train, trainer.batch_size * trainer.accumulate)
 
     def epoch(state: TrainState) -> TrainState:
         trained = fold(named(state, names), stop)
         return trained if trained.stopped is not None else close(trained)
 
-    return epoch
+    return epoch, measure
 
 
 def make_fold(trainer: Trainer, train: Dataset, *, engine: str = "numpy") -> Callable[[TrainState, int], TrainState]:
@@ -206,8 +212,8 @@ def _make_fold(trainer: Trainer, train: Dataset, engine: str) -> Callable[[Train
     return fold
 
 
-def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None, engine: str) -> Epoch:
-    """What the end of an epoch brings: its metrics, the scheduler's step, and the word on stopping."""
+def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None, engine: str) -> tuple[Epoch, Measure | None]:
+    """What the end of an epoch brings: its metrics, the scheduler's step, and the word on stopping; and how it measures."""
     trainer.check(train, "train")
     if validation is not None:
         trainer.check(validation, "validation")
@@ -235,7 +241,7 @@ def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None, en
             stopped=None if stopping.stopped_epoch is None else _no_improvement(stopping, epoch, state.step),
         )
 
-    return close
+    return close, measure
 
 
 def _no_improvement(found: EarlyStoppingState, epoch: int, step: int) -> Stopped:
@@ -243,14 +249,38 @@ def _no_improvement(found: EarlyStoppingState, epoch: int, step: int) -> Stopped
     return Stopped(StopReason.NO_IMPROVEMENT.value, epoch, step, f"{found.metric} for {found.wait} epochs, {best}")
 
 
-def _start(trainer: Trainer, start: TrainState | None, train: Dataset, validation: Dataset | None) -> TrainState:
+def _start(
+    trainer: Trainer,
+    start: TrainState | None,
+    train: Dataset,
+    validation: Dataset | None,
+    engine: str,
+    measure: Measure | None,
+) -> TrainState:
     """The state that a stream begins with; what of `start` could not be kept is warned of."""
     if start is None:
         return init_state(trainer.given(train), train)
-    state, notes = adapt(trainer, start, train, validation is not None)
+    validated = validation is not None
+    state, notes = adapt(trainer, start, train, validated)
+    if measure is not None and not is_measured_by(measure, start, state):
+        state, notes = adapt(trainer, start, train, validated, other_validation=True)
     for note in notes.values():
         warnings.warn(f"start: {note}", stacklevel=3)
-    return state
+    return _tried_again(trainer, state, train, engine)
+
+
+def _tried_again(trainer: Trainer, state: TrainState, train: Dataset, engine: str) -> TrainState:
+    """The state, which continues if a step that was not finite can be taken now, or is to be skipped or raised."""
+    if state.stop_reason != StopReason.NON_FINITE:
+        return state
+    going = evolve(state, stopped=None)
+    if trainer.non_finite != "stop":
+        return going
+    _, examples, _ = prepared(trainer, train, None)
+    done = state.running.batches + 1
+    if done > count_batches(examples, trainer.batch_size * trainer.accumulate):
+        return going
+    return state if isinstance(_make_advance(trainer.given(examples), examples, engine)(going, done), str) else going
 
 
 def epochs(
@@ -269,8 +299,8 @@ def epochs(
     Raises: TypeError, ValueError: at the call, if trainer, data, start and engine do not fit together; EngineError: if the
         engine is not installed, or cannot compile a part of the trainer.
     """
-    epoch = make_epoch(trainer, train, validation, engine=engine)
-    return announced(_generate(epoch, _start(trainer, start, train, validation)))
+    epoch, measure = _make_epoch(trainer, train, validation, engine)
+    return announced(_generate(epoch, _start(trainer, start, train, validation, engine, measure)))
 
 
 def _generate(function: Epoch, state: TrainState) -> Iterator[TrainState]:
@@ -295,7 +325,8 @@ def steps(
     """
     _, examples, validating = prepared(check_trainer(trainer), train, validation)
     complete = trainer.given(examples)
-    close, advance = _make_close(complete, examples, validating, engine), _make_advance(complete, examples, engine)
+    close, measure = _make_close(complete, examples, validating, engine)
+    advance = _make_advance(complete, examples, engine)
     stop = count_batches(train, trainer.batch_size * trainer.accumulate)
 
     def step(state: TrainState) -> TrainState:
@@ -303,4 +334,4 @@ def steps(
             state = _one_step(complete, advance, state)
         return close(state) if state.stopped is None and state.running.batches == stop else state
 
-    return announced(_generate(step, _start(trainer, start, train, validation)))
+    return announced(_generate(step, _start(trainer, start, train, validation, engine, measure)))

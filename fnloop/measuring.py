@@ -10,8 +10,9 @@ from fnloop.data import Dataset
 from fnloop.engines import get_engine
 from fnloop.engines.threads import with_threads
 from fnloop.metrics import Whole
+from fnloop.record import same_bits
 from fnloop.short import short
-from fnloop.state import TrainState
+from fnloop.state import TrainState, restored
 from fnloop.tasks import task_of
 from fnloop.trainer import Trainer
 from fnloop.typing import Array
@@ -20,6 +21,9 @@ from fnloop.typing import Array
 quiet = partial(np.errstate, all="ignore")
 
 Values = dict[str, float]
+Measure = Callable[[TrainState], Values]
+
+NEAR = 1e-3  # the relative difference within which two losses can be of the same data
 
 
 def means(trainer: Trainer, sums: Sequence[float], examples: int) -> Values:
@@ -34,7 +38,7 @@ def means(trainer: Trainer, sums: Sequence[float], examples: int) -> Values:
     return values
 
 
-def make_measure(trainer: Trainer, data: Dataset, engine: str) -> Callable[[TrainState], Values]:
+def make_measure(trainer: Trainer, data: Dataset, engine: str) -> Measure:
     """The function that measures a state on the data."""
     room, whole = get_engine(engine), make_whole(trainer, data)
     sums_of, whole_of = room.make_measure(trainer, data), whole and partial(with_threads, trainer.blas_threads(), whole)
@@ -45,6 +49,24 @@ def make_measure(trainer: Trainer, data: Dataset, engine: str) -> Callable[[Trai
             return values if whole_of is None else values | whole_of(room.outputs_over(trainer, state, data.x))
 
     return measure
+
+
+def is_measured_by(measure: Measure, start: TrainState, adapted: TrainState) -> bool:
+    """Whether the validation loss that a state has, of its parameters or of the best ones, can be one on these data.
+
+    Engines and machines differ in the last digits. A state that has none, or one of another loss or model, is not asked.
+
+    Args:
+        measure: The function that measures a state on the validation data.
+        start: The state.
+        adapted: The state as the trainer continues from it.
+    """
+    best = start.early_stopping
+    known = next((one for one in (start.metrics, best.best_metrics) if "val_loss" in one), None)
+    if known is None or start.loss != adapted.loss or not same_bits(start.params.model, adapted.params.model):
+        return True
+    value, claimed = measure(start if known is start.metrics else restored(start))["loss"], known["val_loss"]
+    return (math.isnan(value) and math.isnan(claimed)) or math.isclose(value, claimed, rel_tol=NEAR)
 
 
 def make_whole(trainer: Trainer, data: Dataset) -> Callable[[Array], Values] | None:

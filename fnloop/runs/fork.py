@@ -16,7 +16,6 @@ from fnloop.metrics import is_of_loss
 from fnloop.record import digest, evolve, field_names, same_bits
 from fnloop.runs.recording import checked_path, describe, refuse_taken, start
 from fnloop.runs.replay import Replay
-from fnloop.schedulers import adopt
 from fnloop.short import listed, short
 from fnloop.state import TrainState, begun
 from fnloop.trainer import Trainer
@@ -47,6 +46,7 @@ def fork(
     else:
         trainer = _changed(trainer, changes)
         make_epoch(trainer, *data, engine=reader.said["engine"])  # type: ignore[arg-type]  # refuses what does not fit
+        before = _comparable(before, trainer, reader.trainer, validation is not None)
         state = carry_over(replay, position, trainer, data, before, validation is not None)  # type: ignore[arg-type]
     monitored = None if trainer is None else trainer.monitored(data[1] is not None)
     parent = {
@@ -80,7 +80,7 @@ def carry_over(
     """The state at a position, adapted to another trainer, whose policies stand where the metrics so far would have put them.
 
     Args:
-        before: The metrics of the epochs so far.
+        before: The metrics of the epochs so far that can be compared with those to come.
         other_validation: Whether the validation data is changed, so that metrics on it cannot be compared.
 
     Raises:
@@ -88,31 +88,45 @@ def carry_over(
     """
     old: Any = replay.reader.trainer
     state: TrainState = replay.at(position)
-    adapted, notes = adapt(trainer, state, data[0], data[1] is not None, "the state")
+    adapted, notes = adapt(trainer, state, data[0], data[1] is not None, "the state", other_validation=other_validation)
     for part in ("model", "optimizer"):  # the policies are put where they would be by now
         if part in notes:
             warnings.warn(f"fork: {notes[part]}", stacklevel=4)
-    same_loss = same_bits(trainer.loss, old.loss)
-
-    def comparable(metric: Any) -> bool:
-        of_validation = isinstance(metric, str) and metric.startswith("val_")
-        return (same_loss or not is_of_loss(str(metric))) and not (other_validation and of_validation)
-
     scheduler, stopping = adapted.scheduler, adapted.early_stopping
-    read = [part.metric for part in schedulers_in(trainer.scheduler) if hasattr(part, "metric")]
     if not same_bits((trainer.scheduler, trainer.schedule_every), (old.scheduler, old.schedule_every)):
-        if all(map(comparable, read)):
+        read = {part.metric for part in schedulers_in(trainer.scheduler) if hasattr(part, "metric")}
+        if not read or (len(before) >= state.epoch and all(read <= metrics.keys() for metrics in before)):
             scheduler = _scheduled(trainer, state, before)
-    elif not all(map(comparable, read)):
-        scheduler, _ = adopt(trainer.scheduler, None, state.epoch)
     policy = trainer.early_stopping
-    if policy is not None and not comparable(policy.metric):
-        stopping = policy.init()
-    elif not same_bits(policy, old.early_stopping):
-        stopping = _stopping(replay, trainer, state, before)
+    if policy is not None and not same_bits(policy, old.early_stopping):
+        known = _known(policy.metric, before)
+        stopping = _stopping(replay, trainer, state, known) if known else stopping
+        if stopping.best_metrics.keys() != {*trainer.produced(data[1] is not None), "lr"}:
+            stopping = evolve(stopping, best_metrics={})
     running = adapted.running if adapted.running.batches else begun(scheduler.lr)
     changed = evolve(adapted, scheduler=scheduler, early_stopping=stopping, running=running)
     return changed if changed.stopped is None or same_bits(trainer, old) else _going_on(changed)
+
+
+def _comparable(before: Sequence[Metrics], trainer: Trainer, old: Any, other_validation: bool) -> list[Metrics]:
+    """Of the metrics of the epochs so far, those that mean the same under the new trainer on the new data."""
+    if not same_bits(trainer.model, old.model):
+        return [{} for _ in before]
+    same_loss = same_bits(trainer.loss, old.loss)
+    return [
+        {
+            name: value
+            for name, value in metrics.items()
+            if (same_loss or not is_of_loss(name)) and not (other_validation and name.startswith("val_"))
+        }
+        for metrics in before
+    ]
+
+
+def _known(metric: str, before: Sequence[Metrics]) -> Sequence[Metrics]:
+    """The metrics of the last epochs in a row of which the value is known."""
+    unknown = [i for i, metrics in enumerate(before, start=1) if metric not in metrics]
+    return before[max(unknown, default=0) :]
 
 
 def _going_on(state: TrainState) -> TrainState:

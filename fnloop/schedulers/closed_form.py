@@ -1,6 +1,6 @@
 """Schedules whose learning rate is a formula of t alone: reading it has no effect, in whatever order."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,8 @@ import numpy as np
 from fnloop.record import record
 from fnloop.short import short
 from fnloop.typing import Array
+
+Comparable = Callable[[str], bool]  # whether values of a metric from before can be compared with those to come
 
 
 @record
@@ -35,7 +37,7 @@ class ClosedForm:
         """The state at t + 1; a closed form asks for no metrics."""
         return SchedulerState(state.t + 1, self(state.t + 1))
 
-    def adopt(self, state: Any, t: int, same_loss: bool) -> tuple[SchedulerState, bool]:
+    def adopt(self, state: Any, t: int, comparable: Comparable) -> tuple[SchedulerState, bool]:
         """This schedule's state at t, whatever schedule was followed before: see `fnloop.schedulers.adopt`."""
         return SchedulerState(t, self(t)), True
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY
 from typing import Any
 
-from fnloop.metrics import check_mode, improves, is_of_loss, known_mode, look_up, worst
+from fnloop.metrics import check_mode, improves, known_mode, look_up, worst
 from fnloop.record import evolve, record
+from fnloop.schedulers.closed_form import Comparable
 from fnloop.short import short
 from fnloop.typing import Count, Factor, MetricName, Mode, NonNegative, OptionalMode, Positive, PositiveInt
 
@@ -88,10 +89,10 @@ class ReduceLROnPlateau:
     def _lowered(self, lr: float) -> float:
         return max(lr * self.factor, self.min_lr)
 
-    def adopt(self, state: Any, t: int, same_loss: bool) -> tuple[PlateauState, bool]:
+    def adopt(self, state: Any, t: int, comparable: Comparable) -> tuple[PlateauState, bool]:
         """This schedule's state at t after another schedule's: see `fnloop.schedulers.adopt`.
 
-        Another plateau's reductions are kept; its best value and wait only if they are of the same metric.
+        Another plateau's reductions are kept; its best value and wait only if the values of the metric can be compared.
         """
         fresh = evolve(self.init(), t=t)
         if not isinstance(state, PlateauState):
@@ -99,5 +100,5 @@ class ReduceLROnPlateau:
         lr = self.initial_lr
         for _ in range(state.reductions):
             lr = self._lowered(lr)
-        same = (state.metric, state.mode) == (fresh.metric, fresh.mode) and (same_loss or not is_of_loss(self.metric))
+        same = (state.metric, state.mode) == (fresh.metric, fresh.mode) and comparable(self.metric)
         return evolve(state if same else fresh, t=t, lr=lr, reductions=state.reductions), same

@@ -2,20 +2,21 @@
 
 from typing import Any
 
-from fnloop.schedulers.closed_form import SchedulerState
+from fnloop.schedulers.closed_form import Comparable, SchedulerState
 
 
-def adopt(scheduler: Any, state: Any, t: int, same_loss: bool = True) -> tuple[Any, bool]:
+def adopt(scheduler: Any, state: Any, t: int, comparable: Comparable | None = None) -> tuple[Any, bool]:
     """The state of a schedule at t that takes over from the schedule of `state`, and whether it takes over all that it knows.
 
     A schedule in closed form needs to know t alone. One that remembers, such as a plateau, keeps what means the same to it. A
-    schedule can say what that is by a method `adopt(state, t, same_loss)`. Without it, a state of the same class is kept.
+    schedule can say what that is by a method `adopt(state, t, comparable)`. Without it, a state of the same class is kept.
 
     Args:
         scheduler: The new schedule.
         state: The state of the old one, or None.
         t: The 0-based epoch or update about to be trained.
-        same_loss: Whether values of the loss from before can be compared with those to come.
+        comparable: A function of a metric's name: whether its values from before can be compared with those to come;
+            None: they can.
 
     Examples:
         >>> from fnloop.schedulers import ConstantLR, StepLR
@@ -23,7 +24,7 @@ def adopt(scheduler: Any, state: Any, t: int, same_loss: bool = True) -> tuple[A
         (SchedulerState(t=2, lr=0.05), True)
     """
     if hasattr(scheduler, "adopt"):
-        adopted: tuple[Any, bool] = scheduler.adopt(state, t, same_loss)
+        adopted: tuple[Any, bool] = scheduler.adopt(state, t, comparable or (lambda metric: True))
         return adopted
     fresh = scheduler.init()
     if type(fresh) is SchedulerState and callable(scheduler):

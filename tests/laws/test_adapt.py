@@ -13,6 +13,7 @@ from fnloop.adapt import adapt
 from fnloop.optimizers import SGD, Adam, AdamW, Lion, chain, clip_by_global_norm, ema
 from fnloop.record import evolve
 from fnloop.schedulers import ConstantLR, CosineAnnealingLR, ReduceLROnPlateau, StepLR, adopt, times, warmup
+from tests.laws.test_metrics_of_states import is_true_of
 from tests.strategies import SCHEDULERS, dataset, problems
 
 DATA, OTHER = dataset("binary", 20), dataset("binary", 30, seed=3)
@@ -180,6 +181,93 @@ def test_a_start_and_a_fork_agree(tmp_path, changes):
         by_start = list(take(3, fl.epochs(evolve(BINARY, **changes), DATA, OTHER, start=run.state(3))))
     for state in by_start:
         assert fl.same_bits(forked.state(state.epoch), state)
+
+
+CHANGED = [
+    {"model": fl.mlp([3, 4, 1], activation="tanh")},
+    {"loss": fl.losses.BinaryCrossEntropy(label_smoothing=0.2)},
+    {"metrics": ("accuracy", "f1")},
+    {"validation": dataset("binary", 9, seed=5)},
+    {"validation": None},
+]
+
+
+@pytest.mark.parametrize("metric", ["loss", "val_loss", "val_accuracy"])
+@pytest.mark.parametrize("steps", [9, 10])
+@pytest.mark.parametrize("change", CHANGED, ids=str)
+def test_no_change_leaves_metrics_that_the_parameters_do_not_have(change, steps, metric):
+    """Neither the state's own, nor those of the best epoch that early stopping keeps; no value is best that is not its own."""
+    trainer = evolve(BINARY, early_stopping=fl.EarlyStopping(metric, patience=9))
+    start = nth(steps, fl.steps(trainer, DATA, OTHER))
+    assert start.early_stopping.best_metrics
+    changes = {"validation": OTHER, **change}
+    validation = changes.pop("validation")
+    if (validation is None and metric != "loss") or (start.running.batches and change.keys() & {"loss", "metrics"}):
+        return  # refused
+    trainer = evolve(trainer, **changes)
+    with warnings.catch_warnings(action="ignore"):
+        states = list(take(4, fl.epochs(trainer, DATA, validation, start=start)))
+    produced = {*trainer.produced(validation is not None), "lr"}
+    for state in states:
+        kept = state.early_stopping
+        for one in [state, *([fl.restored(state)] if kept.best_vector is not None else [])]:
+            assert one.metrics.keys() in (set(), produced)
+            assert validation is None or is_true_of(trainer, one, validation)
+        if kept.best_metrics:
+            assert kept.best == kept.best_metrics[metric]
+
+
+@pytest.mark.parametrize("change", CHANGED[:-1], ids=str)
+def test_a_start_and_a_fork_put_the_policies_alike(tmp_path, change):
+    """A plateau keeps its reductions, and begins anew with what cannot be compared; so does early stopping."""
+    plateau = ReduceLROnPlateau(0.03, patience=1, min_delta=10.0)
+    trainer = evolve(BINARY, early_stopping=fl.EarlyStopping(patience=9), scheduler=plateau)
+    fl.last(fl.record(tmp_path / "a.run", trainer, DATA, OTHER, take(6, fl.epochs(trainer, DATA, OTHER))))
+    run, changes = fl.open_run(tmp_path / "a.run"), {"validation": OTHER, **change}
+    validation = changes.pop("validation")
+    with warnings.catch_warnings(action="ignore"):
+        forked = run.fork(4, tmp_path / "b.run", **change).resume(6, progress=False)
+        by_start = list(take(3, fl.epochs(evolve(trainer, **changes), DATA, validation, start=run.state(4))))
+    assert by_start[0].scheduler.reductions == 3
+    for state in by_start:
+        assert fl.same_bits(forked.state(state.epoch), state)
+
+
+def test_a_fork_of_a_fork_compares_only_what_can_be_compared(tmp_path):
+    """Values on the validation data of the first run are none of those on the data of the second."""
+    fl.last(fl.record(tmp_path / "a.run", BINARY, DATA, OTHER, take(6, fl.epochs(BINARY, DATA, OTHER))))
+    validation = fl.Dataset(OTHER.x, 1 - OTHER.y)  # on which each value is far worse
+    forked = fl.open_run(tmp_path / "a.run").fork(5, tmp_path / "b.run", validation=validation).resume(9, progress=False)
+    policy = fl.EarlyStopping("val_loss", patience=9, min_delta=0.0)
+    kept = forked.fork(9, tmp_path / "c.run", early_stopping=policy).last.early_stopping
+    assert kept.best == min(forked.history["val_loss"])
+    assert kept.best_epoch > 5
+    on_loss = forked.fork(5, tmp_path / "d.run", early_stopping=evolve(policy, metric="loss")).last
+    assert (on_loss.early_stopping.best_epoch > 0, on_loss.early_stopping.best_metrics) == (True, {})
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"])
+def test_the_same_validation_on_another_engine_is_the_same(engine):
+    """Its values differ in the last digits, and nothing is begun anew."""
+    trainer = evolve(BINARY, early_stopping=fl.EarlyStopping())
+    start = nth(3, fl.epochs(trainer, DATA, OTHER))
+    with warnings.catch_warnings(action="error"):
+        assert next(fl.epochs(trainer, DATA, OTHER, start=start, engine=engine)) is start
+
+
+@pytest.mark.parametrize("change", [{"non_finite": "skip"}, {"optimizer": chain(clip_by_global_norm(1e-30), SGD())}], ids=str)
+@pytest.mark.parametrize("stream", [fl.epochs, fl.steps])
+def test_a_step_that_can_be_taken_now_is_taken(stream, change):
+    """A change that leaves no trace in the state, such as clipping, continues a run that was not finite, too."""
+    data = fl.Dataset(DATA.x[:16] * np.float32(1e25), DATA.y[:16])
+    wild = evolve(BINARY, optimizer=SGD(), model=fl.mlp([3, 1]), scheduler=ConstantLR(1e15))
+    stopped = fl.last(stream(wild, data))
+    assert stopped.stop_reason == "non-finite"
+    after = fl.last(take(3, stream(evolve(wild, **change), data, start=stopped)))
+    assert (after.stopped, after.step > stopped.step) == (None, True)
+    with pytest.raises(fl.NonFiniteError, match=f"step {stopped.stopped.step}"):
+        fl.last(stream(evolve(wild, non_finite="raise"), data, start=stopped))
+    assert list(stream(wild, data, start=stopped)) == [stopped]
 
 
 def test_a_fork_compares_no_values_of_another_loss_or_validation(tmp_path):
