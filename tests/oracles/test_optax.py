@@ -118,7 +118,9 @@ def pieces(vector):
     return [place.view(vector) for place in LAYOUT]
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-10)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [pytest.param("float32", 1e-5, marks=pytest.mark.thorough), ("float64", 1e-10)]
+)
 @pytest.mark.parametrize("name", PAIRS)
 def test_optimizers_equal_optax(name, dtype, tolerance):
     """The parameters after each of 200 random steps."""

@@ -26,6 +26,7 @@ def small(tmp_path):
     return tmp_path / "small.run"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("first", [0, 1])
 def test_flipped_bits(small, first):
     """Bits over the whole file, one at a time: what is still said is right. All of them: `benchmarks/flips.py`."""
@@ -87,6 +88,7 @@ def killed(tmp_path):
     return path, list(map(fingerprint, take(9, fl.epochs(trainer, train, validation))))
 
 
+@pytest.mark.thorough
 def test_damage_in_the_log_of_a_killed_run(killed, tmp_path):
     """Bits flipped, or the log cut: the run may be shorter by what stood there, and what is left is right."""
     path, truth = killed

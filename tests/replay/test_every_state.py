@@ -30,6 +30,7 @@ def had_again(path, places):
     return [fingerprint(run.state(*place)) for place in places]
 
 
+@pytest.mark.thorough
 def test_every_state_of_a_run_with_everything_is_had_again_to_the_bit(tmp_path):
     """Each of 301 states, in order and at random, and steps within epochs, equal what another process saw as it trained."""
     path = str(tmp_path / "all.run")

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import fnloop as fl
 from benchmarks.flips import small_run
@@ -285,6 +286,7 @@ def judged(found, said):
     return wrong
 
 
+@pytest.mark.thorough
 def test_run_files_made_to_do_harm(tmp_path):
     """Whatever stands in one, with the chain right: an error that says so, and memory of the file's order."""
     small_run(tmp_path / "valid.run")

@@ -3,9 +3,12 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.replay.ground import ROOT, environ
 
 
+@pytest.mark.thorough
 def test_fifty_kills():
     """While it records, goes on or is pruned, by forked processes and new ones; its file never says but the truth."""
     command = [sys.executable, "benchmarks/crash.py", "--kills", "50", "--fresh", "4"]

@@ -70,6 +70,7 @@ def look(path, reference):
     return [states, right and whole and run.verify().ok, [item.name for item in path.parent.glob(f"*{path.name}?*")]]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("resumed", [False, True])
 def test_a_disk_that_is_full_at_any_size(tmp_path, resumed):
     """Over every page of growth: it is said, every state is trained, what was committed is right and can be gone on with."""
@@ -101,6 +102,7 @@ class Failing(sqlite3.Connection):
         return super().execute(statement, *values)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", ["record", "resume", "prune"])
 def test_an_error_at_every_statement_in_turn(tmp_path, monkeypatch, what):
     """Whichever statement fails first, and all behind it: it is said once, and the file is right or is not there."""

@@ -28,7 +28,10 @@ def test_all_schedulers(scheduler):
     laws.check_scheduler(scheduler, max_examples=3)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+MORE = [pytest.param(optimizer, marks=pytest.mark.thorough) for optimizer in OPTIMIZERS[6:]]
+
+
+@pytest.mark.parametrize("optimizer", [*OPTIMIZERS[:6], *MORE], ids=repr)
 def test_optimizers(optimizer):
     """On both engines."""
     laws.check_optimizer(optimizer, engine="jax", **EXAMPLES)
@@ -62,6 +65,7 @@ def test_trainers(problem):
     laws.check_trainer(*problem, max_examples=2)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", LOSSES)
 def test_trainers_on_both_engines(kind):
     """Each loss, with the metrics that suit it."""
