@@ -1,11 +1,11 @@
 """What is not finite in a stream of states, said in warnings."""
 
 import math
-import warnings
 from collections.abc import Iterator
 
 from fnloop.errors import NonFiniteWarning
 from fnloop.state import StopReason, TrainState
+from fnloop.warning import warn
 
 
 def announced(states: Iterator[TrainState]) -> Iterator[TrainState]:
@@ -16,7 +16,7 @@ def announced(states: Iterator[TrainState]) -> Iterator[TrainState]:
         for name, text in _faults(before, state):
             if name not in known:
                 known.add(name)
-                warnings.warn(text, NonFiniteWarning, stacklevel=3)
+                warn(text, NonFiniteWarning)
         yield state
         before = state
 

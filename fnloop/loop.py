@@ -1,6 +1,5 @@
 """Training as a fold: the step, the epoch, and the streams of states that they generate."""
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from fnloop.record import evolve, identity, owned
 from fnloop.state import Plan, Running, Stopped, StopReason, TrainState, begun
 from fnloop.trainer import Trainer, check_trainer
 from fnloop.trial import try_functions
+from fnloop.warning import warn
 
 Step = Callable[[TrainState, Batch], TrainState]
 Epoch = Callable[[TrainState], TrainState]
@@ -265,7 +265,7 @@ def _start(
     if measure is not None and not is_measured_by(measure, start, state):
         state, notes = adapt(trainer, start, train, validated, other_validation=True)
     for note in notes.values():
-        warnings.warn(f"start: {note}", stacklevel=3)
+        warn(f"start: {note}")
     return _tried_again(trainer, state, train, engine)
 
 

@@ -104,14 +104,18 @@ def _lines(total: int | None, every: int, states: Iterable[TrainState], stream: 
 
 def _output(total: int | None, states: Iterable[TrainState]) -> Iterator[TrainState]:
     rows: dict[str, list[float]] = {}
-    averages = ""
+    text, averages, shown = "", "", 0
     with closing(Output()) as output:
         for state, seconds in timed(states):
-            if state.metrics:
+            if state.metrics and state.epoch > shown:
+                shown = state.epoch
                 append(rows, state.metrics)
                 if state.epoch % WINDOW == 0:
                     averages = f"\n{moving_averages(rows)}"
-                output.show(Bar(state.epoch, total, line(state, seconds, total) + averages))
+                text = f"{line(state, seconds, total)}{averages}\n"
+                output.show(Bar(state.epoch, total, text.rstrip()))
+            if state.stopped is not None:
+                output.show(Bar(state.epoch, total, f"{text}stopped: {state.stopped}"))
             yield state
 
 

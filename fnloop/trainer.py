@@ -157,8 +157,10 @@ class Trainer:
         return tuple(metric for metric in self._metrics() if is_whole(metric))  # type: ignore[misc]
 
     def known_mode(self, name: str) -> Mode | None:
-        """The mode of a metric of this trainer, or None if the metric does not say it."""
-        return known_mode(name, self._metrics())
+        """The mode of a metric of this trainer: that of early stopping if it reads it, else the metric's; None if unknown."""
+        policy, own = self.early_stopping, name.removeprefix("val_")
+        given = policy.mode if policy is not None and policy.metric.removeprefix("val_") == own else None
+        return given or known_mode(name, self._metrics())
 
     def _metrics(self) -> tuple[AnyMetric, ...]:
         """The metrics beside the loss, as they read the outputs of its kind."""
@@ -250,7 +252,7 @@ class Trainer:
         Raises:
             ValueError: If the metric does not say it.
         """
-        return mode_of(name, self._metrics())
+        return self.known_mode(name) or mode_of(name, self._metrics())
 
     def monitored(self, validation: bool, monitor: str | None = None) -> tuple[str, Mode]:
         """The metric that the best state is chosen by, and how it is read: by default what early stopping reads."""

@@ -102,7 +102,7 @@ def _row(group: Group, metrics: Sequence[str]) -> dict[str, Any]:
 
 def ranked(groups: Sequence[Group]) -> list[Group]:
     """The groups by the mean of their best values, the best first; those without one last."""
-    sign = 1 if mode_of(groups[0].stories[0].monitor) == "min" else -1
+    sign = 1 if groups[0].stories[0].mode == "min" else -1
 
     def rank(group: Group) -> float:
         mean = sign * fmean(group.values)
@@ -113,7 +113,10 @@ def ranked(groups: Sequence[Group]) -> list[Group]:
 
 def best_performer(rows: Sequence[Mapping[str, Any]]) -> str:
     """The scheduler that is best by validation, the first of equals: the test is no choice, or it would not be a test."""
-    sign = 1 if mode_of(rows[0]["monitor"]) == "min" else -1
+    mode = known_mode(rows[0]["monitor"])
+    if mode is None:  # `comparison` knows it of the trainer, and puts the best first
+        return str(rows[0]["scheduler"])
+    sign = 1 if mode == "min" else -1
     return str(min(rows, key=lambda row: (math.isnan(row["validation"]), sign * row["validation"]))["scheduler"])
 
 

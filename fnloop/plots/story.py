@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fnloop.errors import RunError
-from fnloop.metrics import BY_NAME, mode_of
+from fnloop.metrics import BY_NAME
 from fnloop.record import record
 from fnloop.scale import loss_scale
 from fnloop.short import listed, short
 from fnloop.state import StopReason
+from fnloop.typing import Mode
 
 History = Mapping[str, Sequence[float]]
 OTHER = {"lr", "seconds"}  # what a history has beside metrics
@@ -19,14 +20,15 @@ OTHER = {"lr", "seconds"}  # what a history has beside metrics
 class Story:
     """A run as it is drawn.
 
-    `first` is the epoch of the first values. `best` is the best epoch by the metric `monitor` and `value` its value there, or
-    None and NaN. `ended` says why the run stopped by itself, else it is None. `scale` is what a gap of the loss is compared
-    with, NaN where it is not known.
+    `first` is the epoch of the first values. `best` is the best epoch by the metric `monitor`, whose `mode` says which values
+    are better, and `value` its value there, or None and NaN. `ended` says why the run stopped by itself, else it is None.
+    `scale` is what a gap of the loss is compared with, NaN where it is not known.
     """
 
     history: History
     first: int
     monitor: str
+    mode: Mode
     best: int | None
     value: float
     ended: str | None
@@ -56,6 +58,9 @@ def story_of(run: Any, name: str = "run") -> Story:
     history = getattr(run, "history", None)
     if not isinstance(history, Mapping):
         raise TypeError(f"{name} must be a Fit, a Run or a history, got {short(run)}")
+    if not history.get("loss"):
+        ended = run.stop_reason if hasattr(run, "rows") or run.last.stopped is None else run.last.stopped
+        raise ValueError(f"{name} must have finished an epoch, and has not; it ended: {ended}")
     known = _of_history(history, name)
     return _of_run(known, run) if hasattr(run, "rows") else _of_fit(known, run)
 
@@ -68,29 +73,32 @@ def _of_history(history: History, name: str) -> Story:
         raise ValueError(f"{name} must have lists of one length, got {short(lengths)}")
     monitor = "val_loss" if "val_loss" in history else "loss"
     of_classes = any(getattr(BY_NAME.get(metric.removeprefix("val_")), "task", "") == "classification" for metric in history)
-    return Story(history, 1, monitor, *best_of(history[monitor], monitor), None, 1.0 if of_classes else math.nan)
+    return Story(history, 1, monitor, "min", *best_of(history[monitor], "min"), None, 1.0 if of_classes else math.nan)
 
 
 def _of_fit(known: Story, fit: Any) -> Story:
     first = fit.last.epoch - len(known.history["loss"]) + 1
     best, value = (None, math.nan) if fit.found is None else (fit.found.epoch, fit.found.metrics[fit.monitor])
     ended = None if fit.stop_reason == StopReason.FINISHED else fit.stop_reason
-    return Story(known.history, first, fit.monitor, best, value, ended, fit.scale)
+    mode = fit.trainer.mode_of(fit.monitor)
+    return Story(known.history, first, fit.monitor, mode, best, value, ended, fit.scale)
 
 
 def _of_run(known: Story, run: Any) -> Story:
     first = next(row.epoch for row in run.rows if row.metrics)
-    best = None if known.best is None else known.best + first - 1
+    monitor, mode = run.monitor or (known.monitor, known.mode)
+    best, value = best_of(known.history[monitor], mode)
+    best = None if best is None else best + first - 1
     try:
         scale = loss_scale(run.trainer, run.train)
     except RunError:  # the file does not hold them
         scale = known.scale
-    return Story(known.history, first, known.monitor, best, known.value, run.stop_reason, scale)
+    return Story(known.history, first, monitor, mode, best, value, run.stop_reason, scale)
 
 
-def best_of(values: Sequence[float], metric: str) -> tuple[int | None, float]:
+def best_of(values: Sequence[float], mode: Mode) -> tuple[int | None, float]:
     """The epoch with the best value, the first of equals, counted from 1, and that value; NaN is never best."""
-    sign = 1 if mode_of(metric) == "min" else -1
+    sign = 1 if mode == "min" else -1
     known = [(sign * value, epoch) for epoch, value in enumerate(values, start=1) if not math.isnan(value)]
     epoch = min(known)[1] if known else None
     return epoch, math.nan if epoch is None else values[epoch - 1]

@@ -1,12 +1,12 @@
 """A recording that fails, as on a full disk, costs the recording and not the training."""
 
-import warnings
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any
 
 from fnloop.errors import RecordingWarning, RunError
 from fnloop.runs.writer import Writer
+from fnloop.warning import warn
 
 
 class Recorded:
@@ -62,4 +62,4 @@ class Forgiving:
             self._failures.append(error)
             with suppress(RunError):
                 self._writer.close()
-            warnings.warn(f"{error}; training goes on unrecorded", RecordingWarning, stacklevel=4)
+            warn(f"{error}; training goes on unrecorded", RecordingWarning)

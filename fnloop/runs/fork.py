@@ -1,7 +1,6 @@
 """A state taken over by another trainer: a run that branches off."""
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -19,6 +18,7 @@ from fnloop.runs.replay import Replay
 from fnloop.short import listed, short
 from fnloop.state import TrainState, begun
 from fnloop.trainer import Trainer
+from fnloop.warning import warn
 
 Metrics = Mapping[str, float]
 
@@ -91,7 +91,7 @@ def carry_over(
     adapted, notes = adapt(trainer, state, data[0], data[1] is not None, "the state", other_validation=other_validation)
     for part in ("model", "optimizer"):  # the policies are put where they would be by now
         if part in notes:
-            warnings.warn(f"fork: {notes[part]}", stacklevel=4)
+            warn(f"fork: {notes[part]}")
     scheduler, stopping = adapted.scheduler, adapted.early_stopping
     if not same_bits((trainer.scheduler, trainer.schedule_every), (old.scheduler, old.schedule_every)):
         read = {part.metric for part in schedulers_in(trainer.scheduler) if hasattr(part, "metric")}

@@ -131,6 +131,12 @@ class Run:
         return self._reader.said["engine"]  # type: ignore[no-any-return]
 
     @property
+    def monitor(self) -> tuple[str, Mode] | None:
+        """The metric that the best state is kept by, and its mode; None where a step of one's own made the run."""
+        monitored = self._reader.said["monitor"]
+        return None if monitored is None else (monitored[0], monitored[1])
+
+    @property
     def environment(self) -> Mapping[str, str]:
         """What the bits depended on where the run was recorded."""
         return self._reader.environment

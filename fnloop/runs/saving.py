@@ -3,7 +3,6 @@
 import glob
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from math import isnan
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ import numpy as np
 
 from fnloop.calling import curry
 from fnloop.errors import CheckpointError
-from fnloop.metrics import check_mode, improves
+from fnloop.metrics import check_mode, improves, is_of_loss
 from fnloop.runs.checkpoint import Checkpoint, distrusting, read_parts, write_checkpoint
 from fnloop.runs.codec import decode, encode
 from fnloop.short import listed, short
@@ -20,6 +19,7 @@ from fnloop.state import TrainState
 from fnloop.streams import keep_best
 from fnloop.trainer import Trainer
 from fnloop.typing import Array, Mode, boolean
+from fnloop.warning import warn
 
 
 @curry
@@ -38,8 +38,8 @@ def checkpoint(
 
     A file that is there already is read before anything is trained, and only a better state replaces it. So a run that goes on
     from a saved state, in this process or another, keeps the best of all its parts. A file that cannot be compared is never
-    replaced: one that is damaged, of another model, without the metric, or of parameters by `save`, which say nothing of their
-    metrics.
+    replaced: one that is damaged, of another model or loss, without the metric, or of parameters by `save`, which say nothing
+    of their metrics.
 
     Args:
         path: `{epoch}` in it is replaced by the number of epochs trained; the best of all these files counts then.
@@ -95,7 +95,7 @@ class Saved(NamedTuple):
 
 def _of(state: TrainState) -> Any:
     """What is said of a state where its parameters are written alone."""
-    return {"epoch": state.epoch, "metrics": encode(state.metrics, {})}
+    return {"epoch": state.epoch, "metrics": encode(state.metrics, {}), "loss": state.loss}
 
 
 def _best_there(pattern: str, first: TrainState, metric: str, mode: Mode) -> Saved | None:
@@ -111,10 +111,9 @@ def _best_there(pattern: str, first: TrainState, metric: str, mode: Mode) -> Sav
         if saved is not None and (best is None or improves(saved.metrics[metric], best.metrics[metric], mode)):
             best = saved
     if best is not None and best.epoch > first.epoch:  # not one that led to this stream
-        warnings.warn(
+        warn(
             f"{short(best.path)} has a state of an earlier run, epoch {best.epoch} with {metric} {best.metrics[metric]:.4g}, "
             "which only a better one replaces; overwrite=True begins anew",
-            stacklevel=3,
         )
     return best
 
@@ -140,7 +139,7 @@ def _read(path: str, first: TrainState, metric: str) -> Saved | None:
         said = said or {"epoch": 0, "metrics": {"mapping": {}}}
         metrics = {name: float(value) for name, value in decode(said["metrics"], {}, {}).items()}
         saved = Saved(path, int(said["epoch"]), metrics)
-        params = _of_layers(arrays, prefix)
+        params, loss = _of_layers(arrays, prefix), said.get("loss", first.loss)
     wanted: dict[str, Array] = {}
     encode(first.params, wanted)
     if _shapes(params) != _shapes(_of_layers(wanted, "")):
@@ -149,6 +148,8 @@ def _read(path: str, first: TrainState, metric: str) -> Saved | None:
         raise CheckpointError(f"{short(path)} does not say how good its state is")
     if metric not in saved.metrics:
         raise CheckpointError(f"{short(path)} has the metrics {listed(saved.metrics)}, and not {short(metric)}")
+    if is_of_loss(metric) and loss != first.loss:
+        raise CheckpointError(f"{short(path)} has the {metric} of another loss, {short(loss)}, not of {short(first.loss)}")
     finite = all(np.isfinite(array).all() for array in params.values())
     return saved if finite and not isnan(saved.metrics[metric]) else None
 

@@ -1,0 +1,117 @@
+"""What is not finite, and what cannot be kept, is said once, at the line that a person wrote."""
+
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from toolz import take
+
+import fnloop as fl
+from fnloop.optimizers import SGD
+from fnloop.plots import comparison
+from fnloop.plots.story import story_of
+from fnloop.progress import progress
+from fnloop.record import evolve
+from tests.strategies import dataset
+
+DATA, OTHER = dataset("binary", 20), dataset("binary", 30, seed=3)
+TRAINER = fl.Trainer(
+    model=fl.mlp([3, 4, 1]), loss=fl.losses.BinaryCrossEntropy(), scheduler=0.03, batch_size=8, optimizer=SGD(momentum=0.9)
+)
+WILD = evolve(TRAINER, scheduler=fl.schedulers.ConstantLR(1e300))
+
+
+def states_of(trainer):
+    yield from fl.epochs(trainer, DATA)  # warned of here
+
+
+CALLS = {
+    "a loop": lambda: list(states_of(WILD)),
+    "a function of the stream": lambda: fl.last(fl.epochs(WILD, DATA)),  # warned of here
+    "fit": lambda: fl.fit(WILD, DATA, progress=False),  # warned of here
+    "another optimizer": lambda: fl.epochs(  # warned of here
+        evolve(TRAINER, optimizer=SGD(momentum=0.5)), DATA, start=fl.init_state(TRAINER)
+    ),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_warning_names_the_line_outside_the_package(call):
+    """Whatever function of the package asked the stream for its states."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call()
+    (warning,) = caught
+    assert warning.filename == __file__
+    assert "warned of here" in Path(__file__).read_text().splitlines()[warning.lineno - 1]
+
+
+def test_a_notebook_says_why_a_run_stopped(monkeypatch):
+    """Also before the end of the first epoch; a state that only stops brings no new epoch."""
+    shown = []
+
+    class Output:
+        show = staticmethod(lambda bar: shown.append(bar.text))
+        close = staticmethod(lambda: None)
+
+    module = sys.modules["fnloop.progress"]
+    monkeypatch.setattr(module, "in_notebook", lambda: True)
+    monkeypatch.setattr(module, "Output", Output)
+    with warnings.catch_warnings(action="ignore"):
+        last = fl.last(progress(fl.epochs(WILD, DATA)))
+        assert shown == [f"stopped: {last.stopped}"]
+        shown.clear()
+        raised = evolve(TRAINER, early_stopping=fl.EarlyStopping("loss", patience=1, min_delta=10.0))
+        last = fl.last(progress(fl.epochs(raised, DATA)))
+    assert len(shown) == 3
+    assert shown[-1].startswith("epoch   2")
+    assert shown[-1].endswith(f"\nstopped: {last.stopped}")
+
+
+def test_a_run_without_a_finished_epoch_says_why_it_cannot_be_drawn(tmp_path):
+    """A fit and its run file alike."""
+    with warnings.catch_warnings(action="ignore"):
+        result = fl.fit(WILD, DATA, progress=False, record=tmp_path / "a.run")
+    with pytest.raises(ValueError, match=r"finished an epoch, .*non-finite \(.*in epoch 1"):
+        result.plot()
+    with pytest.raises(ValueError, match=r"finished an epoch, .*non-finite"):
+        fl.plots.training(fl.open_run(tmp_path / "a.run"))
+
+
+def gain(outputs, targets):
+    return outputs[:, 0] * targets
+
+
+def test_the_direction_of_early_stopping_is_that_of_the_run_everywhere(tmp_path):
+    """A metric of one's own that does not say it: the fit, its summary, the run file, its picture and a comparison."""
+    policy = fl.EarlyStopping("val_gain", mode="max", patience=9)
+    trainer = evolve(TRAINER, metrics=(fl.metrics.Mean(gain),), early_stopping=policy)
+    result = fl.fit(trainer, DATA, OTHER, epochs=4, progress=False, record=tmp_path / "a.run")
+    values = result.history["val_gain"]
+    best = 1 + values.index(max(values))
+    assert best > 1
+    assert result.best.epoch == best
+    assert f"(epoch {best})" in next(line for line in result.summary().splitlines() if line.startswith("best val_gain"))
+    run = fl.open_run(tmp_path / "a.run", trainer=trainer)
+    assert (run.best().epoch, run.best("val_gain").epoch, run.monitor) == (best, best, ("val_gain", "max"))
+    for story in (story_of(result), story_of(run)):
+        assert (story.monitor, story.best, story.value) == ("val_gain", best, max(values))
+    poor = fl.fit(trainer, DATA, OTHER, epochs=1, progress=False)
+    tests = {name: fit.evaluate(OTHER) for name, fit in {"poor": poor, "good": result}.items()}
+    assert comparison({"poor": poor, "good": result}, tests)[0]["scheduler"] == "good"
+    assert fl.plots.best_performer(comparison({"poor": poor, "good": result}, tests)) == "good"
+
+
+@pytest.mark.parametrize("weights_only", [False, True])
+def test_a_checkpoint_compares_no_losses_of_different_kinds(tmp_path, weights_only):
+    """A focal loss is smaller than a cross-entropy, and no better; accuracies can be compared."""
+    path = tmp_path / "best.npz"
+    fl.last(fl.checkpoint(path, take(3, fl.epochs(TRAINER, DATA, OTHER)), weights_only=weights_only))
+    before = path.read_bytes()
+    focal = evolve(TRAINER, loss=fl.losses.Focal())
+    with pytest.raises(fl.CheckpointError, match="val_loss of another loss, 'BinaryCrossEntropy"):
+        fl.last(fl.checkpoint(path, take(9, fl.epochs(focal, DATA, OTHER)), weights_only=weights_only))
+    assert path.read_bytes() == before
+    with warnings.catch_warnings(action="ignore"):
+        fl.last(fl.checkpoint(path, take(3, fl.epochs(focal, DATA, OTHER)), metric="val_accuracy"))
