@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "fnloop"
 FLOORS = [
-    {"calling", "errors", "namespace", "short", "typing", "version"},
+    {"calling", "errors", "namespace", "short", "typing", "version", "warning"},
     {"arrays", "changing", "names", "naming", "notebook", "record", "shown", "parameters", "random", "constants", "sums"},
     {"parts", "schedulers", "optimizers", "nn", "losses", "metrics", "data", "preprocessing", "standardization"},
     {"state", "early_stopping", "coding", "tasks"},
