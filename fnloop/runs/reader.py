@@ -14,7 +14,7 @@ from fnloop.record import KINDS, digest, hash_of, parts_of, same_bits
 from fnloop.runs.connection import reading
 from fnloop.runs.packing import unpack
 from fnloop.runs.said import read_said
-from fnloop.runs.store import Row, read_info, read_rows, read_snapshot, read_snapshots, root
+from fnloop.runs.store import Row, read_info, read_numbers, read_rows, read_snapshot, read_snapshots, root, write_numbers
 from fnloop.runs.writer import SHOWN, counts, metrics_of
 from fnloop.short import short
 from fnloop.trainer import Trainer
@@ -121,7 +121,7 @@ class Reader:
         """The fields of a state that are not as they were recorded."""
         if digest(state) == row.digest:
             own = counts(state, row.position)
-            shown = metrics_of(state) if row.metrics_json != "{}" else row.metrics
+            shown = read_numbers(write_numbers(metrics_of(state))) if row.metrics_json != "{}" else row.metrics
             found = {**dict(zip(("epoch", "step", "stopped"), own, strict=True)), "metrics": shown}
             return tuple(name for name, value in found.items() if not same_bits(value, getattr(row, name)))
         parts = {name: hash_of(part).hex()[:SHOWN] for name, part in parts_of(state) or ()}

@@ -53,7 +53,7 @@ class Row(NamedTuple):
     @property
     def metrics(self) -> dict[str, float]:
         """Those of the epoch, or none where no epoch was finished."""
-        return {name: float(value) for name, value in json.loads(bounded(self.metrics_json)).items()}
+        return read_numbers(bounded(self.metrics_json))
 
     @property
     def fields(self) -> dict[str, str]:
@@ -90,6 +90,11 @@ def root(info: Mapping[str, str]) -> str:
 def write_numbers(numbers: Mapping[str, float]) -> str:
     """Numbers as JSON, where NaN and the infinities are text."""
     return json.dumps({name: value if math.isfinite(value) else repr(value) for name, value in numbers.items()})
+
+
+def read_numbers(text: str) -> dict[str, float]:
+    """The numbers of such JSON; a NaN comes back without its sign, which a computed one may have."""
+    return {name: float(value) for name, value in json.loads(text).items()}
 
 
 def add_row(connection: sqlite3.Connection, row: Row) -> None:

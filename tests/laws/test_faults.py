@@ -1,5 +1,6 @@
 """What is not finite, and what cannot be kept, is said once, at the line that a person wrote."""
 
+import math
 import sys
 import warnings
 from pathlib import Path
@@ -115,3 +116,15 @@ def test_a_checkpoint_compares_no_losses_of_different_kinds(tmp_path, weights_on
     assert path.read_bytes() == before
     with warnings.catch_warnings(action="ignore"):
         fl.last(fl.checkpoint(path, take(3, fl.epochs(focal, DATA, OTHER)), metric="val_accuracy"))
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.nan, math.inf, -math.inf, -0.0], ids=["nan", "-nan", "inf", "-inf", "-0"])
+def test_a_run_with_a_metric_that_is_not_finite_is_had_again(tmp_path, value):
+    """To the bit, also a NaN with a sign, as inf - inf has it on some processors."""
+    signed = fl.metrics.Mean(lambda outputs, targets: outputs[:, 0] * 0 + value, mode="min")
+    trainer = evolve(TRAINER, metrics=(signed,))
+    with warnings.catch_warnings(action="ignore"):
+        states = list(fl.record(tmp_path / "a.run", trainer, DATA, OTHER, take(4, fl.epochs(trainer, DATA, OTHER))))
+    run = fl.open_run(tmp_path / "a.run", trainer=trainer)
+    assert all(fl.same_bits(run.state(epoch), state) for epoch, state in enumerate(states))
+    assert "verified, 4 of 4" in str(run.verify())
