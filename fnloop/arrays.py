@@ -13,10 +13,13 @@ NUMBERS = "biuf"  # kinds of dtypes
 ENCODE = "leave it out, or make numbers of it, as pandas.get_dummies and polars' to_dummies do of categories"
 
 
-def features(name: str, value: Any) -> tuple[Array, tuple[str, ...]]:
+def features(name: str, value: Any, wanted: tuple[str, ...] = ()) -> tuple[Array, tuple[str, ...]]:
     """The numbers of an array-like, and the names of its columns: () where they have none, or names that are not text.
 
     A memory-mapped array stays one: it is not read.
+
+    Args:
+        wanted: The columns to take of a frame that has them all; its others are not read.
 
     Raises: TypeError: for what is not of numbers; ValueError: for a missing value. The message names the column and the place.
     """
@@ -25,6 +28,8 @@ def features(name: str, value: Any) -> tuple[Array, tuple[str, ...]]:
         return _plain(name, _array(name, value), text=False), ()
     if not hasattr(frame, "columns"):
         return _of_series(name, frame, text=False), ()
+    if wanted and set(wanted) <= set(frame.columns):
+        frame = frame.select(*wanted)
     columns = []
     for label, series in zip(frame.columns, frame.iter_columns(), strict=True):
         try:

@@ -87,7 +87,7 @@ def close_to(key: Any, names: Iterable[str]) -> str:
 
 def uncalled(value: Any) -> str:
     """What to add to an error about a class, or a function of this package, that was given for what it makes."""
-    own = isinstance(value, type) or (callable(value) and getattr(value, "__module__", "").partition(".")[0] == "fnloop")
+    own = isinstance(value, type) or (callable(value) and str(getattr(value, "__module__", "")).partition(".")[0] == "fnloop")
     return f"; call it: {value.__name__}(...)" if own and hasattr(value, "__name__") else ""
 
 

@@ -142,8 +142,9 @@ def check_array(
     if array.dtype.kind not in kinds:
         raise TypeError(f"{name} must be of real numbers, got dtype {array.dtype}")
     if array.ndim not in ndims:
-        allowed = " or ".join(f"{n}-dimensional" for n in ndims)
-        raise ValueError(f"{name} must be {allowed}, got shape {array.shape}")
+        allowed = f"{ndims[0]}-dimensional" if len(ndims) == 1 else f"{ndims[0]}- to {ndims[-1]}-dimensional"
+        one = "; one example is [x], one column x.reshape(-1, 1)" if array.ndim == 1 else ""
+        raise ValueError(f"{name} must be {allowed}, got shape {array.shape}{one}")
     if array.size == 0:
         raise ValueError(f"{name} must hold at least one example and one column, got shape {array.shape}")
     if array.dtype.kind == "f" and not np.isfinite(array.sum(dtype=np.float64)):

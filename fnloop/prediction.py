@@ -53,7 +53,7 @@ def outputs(trainer: Trainer, state: TrainState, data: Any, *, engine: str = "nu
     See Also: predict, predict_proba, evaluate
     """
     check_trainer(trainer).check_state(state, "state")
-    array, columns = (data.x, data.columns) if isinstance(data, Dataset) else features("x", data)
+    array, columns = (data.x, data.columns) if isinstance(data, Dataset) else features("x", data, state.names.columns)
     check_array("x", array, ndims=EXAMPLES, columns=columns)
     x = selected(array, columns, state.names.columns, "x")
     trainer.check_features(x, "data")

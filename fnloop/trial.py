@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from fnloop.data import Dataset
+from fnloop.engines import get_engine
 from fnloop.losses.from_function import FromFunction
 from fnloop.measuring import make_whole, quiet
 from fnloop.metrics import Mean
+from fnloop.short import short
 from fnloop.tasks import task_of
 from fnloop.trainer import Trainer
 from fnloop.typing import Array
@@ -18,20 +20,23 @@ def try_functions(trainer: Trainer, train: Dataset, validation: Dataset | None, 
     """Try the loss and the metrics that are plain functions on made-up outputs.
 
     Raises:
-        ValueError: If what a function gives for an example depends on others, or has not the shape that is asked for; if a
-            metric of all examples at once cannot be measured on the validation data.
+        ValueError: If a function raises; if what it gives for an example depends on others, or has not the shape that is asked
+            for; if a metric of all examples at once cannot be measured on the validation data.
         EngineError: If the NumPy engine cannot differentiate the loss.
     """
     loss = trainer.loss
     with quiet():
         if isinstance(loss, FromFunction):
             outputs, targets = _sample(trainer, train, engine)
+            _check_call(f"loss {loss.name!r}", loss.function, outputs, targets)
             _check_alone(f"loss {loss.name!r}", lambda z, y: loss.forward(z, y)[0], outputs, targets)
             if engine == "numpy":
                 loss.forward(outputs, targets)[1]()
         for metric in trainer.measured():
             if isinstance(metric, Mean):
-                _check_alone(f"metric {metric.name!r}", metric.values, *_sample(trainer, train, engine))
+                outputs, targets = _sample(trainer, train, engine)
+                _check_call(f"metric {metric.name!r}", metric.function, outputs, targets)
+                _check_alone(f"metric {metric.name!r}", metric.values, outputs, targets)
         whole = None if validation is None else make_whole(trainer, validation)
         if whole is not None:
             whole(_waves(trainer, len(validation)))  # type: ignore[arg-type]
@@ -51,9 +56,21 @@ def _sample(trainer: Trainer, data: Dataset, engine: str) -> tuple[Any, Any]:
     arrays = _waves(trainer, len(rows)).astype(trainer.dtype), data.y[rows].astype(trainer.dtype)
     if engine == "numpy":
         return arrays
+    get_engine(engine)  # says what to install where there is no JAX
     from jax import numpy as jnp
 
     return tuple(map(jnp.asarray, arrays))  # type: ignore[return-value]
+
+
+def _check_call(name: str, function: Callable[[Any, Any], Any], outputs: Any, targets: Any) -> None:
+    """Refuse a function that raises, whose own error does not say what it was called with."""
+    try:
+        function(outputs, targets)
+    except Exception as error:
+        raise ValueError(
+            f"{name} is called as function(outputs, targets), here with arrays of shapes {outputs.shape} and {targets.shape}, "
+            f"and raised {type(error).__name__}: {short(str(error).partition(chr(10))[0], 120)}"
+        ) from error
 
 
 def _check_alone(name: str, function: Callable[[Any, Any], Any], outputs: Any, targets: Any) -> None:

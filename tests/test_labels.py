@@ -89,9 +89,12 @@ def test_datasets_made_apart_are_coded_alike():
     assert fl.same_bits(*runs)
 
 
-@pytest.mark.parametrize("data", [FRAME[["b", "c", "a"]], pl.from_pandas(FRAME).with_columns(d=1), FRAME.to_numpy(), REST.x])
+@pytest.mark.parametrize(
+    "data",
+    [FRAME[["b", "c", "a"]], pl.from_pandas(FRAME).with_columns(d=1), FRAME.assign(d="x", e=None), FRAME.to_numpy(), REST.x],
+)
 def test_columns_are_found_by_name(data):
-    """In any order and among others; an array's are taken in their order."""
+    """In any order and among others, of whatever they are; an array's are taken in their order."""
     wanted = trained(fl.Dataset(FRAME.to_numpy()[:40], CODES[:40]))
     assert fl.predict(trainer(), STATE, data).tolist() == [
         ("cat", "dog", "owl")[code] for code in fl.predict(trainer(), wanted, FRAME.to_numpy()[-len(data) :])

@@ -1,10 +1,12 @@
 """Whatever is wrong with an argument, the message is short: it shows no data."""
 
 import inspect
+from io import StringIO
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -106,3 +108,33 @@ def test_reprs_of_records_are_short():
     for value in (STATE, TRAINER, HUGE["a dataset"], DATA, STATE.params, STATE.optimizer, STATE.running, HUGE["a network"]):
         assert len(repr(value)) < 600, type(value)
         assert "array(" not in repr(value)
+
+
+def test_a_divergence_is_warned_of_where_the_run_is_asked_for():
+    """The warning names the user's own line, not one of the package, whatever is between them."""
+    data = fl.datasets.lab()
+    wild = fl.Trainer(model=fl.mlp([10, 4, 1]), loss="bce", optimizer="sgd", scheduler=1e30)
+    for run in (
+        lambda: fl.fit(wild, data.train, progress=False),
+        lambda: fl.last(fl.progress(fl.epochs(wild, data.train), file=StringIO())),
+        lambda: list(fl.epochs(wild, data.train)),
+    ):
+        with pytest.warns(fl.NonFiniteWarning) as warned:
+            run()
+        assert [warning.filename for warning in warned] == [__file__]
+
+
+def test_one_row_says_how_to_write_it():
+    """The features of one example are a row, and one column is a column."""
+    for x in ([1.0, 2.0], np.zeros(5)):
+        with pytest.raises(ValueError, match=r"^x must be 2- to 5-dimensional, got shape \(\d,\); one example is \[x\]"):
+            fl.Dataset(x, [0, 1])
+
+
+def test_a_value_without_a_module_is_shown():
+    """As of code that is executed in a notebook's or a console's own names."""
+    names: dict[str, object] = {}
+    exec("def function(outputs, targets): return outputs[:, 0] * 0", names)
+    names["function"].__module__ = None
+    with pytest.raises(TypeError, match=r"^optimizer must be a name"):
+        fl.Trainer(model=fl.mlp([10, 1]), loss="mse", optimizer=names["function"])

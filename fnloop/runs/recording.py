@@ -135,7 +135,8 @@ def refuse_taken(path: Path) -> None:
     """Refuse a path where there is something, or where a killed run left its log, which belongs to the file it had."""
     if os.path.lexists(path):
         raise RunError(
-            f"path must be of a new file, there is one at {short(str(path))}; fl.open_run(path).resume() continues it"
+            f"path must be of a new file, there is one at {short(str(path))}; fl.open_run(path).resume() continues it, "
+            "and overwrite=True replaces it"
         )
     log = f"{path}-wal"
     if os.path.lexists(log):

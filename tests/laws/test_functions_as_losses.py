@@ -89,6 +89,11 @@ WRONG = {
         lambda outputs, targets: targets[:, 0] ** 2,
         r"cannot be differentiated by autograd: .*not come from",
     ),
+    "other order": (
+        lambda targets, outputs: outputs[:, 5] - targets[:, 0],
+        r"loss '<lambda>' is called as function\(outputs, targets\), here with arrays of shapes \(3, 2\) .*raised IndexError",
+    ),
+    "another argument": (lambda a, b, c: a, r"\(outputs, targets\), here .* raised TypeError: .*missing 1 required"),
     "hidden": (hidden, r"loss 'hidden' cannot be differentiated by autograd: .*write it with autograd.numpy"),
 }
 
@@ -117,6 +122,22 @@ def test_without_autograd_it_says_what_to_install(monkeypatch):
     with pytest.raises(fl.EngineError, match=r"loss 'squares' .*python -m pip install autograd; engine='jax'"):
         fl.epochs(trainer, DATA)
     assert fl.evaluate(trainer, fl.init_state(trainer), DATA).keys() == {"loss"}
+
+
+def test_without_jax_it_says_what_to_install(monkeypatch):
+    for module in [name for name in sys.modules if name.partition(".")[0] == "jax" or name.startswith("fnloop.engines.jax")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "jax", None)
+    with pytest.raises(fl.EngineError, match=r"engine 'jax' needs JAX: python -m pip install"):
+        fl.epochs(trainer_of(squares), DATA, engine="jax")
+
+
+def test_a_metric_that_raises_is_named():
+    trainer = trainer_of(squares, metrics=(lambda outputs: outputs[:, 0],))
+    with pytest.raises(
+        ValueError, match=r"metric '<lambda>' is called as function\(outputs, targets\), here with .* TypeError"
+    ):
+        fl.epochs(trainer, DATA)
 
 
 def test_what_jax_cannot_trace_is_refused_by_name():

@@ -19,6 +19,11 @@ CELLS = {
     "    fl.last(fl.tap(stop, fl.progress(fl.epochs(trainer, data.train), total=20)))\n"
     "except KeyboardInterrupt:\n"
     "    pass",
+    "stopped": "stopping = fl.EarlyStopping('val_loss', patience=1, min_delta=9.0)\n"
+    "fl.fit(trainer.replace(early_stopping=stopping), data.train, data.validation);",
+    "diverged": "wild = trainer.replace(optimizer='sgd', scheduler=1e30)\n"
+    "with __import__('warnings').catch_warnings(record=True):\n"
+    "    fl.fit(wild, data.train);",
     "picture": "result.plot()",
     "range": "fl.plots.lr_range_test(fl.lr_range_test(trainer, fl.init_state(trainer), data.train))",
     "trainer": "trainer",
@@ -57,6 +62,15 @@ def test_each_run_has_its_own_bar(shown):
     assert [output.data["text/plain"].split("  ")[0] for output in shown["again"]] == ["epoch 2/2", "epoch 3/3"]
     (output,) = shown["interrupted"]
     assert output.data["text/plain"].startswith("epoch 12/20")
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"), [("stopped", "stopped: no improvement (val_loss for 1 epochs"), ("diverged", "stopped: non-finite (")]
+)
+def test_the_bar_says_why_a_run_stopped(shown, cell, said):
+    (output,) = shown[cell]
+    assert output.data["text/plain"].splitlines()[-1].startswith(said)
+    assert said in output.data["text/html"]
 
 
 @pytest.mark.parametrize("cell", ["picture", "range", "inline"])
