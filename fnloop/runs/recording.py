@@ -111,7 +111,7 @@ def _refuse(path: Path, overwrite: bool) -> None:
     if overwrite and os.path.lexists(path):
         refuse_irreplaceable(path)
     else:
-        refuse_taken(path)
+        refuse_taken(path, ", overwrite=True replaces it")
 
 
 def check_stream(trainer: Trainer, state: Any, train: Dataset | None, validated: bool) -> None:
@@ -131,12 +131,11 @@ def checked_path(path: Any) -> Path:
     return checked
 
 
-def refuse_taken(path: Path) -> None:
+def refuse_taken(path: Path, instead: str = "") -> None:
     """Refuse a path where there is something, or where a killed run left its log, which belongs to the file it had."""
     if os.path.lexists(path):
         raise RunError(
-            f"path must be of a new file, there is one at {short(str(path))}; fl.open_run(path).resume() continues it, "
-            "and overwrite=True replaces it"
+            f"path must be of a new file, there is one at {short(str(path))}; fl.open_run(path).resume() continues it{instead}"
         )
     log = f"{path}-wal"
     if os.path.lexists(log):
