@@ -241,6 +241,7 @@ def test_where_the_output_cannot_lie(tmp_path):
     assert "training.png" in fails("train", "iris", "--out", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["training.png"]
     assert "llocate" in fails("train", "iris", "--hidden", 10**15, "--out", tmp_path / "b")
+    assert "error: --out must be a file in a folder" in fails("predict", "a.npz", "iris", "--out", tmp_path / "no" / "a.csv")
 
 
 def test_a_table_with_a_rare_category_is_trained_on(tmp_path):

@@ -28,12 +28,12 @@ def naming_options(**others: str) -> Callable[[C], C]:
         def run(*args: Any, **kwargs: Any) -> None:
             try:
                 command(*args, **kwargs)
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, FileNotFoundError) as error:
                 said = str(error)
                 named = with_options(said, options)
                 if named == said:
                     raise
-                raise ValueError(named) from error
+                raise (FileNotFoundError if isinstance(error, OSError) else ValueError)(named) from error
 
         return run  # type: ignore[return-value]
 
