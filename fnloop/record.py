@@ -40,6 +40,7 @@ def record(cls: type[T]) -> type[T]:
     if "__repr__" not in vars(cls):
         cls.__repr__ = repr_of  # type: ignore[method-assign]
     made: Any = attrs.frozen(cls, eq=False, field_transformer=_checked)
+    made.__setattr__ = _refuse_change
     made.__init__ = checked(made.__init__, made.__name__, _signature(made), getattr(made, "hints", NONE))
     if cls.__module__.partition(".")[0] == "fnloop":
         KINDS[cls.__name__] = made
@@ -292,6 +293,14 @@ def _array(name: str, value: Any) -> Array:
         return freeze(np.asarray(value) if isinstance(value, np.generic) else value)
     except TypeError as error:
         raise TypeError(f"{name}: {error}") from None
+
+
+def _refuse_change(self: Any, name: str, value: Any) -> None:
+    kind = type(self).__name__
+    other = "replace(" if hasattr(self, "replace") else f"attrs.evolve({kind.lower()}, "
+    error = attrs.exceptions.FrozenInstanceError()
+    error.args = (f"{kind} is frozen: {name} cannot be set; {other}{name}=...) is another {kind} with that value",)
+    raise error
 
 
 def _rebuild(cls: type[T], values: dict[str, Any]) -> T:

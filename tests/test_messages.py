@@ -138,3 +138,12 @@ def test_a_value_without_a_module_is_shown():
     names["function"].__module__ = None
     with pytest.raises(TypeError, match=r"^optimizer must be a name"):
         fl.Trainer(model=fl.mlp([10, 1]), loss="mse", optimizer=names["function"])
+
+
+def test_a_record_that_is_assigned_to_says_what_to_do_instead():
+    with pytest.raises(
+        AttributeError, match=r"^Trainer is frozen: seed cannot be set; replace\(seed=\.\.\.\) is another Trainer"
+    ):
+        TRAINER.seed = 3
+    with pytest.raises(AttributeError, match=r"^Adam is frozen: b1 cannot be set; attrs.evolve\(adam, b1=\.\.\.\) is another"):
+        TRAINER.optimizer.b1 = 0.8
