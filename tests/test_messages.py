@@ -147,3 +147,10 @@ def test_a_record_that_is_assigned_to_says_what_to_do_instead():
         TRAINER.seed = 3
     with pytest.raises(AttributeError, match=r"^Adam is frozen: b1 cannot be set; attrs.evolve\(adam, b1=\.\.\.\) is another"):
         TRAINER.optimizer.b1 = 0.8
+
+
+def test_a_row_of_many_classes_is_not_printed():
+    trainer = fl.Trainer(model=fl.mlp([3, 500]), loss="cross_entropy")
+    with pytest.raises(ValueError, match=r"that sum to 1, got <list of length 500> at \[0\], sum ") as caught:
+        fl.epochs(trainer, fl.Dataset(np.ones((4, 3)), np.linspace(0, 1, 2000).reshape(4, 500)))
+    assert len(str(caught.value)) < 300

@@ -12,6 +12,7 @@ from fnloop.constants import indices
 from fnloop.losses.loss import Backward
 from fnloop.namespace import namespace
 from fnloop.nn.activations import logistic, softmax
+from fnloop.short import short
 from fnloop.typing import Array, real
 
 LabelSmoothing = Annotated[float, real("[0, 1)")]
@@ -52,7 +53,16 @@ def check_rows(targets: Array) -> None:
     wrong = (targets.min(1) < 0) | ~np.isclose(sums, 1)
     if wrong.any():
         i = int(wrong.argmax())
-        raise ValueError(f"targets must be rows of probabilities that sum to 1, got {targets[i]} at [{i}], sum {sums[i]:g}")
+        several = "; where an example has several labels, the loss is BinaryCrossEntropy()" if _are_flags(targets) else ""
+        raise ValueError(
+            f"targets must be rows of probabilities that sum to 1, got {short(targets[i].tolist(), 60)} at [{i}], "
+            f"sum {sums[i]:g}{several}"
+        )
+
+
+def _are_flags(targets: Array) -> bool:
+    """Whether each target is 0 or 1."""
+    return bool(((targets == 0) | (targets == 1)).all())
 
 
 def _check_labels(targets: Array, outputs: int) -> None:
