@@ -65,8 +65,14 @@ def is_measured_by(measure: Measure, start: TrainState, adapted: TrainState) -> 
     known = next((one for one in (start.metrics, best.best_metrics) if "val_loss" in one), None)
     if known is None or start.loss != adapted.loss or not same_bits(start.params.model, adapted.params.model):
         return True
-    value, claimed = measure(start if known is start.metrics else restored(start))["loss"], known["val_loss"]
-    return (math.isnan(value) and math.isnan(claimed)) or math.isclose(value, claimed, rel_tol=NEAR)
+    measured = measure(start if known is start.metrics else restored(start))
+    finite = math.isfinite(known["val_loss"])  # else it says little, and the metrics are asked
+    names = ["loss"] if finite else [name for name in measured if f"val_{name}" in known]
+    return all(_near(measured[name], known[f"val_{name}"]) for name in names)
+
+
+def _near(a: float, b: float) -> bool:
+    return (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=NEAR)
 
 
 def make_whole(trainer: Trainer, data: Dataset) -> Callable[[Array], Values] | None:

@@ -246,6 +246,17 @@ def test_a_fork_of_a_fork_compares_only_what_can_be_compared(tmp_path):
     assert (on_loss.early_stopping.best_epoch > 0, on_loss.early_stopping.best_metrics) == (True, {})
 
 
+def test_other_validation_is_seen_where_the_loss_is_nan():
+    """Then the other metrics tell."""
+    other = fl.Dataset(OTHER.x, 1 - OTHER.y)
+    wild = evolve(BINARY, optimizer=SGD(), scheduler=ConstantLR(1e30), batch_size=20)
+    with warnings.catch_warnings(action="ignore"):
+        start = nth(1, fl.epochs(wild, DATA, OTHER))
+        assert np.isnan(start.metrics["val_loss"])
+        assert next(fl.epochs(wild, DATA, OTHER, start=start)) is start
+        assert next(fl.epochs(wild, DATA, other, start=start)).metrics == {}
+
+
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
 def test_the_same_validation_on_another_engine_is_the_same(engine):
     """Its values differ in the last digits, and nothing is begun anew."""
