@@ -17,11 +17,17 @@ _fraction, _seed = real("[0, 1)"), optional(integer(0, 2**64))
 
 @record
 class Split:
-    """A dataset in parts; a part whose fraction was 0 is None. The rows of each are in the order of the dataset."""
+    """A dataset in parts; a part whose fraction was 0 is None. The rows of each are in the order of the dataset.
+
+    It unpacks: `train, validation, test = fl.split(data)`.
+    """
 
     train: Dataset
     validation: Dataset | None
     test: Dataset | None
+
+    def __iter__(self) -> Iterator[Dataset | None]:
+        return iter((self.train, self.validation, self.test))
 
 
 def split(

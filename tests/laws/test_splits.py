@@ -160,3 +160,11 @@ def test_bad_input(arguments, error, message):
         fl.split(data_of([0, 1] * 5), **arguments)
     with pytest.raises(TypeError, match=r"data must be a fl\.Dataset"):
         fl.split(np.zeros((10, 1)))
+
+
+def test_a_split_unpacks_in_the_order_of_use():
+    """Training, validation, test; a part that was not asked for is None."""
+    data = fl.Dataset(np.arange(10.0).reshape(10, 1), np.arange(10) % 2)
+    parts = fl.split(data, validation=0)
+    train, validation, test = parts
+    assert (train, validation, test) == (parts.train, None, parts.test)
