@@ -9,9 +9,9 @@ seed is that of the weights and the order of examples; the split stays.
 import statistics
 
 import fnloop as fl
-from fnloop.demo import first_trainer
-from fnloop.job import Options, make_trainer
-from fnloop.record import evolve
+from fnloop.cli.demo import first_trainer
+from fnloop.cli.train import Options, make_trainer
+from fnloop.core.records import evolve
 
 GOALS = {"lab": 0.97, "digits": 0.97, "breast_cancer": 0.96, "wine": 0.95, "diabetes": 0.42, "iris": 0.93}
 SEEDS = range(5)

@@ -19,7 +19,7 @@ import numpy as np
 from toolz import take
 
 import fnloop as fl
-from fnloop.record import hash_of
+from fnloop.core.digest import hash_of
 
 EPOCHS = 3
 SECONDS = 20  # that an answer may take: one that never comes is a failure too

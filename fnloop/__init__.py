@@ -19,6 +19,8 @@ Model and trainer
     mlp, summary, nn                    a multilayer perceptron; what a model is made of; layers
     Trainer                             all that defines a run: model, loss, optimizer, scheduler, metrics, seed
     losses, optimizers, schedulers, get_scheduler, metrics, EarlyStopping
+    frozen                              the decorator of a record: a layer, loss or optimizer of your own
+    random                              random numbers by their address: seed, stream and counters
 Training
     fit, Fit                            the whole run in one call, and what it came to
     epochs, steps                       the stream of states that it is made of
@@ -44,11 +46,10 @@ Errors
 `help(fl.Trainer)` says what each field means, `help(fl.optimizers)` lists the optimizers, and `fnloop --help` the commands.
 """
 
-from fnloop import datasets, losses, metrics, nn, optimizers, plots, schedulers
-from fnloop.confusion_matrix import confusion_matrix
-from fnloop.data import Batch, Dataset, batches
-from fnloop.early_stopping import EarlyStopping
-from fnloop.errors import (
+from fnloop import losses, metrics, nn, optimizers, plots, schedulers
+from fnloop.core import random
+from fnloop.core.digest import digest, same_bits
+from fnloop.core.errors import (
     CheckpointError,
     EngineError,
     FnloopError,
@@ -59,20 +60,25 @@ from fnloop.errors import (
     ReplayError,
     RunError,
 )
-from fnloop.fit import Fit, fit
-from fnloop.loop import epochs, init_state, make_epoch, make_step, steps
-from fnloop.lr_range_test import LRRange, lr_range_test
+from fnloop.core.records import frozen
+from fnloop.core.version import __version__
+from fnloop.data import datasets
+from fnloop.data.batching import Batch, batches
+from fnloop.data.dataset import Dataset
+from fnloop.data.splits import Split, split
+from fnloop.fitting import Fit, fit
 from fnloop.nn import mlp, summary
-from fnloop.prediction import evaluate, outputs, predict, predict_proba
-from fnloop.progress import progress, until_seconds
-from fnloop.record import digest, same_bits
 from fnloop.runs.checkpoint import Checkpoint, load, load_checkpoint, save
+from fnloop.runs.checkpointing import checkpoint
 from fnloop.runs.recording import record
 from fnloop.runs.run import Run, open_run
-from fnloop.runs.saving import checkpoint
 from fnloop.schedulers import get_scheduler
-from fnloop.splits import Split, split
-from fnloop.state import Stopped, StopReason, TrainState, averaged, restored
-from fnloop.streams import best, every, history, last, moving_average, reaches, tap, top, until, what_if
-from fnloop.trainer import Trainer
-from fnloop.version import __version__
+from fnloop.streams.progress import progress, until_seconds
+from fnloop.streams.select import best, every, history, last, moving_average, reaches, tap, top, until, what_if
+from fnloop.training.confusion_matrix import confusion_matrix
+from fnloop.training.early_stopping import EarlyStopping
+from fnloop.training.evaluation import evaluate, outputs, predict, predict_proba
+from fnloop.training.loop import epochs, init_state, make_epoch, make_step, steps
+from fnloop.training.lr_range_test import LRRange, lr_range_test
+from fnloop.training.state import Stopped, StopReason, TrainState, averaged, restored
+from fnloop.training.trainer import Trainer

@@ -1,6 +1,6 @@
 """`python -m fnloop`: the command."""
 
-from fnloop.cli import main
+from fnloop.cli.app import main
 
 if __name__ == "__main__":
     main()

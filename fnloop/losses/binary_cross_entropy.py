@@ -5,18 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.constants import row
+from fnloop.core.checks import Array
+from fnloop.core.constants import row
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
 from fnloop.losses import classes, weighting
 from fnloop.losses.classes import LabelSmoothing
 from fnloop.losses.loss import Backward
 from fnloop.losses.weighting import ClassWeights
-from fnloop.namespace import namespace
 from fnloop.nn.activations import logistic
-from fnloop.record import record
-from fnloop.typing import Array
 
 
-@record
+@frozen
 class BinaryCrossEntropy:
     """Cross-entropy of two classes, from logits: safe for any finite logit.
 

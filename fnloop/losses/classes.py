@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.constants import indices
+from fnloop.core.checks import Array, real
+from fnloop.core.constants import indices
+from fnloop.core.formatting import short
+from fnloop.core.namespace import namespace
 from fnloop.losses.loss import Backward
-from fnloop.namespace import namespace
 from fnloop.nn.activations import logistic, softmax
-from fnloop.short import short
-from fnloop.typing import Array, real
 
 LabelSmoothing = Annotated[float, real("[0, 1)")]
 

@@ -5,17 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.constants import row
+from fnloop.core.checks import Array, NonNegative
+from fnloop.core.constants import row
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
 from fnloop.losses import classes, weighting
 from fnloop.losses.classes import one_hot
 from fnloop.losses.loss import Backward
 from fnloop.losses.weighting import ClassWeights
-from fnloop.namespace import namespace
-from fnloop.record import record
-from fnloop.typing import Array, NonNegative
 
 
-@record
+@frozen
 class Focal:
     """Cross-entropy that counts the less, the surer the right class is already; from logits, safe for any finite ones.
 

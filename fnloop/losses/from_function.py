@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.errors import EngineError
+from fnloop.core.checks import Array
+from fnloop.core.errors import EngineError
+from fnloop.core.formatting import short
+from fnloop.core.records import frozen
 from fnloop.losses.loss import Backward
 from fnloop.metrics.metric import name_of
-from fnloop.record import record
-from fnloop.short import short
-from fnloop.typing import Array
 
 
 def _function(name: str, value: Any) -> Any:
@@ -19,7 +19,7 @@ def _function(name: str, value: Any) -> Any:
     return value
 
 
-@record
+@frozen
 class FromFunction:
     """A plain function `(outputs, targets) -> losses` as a loss; a trainer makes it of a function given as `loss=`.
 

@@ -4,15 +4,15 @@ from typing import Any
 
 import numpy as np
 
+from fnloop.core.checks import Array
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
 from fnloop.losses import classes
 from fnloop.losses.classes import one_hot
 from fnloop.losses.loss import Backward
-from fnloop.namespace import namespace
-from fnloop.record import record
-from fnloop.typing import Array
 
 
-@record
+@frozen
 class Hinge:
     """The multi-class hinge of Crammer and Singer: the right class is to score 1 more than any other.
 

@@ -2,13 +2,13 @@
 
 from typing import Any
 
+from fnloop.core.checks import Positive
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
 from fnloop.losses.regression import Regression, Slope
-from fnloop.namespace import namespace
-from fnloop.record import record
-from fnloop.typing import Positive
 
 
-@record
+@frozen
 class Huber(Regression):
     """Half the squared error where it is small, and from delta on the absolute one: an outlier pulls no harder than delta.
 

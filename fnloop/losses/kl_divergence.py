@@ -4,15 +4,15 @@ from typing import Any
 
 import numpy as np
 
+from fnloop.core.checks import Array
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
 from fnloop.losses import classes
 from fnloop.losses.loss import Backward
 from fnloop.losses.softmax_cross_entropy import excess, shifted
-from fnloop.namespace import namespace
-from fnloop.record import record
-from fnloop.typing import Array
 
 
-@record
+@frozen
 class KLDivergence:
     """How far the model's distribution is from the target's; from logits, safe up to half of the dtype's largest.
 

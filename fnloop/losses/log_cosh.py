@@ -3,14 +3,14 @@
 import math
 from typing import Any
 
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
 from fnloop.losses.regression import Regression, Slope
-from fnloop.namespace import namespace
-from fnloop.record import record
 
 LOG2 = math.log(2)
 
 
-@record
+@frozen
 class LogCosh(Regression):
     """Half the squared error where it is small, the absolute one where it is large, smooth between; no error overflows.
 

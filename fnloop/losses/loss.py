@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from fnloop.typing import Array
+from fnloop.core.checks import Array
 
 Backward = Callable[[], Any]
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
 from fnloop.losses.regression import Regression, Slope
-from fnloop.namespace import namespace
-from fnloop.record import record
 
 
-@record
+@frozen
 class MeanAbsoluteError(Regression):
     """The mean over examples and outputs of the absolute error: loss = mean_k |f_k - y_k|, df = sign(f - y) / (N K).
 

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from fnloop.core.records import frozen
 from fnloop.losses.regression import Regression, Slope
-from fnloop.record import record
 
 
-@record
+@frozen
 class MeanSquaredError(Regression):
     """The mean over examples and outputs of the squared error: loss = mean_k (f_k - y_k)², df = 2 (f - y) / (N K).
 

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from fnloop.calling import uncalled
+from fnloop.core.formatting import short
+from fnloop.core.lookup import by_name
+from fnloop.core.signatures import uncalled
 from fnloop.losses.binary_cross_entropy import BinaryCrossEntropy
 from fnloop.losses.focal import Focal
 from fnloop.losses.from_function import FromFunction
@@ -16,8 +18,6 @@ from fnloop.losses.mean_absolute_error import MeanAbsoluteError
 from fnloop.losses.mean_squared_error import MeanSquaredError
 from fnloop.losses.pinball import Pinball
 from fnloop.losses.softmax_cross_entropy import SoftmaxCrossEntropy
-from fnloop.naming import by_name
-from fnloop.short import short
 
 BY_NAME: dict[str, Loss] = {
     name: loss

@@ -2,14 +2,14 @@
 
 from typing import Annotated, Any
 
-from fnloop.constants import row
+from fnloop.core.checks import Array, real, several
+from fnloop.core.constants import row
+from fnloop.core.formatting import short
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
 from fnloop.losses.classes import check_shape
 from fnloop.losses.loss import Backward
 from fnloop.losses.regression import Regression, Slope
-from fnloop.namespace import namespace
-from fnloop.record import record
-from fnloop.short import short
-from fnloop.typing import Array, real, several
 
 _quantile = real("(0, 1)")
 _quantiles = several(_quantile)
@@ -25,7 +25,7 @@ def _one_or_several(name: str, value: Any) -> float | tuple[float, ...]:
     return values if len(values) > 1 else values[0]
 
 
-@record
+@frozen
 class Pinball(Regression):
     """The quantile loss: an error costs q a unit below the target and 1 - q a unit above it.
 

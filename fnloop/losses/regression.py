@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from fnloop.core.checks import Array
 from fnloop.losses.classes import check_shape
 from fnloop.losses.loss import Backward
-from fnloop.typing import Array
 
 Slope = Callable[[float], Any]
 

@@ -3,17 +3,17 @@
 from dataclasses import KW_ONLY
 from typing import Any
 
-from fnloop.constants import ones, row
+from fnloop.core.checks import Array
+from fnloop.core.constants import ones, row
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
 from fnloop.losses import classes, weighting
 from fnloop.losses.classes import LabelSmoothing, classes_first
 from fnloop.losses.loss import Backward
 from fnloop.losses.weighting import ClassWeights
-from fnloop.namespace import namespace
-from fnloop.record import record
-from fnloop.typing import Array
 
 
-@record
+@frozen
 class SoftmaxCrossEntropy:
     """Cross-entropy of K classes, from logits, safe up to half of the dtype's largest.
 

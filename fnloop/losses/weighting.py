@@ -5,9 +5,9 @@ from typing import Annotated, Any, TypeVar
 
 import numpy as np
 
-from fnloop.record import evolve
-from fnloop.short import short
-from fnloop.typing import Array, optional, real, several
+from fnloop.core.checks import Array, optional, real, several
+from fnloop.core.formatting import short
+from fnloop.core.records import evolve
 
 L = TypeVar("L")
 Weights = tuple[Any, ...]  # of numbers, one for each class, or for several labels of pairs of them

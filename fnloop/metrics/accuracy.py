@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from fnloop.constants import indices
-from fnloop.namespace import namespace
-from fnloop.record import record
-from fnloop.typing import Array, Flag, PositiveInt
+from fnloop.core.checks import Array, Flag, PositiveInt
+from fnloop.core.constants import indices
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
 
 
-@record
+@frozen
 class Accuracy:
     """The share of examples whose class is right; for K labels an example, the share of labels that are right.
 
@@ -42,7 +42,7 @@ class Accuracy:
         return float(sums.mean() / examples)
 
 
-@record
+@frozen
 class SubsetAccuracy:
     """The share of examples all of whose labels are right; scikit-learn's `accuracy_score` for several labels.
 
@@ -63,7 +63,7 @@ class SubsetAccuracy:
         return float(sums[0] / examples)
 
 
-@record
+@frozen
 class TopKAccuracy:
     """The share of examples whose class is among the k that score highest.
 

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Mapping
 
-from fnloop.short import listed, short
-from fnloop.typing import Mode
+from fnloop.core.checks import Mode
+from fnloop.core.formatting import listed, short
 
 
 def worst(mode: Mode) -> float:

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.constants import indices
+from fnloop.core.checks import Array, Flag
+from fnloop.core.constants import indices
+from fnloop.core.records import frozen
 from fnloop.metrics.accuracy import labels_of
-from fnloop.record import record
-from fnloop.typing import Array, Flag
 
 
-@record
+@frozen
 class Confusion:
     """What the ratios share: for each class, or for each of several labels, three counts of examples.
 
@@ -45,7 +45,7 @@ def macro(right: Array, of: Array) -> float:
     return float((right / np.maximum(of, 1)).mean())
 
 
-@record
+@frozen
 class Precision(Confusion):
     """Of the examples predicted to be of a class, the share that are.
 
@@ -64,7 +64,7 @@ class Precision(Confusion):
         return macro(right, predicted)
 
 
-@record
+@frozen
 class Recall(Confusion):
     """Of the examples of a class, the share that are predicted to be.
 
@@ -80,7 +80,7 @@ class Recall(Confusion):
         return macro(right, actual)
 
 
-@record
+@frozen
 class F1(Confusion):
     """The harmonic mean of precision and recall.
 
@@ -98,7 +98,7 @@ class F1(Confusion):
         return macro(2 * right, predicted + actual)
 
 
-@record
+@frozen
 class BalancedAccuracy(Confusion):
     """The mean over classes of the recall, also for two classes; a class that no example is of does not count.
 

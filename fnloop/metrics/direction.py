@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from fnloop.core.checks import Mode, choice
+from fnloop.core.formatting import short
 from fnloop.metrics.named import BY_NAME
-from fnloop.short import short
-from fnloop.typing import Mode, choice
 
 _TOP_K = re.compile(r"top_\d+_accuracy")
 

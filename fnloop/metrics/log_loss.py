@@ -2,14 +2,14 @@
 
 from typing import Any
 
+from fnloop.core.checks import Array, Flag
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
 from fnloop.metrics.accuracy import labels_of
 from fnloop.metrics.metric import widest
-from fnloop.namespace import namespace
-from fnloop.record import record
-from fnloop.typing import Array, Flag
 
 
-@record
+@frozen
 class LogLoss:
     """The mean over examples of -log p, for the probability p that the model gives to the right class.
 

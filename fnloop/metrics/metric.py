@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fnloop.namespace import namespace
-from fnloop.record import record
-from fnloop.short import short
-from fnloop.typing import Array, OptionalMode
+from fnloop.core.checks import Array, OptionalMode
+from fnloop.core.formatting import short
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
 
 PerExample = Callable[[Any, Any], Any]
 
@@ -56,7 +56,7 @@ def _add(a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
     return [x + y for x, y in zip(a, b, strict=True)]
 
 
-@record
+@frozen
 class Mean:
     """A user's own metric: the mean over examples of `function(outputs, targets)`, of shape (N,).
 

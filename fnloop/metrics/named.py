@@ -2,7 +2,9 @@
 
 from typing import cast
 
-from fnloop.calling import close_to
+from fnloop.core.formatting import short
+from fnloop.core.records import evolve
+from fnloop.core.signatures import close_to
 from fnloop.metrics.accuracy import Accuracy, SubsetAccuracy, TopKAccuracy
 from fnloop.metrics.confusion import F1, BalancedAccuracy, Precision, Recall
 from fnloop.metrics.log_loss import LogLoss
@@ -10,8 +12,6 @@ from fnloop.metrics.metric import Mean, Metric, PerExample
 from fnloop.metrics.ranking import ROCAUC, AveragePrecision
 from fnloop.metrics.regression import MAE, R2, RMSE
 from fnloop.metrics.whole import WholeMetric, as_whole, is_whole
-from fnloop.record import evolve
-from fnloop.short import short
 
 AnyMetric = Metric | WholeMetric
 Given = str | AnyMetric | PerExample

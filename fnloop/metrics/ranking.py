@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from fnloop.core.checks import Array, Flag
+from fnloop.core.records import frozen
 from fnloop.metrics.log_loss import log_softmax
 from fnloop.metrics.truth import truth
-from fnloop.record import record
-from fnloop.typing import Array, Flag
 
 
-@record
+@frozen
 class ROCAUC:
     """The area under the receiver operating characteristic, measured over all of the validation data at once.
 
@@ -41,7 +41,7 @@ class ROCAUC:
         return _mean(area, outputs, targets, self.multilabel)
 
 
-@record
+@frozen
 class AveragePrecision:
     """The mean of the precisions at each threshold, weighted by the gain in recall; over all of the validation data at once.
 

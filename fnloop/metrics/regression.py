@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from fnloop.core.checks import Array
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
 from fnloop.metrics.metric import widest
-from fnloop.namespace import namespace
-from fnloop.record import record
-from fnloop.typing import Array
 
 
-@record
+@frozen
 class R2:
     """The coefficient of determination, R² = 1 - sum (y - f)² / sum (y - mean y)²; over several outputs, their mean.
 
@@ -57,7 +57,7 @@ class R2:
         return float(np.where(constant, residual == 0, 1 - ratio).mean())
 
 
-@record
+@frozen
 class RMSE:
     """The root of the mean squared error, in the units of the targets; over several outputs, the mean of their roots.
 
@@ -81,7 +81,7 @@ class RMSE:
         return float(np.sqrt(sums / examples).mean())
 
 
-@record
+@frozen
 class MAE:
     """The mean absolute error, mean |y - f| over examples and outputs, in the units of the targets; the smallest is best.
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from fnloop.core.checks import Array
 from fnloop.metrics.accuracy import labels_of
-from fnloop.typing import Array
 
 
 def truth(targets: Array, outputs: Array, task: str | None) -> Array:

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Protocol
 import attrs
 import numpy as np
 
+from fnloop.core.checks import Array, OptionalMode, choice, optional
+from fnloop.core.formatting import short
+from fnloop.core.records import frozen
 from fnloop.metrics.metric import name_of
 from fnloop.metrics.truth import truth
-from fnloop.record import record
-from fnloop.short import short
-from fnloop.typing import Array, OptionalMode, choice, optional
 
 # What scikit-learn's functions take where it is not what `predict` gives.
 _OF = {
@@ -47,7 +47,7 @@ def _function(name: str, value: Any) -> Any:
     return value.__name__ if is_sklearn(value) else value
 
 
-@record
+@frozen
 class Whole:
     """A function of all targets and all predictions, `function(targets, predictions) -> number`, as scikit-learn has them.
 

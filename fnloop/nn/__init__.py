@@ -8,12 +8,12 @@ from fnloop.nn.embedding import Embedding, EmbeddingParams
 from fnloop.nn.function import Function
 from fnloop.nn.initializers import INITIALIZERS
 from fnloop.nn.layer import Context, Layer
+from fnloop.nn.model_summary import Summary, summary
 from fnloop.nn.normalization import BatchNorm, LayerNorm, NormParams
 from fnloop.nn.pooling import AvgPool1d, AvgPool2d, GlobalAvgPool, MaxPool1d, MaxPool2d
 from fnloop.nn.residual import Residual
 from fnloop.nn.sequential import Sequential, mlp
 from fnloop.nn.shaping import Flatten, Reshape
-from fnloop.nn.summary import Summary, summary
 
 __all__ = [
     "ACTIVATIONS",

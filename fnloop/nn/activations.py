@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fnloop.namespace import namespace, over
+from fnloop.core.checks import choice
+from fnloop.core.namespace import apply_into, namespace
+from fnloop.core.records import frozen
 from fnloop.nn.layer import Plain
-from fnloop.record import record
-from fnloop.typing import choice
 
 Differentiable = Callable[[Any], tuple[Any, Callable[[Any], Any]]]
 
@@ -46,7 +46,7 @@ def gelu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
     """
     xp, c = namespace(x), 2 * 0.7978845608028654
     near = xp.maximum(x, -30.0)  # beyond 30 the sigmoid is 0 or 1 in float64 too, and no square overflows
-    near = over(near, xp.minimum, near, 30.0)
+    near = apply_into(near, xp.minimum, near, 30.0)
     square = near * near
     s, slope = sigmoid(near * (c + c * 0.044715 * square))
     return x * s, lambda dy: dy * (s + slope(near * (c + c * 0.134145 * square)))
@@ -64,17 +64,17 @@ def sigmoid(x: Any) -> tuple[Any, Callable[[Any], Any]]:
     Computed from exp(-|x|), so that no x overflows and the smaller of y and 1 - y keeps its digits.
     """
     xp, e = namespace(x), -x
-    e = over(e, xp.exp, over(e, xp.minimum, x, e))  # of -|x|, by a minimum because JAX's |x| has the slope 1 at 0
+    e = apply_into(e, xp.exp, apply_into(e, xp.minimum, x, e))  # of -|x|, by a minimum because JAX's |x| has the slope 1 at 0
     total = 1 + e
-    smaller = over(e, xp.divide, e, total)
-    larger = over(total, xp.subtract, 1, smaller)
+    smaller = apply_into(e, xp.divide, e, total)
+    larger = apply_into(total, xp.subtract, 1, smaller)
     y = xp.minimum(x, 0.0)
-    y = over(y, xp.multiply, over(y, xp.exp, y), larger)
+    y = apply_into(y, xp.multiply, apply_into(y, xp.exp, y), larger)
 
     def backward(dy: Any) -> Any:
         slope = 1 - smaller
-        slope = over(slope, xp.multiply, slope, smaller)
-        return over(slope, xp.multiply, slope, dy)
+        slope = apply_into(slope, xp.multiply, slope, smaller)
+        return apply_into(slope, xp.multiply, slope, dy)
 
     return y, backward
 
@@ -110,7 +110,7 @@ ACTIVATIONS = tuple(BY_NAME)
 INITIALIZER = dict.fromkeys(("relu", "leaky_relu", "elu", "gelu", "silu"), "he_uniform")
 
 
-@record
+@frozen
 class Activation(Plain):
     """A layer without parameters that applies an activation by its name.
 

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from fnloop.core.checks import Array, Flag, PositiveInt, choice
+from fnloop.core.records import frozen
 from fnloop.nn.dense import DenseParams, WeightParams, add_up
 from fnloop.nn.initializers import INITIALIZERS, initial_weights
 from fnloop.nn.layer import Backward, expect
 from fnloop.nn.windows import OverImages, OverSeries, Padding, windows
-from fnloop.record import record
-from fnloop.typing import Array, Flag, PositiveInt, choice
 
 
 class Convolution:
@@ -61,7 +61,7 @@ class Convolution:
         return y.reshape(len(x), *counts, self.outputs), backward
 
 
-@record
+@frozen
 class Conv1d(Convolution):
     """A linear map of each window of a series: y_t = b + sum_i x_(t stride + i - padding) w_i, with zeros beyond the ends.
 
@@ -87,7 +87,7 @@ class Conv1d(Convolution):
     bias: Flag = True
 
 
-@record
+@frozen
 class Conv2d(Convolution):
     """A linear map of each window of an image: y_st = b + sum_ij x_(s stride + i - padding, t stride + j - padding) w_ij.
 

@@ -5,12 +5,12 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from fnloop.constants import ones
+from fnloop.core.checks import Array, Flag, PositiveInt, choice
+from fnloop.core.constants import ones
+from fnloop.core.records import frozen
+from fnloop.core.sums import total
 from fnloop.nn.initializers import INITIALIZERS, initial_weights
 from fnloop.nn.layer import Backward
-from fnloop.record import record
-from fnloop.sums import total
-from fnloop.typing import Array, Flag, PositiveInt, choice
 
 
 class DenseParams(NamedTuple):
@@ -32,7 +32,7 @@ COPIED = range(1 << 17, 1 << 20)  # multiplications of a product
 MANY = 4096  # rows of a sum
 
 
-@record
+@frozen
 class Dense:
     """A linear map: y = x w + b, or y = x w without a bias.
 

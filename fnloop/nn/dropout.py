@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any
 
+from fnloop.core.checks import real
+from fnloop.core.records import frozen
 from fnloop.nn.layer import Backward, Context, Plain
-from fnloop.record import record
-from fnloop.typing import real
 
 
-@record
+@frozen
 class Dropout(Plain):
     """In training each value is set to zero with probability `rate`, and the others are scaled to keep the mean: y = x k / (1
     - rate).

@@ -4,11 +4,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fnloop.core.checks import Array, PositiveInt
+from fnloop.core.formatting import short
+from fnloop.core.random import Stream, normal
+from fnloop.core.records import frozen
 from fnloop.nn.layer import Backward
-from fnloop.random import Stream, normal
-from fnloop.record import record
-from fnloop.short import short
-from fnloop.typing import Array, PositiveInt
 
 
 class EmbeddingParams(NamedTuple):
@@ -17,7 +17,7 @@ class EmbeddingParams(NamedTuple):
     vectors: Any
 
 
-@record
+@frozen
 class Embedding:
     """The learned vector of each index: y = vectors[x].
 

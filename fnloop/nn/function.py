@@ -6,16 +6,17 @@ from typing import Any
 import attrs
 import numpy as np
 
+from fnloop.core.arrays import owned
+from fnloop.core.checks import Array, Extents
+from fnloop.core.formatting import short
+from fnloop.core.parameters import Params, Slot
+from fnloop.core.records import frozen
 from fnloop.nn.layer import EVALUATION, Backward, Context
-from fnloop.parameters import Params, Slot
-from fnloop.record import owned, record
-from fnloop.short import short
-from fnloop.typing import Array, Extents
 
 Apply = Callable[[Any, Any], Any]
 
 
-@record
+@frozen
 class Function:
     """A model from any initial vector and `value_and_grad`: its outputs are a function of the flat vector and the examples.
 

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from fnloop.random import Stream, normal, uniform
-from fnloop.typing import Array
+from fnloop.core.checks import Array
+from fnloop.core.random import Stream, normal, uniform
 
 # The variance of a weight by fan-in and fan-out. Sources: He et al. 2015; Glorot & Bengio 2010; LeCun et al. 1998.
 _VARIANCE = {

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, Protocol
 
-from fnloop.calling import uncalled
-from fnloop.short import short
-from fnloop.typing import Array, several
+from fnloop.core.checks import Array, several
+from fnloop.core.formatting import short
+from fnloop.core.signatures import uncalled
 
 Backward = Callable[[Any, Any, bool], Any]
 Draw = Callable[[int, int], Any]

@@ -5,11 +5,11 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from fnloop.namespace import namespace
+from fnloop.core.checks import Array, Positive, PositiveInt, real
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
+from fnloop.core.sums import mean, total
 from fnloop.nn.layer import Backward, Context, expect
-from fnloop.record import record
-from fnloop.sums import mean, total
-from fnloop.typing import Array, Positive, PositiveInt, real
 
 
 class NormParams(NamedTuple):
@@ -36,7 +36,7 @@ class Normalization:
         return np.ones(self.features), np.zeros(self.features)
 
 
-@record
+@frozen
 class LayerNorm(Normalization):
     """Normalise each vector over its last axis: y = scale (x - mean) / sqrt(variance + eps) + shift.
 
@@ -69,7 +69,7 @@ class LayerNorm(Normalization):
         return z * params.scale + params.shift, backward
 
 
-@record
+@frozen
 class BatchNorm(Normalization):
     """Normalise each channel over the batch: y = scale (x - mean) / sqrt(variance + eps) + shift.
 

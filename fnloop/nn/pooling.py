@@ -7,11 +7,11 @@ from typing import Any
 import attrs
 import numpy as np
 
+from fnloop.core.formatting import short
+from fnloop.core.records import frozen
+from fnloop.core.sums import total
 from fnloop.nn.layer import Backward, Plain, expect
 from fnloop.nn.windows import OverImages, OverSeries, Padding, filled, windows
-from fnloop.record import record
-from fnloop.short import short
-from fnloop.sums import total
 
 _same = attrs.Factory(lambda self: self.kernel_size, takes_self=True)
 
@@ -76,7 +76,7 @@ class AvgPool(Pool):
         return total(taken, 2) * part, lambda dy: np.broadcast_to((dy * part)[:, :, None], taken.shape)
 
 
-@record
+@frozen
 class MaxPool1d(MaxPool):
     """The largest value of each window of a series, channel by channel; ties share the gradient equally.
 
@@ -94,7 +94,7 @@ class MaxPool1d(MaxPool):
     padding: Padding = 0
 
 
-@record
+@frozen
 class MaxPool2d(MaxPool):
     """The largest value of each window of an image, as in `MaxPool1d`.
 
@@ -106,7 +106,7 @@ class MaxPool2d(MaxPool):
     padding: Padding = 0
 
 
-@record
+@frozen
 class AvgPool1d(AvgPool):
     """The mean of each window of a series; arguments and shapes are those of `MaxPool1d`."""
 
@@ -115,7 +115,7 @@ class AvgPool1d(AvgPool):
     padding: Padding = 0
 
 
-@record
+@frozen
 class AvgPool2d(AvgPool):
     """The mean of each window of an image; arguments and shapes are those of `MaxPool2d`."""
 
@@ -124,7 +124,7 @@ class AvgPool2d(AvgPool):
     padding: Padding = 0
 
 
-@record
+@frozen
 class GlobalAvgPool(Plain):
     """The mean over all places, channel by channel: of a series, an image, or the vectors of an `Embedding`.
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from fnloop.core.checks import Array
+from fnloop.core.records import frozen
 from fnloop.nn.layer import Backward, Context, OneLayer, contextual
-from fnloop.record import record
-from fnloop.typing import Array
 
 
-@record
+@frozen
 class Residual:
     """What a layer adds to its input: y = x + f(x), dx = dy + dx_f.
 

@@ -8,19 +8,20 @@ import attrs
 import numpy as np
 import toolz
 
-from fnloop.calling import explained
+from fnloop.core.arrays import owned
+from fnloop.core.checks import Array, Extents, choice, integer
+from fnloop.core.formatting import short
+from fnloop.core.parameters import Params, Slot, lay_out
+from fnloop.core.records import frozen
+from fnloop.core.signatures import explained
 from fnloop.nn.activations import ACTIVATIONS, INITIALIZER, Activation
 from fnloop.nn.dense import Dense
 from fnloop.nn.kinds import kinds_of
 from fnloop.nn.layer import EVALUATION, Backward, Context, Layer, Layers, contextual, within
 from fnloop.nn.shaping import Flatten, Reshape
-from fnloop.parameters import Params, Slot, lay_out
-from fnloop.record import owned, record
-from fnloop.short import short
-from fnloop.typing import Array, Extents, choice, integer
 
 
-@record
+@frozen
 class Sequential:
     """A chain of layers, with their parameters in one flat vector; it is a layer too, and may stand in another.
 

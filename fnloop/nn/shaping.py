@@ -3,12 +3,12 @@
 import math
 from typing import Any
 
+from fnloop.core.checks import Extents
+from fnloop.core.records import frozen
 from fnloop.nn.layer import Backward, Plain
-from fnloop.record import record
-from fnloop.typing import Extents
 
 
-@record
+@frozen
 class Flatten(Plain):
     """One row an example: `x` is (N, ...), `y` is (N, D) with D the number of values of an example."""
 
@@ -18,7 +18,7 @@ class Flatten(Plain):
         return y, lambda dy, grads, wanted: dy.reshape(x.shape) if wanted else None
 
 
-@record
+@frozen
 class Reshape(Plain):
     """Examples of another shape with the same values in C order: `x` is (N, ...), `y` is (N, *`shape`)."""
 

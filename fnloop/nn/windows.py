@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.namespace import namespace
-from fnloop.record import owned
-from fnloop.short import short
-from fnloop.typing import Array, Check, extents, integer
+from fnloop.core.arrays import owned
+from fnloop.core.checks import Array, Check, extents, integer
+from fnloop.core.formatting import short
+from fnloop.core.namespace import namespace
 
 
 def spread(dims: int) -> Check:

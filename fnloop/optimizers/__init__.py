@@ -7,19 +7,19 @@ from fnloop.optimizers.adagrad import Adadelta, Adagrad
 from fnloop.optimizers.adam import Adam, AdamW
 from fnloop.optimizers.adam_variants import Adamax, AMSGrad, RAdam
 from fnloop.optimizers.averaging import ema, swa
-from fnloop.optimizers.chain import Chain, chain
-from fnloop.optimizers.elementwise import Elementwise, Now, OptimizerState, Scaled
+from fnloop.optimizers.chaining import Chain, chain
+from fnloop.optimizers.elementwise import Elementwise, OptimizerState, Scaled, StepContext
+from fnloop.optimizers.hyperparameters import scheduled
 from fnloop.optimizers.layerwise import LAMB, adaptive_grad_clip, centralize, clip_by_norm, scale_by_trust_ratio
 from fnloop.optimizers.lion import Lion
-from fnloop.optimizers.lookahead import lookahead
 from fnloop.optimizers.masks import freeze, masked, scale_by_layer
 from fnloop.optimizers.nadam import NAdam
 from fnloop.optimizers.named import get_optimizer
 from fnloop.optimizers.noise import add_noise
 from fnloop.optimizers.rmsprop import RMSprop
 from fnloop.optimizers.rprop import Rprop
-from fnloop.optimizers.scheduled import scheduled
 from fnloop.optimizers.sgd import SGD
+from fnloop.optimizers.slow_parameters import lookahead
 from fnloop.optimizers.transforms import (
     add_decayed_weights,
     add_l1_penalty,
@@ -41,12 +41,12 @@ __all__ = [
     "Elementwise",
     "Lion",
     "NAdam",
-    "Now",
     "OptimizerState",
     "RAdam",
     "RMSprop",
     "Rprop",
     "Scaled",
+    "StepContext",
     "adaptive_grad_clip",
     "add_decayed_weights",
     "add_l1_penalty",

@@ -5,14 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.namespace import namespace
+from fnloop.core.arrays import owned
+from fnloop.core.checks import Array, Decay, NonNegative, Positive
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
 from fnloop.optimizers.adam import sum_decay
-from fnloop.optimizers.elementwise import Elementwise, Now
-from fnloop.record import owned, record
-from fnloop.typing import Array, Decay, NonNegative, Positive
+from fnloop.optimizers.elementwise import Elementwise, StepContext
 
 
-@record
+@frozen
 class Adagrad(Elementwise):
     """Scale the gradient by the root of the sum of all its squares.
 
@@ -46,7 +47,7 @@ class Adagrad(Elementwise):
         return gradient, (s,)
 
 
-@record
+@frozen
 class Adadelta(Elementwise):
     """Scale the gradient so that steps have the size of earlier steps, in the units of the parameters.
 
@@ -69,7 +70,7 @@ class Adadelta(Elementwise):
     slots = ("nu", "nu_of_steps")
     absorbs = True
 
-    def scalars(self, now: Now) -> Any:
+    def scalars(self, now: StepContext) -> Any:
         before = now.before or self
         return sum_decay(self.rho, before.rho), self.eps / (1 - self.rho)
 

@@ -3,17 +3,17 @@
 from dataclasses import KW_ONLY
 from typing import Any
 
-from fnloop.calling import explained
-from fnloop.namespace import namespace, over
-from fnloop.optimizers.chain import Chain, chain
-from fnloop.optimizers.elementwise import Elementwise, Now, Scaled
+from fnloop.core.checks import Decay, Positive
+from fnloop.core.namespace import apply_into, namespace
+from fnloop.core.records import frozen
+from fnloop.core.signatures import explained
+from fnloop.optimizers.chaining import Chain, chain
+from fnloop.optimizers.elementwise import Elementwise, Scaled, StepContext
 from fnloop.optimizers.hints import HINTS
 from fnloop.optimizers.transforms import add_decayed_weights
-from fnloop.record import record
-from fnloop.typing import Decay, Positive
 
 
-@record
+@frozen
 class Adam(Elementwise):
     """Scale the gradient by Adam's bias-corrected moments.
 
@@ -42,7 +42,7 @@ class Adam(Elementwise):
     slots = ("mu", "nu")
     absorbs = True
 
-    def scalars(self, now: Now) -> Any:
+    def scalars(self, now: StepContext) -> Any:
         # The slots are m / (1 - b1) and v / (1 - b2), and the factor goes into the learning rate: fewer passes over memory.
         before = now.before or self
         first = (1 - self.b1**now.count) / (1 - self.b1)
@@ -53,7 +53,7 @@ class Adam(Elementwise):
         b1, b2, shift, factor = scalars
         m, v, scale = moments(gradient, slots, b1, b2)
         scale += shift
-        return Scaled(over(scale, namespace(scale).divide, m, scale), factor), (m, v)
+        return Scaled(apply_into(scale, namespace(scale).divide, m, scale), factor), (m, v)
 
 
 def moments(gradient: Any, slots: Any, b1: Any, b2: Any) -> tuple[Any, Any, Any]:
@@ -64,7 +64,7 @@ def moments(gradient: Any, slots: Any, b1: Any, b2: Any) -> tuple[Any, Any, Any]
     gradient *= gradient
     v *= b2
     v += gradient
-    return m, v, over(gradient, namespace(gradient).sqrt, v)
+    return m, v, apply_into(gradient, namespace(gradient).sqrt, v)
 
 
 def sum_decay(b: Any, before: Any) -> Any:

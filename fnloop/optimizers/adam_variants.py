@@ -5,14 +5,14 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.namespace import namespace, over
+from fnloop.core.checks import Decay, Positive, real
+from fnloop.core.namespace import apply_into, namespace
+from fnloop.core.records import frozen
 from fnloop.optimizers.adam import moments, sum_decay
-from fnloop.optimizers.elementwise import Elementwise, Now, Scaled, plain
-from fnloop.record import record
-from fnloop.typing import Decay, Positive, real
+from fnloop.optimizers.elementwise import Elementwise, Scaled, StepContext, plain
 
 
-@record
+@frozen
 class Adamax(Elementwise):
     """Scale Adam's first moment by the largest gradient, whose memory decays.
 
@@ -36,7 +36,7 @@ class Adamax(Elementwise):
     slots = ("mu", "norm")
     absorbs = True
 
-    def scalars(self, now: Now) -> Any:
+    def scalars(self, now: StepContext) -> Any:
         before = now.before or self
         return sum_decay(self.b1, before.b1), (1 - self.b1) / (1 - self.b1**now.count)
 
@@ -49,10 +49,10 @@ class Adamax(Elementwise):
         size += self.eps
         u *= self.b2
         u = xp.maximum(u, size)
-        return Scaled(over(size, xp.divide, m, u), first), (m, u)
+        return Scaled(apply_into(size, xp.divide, m, u), first), (m, u)
 
 
-@record
+@frozen
 class AMSGrad(Elementwise):
     """Adam whose step never grows again where gradients were large: the second moment is the largest that there was.
 
@@ -71,7 +71,7 @@ class AMSGrad(Elementwise):
     slots = ("mu", "nu", "nu_max")
     absorbs = True
 
-    def scalars(self, now: Now) -> Any:
+    def scalars(self, now: StepContext) -> Any:
         before = now.before or self
         first = (1 - self.b1**now.count) / (1 - self.b1)
         second = (1 - self.b2) / (1 - self.b2**now.count)
@@ -92,7 +92,7 @@ class AMSGrad(Elementwise):
         return m / scale, (m, v, top)
 
 
-@record
+@frozen
 class RAdam(Elementwise):
     """Adam whose second moment counts only once it is known well enough, and then as much as it is known.
 
@@ -115,7 +115,7 @@ class RAdam(Elementwise):
     slots = ("mu", "nu")
     absorbs = True
 
-    def scalars(self, now: Now) -> Any:
+    def scalars(self, now: StepContext) -> Any:
         before, t = now.before or self, now.count
         first = (1 - self.b1**t) / (1 - self.b1)
         second = (1 - self.b2**t) / (1 - self.b2)
@@ -134,4 +134,4 @@ class RAdam(Elementwise):
         m, v, scale = moments(gradient, slots, b1, b2)
         scale *= root
         scale += shift
-        return over(scale, namespace(scale).divide, m, scale), (m, v)
+        return apply_into(scale, namespace(scale).divide, m, scale), (m, v)

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.calling import explained
-from fnloop.optimizers.elementwise import Elementwise, Now, plain
+from fnloop.core.arrays import freeze
+from fnloop.core.checks import Array, Decay, Flag, PositiveInt
+from fnloop.core.records import frozen
+from fnloop.core.signatures import explained
+from fnloop.optimizers.elementwise import Elementwise, StepContext, plain
 from fnloop.optimizers.hints import TRANSFORMS
-from fnloop.record import freeze, record
-from fnloop.typing import Array, Decay, Flag, PositiveInt
 
 
 class Average(Elementwise):
@@ -25,7 +26,7 @@ class Average(Elementwise):
         """What the parameters after the count-th update weigh in the average, in [0, 1]."""
         raise NotImplementedError
 
-    def scalars(self, now: Now) -> Any:
+    def scalars(self, now: StepContext) -> Any:
         weight = plain(self.weight(now.count))
         return now.lr, weight, 1 - weight
 
@@ -38,7 +39,7 @@ class Average(Elementwise):
         return gradient, (average,)
 
 
-@record
+@frozen
 class ExponentialAverage(Average):
     """See `ema`."""
 
@@ -68,7 +69,7 @@ def ema(decay: float = 0.999, *, debias: bool = False) -> ExponentialAverage:
     return ExponentialAverage(decay, debias)
 
 
-@record
+@frozen
 class EqualAverage(Average):
     """See `swa`."""
 

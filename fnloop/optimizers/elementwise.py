@@ -12,12 +12,14 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from fnloop.core.arrays import owned
+from fnloop.core.checks import Array
+from fnloop.core.digest import identity
+from fnloop.core.parameters import Slot
+from fnloop.core.random import normal
+from fnloop.core.records import evolve, frozen
 from fnloop.optimizers.hints import HINTS
 from fnloop.optimizers.norms import norm_of
-from fnloop.parameters import Slot
-from fnloop.random import normal
-from fnloop.record import evolve, identity, owned, record
-from fnloop.typing import Array
 
 BLOCK = 1 << 16  # elements of a block
 
@@ -25,7 +27,7 @@ Finish = Callable[[Array, float, Array, Array], None]
 Run = Callable[[int, float, Finish], None]
 
 
-@record
+@frozen
 class OptimizerState:
     """The state of any optimizer: the number of updates applied, and its slots, each of the parameters' shape, (P,).
 
@@ -40,12 +42,12 @@ class OptimizerState:
     averaged: bool = False
 
 
-class Now(NamedTuple):
+class StepContext(NamedTuple):
     """What scalars are made of: the number of the update, from 1, its learning rate, and what the part says that it `needs`.
 
     `norm` is the `Norm` of the gradient that comes in; `layer` is an index into `Params.layers`; `gradient` and `params` are
     one array's, in its own shape, `place` its index among them, and `kind` its name in its layer's record (None without a
-    layout); `normal` draws on the engine as `fnloop.random.normal` does.
+    layout); `normal` draws on the engine as `fnloop.core.random.normal` does.
     `before` is the part as it was at the update before, if its hyperparameters follow schedules.
     What depends on no values is computed for all updates of an epoch at once under JAX: `count` and `lr` are then arrays.
     """
@@ -72,7 +74,7 @@ class Scaled(NamedTuple):
     factor: Any
 
 
-def multiplied(direction: Any) -> Any:
+def materialize(direction: Any) -> Any:
     """The direction as an array."""
     if not isinstance(direction, Scaled):
         return direction
@@ -97,7 +99,7 @@ class Elementwise:
     hints = HINTS  # for arguments that its constructor does not take
     averages = False  # whether its last slot is an average of the parameters after the update: such a part stands last
 
-    def scalars(self, now: Now) -> Any:
+    def scalars(self, now: StepContext) -> Any:
         """What the kernel needs beside arrays: a number, or a tuple of them, or None."""
         return ()
 
@@ -140,7 +142,7 @@ class Elementwise:
         return direction, evolve(state, count=state.count + 1, slots=tuple(owned(slot) for slot in slots))
 
 
-class Around(Elementwise):
+class Wrapper(Elementwise):
     """What a transformation around another, its `part`, needs to be one: it keeps and asks for what that one does."""
 
     __slots__ = ()
@@ -203,7 +205,7 @@ def make_pass(
             norm = norm_of(gradient) if group and group[0].needs == "norm" else None
             last = finish if group is stages[-1][0] else _keep
             for known, pieces in arrays:
-                now = Now(count, lr, norm, **known)
+                now = StepContext(count, lr, norm, **known)
                 kernels = [(part.kernel, part.scalars(now)) for part in group]
                 for value, kept, here in pieces:
                     last(*_run_kernels(kernels, value, kept, here), value, here)
@@ -227,7 +229,7 @@ def _run_kernels(kernels: Sequence[tuple[Any, Any]], value: Any, slots: Sequence
     """One block through the kernels of a group: its slots are moved, its direction is returned."""
     before: Sequence[Array] = ()
     for (kernel, scalars), views in zip(kernels, slots, strict=True):
-        value = multiplied(value)
+        value = materialize(value)
         for view in before:
             if value is view:
                 value = value.copy()  # the kernel before keeps it, this one may write over it

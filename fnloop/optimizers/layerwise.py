@@ -4,20 +4,20 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.calling import explained
-from fnloop.namespace import namespace
+from fnloop.core.checks import NonNegative, Positive
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
+from fnloop.core.signatures import explained
+from fnloop.core.sums import total
 from fnloop.optimizers.adam import Adam
-from fnloop.optimizers.chain import Chain, chain
-from fnloop.optimizers.elementwise import Elementwise, Now
+from fnloop.optimizers.chaining import Chain, chain
+from fnloop.optimizers.elementwise import Elementwise, StepContext
 from fnloop.optimizers.hints import HINTS, TRANSFORMS
 from fnloop.optimizers.norms import norm_of, rescaling, scaled_by, shortening
 from fnloop.optimizers.transforms import add_decayed_weights
-from fnloop.record import record
-from fnloop.sums import total
-from fnloop.typing import NonNegative, Positive
 
 
-@record
+@frozen
 class ClipByNorm(Elementwise):
     """See `clip_by_norm`."""
 
@@ -25,7 +25,7 @@ class ClipByNorm(Elementwise):
 
     needs = "arrays"
 
-    def scalars(self, now: Now) -> Any:
+    def scalars(self, now: StepContext) -> Any:
         return shortening(norm_of(now.gradient), self.max_norm)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
@@ -43,7 +43,7 @@ def clip_by_norm(max_norm: float) -> ClipByNorm:
     return ClipByNorm(max_norm)
 
 
-@record
+@frozen
 class AdaptiveGradClip(Elementwise):
     """See `adaptive_grad_clip`."""
 
@@ -52,7 +52,7 @@ class AdaptiveGradClip(Elementwise):
 
     needs = "arrays"
 
-    def scalars(self, now: Now) -> Any:
+    def scalars(self, now: StepContext) -> Any:
         xp, units = namespace(now.gradient), _has_units(now.gradient)
         with np.errstate(over="ignore"):
             own = norm_of(now.params, units)
@@ -82,13 +82,13 @@ def _has_units(array: Any) -> bool:
     return len([extent for extent in array.shape if extent > 1]) > 1
 
 
-@record
+@frozen
 class Centralize(Elementwise):
     """See `centralize`."""
 
     needs = "arrays"
 
-    def scalars(self, now: Now) -> Any:
+    def scalars(self, now: StepContext) -> Any:
         if now.gradient.ndim < 2:
             return None
         xp, n = namespace(now.gradient), now.gradient.size // now.gradient.shape[-1]
@@ -110,7 +110,7 @@ def centralize() -> Centralize:
     return Centralize()
 
 
-@record
+@frozen
 class ScaleByTrustRatio(Elementwise):
     """See `scale_by_trust_ratio`."""
 
@@ -119,7 +119,7 @@ class ScaleByTrustRatio(Elementwise):
 
     needs = "arrays"
 
-    def scalars(self, now: Now) -> Any:
+    def scalars(self, now: StepContext) -> Any:
         return rescaling(norm_of(now.gradient), norm_of(now.params), self.trust_coefficient, self.eps)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:

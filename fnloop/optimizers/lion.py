@@ -3,17 +3,17 @@
 from dataclasses import KW_ONLY
 from typing import Any
 
-from fnloop.calling import explained
-from fnloop.namespace import namespace
-from fnloop.optimizers.chain import Chain, chain
+from fnloop.core.checks import Decay
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
+from fnloop.core.signatures import explained
+from fnloop.optimizers.chaining import Chain, chain
 from fnloop.optimizers.elementwise import Elementwise
 from fnloop.optimizers.hints import HINTS
 from fnloop.optimizers.transforms import add_decayed_weights
-from fnloop.record import record
-from fnloop.typing import Decay
 
 
-@record
+@frozen
 class ScaleByLion(Elementwise):
     """See `Lion`."""
 

@@ -8,21 +8,21 @@ an embedding, and the names that layers of your own give theirs.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
-from fnloop.calling import uncalled
-from fnloop.namespace import namespace
-from fnloop.optimizers.chain import Chain
-from fnloop.optimizers.elementwise import Around, Elementwise, Now
-from fnloop.record import record
-from fnloop.short import short
-from fnloop.typing import NonNegatives, integer, optional, several, text
+from fnloop.core.checks import NonNegatives, integer, optional, several, text
+from fnloop.core.formatting import short
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
+from fnloop.core.signatures import uncalled
+from fnloop.optimizers.chaining import Chain
+from fnloop.optimizers.elementwise import Elementwise, StepContext, Wrapper
 
 Layers = Annotated[tuple[int, ...], several(integer(0))]
 Some = Annotated[tuple[int, ...] | None, optional(several(integer(0)))]
 Kinds = Annotated[tuple[str, ...] | None, optional(several(text))]
 
 
-@record
-class Masked(Around):
+@frozen
+class Masked(Wrapper):
     """See `masked`."""
 
     part: Elementwise
@@ -33,7 +33,7 @@ class Masked(Around):
     def needs(self) -> Any:  # type: ignore[override]
         return self.part.needs or "layer"
 
-    def scalars(self, now: Now) -> Any:
+    def scalars(self, now: StepContext) -> Any:
         if self.kinds is not None and now.kind is None:
             raise ValueError(f"layout must be given, such as model.layout, for kinds={short(self.kinds)} to have a meaning")
         here = self.layers is None or now.layer in self.layers
@@ -75,7 +75,7 @@ def masked(
     return parts[0] if len(parts) == 1 else Chain(parts)
 
 
-@record
+@frozen
 class Freeze(Elementwise):
     """See `freeze`."""
 
@@ -83,7 +83,7 @@ class Freeze(Elementwise):
 
     needs = "layer"
 
-    def scalars(self, now: Now) -> Any:
+    def scalars(self, now: StepContext) -> Any:
         return None if now.layer in self.layers else ()
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
@@ -101,7 +101,7 @@ def freeze(*layers: int) -> Freeze:
     return Freeze(layers)
 
 
-@record
+@frozen
 class ScaleByLayer(Elementwise):
     """See `scale_by_layer`."""
 
@@ -110,7 +110,7 @@ class ScaleByLayer(Elementwise):
 
     needs = "layer"
 
-    def scalars(self, now: Now) -> Any:
+    def scalars(self, now: StepContext) -> Any:
         return dict(zip(self.layers, self.factors, strict=True)).get(now.layer, 1.0)  # type: ignore[arg-type]
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:

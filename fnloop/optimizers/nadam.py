@@ -5,16 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.namespace import namespace
+from fnloop.core.checks import Decay, NonNegative, Positive
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
 from fnloop.optimizers.adam import sum_decay
-from fnloop.optimizers.elementwise import Elementwise, Now, plain
-from fnloop.record import record
-from fnloop.typing import Decay, NonNegative, Positive
+from fnloop.optimizers.elementwise import Elementwise, StepContext, plain
 
 TERMS = np.arange(1.0, 61.0)  # of a series whose terms fall faster than 2^-k
 
 
-@record
+@frozen
 class NAdam(Elementwise):
     """Adam with Nesterov's look ahead: the gradient counts at once, the first moment as it will be. The momentum warms up.
 
@@ -38,7 +38,7 @@ class NAdam(Elementwise):
     slots = ("mu", "nu")
     absorbs = True
 
-    def scalars(self, now: Now) -> Any:
+    def scalars(self, now: StepContext) -> Any:
         before, t = now.before or self, now.count
         second = (1 - self.b2**t) / (1 - self.b2)
         here, after = (self.b1 * _rise(t + i, self.momentum_decay) for i in (0, 1))

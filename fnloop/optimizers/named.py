@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from fnloop.calling import uncalled
-from fnloop.naming import by_name
+from fnloop.core.formatting import short
+from fnloop.core.lookup import by_name
+from fnloop.core.signatures import uncalled
 from fnloop.optimizers.adagrad import Adadelta, Adagrad
 from fnloop.optimizers.adam import Adam, AdamW
 from fnloop.optimizers.adam_variants import Adamax, AMSGrad, RAdam
@@ -16,7 +17,6 @@ from fnloop.optimizers.nadam import NAdam
 from fnloop.optimizers.rmsprop import RMSprop
 from fnloop.optimizers.rprop import Rprop
 from fnloop.optimizers.sgd import SGD
-from fnloop.short import short
 
 _ALL: tuple[Callable[[], Elementwise], ...] = (
     Adam, AdamW, SGD, RMSprop, NAdam, RAdam, AMSGrad, Adamax, Adagrad, Adadelta, Lion, LAMB, Rprop,

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from fnloop.calling import explained
-from fnloop.optimizers.elementwise import Elementwise, Now
+from fnloop.core.checks import NonNegative, Seed
+from fnloop.core.random import Stream
+from fnloop.core.records import frozen
+from fnloop.core.signatures import explained
+from fnloop.optimizers.elementwise import Elementwise, StepContext
 from fnloop.optimizers.hints import TRANSFORMS
-from fnloop.random import Stream
-from fnloop.record import record
-from fnloop.typing import NonNegative, Seed
 
 
-@record
+@frozen
 class AddNoise(Elementwise):
     """See `add_noise`."""
 
@@ -21,7 +21,7 @@ class AddNoise(Elementwise):
     needs = "arrays"
     draws = True
 
-    def scalars(self, now: Now) -> Any:
+    def scalars(self, now: StepContext) -> Any:
         deviation = (self.eta / (1.0 * now.count) ** self.gamma) ** 0.5
         drawn = now.normal(now.gradient.size, self.seed, Stream.NOISE, now.count, now.place)
         return (deviation * drawn).reshape(now.gradient.shape).astype(now.gradient.dtype)

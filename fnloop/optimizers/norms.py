@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fnloop.namespace import namespace
-from fnloop.sums import total
+from fnloop.core.namespace import namespace
+from fnloop.core.sums import total
 
 
 class Norm(NamedTuple):

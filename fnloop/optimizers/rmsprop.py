@@ -3,14 +3,14 @@
 from dataclasses import KW_ONLY
 from typing import Any
 
-from fnloop.namespace import namespace
+from fnloop.core.checks import Decay, Flag, Positive
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
 from fnloop.optimizers.adam import sum_decay
-from fnloop.optimizers.elementwise import Elementwise, Now
-from fnloop.record import record
-from fnloop.typing import Decay, Flag, Positive
+from fnloop.optimizers.elementwise import Elementwise, StepContext
 
 
-@record
+@frozen
 class RMSprop(Elementwise):
     """Scale the gradient by the root of its running mean square, and follow a running sum of that if wanted.
 
@@ -39,7 +39,7 @@ class RMSprop(Elementwise):
     def slots(self) -> tuple[str, ...]:  # type: ignore[override]
         return ("nu", *(("mu",) if self.centered else ()), *(("momentum",) if self.momentum else ()))
 
-    def scalars(self, now: Now) -> Any:
+    def scalars(self, now: StepContext) -> Any:
         before = now.before or self
         return sum_decay(self.alpha, before.alpha), 1 - self.alpha, (1 - self.alpha) ** 0.5
 

@@ -5,14 +5,15 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.namespace import namespace
+from fnloop.core.arrays import owned
+from fnloop.core.checks import Array, Factor, real
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
 from fnloop.optimizers.elementwise import Elementwise
 from fnloop.optimizers.norms import within_range
-from fnloop.record import owned, record
-from fnloop.typing import Array, Factor, real
 
 
-@record
+@frozen
 class Rprop(Elementwise):
     """Give each parameter a step of its own, longer while its gradient keeps its sign, shorter when it turns.
 

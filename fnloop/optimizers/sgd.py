@@ -3,13 +3,13 @@
 from dataclasses import KW_ONLY
 from typing import Any
 
+from fnloop.core.checks import Decay, Flag
+from fnloop.core.formatting import short
+from fnloop.core.records import frozen
 from fnloop.optimizers.elementwise import Elementwise
-from fnloop.record import record
-from fnloop.short import short
-from fnloop.typing import Decay, Flag
 
 
-@record
+@frozen
 class SGD(Elementwise):
     """Follow the gradient, or a running sum of gradients.
 

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from fnloop.calling import explained
-from fnloop.namespace import namespace
-from fnloop.optimizers.elementwise import Elementwise, Now
+from fnloop.core.checks import NonNegative, Positive, real
+from fnloop.core.namespace import namespace
+from fnloop.core.records import frozen
+from fnloop.core.signatures import explained
+from fnloop.optimizers.elementwise import Elementwise, StepContext
 from fnloop.optimizers.hints import TRANSFORMS
 from fnloop.optimizers.norms import scaled_by, shortening, within_range
-from fnloop.record import record
-from fnloop.typing import NonNegative, Positive, real
 
 
-@record
+@frozen
 class ClipByGlobalNorm(Elementwise):
     """See `clip_by_global_norm`."""
 
@@ -19,7 +19,7 @@ class ClipByGlobalNorm(Elementwise):
 
     needs = "norm"
 
-    def scalars(self, now: Now) -> Any:
+    def scalars(self, now: StepContext) -> Any:
         return shortening(now.norm, self.max_norm)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
@@ -39,7 +39,7 @@ def clip_by_global_norm(max_norm: float) -> ClipByGlobalNorm:
     return ClipByGlobalNorm(max_norm)
 
 
-@record
+@frozen
 class AddDecayedWeights(Elementwise):
     """See `add_decayed_weights`."""
 
@@ -60,7 +60,7 @@ def add_decayed_weights(weight_decay: float) -> AddDecayedWeights:
     return AddDecayedWeights(weight_decay)
 
 
-@record
+@frozen
 class ClipByValue(Elementwise):
     """See `clip_by_value`."""
 
@@ -81,7 +81,7 @@ def clip_by_value(max_value: float) -> ClipByValue:
     return ClipByValue(max_value)
 
 
-@record
+@frozen
 class AddL1Penalty(Elementwise):
     """See `add_l1_penalty`."""
 

@@ -4,19 +4,19 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fnloop.errors import RunError
+from fnloop.core.checks import Mode
+from fnloop.core.errors import RunError
+from fnloop.core.formatting import listed, short
+from fnloop.core.records import frozen
 from fnloop.metrics import BY_NAME
-from fnloop.record import record
-from fnloop.scale import loss_scale
-from fnloop.short import listed, short
-from fnloop.state import StopReason
-from fnloop.typing import Mode
+from fnloop.training.loss_scale import loss_scale
+from fnloop.training.state import StopReason
 
 History = Mapping[str, Sequence[float]]
 OTHER = {"lr", "seconds"}  # what a history has beside metrics
 
 
-@record
+@frozen
 class Story:
     """A run as it is drawn.
 

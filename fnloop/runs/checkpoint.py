@@ -15,16 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.errors import CheckpointError
-from fnloop.parameters import Params
-from fnloop.preprocessing import Preprocessing
-from fnloop.record import KINDS, digest, record
+from fnloop.core.checks import Array
+from fnloop.core.digest import digest
+from fnloop.core.errors import CheckpointError
+from fnloop.core.formatting import short
+from fnloop.core.parameters import Params
+from fnloop.core.records import KINDS, frozen
+from fnloop.data.preprocessing import Preprocessing
 from fnloop.runs.codec import UnknownRecord, check_records, decode, encode
 from fnloop.runs.files import file_path, replacing
-from fnloop.short import short
-from fnloop.state import TrainState
-from fnloop.trainer import Trainer
-from fnloop.typing import Array
+from fnloop.training.state import TrainState
+from fnloop.training.trainer import Trainer
 
 FORMAT, VERSION = "fnloop checkpoint", 1
 _DAMAGE = (
@@ -44,7 +45,7 @@ _DAMAGE = (
 )
 
 
-@record
+@frozen
 class Checkpoint:
     """What a file holds: a state (or its parameters alone), and what is needed to use it where that was given."""
 

@@ -11,10 +11,11 @@ from typing import Any
 import attrs
 import numpy as np
 
-from fnloop.parameters import Params
-from fnloop.record import field_names, owned
-from fnloop.short import short
-from fnloop.typing import Array
+from fnloop.core.arrays import owned
+from fnloop.core.checks import Array
+from fnloop.core.fields import field_names
+from fnloop.core.formatting import short
+from fnloop.core.parameters import Params
 
 
 class UnknownRecord(ValueError):

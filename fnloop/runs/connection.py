@@ -8,12 +8,12 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from fnloop.errors import FnloopError, RunError
+from fnloop.core.checks import Array
+from fnloop.core.errors import FnloopError, RunError
+from fnloop.core.formatting import short
 from fnloop.runs.codec import UnknownRecord
 from fnloop.runs.files import partial_of
 from fnloop.runs.store import APPLICATION, TABLES, VERSION, VIEW, Row, add_row, add_snapshot, root
-from fnloop.short import short
-from fnloop.typing import Array
 
 Place = Callable[[Path, Path], None]
 _DAMAGE = (

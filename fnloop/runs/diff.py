@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.record import leaves, record, same_bits
-from fnloop.state import TrainState
-from fnloop.typing import Array
+from fnloop.core.checks import Array
+from fnloop.core.digest import same_bits
+from fnloop.core.fields import leaves
+from fnloop.core.records import frozen
+from fnloop.training.state import TrainState
 
 
-@record
+@frozen
 class Difference:
     """One field of two states.
 
@@ -26,7 +28,7 @@ class Difference:
     text: str
 
 
-@record
+@frozen
 class Diff:
     """Two states side by side; `str()` of it is a table of what differs.
 

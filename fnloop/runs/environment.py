@@ -7,10 +7,10 @@ from importlib import metadata
 
 import numpy as np
 
+from fnloop.core.random import Stream, normal
+from fnloop.core.version import __version__
 from fnloop.engines.threads import find_blas, with_threads
-from fnloop.random import Stream, normal
-from fnloop.trainer import MOST_THREADS
-from fnloop.version import __version__
+from fnloop.training.trainer import MOST_THREADS
 
 Environment = Mapping[str, str]
 THREADS = "BLAS threads"

@@ -4,9 +4,9 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any
 
-from fnloop.errors import RecordingWarning, RunError
+from fnloop.core.errors import RecordingWarning, RunError
+from fnloop.core.warnings import warn
 from fnloop.runs.writer import Writer
-from fnloop.warning import warn
 
 
 class Recorded:

@@ -12,7 +12,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fnloop.short import short
+from fnloop.core.formatting import short
 
 
 def file_path(path: Any) -> Path:

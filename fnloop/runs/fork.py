@@ -5,20 +5,22 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from fnloop.adapt import adapt
-from fnloop.consistency import schedulers_in
-from fnloop.data import Dataset
-from fnloop.early_stopping import NO_POLICY, EarlyStoppingState
-from fnloop.errors import RunError
-from fnloop.loop import make_epoch
+from fnloop.core.digest import digest, same_bits
+from fnloop.core.errors import RunError
+from fnloop.core.fields import field_names
+from fnloop.core.formatting import listed, short
+from fnloop.core.records import evolve
+from fnloop.core.warnings import warn
+from fnloop.data.dataset import Dataset
 from fnloop.metrics import is_of_loss
-from fnloop.record import digest, evolve, field_names, same_bits
 from fnloop.runs.recording import checked_path, describe, refuse_taken, start
 from fnloop.runs.replay import Replay
-from fnloop.short import listed, short
-from fnloop.state import TrainState, begun
-from fnloop.trainer import Trainer
-from fnloop.warning import warn
+from fnloop.training.adapt import adapt
+from fnloop.training.consistency import schedulers_in
+from fnloop.training.early_stopping import NO_POLICY, EarlyStoppingState
+from fnloop.training.loop import make_epoch
+from fnloop.training.state import TrainState, begun
+from fnloop.training.trainer import Trainer
 
 Metrics = Mapping[str, float]
 

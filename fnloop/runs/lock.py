@@ -5,8 +5,8 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from fnloop.errors import RunError
-from fnloop.short import short
+from fnloop.core.errors import RunError
+from fnloop.core.formatting import short
 
 
 def lock(path: Path) -> Callable[[], None]:

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.record import Hashes, bits, hash_of, is_record, leaves, parts_of
+from fnloop.core.checks import Array
+from fnloop.core.digest import Hashes, bits, hash_of
+from fnloop.core.fields import is_record, leaves, parts_of
+from fnloop.core.formatting import short
 from fnloop.runs.codec import decode, encode
-from fnloop.short import short
-from fnloop.typing import Array
 
 LARGEST_TEXT = 1 << 22  # characters of one JSON text: what is large is in arrays
 MOST_VALUES = 1 << 16  # in one: what is parsed takes up to a hundred bytes for each

@@ -6,11 +6,11 @@ import warnings
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from fnloop.record import evolve
+from fnloop.core.formatting import listed, short
+from fnloop.core.records import evolve
 from fnloop.runs.reader import Reader
 from fnloop.runs.writer import metrics_of
-from fnloop.short import listed, short
-from fnloop.state import TrainState
+from fnloop.training.state import TrainState
 
 _COMPARE: Mapping[type, Callable[[Any, Any], Any]] = {
     ast.Gt: operator.gt,

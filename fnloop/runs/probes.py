@@ -4,15 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.coding import coded
-from fnloop.data import Dataset
-from fnloop.engines.numpy import ROWS, weighted
+from fnloop.core.checks import Array
+from fnloop.core.records import frozen
+from fnloop.data.dataset import Dataset
+from fnloop.engines.numpy.fold import ROWS, weighted
 from fnloop.nn import Context
-from fnloop.prediction import evaluate
-from fnloop.record import record
-from fnloop.state import TrainState
-from fnloop.trainer import Trainer
-from fnloop.typing import Array
+from fnloop.training.encoding import coded
+from fnloop.training.evaluation import evaluate
+from fnloop.training.state import TrainState
+from fnloop.training.trainer import Trainer
 
 Values = dict[str, float]
 
@@ -25,7 +25,7 @@ def weight_norm(state: TrainState) -> Values:
     return _norms("weight_norm", state.params.vector, state.params.model)
 
 
-@record
+@frozen
 class GradientNorm:
     """The Euclidean norm of the gradient of the mean loss over a dataset, in all and by layer; dropout and the like are off.
 
@@ -55,7 +55,7 @@ class GradientNorm:
         return total
 
 
-@record
+@frozen
 class UpdateNorm:
     """How far the parameters moved since the epoch before, relative to the norm that they had, in all and by layer.
 
@@ -78,7 +78,7 @@ class UpdateNorm:
             return {name: float(np.float64(norm) / had[name]) for name, norm in moved.items()}
 
 
-@record
+@frozen
 class Evaluation:
     """The loss and the metrics on a dataset, as `fl.evaluate` has them.
 

@@ -6,19 +6,30 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fnloop.data import Dataset
-from fnloop.errors import RunError
+from fnloop.core.checks import Mode
+from fnloop.core.digest import digest, hash_of, same_bits
+from fnloop.core.errors import RunError
+from fnloop.core.fields import parts_of
+from fnloop.core.formatting import short
+from fnloop.core.records import KINDS
+from fnloop.data.dataset import Dataset
+from fnloop.data.preprocessing import Preprocessing
 from fnloop.metrics import improves, look_up
-from fnloop.preprocessing import Preprocessing
-from fnloop.record import KINDS, digest, hash_of, parts_of, same_bits
 from fnloop.runs.connection import reading
+from fnloop.runs.manifest import read_said
 from fnloop.runs.packing import unpack
-from fnloop.runs.said import read_said
-from fnloop.runs.store import Row, read_info, read_numbers, read_rows, read_snapshot, read_snapshots, root, write_numbers
+from fnloop.runs.store import (
+    Row,
+    read_info,
+    read_numbers,
+    read_rows,
+    read_snapshot,
+    read_snapshots,
+    root,
+    write_numbers,
+)
 from fnloop.runs.writer import SHOWN, counts, metrics_of
-from fnloop.short import short
-from fnloop.trainer import Trainer
-from fnloop.typing import Mode
+from fnloop.training.trainer import Trainer
 
 Advance = Callable[[Any], Any]
 

@@ -8,27 +8,28 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.adapt import adapt
-from fnloop.data import Dataset
+from fnloop.core.checks import Array, Mode, boolean, integer
+from fnloop.core.digest import Hashed, Hashes, digest, hash_of, same_bits
+from fnloop.core.display import brief
+from fnloop.core.errors import RunError
+from fnloop.core.fields import field_names
+from fnloop.core.formatting import listed, short
+from fnloop.data.dataset import Dataset
+from fnloop.data.preprocessing import Preprocessing
 from fnloop.engines import get_engine
-from fnloop.errors import RunError
-from fnloop.preprocessing import Preprocessing
-from fnloop.progress import timed
-from fnloop.record import Hashed, Hashes, digest, field_names, hash_of, same_bits
 from fnloop.runs.connection import create
 from fnloop.runs.environment import environment
 from fnloop.runs.failing import Forgiving, Recorded
 from fnloop.runs.files import file_path
 from fnloop.runs.lock import lock
-from fnloop.runs.overwriting import refuse_irreplaceable, take_place
+from fnloop.runs.overwrite import refuse_irreplaceable, take_place
 from fnloop.runs.packing import bounded, pack, pack_checked
 from fnloop.runs.store import Row, root
 from fnloop.runs.writer import Writer, make_row, pack_state
-from fnloop.short import listed, short
-from fnloop.shown import brief
-from fnloop.state import TrainState
-from fnloop.trainer import Trainer, check_trainer
-from fnloop.typing import Array, Mode, boolean, integer
+from fnloop.streams.progress import timed
+from fnloop.training.adapt import adapt
+from fnloop.training.state import TrainState
+from fnloop.training.trainer import Trainer, check_trainer
 
 HELD = 1 << 26  # bytes of data that a run file holds; of more it has the digest
 

@@ -6,18 +6,18 @@ from typing import Any
 
 from toolz import iterate
 
+from fnloop.core.errors import ReplayError, RunError
+from fnloop.core.formatting import listed, short
+from fnloop.core.parameters import Params
+from fnloop.core.records import evolve
 from fnloop.engines.threads import with_threads
-from fnloop.errors import ReplayError, RunError
-from fnloop.loop import epochs, make_epoch, make_fold
-from fnloop.parameters import Params
-from fnloop.record import evolve
 from fnloop.runs.connection import distrusting
 from fnloop.runs.environment import differences, environment, recorded_threads
 from fnloop.runs.reader import Advance, Reader
 from fnloop.runs.store import Row
-from fnloop.short import listed, short
-from fnloop.state import TrainState
-from fnloop.trainer import Trainer
+from fnloop.training.loop import epochs, make_epoch, make_fold
+from fnloop.training.state import TrainState
+from fnloop.training.trainer import Trainer
 
 
 class Replay:

@@ -5,14 +5,14 @@ from typing import Any
 
 from toolz import take
 
-from fnloop.errors import ReplayError
-from fnloop.progress import progress as show
+from fnloop.core.checks import integer
+from fnloop.core.errors import ReplayError
+from fnloop.core.formatting import short
 from fnloop.runs.lock import lock
 from fnloop.runs.recording import recording
 from fnloop.runs.replay import Replay
 from fnloop.runs.writer import Writer
-from fnloop.short import short
-from fnloop.typing import integer
+from fnloop.streams.progress import progress as show
 
 
 def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | None) -> None:

@@ -7,28 +7,28 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.data import Dataset
-from fnloop.errors import NoBestError, RunError
+from fnloop.core.checks import Mode, integer
+from fnloop.core.display import line, table
+from fnloop.core.errors import NoBestError, RunError
+from fnloop.core.fields import is_record
+from fnloop.core.formatting import listed, short
+from fnloop.data.dataset import Dataset
+from fnloop.data.preprocessing import Preprocessing
 from fnloop.metrics import check_mode, known_mode
-from fnloop.preprocessing import Preprocessing
-from fnloop.record import is_record
+from fnloop.runs.bisect import bisect
 from fnloop.runs.codec import check_records
 from fnloop.runs.diff import Diff, diff
 from fnloop.runs.files import file_path
 from fnloop.runs.fork import fork
 from fnloop.runs.predicate import of_run
-from fnloop.runs.pruning import prune
+from fnloop.runs.prune import prune
 from fnloop.runs.reader import Advance, Reader
 from fnloop.runs.replay import Replay
 from fnloop.runs.resume import resume
-from fnloop.runs.search import bisect
-from fnloop.runs.segments import Verification, probe, verify
 from fnloop.runs.store import Row
-from fnloop.short import listed, short
-from fnloop.shown import line, table
-from fnloop.streams import append
-from fnloop.trainer import Trainer
-from fnloop.typing import Mode, integer
+from fnloop.runs.verify import Verification, probe, verify
+from fnloop.streams.select import append
+from fnloop.training.trainer import Trainer
 
 Place = int | tuple[int, int]
 

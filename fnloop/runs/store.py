@@ -22,9 +22,9 @@ import sqlite3
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
+from fnloop.core.checks import Array
+from fnloop.core.formatting import short
 from fnloop.runs.packing import add_arrays, bounded, unpack
-from fnloop.short import short
-from fnloop.typing import Array
 
 APPLICATION, VERSION = 0x666E6C70, 1  # "fnlp"
 TABLES = (

@@ -19,16 +19,18 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.errors import RunError
-from fnloop.parameters import Params
-from fnloop.record import Hashes, evolve, hash_of, leaves, parts_of
+from fnloop.core.checks import Mode
+from fnloop.core.digest import Hashes, hash_of
+from fnloop.core.errors import RunError
+from fnloop.core.fields import leaves, parts_of
+from fnloop.core.formatting import short
+from fnloop.core.parameters import Params
+from fnloop.core.records import evolve
 from fnloop.runs.connection import close_writer, open_to_write
 from fnloop.runs.packing import pack, pack_checked
 from fnloop.runs.store import Row, add_row, add_snapshot, show_metrics, write_numbers
-from fnloop.short import short
-from fnloop.state import TrainState
-from fnloop.streams import keep_best
-from fnloop.typing import Mode
+from fnloop.streams.select import keep_best
+from fnloop.training.state import TrainState
 
 # Of the time of training so much of the processor's may go into all that is written, and into snapshots whatever the rows
 # take. What training loses is two to three times that: caches and the threads of BLAS are its own no more.

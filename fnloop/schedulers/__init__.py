@@ -6,7 +6,8 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from fnloop.record import field_names
+from fnloop.core.fields import field_names
+from fnloop.core.formatting import listed, short
 from fnloop.schedulers.closed_form import ClosedForm, SchedulerState
 from fnloop.schedulers.compose import ComposedState, clamp, join, repeat, times, warmup
 from fnloop.schedulers.constant import ConstantLR
@@ -23,7 +24,6 @@ from fnloop.schedulers.step import StepLR
 from fnloop.schedulers.takeover import adopt
 from fnloop.schedulers.warm_restarts import CosineAnnealingWarmRestarts
 from fnloop.schedulers.warmup_stable_decay import WarmupStableDecayLR
-from fnloop.short import listed, short
 
 
 class Scheduler(Protocol):

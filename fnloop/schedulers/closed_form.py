@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.record import record
-from fnloop.short import short
-from fnloop.typing import Array
+from fnloop.core.checks import Array
+from fnloop.core.formatting import short
+from fnloop.core.records import frozen
 
 Comparable = Callable[[str], bool]  # whether values of a metric from before can be compared with those to come
 
 
-@record
+@frozen
 class SchedulerState:
     """Where a closed-form schedule stands: `t`, the 0-based epoch (or step) about to be trained, and its learning rate."""
 

@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.calling import explained
-from fnloop.record import record
+from fnloop.core.checks import Array, NonNegative, PositiveInt, Times, integer, real
+from fnloop.core.formatting import short
+from fnloop.core.records import frozen
+from fnloop.core.signatures import explained
 from fnloop.schedulers.closed_form import Comparable, check_times
 from fnloop.schedulers.constant import ConstantLR
 from fnloop.schedulers.polynomial import LinearLR
 from fnloop.schedulers.takeover import adopt
-from fnloop.short import short
-from fnloop.typing import Array, NonNegative, PositiveInt, Times, integer, real
 
 Metrics = Mapping[str, float] | None
 
 
-@record
+@frozen
 class ComposedState:
     """Where a composed schedule stands: t, the learning rate, and the states of its parts that are in use."""
 
@@ -30,7 +30,7 @@ class ComposedState:
     parts: tuple[Any, ...]
 
 
-@record
+@frozen
 class Product:
     """lr(t) = the product of the parts' rates at t."""
 
@@ -54,7 +54,7 @@ class Product:
         return math.prod(called(part, t) for part in self.schedulers)
 
 
-@record
+@frozen
 class Joined:
     """lr(t) = the i-th part's rate at t - boundaries[i - 1], where i is the number of boundaries at or before t."""
 
@@ -88,7 +88,7 @@ class Joined:
         return lr if at.ndim else float(lr)
 
 
-@record
+@frozen
 class Repeated:
     """lr(t) = the schedule's rate at t mod period."""
 
@@ -113,7 +113,7 @@ class Repeated:
         return called(self.schedulers[0], at if at.ndim else int(at))
 
 
-@record
+@frozen
 class Clamped:
     """lr(t) = the schedule's rate at t, but at least low and at most high."""
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from fnloop.record import record
+from fnloop.core.checks import Positive
+from fnloop.core.records import frozen
 from fnloop.schedulers.closed_form import ClosedForm
-from fnloop.typing import Positive
 
 
-@record
+@frozen
 class ConstantLR(ClosedForm):
     """Keep the learning rate: lr(t) = initial_lr."""
 

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from fnloop.record import record
+from fnloop.core.checks import NonNegative, Positive, PositiveInt
+from fnloop.core.formatting import short
+from fnloop.core.records import frozen
 from fnloop.schedulers.closed_form import ClosedForm, half_cosine, share
-from fnloop.short import short
-from fnloop.typing import NonNegative, Positive, PositiveInt
 
 
-@record
+@frozen
 class CosineAnnealingLR(ClosedForm):
     """Anneal the learning rate along half a cosine, then stay at its end.
 

@@ -5,15 +5,15 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.record import record
+from fnloop.core.checks import Factor, Positive, PositiveInt, choice
+from fnloop.core.formatting import short
+from fnloop.core.records import frozen
 from fnloop.schedulers.closed_form import ClosedForm
-from fnloop.short import short
-from fnloop.typing import Factor, Positive, PositiveInt, choice
 
 Policy = Annotated[str, choice("triangular", "triangular2", "exp_range")]
 
 
-@record
+@frozen
 class CyclicLR(ClosedForm):
     """Go up from the initial learning rate to max_lr and down again, for ever.
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from fnloop.record import record
+from fnloop.core.checks import Factor, Positive
+from fnloop.core.records import frozen
 from fnloop.schedulers.closed_form import ClosedForm
-from fnloop.typing import Factor, Positive
 
 
-@record
+@frozen
 class ExponentialLR(ClosedForm):
     """Multiply the learning rate by gamma every epoch (or step): lr(t) = initial_lr * gamma ** t.
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.record import record
+from fnloop.core.checks import NonNegative, Positive
+from fnloop.core.records import frozen
 from fnloop.schedulers.closed_form import ClosedForm
-from fnloop.typing import NonNegative, Positive
 
 
-@record
+@frozen
 class InverseTimeLR(ClosedForm):
     """Decay as the inverse of the time: lr(t) = initial_lr / (1 + decay_rate * t).
 
@@ -27,7 +27,7 @@ class InverseTimeLR(ClosedForm):
         return self.initial_lr / (1 + self.decay_rate * t)
 
 
-@record
+@frozen
 class InverseSqrtLR(ClosedForm):
     """Decay as the inverse square root of the time: lr(t) = initial_lr * sqrt(timescale / (timescale + t)).
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.record import record
+from fnloop.core.checks import Factor, Positive, Times
+from fnloop.core.records import frozen
 from fnloop.schedulers.closed_form import ClosedForm
-from fnloop.typing import Factor, Positive, Times
 
 
-@record
+@frozen
 class MultiStepLR(ClosedForm):
     """Multiply the learning rate by gamma at each milestone: lr(t) = initial_lr * gamma ** #{m in milestones: m <= t}.
 

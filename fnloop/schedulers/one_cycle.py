@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.record import record
+from fnloop.core.checks import Positive, PositiveInt, choice, real
+from fnloop.core.records import frozen
 from fnloop.schedulers.closed_form import ClosedForm, between, half_cosine, share
-from fnloop.typing import Positive, PositiveInt, choice, real
 
 
-@record
+@frozen
 class OneCycleLR(ClosedForm):
     """Rise from max_lr / div_factor to max_lr, descend to max_lr / div_factor / final_div_factor, then stay.
 

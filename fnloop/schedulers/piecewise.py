@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.record import record
+from fnloop.core.checks import NonNegatives, Positive, Times, choice
+from fnloop.core.formatting import short
+from fnloop.core.records import frozen
 from fnloop.schedulers.closed_form import ClosedForm, between, half_cosine, share
-from fnloop.short import short
-from fnloop.typing import NonNegatives, Positive, Times, choice
 
 
-@record
+@frozen
 class PiecewiseLR(ClosedForm):
     """Go through (times[i], values[i]), before the first and behind the last at its value.
 
@@ -42,7 +42,7 @@ class PiecewiseLR(ClosedForm):
         return between(values[i], values[j], x)
 
 
-@record
+@frozen
 class LambdaLR(ClosedForm):
     """Multiply the learning rate by any function of t: lr(t) = initial_lr * function(t).
 

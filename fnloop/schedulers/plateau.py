@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY
 from typing import Any
 
+from fnloop.core.checks import Count, Factor, MetricName, Mode, NonNegative, OptionalMode, Positive, PositiveInt
+from fnloop.core.formatting import short
+from fnloop.core.records import evolve, frozen
 from fnloop.metrics import check_mode, improves, known_mode, look_up, worst
-from fnloop.record import evolve, record
 from fnloop.schedulers.closed_form import Comparable
-from fnloop.short import short
-from fnloop.typing import Count, Factor, MetricName, Mode, NonNegative, OptionalMode, Positive, PositiveInt
 
 
-@record
+@frozen
 class PlateauState:
     """The progress of a plateau schedule on `metric`.
 
@@ -29,7 +29,7 @@ class PlateauState:
     cooldown: int = 0
 
 
-@record
+@frozen
 class ReduceLROnPlateau:
     """Multiply the learning rate by `factor`, never below `min_lr`, after `patience` epochs running without improvement.
 

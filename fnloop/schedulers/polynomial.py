@@ -3,12 +3,12 @@
 from dataclasses import KW_ONLY
 from typing import Any
 
-from fnloop.record import record
+from fnloop.core.checks import Count, NonNegative, Positive
+from fnloop.core.records import frozen
 from fnloop.schedulers.closed_form import ClosedForm, between, share
-from fnloop.typing import Count, NonNegative, Positive
 
 
-@record
+@frozen
 class LinearLR(ClosedForm):
     """Go in a straight line from a first to a last factor of the learning rate, then stay.
 
@@ -29,7 +29,7 @@ class LinearLR(ClosedForm):
         return self.initial_lr * between(self.start_factor, self.end_factor, share(t, self.total_iters))
 
 
-@record
+@frozen
 class PolynomialLR(ClosedForm):
     """Decay along a power of a straight line, then stay.
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from fnloop.record import record
+from fnloop.core.checks import Factor, Positive, PositiveInt
+from fnloop.core.records import frozen
 from fnloop.schedulers.closed_form import ClosedForm
-from fnloop.typing import Factor, Positive, PositiveInt
 
 
-@record
+@frozen
 class StepLR(ClosedForm):
     """Multiply the learning rate by gamma every `step_size` epochs (or steps).
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.record import record
+from fnloop.core.checks import Factor, NonNegative, Positive, PositiveInt
+from fnloop.core.formatting import short
+from fnloop.core.records import frozen
 from fnloop.schedulers.closed_form import ClosedForm, half_cosine
-from fnloop.short import short
-from fnloop.typing import Factor, NonNegative, Positive, PositiveInt
 
 
-@record
+@frozen
 class CosineAnnealingWarmRestarts(ClosedForm):
     """Anneal along half a cosine, and start again at its end, for ever.
 

@@ -4,13 +4,13 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.record import record
+from fnloop.core.checks import Count, NonNegative, Positive, choice
+from fnloop.core.formatting import short
+from fnloop.core.records import frozen
 from fnloop.schedulers.closed_form import ClosedForm, half_cosine, share
-from fnloop.short import short
-from fnloop.typing import Count, NonNegative, Positive, choice
 
 
-@record
+@frozen
 class WarmupStableDecayLR(ClosedForm):
     """Rise in a straight line from 0 to the initial learning rate, keep it, then descend to min_lr and stay.
 

@@ -17,7 +17,17 @@ from fnloop.testing.scheduler_laws import check_scheduler
 from fnloop.testing.schedules import schedulers
 from fnloop.testing.selector_laws import check_selector
 from fnloop.testing.step_laws import check_step, check_trainer
-from fnloop.testing.strategies import datasets, layers, losses, metric_histories, optimizers, problems, runs, states, trainers
+from fnloop.testing.strategies import (
+    datasets,
+    layers,
+    losses,
+    metric_histories,
+    optimizers,
+    problems,
+    runs,
+    states,
+    trainers,
+)
 
 __all__ = [
     "LawError",

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from toolz import take
 
-from fnloop.data import Dataset
+from fnloop.data.dataset import Dataset
 from fnloop.engines import get_engine
-from fnloop.loop import epochs
-from fnloop.streams import last
+from fnloop.streams.select import last
 from fnloop.testing.law import Law, fail
-from fnloop.trainer import Trainer
+from fnloop.training.loop import epochs
+from fnloop.training.trainer import Trainer
 
 ENGINES = Law("both engines", "the other engine must trace it, and reach the parameters of the NumPy engine to rounding")
 TOLERANCE = {"float32": 1e-4, "float64": 1e-9}

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from fnloop.core.checks import Array, real
 from fnloop.testing.law import Law, check_part, fail
-from fnloop.typing import Array, real
 
 GRADIENT = Law("gradient = central differences", "the gradient must agree with the slopes of the function in every component")
 STEP = 6e-6  # relative: about the cube root of float64's epsilon, where truncation and rounding are alike

@@ -11,11 +11,13 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky, HypothesisException
 
-from fnloop.record import KINDS, bits, field_names, leaves
-from fnloop.record import same_bits as have_same_bits
+from fnloop.core.checks import Array, integer
+from fnloop.core.digest import bits
+from fnloop.core.digest import same_bits as have_same_bits
+from fnloop.core.fields import field_names, leaves
+from fnloop.core.formatting import listed, short
+from fnloop.core.records import KINDS
 from fnloop.runs.codec import decode, encode
-from fnloop.short import listed, short
-from fnloop.typing import Array, integer
 
 WIDTH = 400  # characters of a value in a message
 

@@ -6,20 +6,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
+from fnloop.core.checks import Array, integer
+from fnloop.core.parameters import lay_out
+from fnloop.core.random import Stream, uniform
+from fnloop.core.records import evolve
 from fnloop.losses import MeanSquaredError
 from fnloop.nn import Context, Dense, Flatten, Sequential
 from fnloop.nn.layer import Backward, Draw, contextual
 from fnloop.optimizers import SGD
-from fnloop.parameters import lay_out
-from fnloop.random import Stream, uniform
-from fnloop.record import evolve
 from fnloop.testing.engines import check_engine
 from fnloop.testing.gradients import GRADIENT, require_gradient
 from fnloop.testing.law import Law, check_part, copied, require, require_same, require_unchanged
 from fnloop.testing.randomness import GLOBAL, require_addressed
 from fnloop.testing.tables import dataset
-from fnloop.trainer import Trainer
-from fnloop.typing import Array, integer
+from fnloop.training.trainer import Trainer
 
 CONTRACT = Law("contract", "initial must fill the shapes with finite numbers; y and dx must keep rows, shapes and dtype")
 PURITY = Law("purity", "forward and backward must give the same bits again, and leave x, the parameters and dy as they were")

@@ -6,11 +6,11 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fnloop.short import short
+from fnloop.core.checks import Array, integer, real
+from fnloop.core.formatting import short
 from fnloop.testing.gradients import GRADIENT, require_gradient
 from fnloop.testing.law import Law, check_part, copied, require, require_same, require_unchanged
 from fnloop.testing.randomness import GLOBAL, require_addressed
-from fnloop.typing import Array, integer, real
 
 CONTRACT = Law("contract", "forward must return one loss an example, and backward a gradient like the outputs, in their dtype")
 PURITY = Law("purity", "forward and backward must give the same bits again, and leave outputs and targets as they were")

@@ -7,14 +7,14 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from fnloop.core.checks import Array
 from fnloop.losses import MeanSquaredError
 from fnloop.nn import mlp
 from fnloop.testing.engines import check_engine
 from fnloop.testing.law import Law, arrays_of, check_part, copied, require, require_same, require_unchanged, written
 from fnloop.testing.randomness import GLOBAL, require_addressed
 from fnloop.testing.tables import dataset
-from fnloop.trainer import Trainer
-from fnloop.typing import Array
+from fnloop.training.trainer import Trainer
 
 CONTRACT = Law(
     "contract", "update must return a direction of the parameters' shape and dtype, and a frozen state that is built as before"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.record import digest, same_bits
+from fnloop.core.digest import digest, same_bits
 from fnloop.testing.law import Law, copied, require, require_same
 
 GLOBAL = Law("no global random state", "the global generators of NumPy and of random must be neither moved nor read")

@@ -8,11 +8,11 @@ import numpy as np
 from hypothesis import strategies as st
 from toolz import accumulate
 
-from fnloop.consistency import schedulers_in
-from fnloop.record import digest
+from fnloop.core.digest import digest
 from fnloop.testing.law import Law, arrays_of, check_part, copied, require, require_same, require_unchanged, written
 from fnloop.testing.randomness import GLOBAL, require_addressed
 from fnloop.testing.strategies import metric_histories
+from fnloop.training.consistency import schedulers_in
 
 CONTRACT = Law("contract", "init() and step(state, metrics) must return frozen records of one class, with a number lr")
 RATES = Law("rates", "every rate must be finite and at least 0, whatever the metrics are")

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from fnloop import schedulers as sch
-from fnloop.typing import integer
+from fnloop.core.checks import integer
 
 _lengths, _counts, _shares = st.integers(1, 50), st.integers(0, 50), st.floats(0, 1)
 _rates = st.floats(1e-8, 10)

@@ -6,10 +6,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from fnloop.record import digest
-from fnloop.state import TrainState
+from fnloop.core.digest import digest
 from fnloop.testing.law import Law, check_part, fail, require, require_same
 from fnloop.testing.strategies import metric_histories, run_of
+from fnloop.training.state import TrainState
 
 LAZY = Law("lazy", "a stream must be read only as far as is asked for, and once")
 PURITY = Law("purity", "the same stream must give the same bits again, and its states must stay as they were")
@@ -39,7 +39,7 @@ def check_selector(
     Raises: LawError: with the law's name and the smallest counter-example: the metric's history.
 
     Examples:
-        >>> from fnloop.streams import last
+        >>> from fnloop.streams.select import last
         >>> check_selector(last, lambda states: states[-1], max_examples=20)
 
     See Also: fnloop.testing.runs

@@ -8,16 +8,17 @@ from typing import Any
 from hypothesis import strategies as st
 from toolz import accumulate, nth, reduce, take
 
-from fnloop.data import Dataset, batches, count_batches
-from fnloop.loop import init_state, make_epoch, make_step, steps
-from fnloop.record import evolve
-from fnloop.short import short
-from fnloop.state import Stopped, StopReason, TrainState
-from fnloop.streams import last
+from fnloop.core.formatting import short
+from fnloop.core.records import evolve
+from fnloop.data.batching import batches, count_batches
+from fnloop.data.dataset import Dataset
+from fnloop.streams.select import last
 from fnloop.testing.engines import check_engine
 from fnloop.testing.law import Law, arrays_of, check_part, copied, require, require_same, require_unchanged, written
 from fnloop.testing.randomness import GLOBAL, require_addressed
-from fnloop.trainer import Trainer
+from fnloop.training.loop import init_state, make_epoch, make_step, steps
+from fnloop.training.state import Stopped, StopReason, TrainState
+from fnloop.training.trainer import Trainer
 
 FROZEN = Law("frozen states", "no array of a state that a step returns may be written to")
 PURITY = Law("purity", "the same step must give the same bits again, and leave state and batch as they were")
@@ -40,7 +41,7 @@ def check_step(
 
     Args:
         step: any function of (state, batch) that returns the next state.
-        state: to begin with: a frozen record (`fnloop.record.record`) of numbers, strings, arrays, mappings, and records.
+        state: to begin with: a frozen record (`fnloop.frozen`) of numbers, strings, arrays, mappings, and records.
         batches: what the step takes, as a sequence or a strategy; each of such values, too.
         stopped: a state with a `stop_reason`, which no step may move; those that are met on the way are tried anyway.
         max_examples: tried for each law; by default as many as Hypothesis's profile says.

@@ -6,19 +6,29 @@ from hypothesis import strategies as st
 from toolz import take
 
 from fnloop import nn
-from fnloop.data import Dataset
-from fnloop.early_stopping import EarlyStopping
-from fnloop.loop import init_state, steps
+from fnloop.core.checks import choice, integer
+from fnloop.core.records import evolve
+from fnloop.data.dataset import Dataset
 from fnloop.losses import Loss
 from fnloop.nn import Layer
 from fnloop.optimizers import Elementwise, add_decayed_weights, chain, clip_by_global_norm
-from fnloop.record import evolve
 from fnloop.schedulers import Scheduler
-from fnloop.state import TrainState
-from fnloop.streams import last
-from fnloop.testing.tables import AVERAGING, INPUTS, LOSSES, MODELS, OPTIMIZERS, PLATEAU, SCHEDULERS, dataset, metrics_of
-from fnloop.trainer import Trainer
-from fnloop.typing import choice, integer
+from fnloop.streams.select import last
+from fnloop.testing.tables import (
+    AVERAGING,
+    INPUTS,
+    LOSSES,
+    MODELS,
+    OPTIMIZERS,
+    PLATEAU,
+    SCHEDULERS,
+    dataset,
+    metrics_of,
+)
+from fnloop.training.early_stopping import EarlyStopping
+from fnloop.training.loop import init_state, steps
+from fnloop.training.state import TrainState
+from fnloop.training.trainer import Trainer
 
 Strategy = st.SearchStrategy
 NEVER: Strategy[EarlyStopping | None] = st.none()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fnloop import nn
-from fnloop.data import Dataset
+from fnloop.data.dataset import Dataset
 from fnloop.losses import (
     BinaryCrossEntropy,
     Focal,
@@ -76,7 +76,7 @@ from fnloop.schedulers import (
     times,
     warmup,
 )
-from fnloop.tasks import task_of
+from fnloop.training.tasks import task_of
 
 INPUTS = 3
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from toolz import nth, take
 
 import fnloop as fl
-from fnloop.adapt import adapt
+from fnloop.core.records import evolve
 from fnloop.optimizers import SGD, Adam, AdamW, Lion, chain, clip_by_global_norm, ema
-from fnloop.record import evolve
 from fnloop.schedulers import ConstantLR, CosineAnnealingLR, ReduceLROnPlateau, StepLR, adopt, times, warmup
+from fnloop.training.adapt import adapt
 from tests.laws.test_metrics_of_states import is_true_of
 from tests.strategies import SCHEDULERS, dataset, problems
 

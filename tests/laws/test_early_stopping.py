@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from toolz import take
 
 import fnloop as fl
-from fnloop.record import evolve, owned
+from fnloop.core.arrays import owned
+from fnloop.core.records import evolve
 from tests.strategies import dataset, histories
 
 TRAINER = fl.Trainer(model=fl.mlp([3, 1]), loss=fl.losses.BinaryCrossEntropy())

@@ -9,11 +9,11 @@ import pytest
 from toolz import take
 
 import fnloop as fl
+from fnloop.core.records import evolve
 from fnloop.optimizers import SGD
 from fnloop.plots import comparison
 from fnloop.plots.story import story_of
-from fnloop.progress import progress
-from fnloop.record import evolve
+from fnloop.streams.progress import progress
 from tests.strategies import dataset
 
 DATA, OTHER = dataset("binary", 20), dataset("binary", 30, seed=3)
@@ -56,7 +56,7 @@ def test_a_notebook_says_why_a_run_stopped(monkeypatch):
         show = staticmethod(lambda bar: shown.append(bar.text))
         close = staticmethod(lambda: None)
 
-    module = sys.modules["fnloop.progress"]
+    module = sys.modules["fnloop.streams.progress"]
     monkeypatch.setattr(module, "in_notebook", lambda: True)
     monkeypatch.setattr(module, "Output", Output)
     with warnings.catch_warnings(action="ignore"):

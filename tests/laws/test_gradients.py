@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import fnloop as fl
 from fnloop import losses
-from fnloop.engines import numpy as engine
+from fnloop.engines.numpy import fold as engine
 from tests.strategies import ACTIVATIONS
 
 

@@ -11,11 +11,11 @@ from toolz import nth, take
 
 import fnloop as fl
 from fnloop import nn
+from fnloop.core.random import Stream, uniform
+from fnloop.core.records import evolve
+from fnloop.core.sums import total
 from fnloop.nn.initializers import initial_weights
 from fnloop.nn.layer import EVALUATION, Context, contextual
-from fnloop.random import Stream, uniform
-from fnloop.record import evolve
-from fnloop.sums import total
 from tests.models import LAYERS, MODELS, examples
 from tests.strategies import dataset
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import fnloop as fl
 from fnloop import losses as ls
-from fnloop.record import KINDS, record
+from fnloop.core.records import KINDS, frozen
 from tests.strategies import LOSSES, metrics_of
 
 W2, W3 = (0.5, 2.0), (0.5, 2.0, 1.5)
@@ -203,7 +203,7 @@ def test_what_has_no_probabilities_says_so():
 def test_a_regression_loss_of_ones_own():
     """It is one function of the error, and its slope."""
 
-    @record
+    @frozen
     class Quartic(ls.Regression):
         def rho(self, error):
             return error**4, lambda scale: error**3 * (4 * scale)

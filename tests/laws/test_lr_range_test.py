@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from toolz import nth
 
 import fnloop as fl
-from fnloop.lr_range_test import LRRange, _smoothed, lr_range_test
-from fnloop.record import evolve
+from fnloop.core.records import evolve
 from fnloop.schedulers import ConstantLR, SchedulerState
-from fnloop.state import Running
+from fnloop.training.lr_range_test import LRRange, _smoothed, lr_range_test
+from fnloop.training.state import Running
 from tests.strategies import dataset, problems
 
 TRAINER = fl.Trainer(model=fl.mlp([3, 4, 1]), loss=fl.losses.BinaryCrossEntropy(), batch_size=8)

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 import fnloop as fl
 from fnloop import optimizers as opt
-from fnloop.engines.chain import run_chain
+from fnloop.core.random import Stream, uniform
+from fnloop.engines.jax.kernels import run_chain
 from fnloop.nn.layer import Context, contextual
-from fnloop.optimizers.elementwise import Now
-from fnloop.random import Stream, uniform
+from fnloop.optimizers.elementwise import StepContext
 from tests.models import LAYERS
 from tests.strategies import AVERAGING, LAYERED, OPTIMIZERS
 
@@ -166,7 +166,7 @@ def test_optimizers_at_every_magnitude(name, data, dtype):
 
 
 JITTED = {
-    name: jax.jit(partial(run_chain, transform, LAYOUT, slots=[], now=Now(1, 0.125), early=[None]))
+    name: jax.jit(partial(run_chain, transform, LAYOUT, slots=[], now=StepContext(1, 0.125), early=[None]))
     for name, transform in TRANSFORMS.items()
 }
 

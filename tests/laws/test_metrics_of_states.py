@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from toolz import nth, take
 
 import fnloop as fl
+from fnloop.core.records import evolve
 from fnloop.optimizers import SGD, chain, ema
-from fnloop.record import evolve
 from tests.strategies import dataset, problems
 
 policies = st.builds(

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from toolz import nth
 
 import fnloop as fl
+from fnloop.core.parameters import lay_out
+from fnloop.core.records import evolve, frozen
 from fnloop.nn.kinds import KINDS, kinds_of
 from fnloop.optimizers import (
     SGD,
@@ -31,10 +33,9 @@ from fnloop.optimizers import (
     scheduled,
     swa,
 )
-from fnloop.optimizers.elementwise import Now, make_pass
+from fnloop.optimizers.elementwise import StepContext, make_pass
 from fnloop.optimizers.nadam import product_of_rises
 from fnloop.optimizers.norms import norm_of
-from fnloop.record import evolve, record
 from fnloop.schedulers import ConstantLR
 from tests.models import LAYERS, MODELS
 from tests.strategies import LAYERED, OPTIMIZERS, dataset
@@ -120,7 +121,7 @@ def test_the_product_of_nadams_momenta_is_addressed(momentum_decay, count):
     exact = float(np.prod(rises))
     assert product_of_rises(count, momentum_decay) == pytest.approx(exact, rel=1e-12, abs=1e-290)
     optimizer = NAdam(momentum_decay=momentum_decay)
-    at_once, alone = optimizer.scalars(Now(counts, 1.0)), optimizer.scalars(Now(count, 1.0))
+    at_once, alone = optimizer.scalars(StepContext(counts, 1.0)), optimizer.scalars(StepContext(count, 1.0))
     assert [np.broadcast_to(many, counts.shape)[-1] for many in at_once] == pytest.approx(list(alone), rel=1e-13)
 
 
@@ -219,7 +220,7 @@ def test_a_chain_is_its_parts_in_their_order():
     np.testing.assert_allclose(direction, decayed * 0.5 / np.linalg.norm(decayed), rtol=1e-12)
 
 
-@record
+@frozen
 class LastGradient(Elementwise):
     """Moves by the last but one gradient; hands out what it was given."""
 
@@ -423,7 +424,7 @@ def test_an_averaged_state_is_a_state(tmp_path):
 @given(st.integers(0, 2**64 - 1), st.integers(1, 500))
 def test_noise_is_drawn_by_address(seed, count):
     """The same for an update taken again, of the variance of the formula, another for each update and each array."""
-    layout = fl.parameters.lay_out([((200, 400),), ((200, 400),)])
+    layout = lay_out([((200, 400),), ((200, 400),)])
     vector, part = np.zeros(layout[-1].stop), fl.optimizers.add_noise(eta=0.3, gamma=0.7, seed=seed)
     state = evolve(part.init(vector), count=count - 1)
     noise, after = part.update(vector, state, vector, layout=layout)
@@ -438,7 +439,7 @@ def test_noise_is_drawn_by_address(seed, count):
 
 def test_masked_noise_is_of_whole_arrays():
     """Of arrays larger than a block."""
-    layout = fl.parameters.lay_out([((100, 700),)])
+    layout = lay_out([((100, 700),)])
     vector = np.ones(layout[-1].stop)
     part = masked(fl.optimizers.add_noise(eta=0.1), [0])
     noisy, _ = part.update(vector, part.init(vector), vector, layout=layout)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fnloop as fl
-from fnloop.record import evolve
+from fnloop.core.records import evolve
 from fnloop.testing.tables import INPUTS, LOSSES, dataset
 
 ENGINES = ["numpy", "jax"]

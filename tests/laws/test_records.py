@@ -9,8 +9,10 @@ from hypothesis import given
 from toolz import nth, take
 
 import fnloop as fl
-from fnloop.names import Names
-from fnloop.record import evolve, field_names, freeze, is_frozen, owned
+from fnloop.core.arrays import freeze, is_frozen, owned
+from fnloop.core.fields import field_names
+from fnloop.core.records import evolve
+from fnloop.data.names import Names
 from tests.strategies import dataset, problems
 
 

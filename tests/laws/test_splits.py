@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fnloop as fl
-from fnloop.splits import _rounded
+from fnloop.data.splits import _rounded
 
 FRACTIONS = st.sampled_from([0, 0.01, 0.1, 0.2, 1 / 3, 0.5, 0.7, 0.99])
 SEEDS = st.integers(0, 2**64 - 1)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fnloop.preprocessing import fit_preprocessing
-from fnloop.standardization import mean_and_scale
+from fnloop.data.preprocessing import fit_preprocessing
+from fnloop.data.standardization import mean_and_scale
 
 values = st.floats(-300, 149).flatmap(lambda exponent: st.sampled_from([10.0**exponent, -(10.0**exponent)]))
 rows = st.integers(1, 300)

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from toolz import nth, reduce, take
 
 import fnloop as fl
-from fnloop.engines import numpy as engine
-from fnloop.random import Stream, permutation, words
-from fnloop.record import evolve, leaves, owned, record
+from fnloop.core.arrays import owned
+from fnloop.core.fields import leaves
+from fnloop.core.random import Stream, permutation, words
+from fnloop.core.records import evolve, frozen
+from fnloop.engines.numpy import fold as engine
 from tests.strategies import LAYERED, OPTIMIZERS, dataset, problems
 
 
@@ -96,7 +98,7 @@ def test_a_snapshot_never_changes_afterwards():
     assert len({digest for _, digest in seen}) == 100
 
 
-@record
+@frozen
 class BadAt:
     """The mean squared error, finite; the gradient of an example whose target is 1 is a number that is not."""
 
@@ -209,7 +211,7 @@ def test_many_small_chunks_are_the_same_batches(monkeypatch):
     """How many rows are gathered at once changes nothing."""
     data = dataset("mse", 50)
     whole = [fl.digest(batch) for batch in fl.batches(data, 4, seed=3, epoch=2)]
-    monkeypatch.setattr("fnloop.data.CHUNK", 1)
+    monkeypatch.setattr("fnloop.data.batching.CHUNK", 1)
     assert [fl.digest(batch) for batch in fl.batches(data, 4, seed=3, epoch=2)] == whole
 
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from toolz import take
 
 import fnloop as fl
-from fnloop.progress import until_seconds
-from fnloop.record import evolve, owned
-from fnloop.streams import every, moving_average, reaches, top, until, what_if
+from fnloop.core.arrays import owned
+from fnloop.core.records import evolve
+from fnloop.streams.progress import until_seconds
+from fnloop.streams.select import every, moving_average, reaches, top, until, what_if
 from tests.strategies import PLATEAU, dataset, histories, problems
 
 TRAINER = fl.Trainer(model=fl.mlp([3, 1]), loss=fl.losses.BinaryCrossEntropy())

@@ -18,9 +18,10 @@ from threadpoolctl import threadpool_limits
 from toolz import nth, take
 
 import fnloop as fl
+from fnloop.core.digest import hash_of
+from fnloop.core.records import evolve
 from fnloop.engines import threads as module
 from fnloop.engines.threads import find_blas, with_threads
-from fnloop.record import evolve, hash_of
 from tests.replay.ground import elsewhere
 
 pytestmark = pytest.mark.skipif(find_blas() is None, reason="threadpoolctl knows no BLAS of NumPy")

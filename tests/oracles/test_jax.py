@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from toolz import nth, take
 
 import fnloop as fl
-from fnloop.engines import numpy as engine
-from fnloop.engines.jax import _program
+from fnloop.core.records import evolve, frozen
+from fnloop.engines.jax.fold import _program
+from fnloop.engines.numpy import fold as engine
 from fnloop.nn import Sequential
 from fnloop.optimizers import Elementwise
-from fnloop.record import evolve, record
+from tests.project.test_bad_input import exploding
 from tests.strategies import ACTIVATIONS, BASIC, LOSSES, OPTIMIZERS, PLATEAU, SCHEDULERS, dataset, metrics_of, problems
-from tests.test_bad_input import exploding
 
 TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
 ADAM, CONSTANT = fl.optimizers.Adam(), fl.schedulers.ConstantLR(0.02)
@@ -203,7 +203,7 @@ def test_measures_go_in_chunks(rows):
     np.testing.assert_allclose(*outputs, rtol=1e-4, atol=1e-5)
 
 
-@record
+@frozen
 class Scale:
     """A layer whose only parameter is a vector: nothing has to be put together or cut."""
 
@@ -271,7 +271,7 @@ def numpy_only(outputs, targets):
     return np.linalg.norm(np.asarray(outputs), axis=1)
 
 
-@record
+@frozen
 class Branching(Elementwise):
     """A kernel that looks at its values."""
 
@@ -279,7 +279,7 @@ class Branching(Elementwise):
         return (gradient if gradient[0] > 0 else -gradient), ()
 
 
-@record
+@frozen
 class Looping:
     """A layer that leaves the array's namespace."""
 
@@ -333,7 +333,7 @@ def test_the_command_takes_an_engine(tmp_path):
     assert done.returncode == 0, done.stderr
     code = (
         "import sys; sys.modules['jax'] = None; sys.argv = ['fnloop', 'train', 'iris', '--engine', 'jax', '--out', 'x'];"
-        "import fnloop as fl; fl.fit; from fnloop.cli import main; main()"
+        "import fnloop as fl; fl.fit; from fnloop.cli.app import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 1

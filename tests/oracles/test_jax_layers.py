@@ -11,10 +11,10 @@ from toolz import nth
 
 import fnloop as fl
 from fnloop import nn
-from fnloop.engines import philox
+from fnloop.core.random import Stream, uniform
+from fnloop.core.records import evolve
+from fnloop.engines.jax import random as philox
 from fnloop.nn.layer import Context, contextual
-from fnloop.random import Stream, uniform
-from fnloop.record import evolve
 from fnloop.testing.engines import check_engine
 from tests.models import LAYERS, MODELS, examples
 from tests.strategies import dataset

@@ -8,6 +8,7 @@ import pytest
 import fnloop as fl
 from fnloop import losses
 from fnloop import schedulers as sch
+from fnloop.core.parameters import Slot
 from fnloop.optimizers import (
     LAMB,
     SGD,
@@ -35,7 +36,6 @@ from fnloop.optimizers import (
     scale_by_trust_ratio,
     scheduled,
 )
-from fnloop.parameters import Slot
 
 LR, STEPS = 0.05, 200
 LAYOUT = fl.mlp([3, 4, 2]).layout

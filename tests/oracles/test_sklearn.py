@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 import fnloop as fl
-from fnloop.record import evolve
+from fnloop.core.records import evolve
 
 
 def through(loss, outputs, targets, names):

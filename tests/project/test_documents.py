@@ -13,7 +13,7 @@ from typer.main import get_command
 
 import fnloop as fl
 from fnloop import testing
-from fnloop.cli import app
+from fnloop.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

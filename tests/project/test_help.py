@@ -10,7 +10,7 @@ import pytest
 
 import fnloop as fl
 from fnloop import testing
-from fnloop.record import field_names
+from fnloop.core.fields import field_names
 
 MODULES = fl, fl.losses, fl.metrics, fl.nn, fl.optimizers, fl.schedulers, fl.datasets, fl.plots, testing
 PUBLIC = {
@@ -33,7 +33,7 @@ def test_the_overview_names_all_there_is():
     """Each public name of the package, in lines that fit a terminal."""
     words = set(re.findall(r"\w+", fl.__doc__))
     functions = [name for name, value in vars(fl).items() if not name.startswith("_") and not isinstance(value, ModuleType)]
-    modules = [module.__name__.removeprefix("fnloop.") for module in MODULES if module not in (fl, testing)]
+    modules = [module.__name__.rpartition(".")[2] for module in MODULES if module not in (fl, testing)]
     assert [name for name in functions + modules if name not in words] == []
     assert max(map(len, fl.__doc__.splitlines())) < 128
 

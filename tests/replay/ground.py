@@ -14,7 +14,7 @@ from toolz import take
 
 import fnloop as fl
 from fnloop import nn, optimizers
-from fnloop.record import record
+from fnloop.core.records import frozen
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,7 +75,7 @@ def record_tiny(path, epochs=3, snapshot_every=None, **changes):
     return list(fl.record(path, trainer, train, validation, stream, snapshot_every=snapshot_every))
 
 
-@record
+@frozen
 class Counter:
     """A state of one's own: nothing of it is the package's."""
 

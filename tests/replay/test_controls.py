@@ -9,15 +9,16 @@ import pytest
 from toolz import take
 
 import fnloop as fl
-from fnloop import data as data_room
-from fnloop import trainer as trainer_module
-from fnloop.parameters import Params
-from fnloop.record import evolve, field_names
+from fnloop.core.fields import field_names
+from fnloop.core.parameters import Params
+from fnloop.core.records import evolve
+from fnloop.data import batching
 from fnloop.runs import replay as replay_room
 from fnloop.runs.reader import Reader
 from fnloop.runs.replay import Replay
 from fnloop.runs.store import Row
-from fnloop.state import TrainState
+from fnloop.training import trainer as trainer_module
+from fnloop.training.state import TrainState
 from tests.replay.ground import elsewhere, everything, fingerprint, problem, record_tiny, tiny
 
 
@@ -94,9 +95,9 @@ def test_the_order_of_examples_is_compared_in_order(recorded, monkeypatch):
     train = problem()[0]
     ids = fl.Dataset(np.arange(len(train), dtype=np.float32).reshape(-1, 1), train.y)
     orders = []
-    permutation = data_room.permutation
+    permutation = batching.permutation
     for order in (permutation, lambda *address: permutation(*address)[::-1].copy()):
-        monkeypatch.setattr(data_room, "permutation", order)
+        monkeypatch.setattr(batching, "permutation", order)
         orders.append([int(x) for batch in fl.batches(ids, 8, seed=11, epoch=3) for x in batch.x[:, 0]])
     assert orders[0] != orders[1]
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(len(train)))  # the control
@@ -104,7 +105,7 @@ def test_the_order_of_examples_is_compared_in_order(recorded, monkeypatch):
     assert epoch == 1
     assert "params" in fields
 
-    monkeypatch.setattr(data_room, "permutation", permutation)
+    monkeypatch.setattr(batching, "permutation", permutation)
     assert [int(x) for batch in fl.batches(ids, 8, seed=11, epoch=3) for x in batch.x[:, 0]] == orders[0]
     assert elsewhere(order_of_ids) == orders[0]
 

@@ -8,7 +8,7 @@ import pytest
 from toolz import drop, iterate, take
 
 import fnloop as fl
-from fnloop.record import record
+from fnloop.core.records import frozen
 from fnloop.runs import recording
 from tests.replay.ground import Counter, count, elsewhere, everything, fingerprint, problem, record_tiny, tiny
 
@@ -241,7 +241,7 @@ def descend(state):
     return Measured(state.n + 1, np.mean(np.arange(state.n + 2) / 7), {"norm": np.float32(state.n)}, np.int16(state.n))
 
 
-@record
+@frozen
 class Measured:
     """A state with scalars of NumPy."""
 

@@ -12,7 +12,8 @@ import pytest
 from toolz import nth, take
 
 import fnloop as fl
-from fnloop.runs import overwriting, writer
+from fnloop.runs import overwrite as overwriting
+from fnloop.runs import writer
 from fnloop.runs.lock import lock
 from tests.replay.ground import tiny
 

@@ -10,10 +10,11 @@ import pytest
 from toolz import iterate, take
 
 import fnloop as fl
-from fnloop.record import hash_of, record
+from fnloop.core.digest import hash_of
+from fnloop.core.records import frozen
 from fnloop.runs import packing
+from fnloop.runs.bisect import first_true
 from fnloop.runs.reader import Reader
-from fnloop.runs.search import first_true
 from tests.replay.ground import Counter, count, everything, fingerprint, problem, record_tiny, tiny
 
 
@@ -363,7 +364,7 @@ def test_a_state_of_ones_own_that_counts_oddly_is_refused_as_it_is_recorded(tmp_
     assert not (tmp_path / "b.run").exists()
 
 
-@record
+@frozen
 class Odd:
     """A state that says it has finished a negative number of epochs."""
 

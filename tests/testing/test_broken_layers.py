@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from fnloop import testing as laws
+from fnloop.core.records import frozen
 from fnloop.nn import Dense
-from fnloop.record import record
 from tests.testing.finding import assert_found, found
 
 
 def spoiled(change):
     """A dense layer whose backward pass is changed: `change(grads)`."""
 
-    @record
+    @frozen
     class Spoiled(Dense):
         def forward(self, params, x):
             y, backward = Dense.forward(self, params, x)
@@ -37,7 +37,7 @@ def forget_biases(grads):
     grads.biases[...] = 0
 
 
-@record
+@frozen
 class NoBias(Dense):
     """Leaves what stands where the gradient of the biases belongs."""
 
@@ -49,7 +49,7 @@ class NoBias(Dense):
         return x @ params.weights + params.biases, backward
 
 
-@record
+@frozen
 class Accumulates(Dense):
     def forward(self, params, x):
         def backward(dy, grads, wanted):
@@ -60,21 +60,21 @@ class Accumulates(Dense):
         return x @ params.weights + params.biases, backward
 
 
-@record
+@frozen
 class WrongInputs(Dense):
     def forward(self, params, x):
         y, backward = Dense.forward(self, params, x)
         return y, lambda dy, grads, wanted: -backward(dy, grads, True)
 
 
-@record
+@frozen
 class WritesInputs(Dense):
     def forward(self, params, x):
         x *= 1.5
         return Dense.forward(self, params, x)
 
 
-@record
+@frozen
 class SeesTheBatch(Dense):
     def forward(self, params, x):
         def backward(dy, grads, wanted):
@@ -86,7 +86,7 @@ class SeesTheBatch(Dense):
         return (x - x.mean(0)) @ params.weights + params.biases, backward
 
 
-@record
+@frozen
 class Float64(Dense):
     def forward(self, params, x):
         y, backward = Dense.forward(self, params, x)

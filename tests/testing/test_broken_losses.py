@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from fnloop import testing as laws
-from fnloop.record import record
+from fnloop.core.records import frozen
 from tests.testing.finding import assert_found, found
 
 
 def squared(reduce):
     """The squared error with another gradient or value: `reduce(error) -> (losses, gradient)`."""
 
-    @record
+    @frozen
     class Squared:
         def forward(self, outputs, targets):
             losses, gradient = reduce(outputs - targets.reshape(outputs.shape))

@@ -7,19 +7,19 @@ import pytest
 
 import fnloop as fl
 from fnloop import testing as laws
+from fnloop.core.records import evolve, frozen
 from fnloop.optimizers import Elementwise
-from fnloop.record import evolve, record
 from tests.testing.finding import assert_found, found
 
 
-@record
+@frozen
 class MutatesItsInput(Elementwise):
     def update(self, gradient, state, vector):
         gradient *= 2
         return gradient.copy(), evolve(state, count=state.count + 1)
 
 
-@record
+@frozen
 class DependsOnTheBlock(Elementwise):
     """Subtracts the mean of the block that it happens to see."""
 
@@ -27,7 +27,7 @@ class DependsOnTheBlock(Elementwise):
         return gradient - gradient.mean(), ()
 
 
-@record
+@frozen
 class DependsOnTheOrder(Elementwise):
     """Nothing stands before the first element; each other has the one before it."""
 
@@ -44,13 +44,13 @@ class RemembersInSecret(Elementwise):
         return self.momentum, ()
 
 
-@record
+@frozen
 class Widens(Elementwise):
     def update(self, gradient, state, vector):
         return gradient * np.float64(1.0), evolve(state, count=state.count + 1)
 
 
-@record
+@frozen
 class KeepsWritable(Elementwise):
     def update(self, gradient, state, vector):
         return gradient * gradient.dtype.type(1), Slots(gradient.copy())
@@ -59,12 +59,12 @@ class KeepsWritable(Elementwise):
         return Slots(np.zeros_like(vector))
 
 
-@record
+@frozen
 class Slots:
     slots: Any
 
 
-@record
+@frozen
 class NumPyAlone(Elementwise):
     """What JAX cannot trace."""
 
@@ -72,7 +72,7 @@ class NumPyAlone(Elementwise):
         return np.asarray(gradient, gradient.dtype), ()
 
 
-@record
+@frozen
 class OtherOnJax(Elementwise):
     """Not the same function of another namespace's arrays."""
 
@@ -80,7 +80,7 @@ class OtherOnJax(Elementwise):
         return (gradient if isinstance(gradient, np.ndarray) else 2 * gradient), ()
 
 
-@record
+@frozen
 class HidesWhatIsNotFinite(Elementwise):
     """Keeps a sign, and says that it keeps what is not finite."""
 

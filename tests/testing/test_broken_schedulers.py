@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from fnloop import testing as laws
-from fnloop.record import record
+from fnloop.core.records import frozen
 from fnloop.schedulers import SchedulerState
 from tests.testing.finding import assert_found, found
 
 
-@record
+@frozen
 class Schedule:
     """A user's schedule that keeps every law; those below each break one."""
 
@@ -26,13 +26,13 @@ class Schedule:
         return 0.1 * 0.5**t if isinstance(t, int) else 0.1 * 0.5 ** np.asarray(t, float)
 
 
-@record
+@frozen
 class OffByOne(Schedule):
     def step(self, state, metrics=None):
         return SchedulerState(state.t + 1, self(state.t))
 
 
-@record
+@frozen
 class WrongOnArrays(Schedule):
     def __call__(self, t):
         return 0.1 * 0.5**t if isinstance(t, int) else 0.1 * 0.5 ** np.asarray(t + 1, float)
@@ -52,7 +52,7 @@ class ChangesItsState:
         return state
 
 
-@record
+@frozen
 class ArrayState:
     lr: float
     past: Any
@@ -79,7 +79,7 @@ class CountsInSecret:
         return SchedulerState(state.t + 1, 0.1 / (1 + self.t))
 
 
-@record
+@frozen
 class Cell:
     """A state that keeps where it stands outside its fields' data."""
 
@@ -119,13 +119,13 @@ class Draws:
         return SchedulerState(state.t + 1, random.uniform(0.1, 0.2))
 
 
-@record
+@frozen
 class GoesNegative(Schedule):
     def step(self, state, metrics=None):
         return SchedulerState(state.t + 1, 0.1 - 0.03 * (state.t + 1))
 
 
-@record
+@frozen
 class PoisonedByNaN:
     metric = "val_loss"
 

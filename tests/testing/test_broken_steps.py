@@ -9,14 +9,15 @@ import pytest
 
 import fnloop as fl
 from fnloop import testing as laws
+from fnloop.core.arrays import owned
+from fnloop.core.checks import Array
+from fnloop.core.records import frozen
 from fnloop.optimizers import Elementwise
-from fnloop.record import owned, record
 from fnloop.testing.tables import dataset
-from fnloop.typing import Array
 from tests.testing.finding import assert_found, found
 
 
-@record
+@frozen
 class Weights:
     """A user's own state."""
 
@@ -70,7 +71,7 @@ def cache():
     return step
 
 
-@record
+@frozen
 class Holder:
     held: Any
 
@@ -161,7 +162,7 @@ def test_a_trainer_with_a_broken_part():
     """The step of a trainer whose optimizer counts in secret."""
     calls = itertools.count(1)
 
-    @record
+    @frozen
     class Restless(Elementwise):
         def kernel(self, gradient, slots, params, scalars):
             return gradient * gradient.dtype.type(1 + next(calls) % 5), ()

@@ -1,0 +1,1 @@
+"""The `fnloop` command."""

@@ -1,0 +1,73 @@
+"""What a fork is to do otherwise: options of the command, as fields of the trainer."""
+
+from typing import Any
+
+from fnloop.cli.train import make_scheduler
+from fnloop.core.fields import field_names
+from fnloop.core.records import evolve, frozen
+from fnloop.optimizers import Elementwise, add_decayed_weights, chain, clip_by_global_norm
+from fnloop.optimizers.transforms import AddDecayedWeights, ClipByGlobalNorm
+from fnloop.training.early_stopping import EarlyStopping
+from fnloop.training.trainer import Trainer
+
+
+@frozen
+class Changes:
+    """The options; None leaves a part as it is."""
+
+    lr: float | None = None
+    scheduler: str | None = None
+    batch_size: int | None = None
+    patience: int | None = None
+    no_early_stopping: bool = False
+    seed: int | None = None
+    clip: float | None = None
+    weight_decay: float | None = None
+
+    def of(self, trainer: Trainer, validation: bool, epochs: int) -> dict[str, Any]:
+        """The fields of the trainer that change.
+
+        Args:
+            validation: whether the run has validation data.
+            epochs: in all, for schedules that are spread over them.
+        """
+        changed = {name: value for name in ("batch_size", "seed") if (value := getattr(self, name)) is not None}
+        if self.lr is not None or self.scheduler is not None:
+            changed["scheduler"] = self._scheduler(trainer, epochs)
+        if self.clip is not None or self.weight_decay is not None:
+            changed["optimizer"] = self._optimizer(trainer.optimizer)
+        if self.patience is not None or self.no_early_stopping:
+            changed["early_stopping"] = self._stopping(trainer, validation)
+        return changed
+
+    def _scheduler(self, trainer: Trainer, epochs: int) -> Any:
+        old = trainer.scheduler
+        if self.scheduler is not None:
+            lr = self.lr if self.lr is not None else getattr(old, "initial_lr", old.init().lr)
+            patience = trainer.early_stopping.patience if trainer.early_stopping else 20
+            return make_scheduler(self.scheduler, lr, epochs, self.patience or patience)
+        if "initial_lr" not in field_names(type(old)):
+            raise ValueError(
+                f"--lr must stand with --scheduler here, {type(old).__name__} has no initial learning rate to change"
+            )
+        return evolve(old, initial_lr=self.lr)
+
+    def _optimizer(self, optimizer: Elementwise) -> Elementwise:
+        """The parts of the optimizer with a clipping before them, and with the decay in the place of theirs or behind them."""
+        parts = list(optimizer.parts)
+        if self.clip is not None:
+            parts = [clip_by_global_norm(self.clip), *(part for part in parts if not isinstance(part, ClipByGlobalNorm))]
+        if self.weight_decay is not None:
+            decay = add_decayed_weights(self.weight_decay)
+            kept = [i for i, part in enumerate(parts) if isinstance(part, AddDecayedWeights)]
+            end = len(parts) - 1 if parts[-1].averages else len(parts)
+            parts[kept[-1] if kept else end : kept[-1] + 1 if kept else end] = [decay]
+        return chain(*parts)
+
+    def _stopping(self, trainer: Trainer, validation: bool) -> EarlyStopping | None:
+        if self.no_early_stopping:
+            if self.patience is not None:
+                raise ValueError("--patience must not stand beside --no-early-stopping")
+            return None
+        old = trainer.early_stopping or EarlyStopping("val_loss" if validation else "loss")
+        return evolve(old, patience=self.patience)

@@ -1,0 +1,1 @@
+"""Frozen records and what everything rests on: checks, digests, random addresses, parameters, errors."""

@@ -1,0 +1,34 @@
+"""Records with some fields changed, their own or those of their parts."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from fnloop.core.fields import field_names, is_record
+from fnloop.core.formatting import listed, short
+from fnloop.core.records import evolve
+from fnloop.core.signatures import NONE, close_to
+
+T = TypeVar("T")
+
+
+def changed(record: T, changes: Mapping[str, Any]) -> T:
+    """The record with fields changed by name, such as `seed`, and those of its parts by path, such as `scheduler.initial_lr`.
+
+    Raises: TypeError: for a field that is not there, with those that are.
+    """
+    kind = type(record)
+    names = field_names(kind) if is_record(record) else ()
+    new: dict[str, Any] = {}
+    inner: dict[str, dict[str, Any]] = {}
+    for path, value in changes.items():
+        name, dot, rest = path.partition(".")
+        if name not in names:
+            hints = getattr(kind, "hints", NONE)
+            hint = f": {hints[name]}" if name in hints else close_to(name, names)
+            raise TypeError(f"{kind.__name__} has no field {short(name)}{hint}; it has {listed(names)}")
+        if dot:
+            inner.setdefault(name, {})[rest] = value
+        else:
+            new[name] = value
+    parts = {name: changed(new.get(name, getattr(record, name)), within) for name, within in inner.items()}
+    return evolve(record, **{**new, **parts})

@@ -1,0 +1,150 @@
+"""Types that carry their own check: an annotation says what a field may hold, `@record` enforces it.
+
+A check is a function `(name, value) -> value` in the metadata of `Annotated`. It returns the value in its plain Python
+form (a NumPy integer becomes an `int`), or raises a `TypeError` or `ValueError` with the name, the value and what is allowed.
+"""
+
+import math
+import operator
+from collections.abc import Callable, Mapping, Set
+from itertools import pairwise
+from numbers import Real
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from fnloop.core.formatting import short
+from fnloop.core.signatures import close_to
+
+Array = npt.NDArray[Any]
+Check = Callable[[str, Any], Any]
+Mode = Literal["min", "max"]
+Held = TypeVar("Held")
+Else = TypeVar("Else")
+
+if TYPE_CHECKING:
+
+    class Taken(Generic[Held, Else]):
+        """The type of a field that may be given as something else than what it holds: `Taken[Loss, str]` holds a loss."""
+
+        def __get__(self, record: Any, owner: Any) -> Held: ...
+        def __set__(self, record: Any, value: Held | Else) -> None: ...
+else:
+
+    class Taken:
+        def __class_getitem__(cls, kinds):
+            return Union[kinds]  # noqa: UP007
+
+
+def integer(at_least: int, below: int | None = None) -> Check:
+    """The check for an integer in [at_least, below)."""
+    allowed = f"an integer of at least {at_least}" + (f" and below {below}" if below is not None else "")
+
+    def check(name: str, value: Any) -> int:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError(f"{name} must be {allowed}, got {short(value)}")
+        try:
+            number = operator.index(value)
+        except TypeError:
+            raise TypeError(f"{name} must be {allowed}, got {short(value)}") from None
+        if number < at_least or (below is not None and number >= below):
+            raise ValueError(f"{name} must be {allowed}, got {short(value)}")
+        return number
+
+    return check
+
+
+def real(interval: str) -> Check:
+    """The check for a finite real number in an interval, written as in mathematics: `"(0, inf)"`, `"[0, 1)"`."""
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    above = operator.gt if interval[0] == "(" else operator.ge
+    below = operator.lt if interval[-1] == ")" else operator.le
+
+    def check(name: str, value: Any) -> float:
+        if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+            raise TypeError(f"{name} must be a real number in {interval}, got {short(value)}")
+        number = float(value)
+        if not (math.isfinite(number) and above(number, low) and below(number, high)):
+            raise ValueError(f"{name} must be a real number in {interval}, got {short(value)}")
+        return number
+
+    return check
+
+
+def choice(*names: str) -> Check:
+    """The check for one of a few names."""
+
+    def check(name: str, value: Any) -> str:
+        if not (isinstance(value, str) and value in names):
+            kind = ValueError if isinstance(value, str) else TypeError
+            raise kind(f"{name} must be one of {', '.join(map(repr, names))}, got {short(value)}{close_to(value, names)}")
+        return value
+
+    return check
+
+
+def boolean(name: str, value: Any) -> bool:
+    """The check for True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {short(value)}")
+    return bool(value)
+
+
+def text(name: str, value: Any) -> str:
+    """The check for a string that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{name} must be a non-empty string, got {short(value)}")
+    return value
+
+
+def metric_name(name: str, value: Any) -> str:
+    """The check for the name of a metric."""
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{name} must be the name of a metric, such as 'val_loss', got {short(value)}")
+    return value
+
+
+def several(check: Check, ascending: bool = False) -> Check:
+    """The check for a sequence of values that each pass a check; it becomes a tuple."""
+
+    def check_all(name: str, values: Any) -> tuple[Any, ...]:
+        if isinstance(values, str | Mapping | Set) or not hasattr(values, "__iter__"):
+            raise TypeError(f"{name} must be a sequence, got {short(values)}")
+        checked = tuple(check(f"{name}[{i}]", value) for i, value in enumerate(values))
+        if ascending and any(a > b for a, b in pairwise(checked)):
+            raise ValueError(f"{name} must be in ascending order, got {short(values)}")
+        return checked
+
+    return check_all
+
+
+def extents(name: str, value: Any) -> tuple[int, ...]:
+    """The check for a shape without its number of examples; a number stands for one dimension."""
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        return (integer(1)(name, value),)
+    checked: tuple[int, ...] = several(integer(1))(name, value)
+    if not checked:
+        raise ValueError(f"{name} must have at least one extent, got {short(value)}")
+    return checked
+
+
+def optional(check: Check) -> Check:
+    """The check for None, or what passes a check."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
+Count = Annotated[int, integer(0)]
+PositiveInt = Annotated[int, integer(1)]
+Seed = Annotated[int, integer(0, 2**64)]
+Positive = Annotated[float, real("(0, inf)")]
+NonNegative = Annotated[float, real("[0, inf)")]
+Finite = Annotated[float, real("(-inf, inf)")]
+Times = Annotated[tuple[int, ...], several(integer(0), ascending=True)]
+NonNegatives = Annotated[tuple[float, ...], several(real("[0, inf)"))]
+Decay = Annotated[float, real("[0, 1)")]  # of a running mean: 0 forgets at once, 1 never learns
+Factor = Annotated[float, real("(0, 1]")]
+OptionalMode = Annotated[Mode | None, optional(choice("min", "max"))]
+MetricName = Annotated[str, metric_name]
+Flag = Annotated[bool, boolean]
+Extents = Annotated[Any, extents]  # given as a number or several, held as tuple[int, ...]

@@ -1,0 +1,81 @@
+"""How a value shows itself: as a call, on one line, and as a small table in a notebook."""
+
+from collections.abc import Collection, Mapping
+from html import escape
+from typing import Any
+
+import attrs
+
+from fnloop.core.digest import same_bits
+from fnloop.core.fields import is_record
+from fnloop.core.formatting import short
+
+Facts = Mapping[str, str]
+LONGEST = 60  # characters of one fact in a line
+
+
+def line(name: str, facts: Facts, *counts: str) -> str:
+    """A value on one line: what is known of it by name, then what needs no name.
+
+    Examples:
+        >>> line("Params", {"dtype": "float32"}, "433 parameters")
+        'Params(dtype=float32, 433 parameters)'
+    """
+    parts = [f"{label}={_cut(fact)}" for label, fact in facts.items()]
+    return f"{name}({', '.join([*parts, *counts])})"
+
+
+def table(name: str, facts: Facts) -> str:
+    """The same as HTML: a table with a fact a row."""
+    rows = "".join(
+        f'<tr><th style="text-align: left">{escape(label)}</th><td style="text-align: left">{escape(fact)}</td></tr>'
+        for label, fact in facts.items()
+    )
+    return f"<table><caption><b>{escape(name)}</b></caption>{rows}</table>"
+
+
+def shape_of(array: Any) -> str:
+    """An array without its values: shape and dtype."""
+    return f"{array.shape} {array.dtype}"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things: `1 epoch`, `2 epochs`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def brief(value: Any, without: Collection[str] = ()) -> str:
+    """A record as a call, without the arguments that have their default."""
+    if value is None:
+        return "none"
+    if isinstance(value, tuple | list):
+        return ", ".join(map(brief, value))
+    if not is_record(value):
+        return short(value)
+    said = []
+    for field in given(value):
+        if field.name not in without:
+            part = brief(getattr(value, field.name))
+            said.append(part if field.default is attrs.NOTHING else f"{field.name}={part}")
+    return f"{type(value).__name__}({', '.join(said)})"
+
+
+def given(value: Any) -> list["attrs.Attribute[Any]"]:
+    """The fields of a record that have no default, or another value than that."""
+    return [field for field in attrs.fields(type(value)) if field.init and not _is_default(value, field)]
+
+
+def _is_default(value: Any, field: "attrs.Attribute[Any]") -> bool:
+    default: Any = field.default
+    if default is attrs.NOTHING:
+        return False
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        default = default.factory(value) if default.takes_self else default.factory()
+    try:
+        return same_bits(getattr(value, field.name), default)
+    except TypeError:  # no data
+        return False
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."

@@ -1,0 +1,47 @@
+"""The fields of a record, and the leaves of a tree of records."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+
+_FIELDS: dict[type, tuple[str, ...]] = {}
+
+
+def field_names(cls: type) -> tuple[str, ...]:
+    """The fields that make a record what it is; a field with `init=False` is derived from them."""
+    if cls not in _FIELDS:
+        _FIELDS[cls] = tuple(field.name for field in attrs.fields(cls) if field.init)
+    return _FIELDS[cls]
+
+
+def is_record(value: Any) -> bool:
+    """Whether a value is of a class of attrs."""
+    return hasattr(type(value), "__attrs_attrs__")
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of a record with its dotted path, depth first; each inner node gives a leaf with its type."""
+    if is_record(value):
+        yield path, type(value).__name__
+        for name in field_names(type(value)):
+            yield from leaves(getattr(value, name), f"{path}.{name}" if path else name)
+    elif isinstance(value, Mapping):
+        yield path, "mapping"
+        for key, item in value.items():
+            yield from leaves(item, f"{path}[{key!r}]")
+    elif isinstance(value, tuple | list):
+        yield path, f"sequence of {len(value)}"
+        for index, item in enumerate(value):
+            yield from leaves(item, f"{path}[{index}]")
+    else:
+        yield path, value
+
+
+def parts_of(value: Any) -> list[tuple[str, Any]] | None:
+    """What a record, mapping or sequence is made of, by name; None for a leaf."""
+    if is_record(value):
+        return [(name, getattr(value, name)) for name in field_names(type(value))]
+    if isinstance(value, Mapping):
+        return [(repr(key), item) for key, item in value.items()]
+    return [(str(i), item) for i, item in enumerate(value)] if isinstance(value, tuple | list) else None

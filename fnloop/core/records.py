@@ -1,0 +1,156 @@
+"""Frozen records: what every state, batch and hyperparameter is made of.
+
+A record is an attrs class that cannot be changed, whose arrays cannot be changed either, and whose equality is that of bits.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY
+from inspect import Parameter, Signature
+from types import MappingProxyType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin
+
+import attrs
+import numpy as np
+
+from fnloop.core.arrays import freeze, is_frozen
+from fnloop.core.checks import Array
+from fnloop.core.digest import digest, same_bits
+from fnloop.core.fields import field_names
+from fnloop.core.formatting import repr_of, short
+from fnloop.core.signatures import NONE, Code, checked
+
+T = TypeVar("T")
+KINDS: dict[str, type] = {}  # the package's own records by name: all that a file may ask for
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
+def frozen(cls: type[T]) -> type[T]:
+    """Make a class a frozen record: fields are checked by their types, arrays frozen, equality is `same_bits`.
+
+    Fields after a line `_: KW_ONLY` are given by name, as in a dataclass. The error of a wrong call names the arguments that
+    there are; for others the class may have `hints`. Copies of a record are the record itself, and a pickled one comes back
+    frozen.
+    """
+    for name, method in _METHODS.items():
+        setattr(cls, name, method)
+    if "__repr__" not in vars(cls):
+        cls.__repr__ = repr_of  # type: ignore[method-assign]
+    made: Any = attrs.frozen(cls, eq=False, field_transformer=_checked)
+    made.__setattr__ = _refuse_change
+    made.__init__ = checked(made.__init__, made.__name__, _signature(made), getattr(made, "hints", NONE))
+    if cls.__module__.partition(".")[0] == "fnloop":
+        KINDS[cls.__name__] = made
+    return made  # type: ignore[no-any-return]
+
+
+def evolve(record: T, **changes: Any) -> T:
+    """The record with some fields changed; the others are those that it has."""
+    cls = type(record)
+    for name in field_names(cls):
+        if name not in changes:
+            changes[name] = getattr(record, name)
+    return cls(**changes)
+
+
+def _checked(cls: type, fields: list["attrs.Attribute[Any]"]) -> list["attrs.Attribute[Any]"]:
+    """Give each field the converter that its type asks for, and let those after `_: KW_ONLY` be given by name alone."""
+    by_name, made = False, []
+    for field in fields:
+        if field.type is KW_ONLY:
+            by_name = True
+        else:
+            converter = field.converter or _converter(field.name, field.type)
+            made.append(field.evolve(converter=converter, kw_only=field.kw_only or by_name))
+    return made
+
+
+def _signature(cls: type) -> Signature:
+    """The signature of a record's constructor as a person reads it: types without their checks, defaults as code."""
+    fields = [field for field in attrs.fields(cls) if field.init]
+    parameters = [
+        Parameter(
+            field.alias or field.name,
+            Parameter.KEYWORD_ONLY if field.kw_only else Parameter.POSITIONAL_OR_KEYWORD,
+            default=_default(field),
+            annotation=Parameter.empty if field.type is None else Code(_type(field.type)),
+        )
+        for field in sorted(fields, key=lambda field: field.kw_only)
+    ]
+    return Signature([Parameter("self", Parameter.POSITIONAL_OR_KEYWORD), *parameters], return_annotation=None)
+
+
+def _default(field: "attrs.Attribute[Any]") -> Any:
+    if field.default is attrs.NOTHING:
+        return Parameter.empty
+    factory: Any = field.default
+    if not isinstance(factory, attrs.Factory):  # type: ignore[arg-type]
+        return factory
+    return Code(field.metadata.get("default", "...")) if factory.takes_self else factory.factory()
+
+
+def _type(kind: Any) -> str:
+    """A type as a person writes it: without modules, and without its check."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _type(parts[0])
+    if origin in (Union, UnionType):
+        return " | ".join(map(_type, parts))
+    if origin is Callable or isinstance(kind, str | TypeVar) or (origin is None and not isinstance(kind, type)):
+        return "Callable" if origin is Callable else str(kind).removeprefix("typing.")
+    if origin is Literal:
+        return f"Literal[{', '.join(map(repr, parts))}]"
+    name = {type(None): "None", np.ndarray: "Array"}.get(origin or kind, getattr(origin or kind, "__name__", str(kind)))
+    shown = ", ".join("..." if part is ... else _type(part) for part in parts)
+    return f"{name}[{shown}]" if parts and name != "Array" else name
+
+
+def _converter(name: str, kind: Any) -> Callable[[Any], Any] | None:
+    if get_origin(kind) is Annotated:
+        _, check, *_rest = get_args(kind)
+        return lambda value: check(name, value)
+    if kind == Array | None:
+        return lambda value: None if value is None else _array(name, value)
+    if kind == Array:
+        return lambda value: _array(name, value)
+    if kind == tuple[Array, ...]:
+        return lambda value: tuple(_array(name, item) for item in value)
+    if get_origin(kind) is Mapping or kind is Mapping:
+        return lambda value: value if isinstance(value, MappingProxyType) else MappingProxyType(dict(value))
+    return None
+
+
+def _array(name: str, value: Any) -> Array:
+    if type(value) is np.ndarray and is_frozen(value):
+        return value
+    if not isinstance(value, np.ndarray | np.generic):
+        raise TypeError(f"{name} must be a NumPy array, got {short(value)}")
+    try:
+        return freeze(np.asarray(value) if isinstance(value, np.generic) else value)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
+
+
+def _refuse_change(self: Any, name: str, value: Any) -> None:
+    kind = type(self).__name__
+    other = "replace(" if hasattr(self, "replace") else f"attrs.evolve({kind.lower()}, "
+    error = attrs.exceptions.FrozenInstanceError()
+    error.args = (f"{kind} is frozen: {name} cannot be set; {other}{name}=...) is another {kind} with that value",)
+    raise error
+
+
+def _rebuild(cls: type[T], values: dict[str, Any]) -> T:
+    return cls(**values)
+
+
+def _reduce(self: Any) -> tuple[Any, ...]:
+    values = {name: getattr(self, name) for name in field_names(type(self))}
+    return _rebuild, (type(self), {k: dict(v) if isinstance(v, MappingProxyType) else v for k, v in values.items()})
+
+
+_METHODS = {
+    "__eq__": lambda self, other: same_bits(self, other) if type(other) is type(self) else NotImplemented,
+    "__hash__": lambda self: hash(digest(self)),
+    "__copy__": lambda self: self,
+    "__deepcopy__": lambda self, memo: self,
+    "__reduce__": _reduce,
+}

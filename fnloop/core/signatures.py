@@ -1,0 +1,117 @@
+"""Calls: what a wrong one is told, and what `help` shows of a right one."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial, wraps
+from inspect import Parameter, Signature, signature
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from fnloop.core.formatting import short
+
+F = TypeVar("F", bound=Callable[..., Any])
+Hints = Mapping[str, str]  # by the name of an argument that is not there, what to write instead; "" is for one without a name
+NONE: Hints = MappingProxyType({})
+_PLACED = Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD
+
+
+class Code:
+    """A default as help shows it: as code."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def explained(hints: Hints = NONE) -> Callable[[F], F]:
+    """Decorate a function: a call that does not fit its signature raises a TypeError with the arguments that there are."""
+    return lambda function: checked(function, function.__name__, signature(function), hints)
+
+
+def checked(function: F, name: str, of: Signature, hints: Hints = NONE) -> F:
+    """The function, whose error for arguments that do not fit a signature is a sentence."""
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except TypeError:
+            wrong = misfit(name, of, args, kwargs, hints)
+            if wrong is None:
+                raise
+        raise TypeError(wrong)
+
+    call.__signature__ = of  # type: ignore[attr-defined]
+    return call  # type: ignore[return-value]
+
+
+def misfit(name: str, of: Signature, args: Any, kwargs: Mapping[str, Any], hints: Hints = NONE) -> str | None:
+    """What is wrong with a call, in a sentence; None if its arguments fit the signature."""
+    parameters = {key: parameter for key, parameter in of.parameters.items() if key != "self"}
+    args = args[1:] if "self" in of.parameters else args
+    if any(parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD) for parameter in parameters.values()):
+        return None
+    placed = [key for key, parameter in parameters.items() if parameter.kind in _PLACED]
+    there = f"it takes {', '.join(parameters)}" if parameters else "it takes no arguments"
+    for key in kwargs:
+        if key not in parameters:
+            hint = f": {hints[key]}" if key in hints else close_to(key, parameters)
+            return f"{name} has no argument {key!r}{hint}; {there}"
+        if key in placed[: len(args)]:
+            return f"{name} was given {key!r} twice, by position and by name"
+    if len(args) > len(placed):
+        named = [key for key in parameters if key not in placed]
+        by_name = f"; by name it takes {', '.join(named)}" if named else ""
+        hint = f": {hints['']}" if "" in hints else ""
+        given = "no argument" if not placed else f"only {', '.join(placed)}"
+        return f"{name} takes {given} by position, got {short(args[len(placed)])}{hint}{by_name}"
+    missing = [key for key in _required(parameters) if key not in kwargs and key not in placed[: len(args)]]
+    return f"{name} needs {' and '.join(missing)}; {there}" if missing else None
+
+
+def _required(parameters: Mapping[str, Parameter]) -> Iterator[str]:
+    return (key for key, parameter in parameters.items() if parameter.default is Parameter.empty)
+
+
+def close_to(key: Any, names: Iterable[str]) -> str:
+    """What to add to an error about a name, if one of those that there are is close to it."""
+    from difflib import get_close_matches
+
+    if not isinstance(key, str):
+        return ""
+    names = list(names)
+    close = get_close_matches(key.lower(), names, 1, 0.75) or [name for name in names if key and key.lower() in name]
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def uncalled(value: Any) -> str:
+    """What to add to an error about a class, or a function of this package, that was given for what it makes."""
+    own = isinstance(value, type) or (callable(value) and str(getattr(value, "__module__", "")).partition(".")[0] == "fnloop")
+    return f"; call it: {value.__name__}(...)" if own and hasattr(value, "__name__") else ""
+
+
+def curry(function: Callable[..., Any]) -> Any:
+    """Decorate a function so that it may be called in parts: until each required argument is given, a call returns the rest.
+
+    What is made is a function with the signature and docstring of the decorated one. The rest of a call can be pickled.
+
+    Examples:
+        >>> add = curry(lambda a, b: a + b)
+        >>> add(1)(2), add(1, 2), add(b=1)(2)
+        (3, 3, 3)
+    """
+    of = signature(function)
+    required = list(_required(of.parameters))
+
+    @wraps(function)
+    def curried(*args: Any, **kwargs: Any) -> Any:
+        try:
+            given = of.bind_partial(*args, **kwargs).arguments
+        except TypeError as error:
+            raise TypeError(misfit(function.__name__, of, args, kwargs) or str(error)) from None
+        if all(name in given for name in required):
+            return function(*args, **kwargs)
+        return partial(curried, *args, **kwargs)
+
+    return curried

@@ -1,0 +1,1 @@
+"""Datasets, batches, splits and tables, and how a table becomes arrays."""

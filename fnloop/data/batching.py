@@ -1,0 +1,93 @@
+"""The batches of an epoch, in the order in which the epoch sees its examples."""
+
+from collections.abc import Iterator
+from itertools import starmap
+
+import numpy as np
+
+from fnloop.core.checks import Array, PositiveInt, Seed, integer
+from fnloop.core.display import counted, line, table
+from fnloop.core.random import permutation
+from fnloop.core.records import frozen
+from fnloop.data.dataset import Dataset, arrays_of
+
+CHUNK = 1 << 16  # bytes of examples gathered at once, an eighth of the data's at most; batches are views into a chunk
+
+
+_size = integer(1)
+
+
+_seed = integer(0, 2**64)
+
+
+_epoch = integer(0)
+
+
+@frozen
+class Batch:
+    """The examples of one step, as `Dataset` has them."""
+
+    x: Array
+    y: Array
+    weights: Array | None = None
+
+    def cast(self, dtype: str) -> tuple[Array, Array, Array | None]:
+        """The arrays in a dtype."""
+        weights = None if self.weights is None else self.weights.astype(dtype, copy=False)
+        return self.x.astype(dtype, copy=False), self.y.astype(dtype, copy=False), weights
+
+    def __repr__(self) -> str:
+        return line("Batch", arrays_of(self), counted(len(self.x), "example"))
+
+    def _repr_html_(self) -> str:
+        return table("Batch", {"examples": f"{len(self.x):,}", **arrays_of(self)})
+
+
+def batches(dataset: Dataset, size: int, *, seed: int, epoch: int) -> Iterator[Batch]:
+    """The batches of one epoch in their order: a pure function of the arguments, whatever came before.
+
+    Every example comes once; the last batch may be smaller.
+
+    Args:
+        size: examples in a batch, at least 1.
+        epoch: the 0-based epoch; its order is had without those before it.
+
+    Examples:
+        >>> data = Dataset(np.zeros((5, 2)), np.arange(5))
+        >>> [batch.y.tolist() for batch in batches(data, 2, seed=0, epoch=0)]
+        [[3, 2], [4, 1], [0]]
+    """
+    if not isinstance(dataset, Dataset):
+        raise TypeError(f"dataset must be a fl.Dataset(x, y), got {type(dataset).__name__}")
+    checked = _size("size", size), _seed("seed", seed), _epoch("epoch", epoch)
+    return starmap(Batch, batches_from(dataset, *checked, 0, count_batches(dataset, checked[0]), None))
+
+
+def count_batches(dataset: Dataset, size: int) -> int:
+    """The number of batches in an epoch."""
+    return -(-len(dataset) // size)
+
+
+def batches_from(
+    dataset: Dataset, size: PositiveInt, seed: Seed, epoch: int, first: int, stop: int, dtype: str | None
+) -> Iterator[tuple[Array, Array, Array | None]]:
+    """The (x, y, weights) of an epoch's batches in [first, stop), so that it can go on in its middle; cast, if a dtype is
+    given.
+    """
+    order = permutation(len(dataset), seed, epoch)[: stop * size]
+    total = dataset.x.nbytes + dataset.y.nbytes
+    chunk = size * max(1, min(CHUNK, total // 8) * len(dataset) // (total * size))
+    for start in range(first * size, len(order), chunk):
+        rows = order[start : start + chunk]
+        x, y = _gather(dataset.x, rows, dtype), _gather(dataset.y, rows, dtype)
+        weights = None if dataset.weights is None else _gather(dataset.weights, rows, dtype)
+        for low in range(0, len(rows), size):
+            at = slice(low, low + size)
+            yield x[at], y[at], None if weights is None else weights[at]
+
+
+def _gather(array: Array, rows: Array, dtype: str | None) -> Array:
+    gathered = np.asarray(array).take(rows, axis=0)  # of a memory-mapped file, only these rows are read
+    gathered = gathered.astype(dtype or gathered.dtype, copy=False)
+    gathered.flags.writeable = False
+    return gathered

@@ -1,0 +1,169 @@
+"""Tables from files and from scikit-learn: a mapping of column names to 1-dimensional arrays, of float64 or of text."""
+
+import csv
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+from fnloop.core.checks import Array
+from fnloop.core.formatting import listed, short
+from fnloop.core.signatures import close_to
+from fnloop.data.dataset import check_array
+
+Table = Mapping[str, Array]
+NAMES = ("lab", "digits", "breast_cancer", "wine", "diabetes", "iris")
+
+
+def named_table(name: str) -> tuple[dict[str, Array], str]:
+    """One of scikit-learn's small datasets as a table, and its target's name; labels are text where they have names."""
+    from sklearn import datasets
+
+    if name == "lab":
+        x, y = datasets.make_classification(
+            n_samples=1000,
+            n_features=10,
+            n_redundant=0,
+            n_informative=8,
+            n_clusters_per_class=1,
+            class_sep=1.2,
+            random_state=42,
+        )
+        return from_arrays(x, y), "target"
+    bunch = getattr(datasets, f"load_{name}")()
+    y = bunch.target
+    if name not in {"diabetes", "digits"}:
+        y = np.asarray(bunch.target_names)[y]
+    columns = dict(zip(bunch.feature_names, np.asarray(bunch.data, dtype=np.float64).T, strict=True))
+    return {**columns, "target": column(y, "target")}, "target"
+
+
+def read_table(path: str, target: str | None = None) -> tuple[dict[str, Array], str | None]:
+    """Read a CSV file with a header, or an `.npz` with `x` and perhaps `y`; with the name of the target, if there is one.
+
+    The target of a CSV file is its last column, unless another is given. Codes in it, such as 00501, stay text.
+
+    Raises: ValueError: if the file is not such a table; the message says where; OSError: if it cannot be read.
+    """
+    if path.endswith(".npz"):
+        table, own = _read_npz(path)
+        return table, target or own
+    return _read_csv(path, target)
+
+
+def from_arrays(x: Array, y: Array | None = None) -> dict[str, Array]:
+    """A table of the columns x0, x1, ..., and `target`."""
+    check_array("x", x, ndims=(2,))
+    table = {f"x{i}": np.asarray(values, dtype=np.float64) for i, values in enumerate(x.T)}
+    if y is None:
+        return table
+    if len(x) != len(y):
+        raise ValueError(f"x and y must have the same length, got {len(x)} and {len(y)}")
+    return {**table, "target": column(y, "y")}
+
+
+def column(values: Array, name: str) -> Array:
+    """A column of float64 or text."""
+    values = np.asarray(values)
+    values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+    if values.ndim != 1:
+        raise ValueError(f"{name} must be of shape (N,) or (N, 1), got {values.shape}")
+    if values.dtype.kind in "US":
+        return values.astype(str)
+    check_array(name, values, ndims=(1,))
+    if values.dtype.kind in "iu" and np.any((values > 2**53) | (values < -(2**53))):
+        raise ValueError(
+            f"{name} must hold integers of at most 2**53 in size, got {np.abs(values).max()}; as text larger ones are labels"
+        )
+    return values.astype(np.float64)
+
+
+def _read_npz(path: str) -> tuple[dict[str, Array], str | None]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if "x" not in arrays:
+                raise ValueError(f"it must hold an array 'x', got {listed(arrays)}")
+            y = arrays.get("y")
+            return from_arrays(arrays["x"], y), None if y is None else "target"
+    except OSError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path}: not a table to read: {error}") from None
+
+
+def _read_csv(path: str, target: str | None) -> tuple[dict[str, Array], str]:
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        try:
+            lines = [row for row in csv.reader(file) if row]
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"{path}: not a CSV file: {error}") from None
+    if len(lines) < 2:
+        raise ValueError(f"{path}: a CSV file must have a header and at least one row, got {len(lines)} lines")
+    _check_commas(lines[0], path)
+    header, rows = [name.strip() for name in lines[0]], lines[1:]
+    if len(set(header)) < len(header) or not all(header):
+        raise ValueError(f"{path}: the header must give each column a name of its own, got {listed(header)}")
+    if all(_is_number(name) for name in header):
+        raise ValueError(f"{path}: the first line must be a header with the names of the columns, got {','.join(lines[0])}")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise ValueError(f"{path}: row {number} must have {len(header)} cells, as the header has, got {len(row)}")
+    target = target or header[-1]
+    columns = {name: [row[i].strip() for row in rows] for i, name in enumerate(header)}
+    table = {name: _parse(cells, name, path) for name, cells in columns.items()}
+    return table | {name: np.array(cells) for name, cells in columns.items() if name == target and _are_codes(cells)}, target
+
+
+def _check_commas(first: list[str], path: str) -> None:
+    """Refuse a file whose cells are separated by something else: its first line is a single cell to us."""
+    found = [what for mark, what in _SEPARATORS.items() if mark in first[0]]
+    if len(first) == 1 and found:
+        raise ValueError(
+            f"{path}: cells must be separated by commas, the first line has {found[0]} and no comma; save it with commas"
+        )
+
+
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+
+
+def _parse(cells: list[str], name: str, path: str) -> Array:
+    if "" in cells:
+        raise ValueError(f"{path}: column {short(name)} has an empty cell in row {cells.index('') + 2}")
+    if not all(_is_number(cell) for cell in cells):
+        return np.array(cells)
+    values = np.array([float(cell) for cell in cells])
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise ValueError(f"{path}: column {short(name)} must be finite, got {cells[bad[0]]} in row {bad[0] + 2}")
+    return values
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell
+
+
+def _are_codes(cells: list[str]) -> bool:
+    """Whether whole numbers are codes, which would be lost as numbers: by a leading zero, or where two would become one."""
+    whole = {cell for cell in cells if cell.isdecimal()}
+    return any(cell[0] == "0" and len(cell) > 1 for cell in whole) or len({float(cell) for cell in whole}) < len(whole)
+
+
+def find_table(data: str, target: str | None = None) -> tuple[dict[str, Array], str | None]:
+    """The table of a file, or of one of the names in `NAMES`, and its target: the one given, or its own.
+
+    Raises: ValueError: for what is neither; OSError: if the file cannot be read.
+    """
+    if data in NAMES and not os.path.exists(data):
+        table, own = named_table(data)
+        return table, target or own
+    if not os.path.exists(data):
+        raise FileNotFoundError(
+            f"no such file: {short(data)}{close_to(data, NAMES)}; data are a CSV or .npz file, or one of {', '.join(NAMES)}"
+        )
+    if os.path.isdir(data):
+        raise IsADirectoryError(f"data must be a CSV or .npz file, got the folder {short(data)}")
+    return read_table(data, target)

@@ -1,0 +1,1 @@
+"""Functions of a stream of states: selection, progress and time."""

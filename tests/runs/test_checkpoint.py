@@ -1,0 +1,202 @@
+"""Checkpoints come back to the bit, and nothing else comes back."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from toolz import nth, take
+
+import fnloop as fl
+from fnloop.core.arrays import owned
+from fnloop.core.fields import field_names
+from fnloop.core.records import evolve
+
+
+def data(seed=0):
+    draw = np.random.default_rng(seed)
+    x = draw.standard_normal((50, 4))
+    return fl.Dataset(x, (x[:, 0] > 0).astype(np.int64))
+
+
+def trainer(**changes):
+    options = {
+        "model": fl.mlp([4, 5, 1]),
+        "loss": fl.losses.BinaryCrossEntropy(),
+        "scheduler": fl.schedulers.ReduceLROnPlateau(0.01, metric="loss", patience=1, min_delta=1.0),
+        "early_stopping": fl.EarlyStopping("loss", patience=3),
+        "batch_size": 16,
+    }
+    return fl.Trainer(**{**options, **changes})
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_state_comes_back_to_the_bit(tmp_path, dtype):
+    """Every field, from the middle of an epoch too; NaN metrics and read-only arrays included."""
+    for state in take(9, fl.steps(trainer(dtype=dtype), data())):
+        odd = evolve(state, metrics={**state.metrics, "nan": float("nan"), "inf": float("-inf"), "zero": -0.0})
+        fl.save(odd, tmp_path / "s.npz", trainer=trainer())
+        back = fl.load(tmp_path / "s.npz")
+        assert fl.same_bits(back, odd)
+        assert fl.digest(back) == fl.digest(odd)
+        assert not back.params.vector.flags.writeable
+        assert fl.same_bits(fl.load_checkpoint(tmp_path / "s.npz").trainer, trainer())
+
+
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", ">f8", "<i2", ">i8", "u1", "?"])
+def test_dtypes_and_byte_order_come_back(tmp_path, dtype):
+    """An array's type is part of its bits."""
+    state = evolve(fl.init_state(trainer()), buffers=(owned(np.arange(6).reshape(2, 3).astype(dtype)),))
+    fl.save(state, tmp_path / "s.npz")
+    back = fl.load(tmp_path / "s.npz")
+    assert back.buffers[0].dtype.str == np.dtype(dtype).str
+    assert fl.same_bits(back, state)
+
+
+def test_a_new_process_goes_on_to_the_same_bits(tmp_path):
+    """Split anywhere, save, load in a new process, go on: the whole state is that of the run that never stopped."""
+    program = """
+import sys, fnloop as fl
+sys.path.insert(0, sys.argv[1])
+from test_checkpoint import data, trainer
+from toolz import nth
+print(fl.digest(nth(int(sys.argv[3]), fl.epochs(trainer(), data(), start=fl.load(sys.argv[2])))))
+"""
+    whole = nth(3, fl.epochs(trainer(), data()))
+    for steps in (1, 4, 6, 8):  # within an epoch of 4 steps, and exactly at its end
+        middle = nth(steps, fl.steps(trainer(), data()))
+        fl.save(middle, tmp_path / "s.npz")
+        more = str(3 - middle.epoch)
+        arguments = [sys.executable, "-c", program, os.path.dirname(__file__), str(tmp_path / "s.npz"), more]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == fl.digest(whole)
+
+
+def test_every_field_left_out_is_found(tmp_path):
+    """A file without one of the state's fields does not load."""
+    path, cut = tmp_path / "s.npz", tmp_path / "cut.npz"
+    fl.save(nth(2, fl.epochs(trainer(), data())), path)
+    for field in field_names(fl.TrainState):
+        rewrite(path, cut, lambda header, field=field: header["record"]["state"].pop(field))
+        with pytest.raises(fl.CheckpointError, match=r"cut\.npz"):
+            fl.load(cut)
+
+
+def test_every_value_changed_is_found(tmp_path):
+    """The digest covers what a change of the JSON would pass off as a state."""
+    path, cut = tmp_path / "s.npz", tmp_path / "cut.npz"
+    fl.save(nth(2, fl.epochs(trainer(), data())), path)
+    for field, value in {"epoch": 7, "step": 0, "metrics": {"mapping": {"loss": 0.0}}}.items():
+        rewrite(path, cut, lambda header, f=field, v=value: header["record"]["state"].update({f: v}))
+        with pytest.raises(fl.CheckpointError, match="digest"):
+            fl.load(cut)
+
+
+def test_every_flipped_byte_is_found_or_harmless(tmp_path):
+    """A damaged file is a typed error, or the very state: never a wrong one."""
+    path = tmp_path / "s.npz"
+    state = fl.init_state(trainer())
+    fl.save(state, path)
+    content = path.read_bytes()
+    for at in range(0, len(content), 7):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 0x10]) + content[at + 1 :])
+        try:
+            back = fl.load(path)
+        except fl.CheckpointError:
+            continue
+        assert fl.same_bits(back, state)
+
+
+def test_a_file_cut_short_is_found(tmp_path):
+    """Whatever is missing at the end."""
+    path = tmp_path / "s.npz"
+    fl.save(fl.init_state(trainer()), path)
+    content = path.read_bytes()
+    for size in range(0, len(content), 97):
+        path.write_bytes(content[:size])
+        with pytest.raises(fl.CheckpointError):
+            fl.load(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04"])
+def test_foreign_files_are_a_clear_error(tmp_path, content):
+    """The message names the file."""
+    path = tmp_path / "other.npz"
+    path.write_bytes(content)
+    with pytest.raises(fl.CheckpointError, match=r"other\.npz"):
+        fl.load(path)
+
+
+def test_a_planted_payload_never_runs(tmp_path):
+    """Neither a pickle in an array nor a type outside the list is built."""
+    path, cut = tmp_path / "s.npz", tmp_path / "cut.npz"
+    np.savez(path, record=np.array([print], dtype=object))
+    with pytest.raises(fl.CheckpointError):
+        fl.load(path)
+    fl.save(fl.init_state(trainer()), path)
+    rewrite(path, cut, lambda header: header["record"].update(state={"type": "Popen", "args": "true"}))
+    with pytest.raises(fl.CheckpointError, match="Popen"):
+        fl.load(cut)
+
+
+def test_a_failed_write_leaves_the_former_file(tmp_path, monkeypatch):
+    """Killed before the rename, the path holds the former state; no partial file stays, and none blocks the next write."""
+    path = tmp_path / "s.npz"
+    first, second = take(2, fl.epochs(trainer(), data()))
+    fl.save(first, path)
+    (tmp_path / ".s.npz.00000000.partial").write_bytes(b"left over")
+
+    def fail(*_):
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail)
+        with pytest.raises(OSError, match="no space"):
+            fl.save(second, path)
+    assert fl.same_bits(fl.load(path), first)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".s.npz.00000000.partial", "s.npz"]
+    fl.save(second, path)
+    fl.save(fl.load(path), path)  # over the file it was read from
+    assert fl.same_bits(fl.load(path), second)
+
+
+def test_equal_states_make_equal_files(tmp_path):
+    """No clock is written."""
+    for name in ("a.npz", "b.npz"):
+        fl.save(nth(1, fl.epochs(trainer(), data())), tmp_path / name)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_weights_only_and_layers_by_name(tmp_path):
+    """The parameters alone come back; each layer's arrays can be read by NumPy alone."""
+    state = nth(1, fl.epochs(trainer(), data()))
+    fl.save(state.params, tmp_path / "w.npz")
+    assert fl.same_bits(fl.load(tmp_path / "w.npz"), state.params)
+    with np.load(tmp_path / "w.npz") as arrays:
+        assert np.array_equal(arrays["state.layers.1.weights"], state.params.layers[1].weights)
+
+
+def test_what_is_no_data_is_refused(tmp_path):
+    """A function in a trainer cannot be written, and a folder that is not there is named."""
+    state = fl.init_state(trainer())
+    with pytest.raises(TypeError, match=r"trainer\.metrics\.0"):
+        fl.save(state, tmp_path / "s.npz", trainer=trainer(metrics=(lambda outputs, targets: outputs[:, 0],)))
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        fl.save(state, tmp_path / "nowhere" / "s.npz")
+    with pytest.raises(TypeError, match="state must be"):
+        fl.save({}, tmp_path / "s.npz")
+
+
+def rewrite(source, target, change):
+    """Copy a checkpoint with its JSON changed."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "record.json":
+                header = json.loads(content)
+                change(header)
+                content = json.dumps(header).encode()
+            new.writestr(name, content)
