@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from toolz import take
 
-from fnloop.core.checks import Array, Mode, boolean, integer, real
+from fnloop.core.arrays import Array
+from fnloop.core.checks import Mode, boolean, integer, real
 from fnloop.core.display import line, table
 from fnloop.core.errors import NoBestError
 from fnloop.core.formatting import short

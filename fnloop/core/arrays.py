@@ -1,8 +1,12 @@
 """Frozen arrays: read-only, in C order, and safe from writes through another view."""
 
-import numpy as np
+from typing import Any
 
-from fnloop.core.checks import Array
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+AnyArray = Any  # an array of NumPy or of JAX, traced or not: no type covers both
 
 
 def freeze(array: Array) -> Array:

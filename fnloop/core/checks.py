@@ -12,12 +12,10 @@ from numbers import Real
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar, Union
 
 import numpy as np
-import numpy.typing as npt
 
 from fnloop.core.formatting import short
 from fnloop.core.signatures import close_to
 
-Array = npt.NDArray[Any]
 Check = Callable[[str, Any], Any]
 Mode = Literal["min", "max"]
 Held = TypeVar("Held")

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.arrays import owned
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array, owned
 
 
 @lru_cache(maxsize=32)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.core.display import counted, line, shape_of, table
 from fnloop.core.records import frozen
 

@@ -9,8 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from fnloop.core.arrays import owned
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array, owned
 
 
 class Stream(IntEnum):

@@ -12,8 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, dataclass_transform,
 import attrs
 import numpy as np
 
-from fnloop.core.arrays import freeze, is_frozen
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array, freeze, is_frozen
 from fnloop.core.digest import digest, same_bits
 from fnloop.core.fields import field_names
 from fnloop.core.formatting import repr_of, short

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.core.formatting import short
 
 NUMBERS = "biuf"  # kinds of dtypes

@@ -5,7 +5,8 @@ from itertools import starmap
 
 import numpy as np
 
-from fnloop.core.checks import Array, PositiveInt, Seed, integer
+from fnloop.core.arrays import Array
+from fnloop.core.checks import PositiveInt, Seed, integer
 from fnloop.core.display import counted, line, table
 from fnloop.core.random import permutation
 from fnloop.core.records import frozen

@@ -6,8 +6,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from fnloop.core.arrays import freeze
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array, freeze
 from fnloop.core.display import counted, line, shape_of, table
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import frozen

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fnloop.core.checks import Array, integer
+from fnloop.core.arrays import Array
+from fnloop.core.checks import integer
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import frozen
 from fnloop.data.dataset import Dataset

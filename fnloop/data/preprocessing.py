@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import frozen
 from fnloop.data.dataset import Dataset

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.checks import Array, boolean, integer, optional, real
+from fnloop.core.arrays import Array
+from fnloop.core.checks import boolean, integer, optional, real
 from fnloop.core.formatting import short
 from fnloop.core.random import Stream, words
 from fnloop.core.records import evolve, frozen

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 
 NOISE = 16  # rounding errors of the largest value: what a short computation may leave between values that should be equal
 EPSILON = float(np.finfo(np.float64).eps)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.core.formatting import listed, short
 from fnloop.core.signatures import close_to
 from fnloop.data.dataset import check_array

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Protocol
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.core.errors import EngineError
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.core.checks import Array, real
+from fnloop.core.arrays import Array
+from fnloop.core.checks import real
 from fnloop.core.constants import indices
 from fnloop.core.formatting import short
 from fnloop.core.namespace import namespace

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.core.errors import EngineError
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
 from fnloop.losses import classes

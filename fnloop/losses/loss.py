@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 
 Backward = Callable[[], Any]
 

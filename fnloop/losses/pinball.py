@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any
 
-from fnloop.core.checks import Array, real, several
+from fnloop.core.arrays import Array
+from fnloop.core.checks import real, several
 from fnloop.core.constants import row
 from fnloop.core.formatting import short
 from fnloop.core.namespace import namespace

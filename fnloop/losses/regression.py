@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.losses.classes import check_shape
 from fnloop.losses.loss import Backward
 

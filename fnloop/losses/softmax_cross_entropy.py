@@ -3,7 +3,7 @@
 from dataclasses import KW_ONLY
 from typing import Any
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.core.constants import ones, row
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen

@@ -5,7 +5,8 @@ from typing import Annotated, Any, TypeVar
 
 import numpy as np
 
-from fnloop.core.checks import Array, optional, real, several
+from fnloop.core.arrays import Array
+from fnloop.core.checks import optional, real, several
 from fnloop.core.formatting import short
 from fnloop.core.records import evolve
 

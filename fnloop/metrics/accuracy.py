@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from fnloop.core.checks import Array, Flag, PositiveInt
+from fnloop.core.arrays import Array
+from fnloop.core.checks import Flag, PositiveInt
 from fnloop.core.constants import indices
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.checks import Array, Flag
+from fnloop.core.arrays import Array
+from fnloop.core.checks import Flag
 from fnloop.core.constants import indices
 from fnloop.core.records import frozen
 from fnloop.metrics.accuracy import labels_of

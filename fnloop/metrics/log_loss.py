@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from fnloop.core.checks import Array, Flag
+from fnloop.core.arrays import Array
+from fnloop.core.checks import Flag
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
 from fnloop.metrics.accuracy import labels_of

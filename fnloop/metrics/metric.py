@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fnloop.core.checks import Array, OptionalMode
+from fnloop.core.arrays import Array
+from fnloop.core.checks import OptionalMode
 from fnloop.core.formatting import short
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen

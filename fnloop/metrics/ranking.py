@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.checks import Array, Flag
+from fnloop.core.arrays import Array
+from fnloop.core.checks import Flag
 from fnloop.core.records import frozen
 from fnloop.metrics.log_loss import log_softmax
 from fnloop.metrics.truth import truth

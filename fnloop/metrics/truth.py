@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.metrics.accuracy import labels_of
 
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Protocol
 import attrs
 import numpy as np
 
-from fnloop.core.checks import Array, OptionalMode, choice, optional
+from fnloop.core.arrays import Array
+from fnloop.core.checks import OptionalMode, choice, optional
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
 from fnloop.metrics.metric import name_of

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.core.checks import Array, Flag, PositiveInt, choice
+from fnloop.core.arrays import Array
+from fnloop.core.checks import Flag, PositiveInt, choice
 from fnloop.core.records import frozen
 from fnloop.nn.dense import DenseParams, WeightParams, add_up
 from fnloop.nn.initializers import INITIALIZERS, initial_weights

@@ -5,7 +5,8 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from fnloop.core.checks import Array, Flag, PositiveInt, choice
+from fnloop.core.arrays import Array
+from fnloop.core.checks import Flag, PositiveInt, choice
 from fnloop.core.constants import ones
 from fnloop.core.records import frozen
 from fnloop.core.sums import total

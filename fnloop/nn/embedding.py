@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fnloop.core.checks import Array, PositiveInt
+from fnloop.core.arrays import Array
+from fnloop.core.checks import PositiveInt
 from fnloop.core.formatting import short
 from fnloop.core.random import Stream, normal
 from fnloop.core.records import frozen

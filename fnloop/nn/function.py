@@ -6,8 +6,8 @@ from typing import Any
 import attrs
 import numpy as np
 
-from fnloop.core.arrays import owned
-from fnloop.core.checks import Array, Extents
+from fnloop.core.arrays import Array, owned
+from fnloop.core.checks import Extents
 from fnloop.core.formatting import short
 from fnloop.core.parameters import Params, Slot
 from fnloop.core.records import frozen

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.core.random import Stream, normal, uniform
 
 # The variance of a weight by fan-in and fan-out. Sources: He et al. 2015; Glorot & Bengio 2010; LeCun et al. 1998.

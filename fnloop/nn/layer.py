@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, Protocol
 
-from fnloop.core.checks import Array, several
+from fnloop.core.arrays import Array
+from fnloop.core.checks import several
 from fnloop.core.formatting import short
 from fnloop.core.signatures import uncalled
 

@@ -5,7 +5,8 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from fnloop.core.checks import Array, Positive, PositiveInt, real
+from fnloop.core.arrays import Array
+from fnloop.core.checks import Positive, PositiveInt, real
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
 from fnloop.core.sums import mean, total

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.core.records import frozen
 from fnloop.nn.layer import Backward, Context, OneLayer, contextual
 

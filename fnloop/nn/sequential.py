@@ -8,8 +8,8 @@ import attrs
 import numpy as np
 import toolz
 
-from fnloop.core.arrays import owned
-from fnloop.core.checks import Array, Extents, choice, integer
+from fnloop.core.arrays import Array, owned
+from fnloop.core.checks import Extents, choice, integer
 from fnloop.core.formatting import short
 from fnloop.core.parameters import Params, Slot, lay_out
 from fnloop.core.records import frozen

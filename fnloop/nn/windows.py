@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.core.arrays import owned
-from fnloop.core.checks import Array, Check, extents, integer
+from fnloop.core.arrays import Array, owned
+from fnloop.core.checks import Check, extents, integer
 from fnloop.core.formatting import short
 from fnloop.core.namespace import namespace
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.arrays import owned
-from fnloop.core.checks import Array, Decay, NonNegative, Positive
+from fnloop.core.arrays import Array, owned
+from fnloop.core.checks import Decay, NonNegative, Positive
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
 from fnloop.optimizers.adam import sum_decay

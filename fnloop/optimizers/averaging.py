@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.arrays import freeze
-from fnloop.core.checks import Array, Decay, Flag, PositiveInt
+from fnloop.core.arrays import Array, freeze
+from fnloop.core.checks import Decay, Flag, PositiveInt
 from fnloop.core.records import frozen
 from fnloop.core.signatures import explained
 from fnloop.optimizers.elementwise import Elementwise, StepContext, plain

@@ -12,8 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fnloop.core.arrays import owned
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array, owned
 from fnloop.core.digest import identity
 from fnloop.core.parameters import Slot
 from fnloop.core.random import normal

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.core.arrays import owned
-from fnloop.core.checks import Array, Factor, real
+from fnloop.core.arrays import Array, owned
+from fnloop.core.checks import Factor, real
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
 from fnloop.optimizers.elementwise import Elementwise

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.arrays import freeze
-from fnloop.core.checks import Array, Factor, PositiveInt
+from fnloop.core.arrays import Array, freeze
+from fnloop.core.checks import Factor, PositiveInt
 from fnloop.core.records import frozen
 from fnloop.core.signatures import explained
 from fnloop.optimizers.chaining import Chain, chain

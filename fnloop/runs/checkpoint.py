@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.core.digest import digest
 from fnloop.core.errors import CheckpointError
 from fnloop.core.formatting import short

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fnloop.core.checks import Array, Mode, boolean
+from fnloop.core.arrays import Array
+from fnloop.core.checks import Mode, boolean
 from fnloop.core.errors import CheckpointError
 from fnloop.core.formatting import listed, short
 from fnloop.core.signatures import curry

@@ -11,8 +11,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from fnloop.core.arrays import owned
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array, owned
 from fnloop.core.fields import field_names
 from fnloop.core.formatting import short
 from fnloop.core.parameters import Params

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.core.errors import FnloopError, RunError
 from fnloop.core.formatting import short
 from fnloop.runs.codec import UnknownRecord

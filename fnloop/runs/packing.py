@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.core.digest import Hashes, bits, hash_of
 from fnloop.core.fields import is_record, leaves, parts_of
 from fnloop.core.formatting import short

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.checks import Array, Mode, boolean, integer
+from fnloop.core.arrays import Array
+from fnloop.core.checks import Mode, boolean, integer
 from fnloop.core.digest import Hashed, Hashes, digest, hash_of, same_bits
 from fnloop.core.display import brief
 from fnloop.core.errors import RunError

@@ -22,7 +22,7 @@ import sqlite3
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.core.formatting import short
 from fnloop.runs.packing import add_arrays, bounded, unpack
 

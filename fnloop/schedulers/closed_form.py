@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.checks import Array, NonNegative, PositiveInt, Times, integer, real
+from fnloop.core.arrays import Array
+from fnloop.core.checks import NonNegative, PositiveInt, Times, integer, real
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
 from fnloop.core.signatures import explained

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.checks import Array, real
+from fnloop.core.arrays import Array
+from fnloop.core.checks import real
 from fnloop.testing.law import Law, check_part, fail
 
 GRADIENT = Law("gradient = central differences", "the gradient must agree with the slopes of the function in every component")

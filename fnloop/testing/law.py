@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky, HypothesisException
 
-from fnloop.core.checks import Array, integer
+from fnloop.core.arrays import Array
+from fnloop.core.checks import integer
 from fnloop.core.digest import bits
 from fnloop.core.digest import same_bits as have_same_bits
 from fnloop.core.fields import field_names, leaves

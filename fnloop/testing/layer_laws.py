@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from fnloop.core.checks import Array, integer
+from fnloop.core.arrays import Array
+from fnloop.core.checks import integer
 from fnloop.core.parameters import lay_out
 from fnloop.core.random import Stream, uniform
 from fnloop.core.records import evolve

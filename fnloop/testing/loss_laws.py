@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fnloop.core.checks import Array, integer, real
+from fnloop.core.arrays import Array
+from fnloop.core.checks import integer, real
 from fnloop.core.formatting import short
 from fnloop.testing.gradients import GRADIENT, require_gradient
 from fnloop.testing.law import Law, check_part, copied, require, require_same, require_unchanged

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.losses import MeanSquaredError
 from fnloop.nn import mlp
 from fnloop.testing.engines import check_engine

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.data.dataset import Dataset
 from fnloop.engines import get_engine
 from fnloop.metrics.truth import truth

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import KW_ONLY
 
-from fnloop.core.checks import Array, Flag, MetricName, Mode, NonNegative, OptionalMode, PositiveInt
+from fnloop.core.arrays import Array
+from fnloop.core.checks import Flag, MetricName, Mode, NonNegative, OptionalMode, PositiveInt
 from fnloop.core.records import evolve, frozen
 from fnloop.metrics import check_mode, improves, known_mode, look_up, worst
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import evolve
 from fnloop.data.dataset import Dataset

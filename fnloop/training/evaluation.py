@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.data.array_likes import features
 from fnloop.data.dataset import EXAMPLES, Dataset, check_array
 from fnloop.data.names import selected

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.core.arrays import owned
-from fnloop.core.checks import Array, Positive, integer, real
+from fnloop.core.arrays import Array, owned
+from fnloop.core.checks import Positive, integer, real
 from fnloop.core.errors import NoBestError
 from fnloop.core.formatting import short
 from fnloop.core.records import evolve, frozen

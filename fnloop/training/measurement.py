@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.core.digest import same_bits
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.arrays import owned
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array, owned
 from fnloop.core.display import counted, line, table
 from fnloop.core.formatting import short
 from fnloop.core.parameters import Params

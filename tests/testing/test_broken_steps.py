@@ -9,8 +9,7 @@ import pytest
 
 import fnloop as fl
 from fnloop import testing as laws
-from fnloop.core.arrays import owned
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array, owned
 from fnloop.core.records import frozen
 from fnloop.optimizers import Elementwise
 from fnloop.testing.tables import dataset

@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 from jax import numpy as jnp
 
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array
 from fnloop.core.errors import EngineError
 from fnloop.core.formatting import short
 from fnloop.core.random import Stream, permutation

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fnloop.core.arrays import owned
-from fnloop.core.checks import Array
+from fnloop.core.arrays import Array, owned
 from fnloop.core.random import Stream, uniform
 from fnloop.data.batching import batches_from
 from fnloop.data.dataset import Dataset
