@@ -25,7 +25,7 @@ def results(name: str) -> tuple[str, list[float]]:
     for seed in SEEDS:
         result = fl.fit(evolve(trainer, seed=seed), data.train, data.validation, monitor=monitor, progress=False)
         scores.append(fl.evaluate(result.trainer, result.best, data.test))
-    metric = trainer.measured()[0].name
+    metric = trainer.summed_metrics()[0].name
     return metric, [score[metric] for score in scores]
 
 

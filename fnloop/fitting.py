@@ -200,7 +200,7 @@ def fit(
     if boolean("overwrite", overwrite) and (record is None or callable(record)):
         raise ValueError("overwrite must be False but where record is the path of a run file, got True")
     every = int(progress) if isinstance(progress, bool) else integer(0)("progress", progress)
-    trainer = check_trainer(trainer).given(train)
+    trainer = check_trainer(trainer).resolve(train)
     states: Iterable[TrainState] = stream_of_epochs(trainer, train, validation, start=start, engine=engine)
     name, mode = trainer.monitored(validation is not None, monitor)
     scale = loss_scale(trainer, train)
@@ -221,7 +221,7 @@ def fit(
 
     states = up_to(over, take(max(0, epochs - done) + 1, states))
     result = recorded = None
-    names = [*trainer.produced(validation is not None), "lr", "seconds"]
+    names = [*trainer.metric_names(validation is not None), "lr", "seconds"]
     try:
         with ExitStack() as at_end:
             if record is not None:

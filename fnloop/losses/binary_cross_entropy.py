@@ -45,7 +45,7 @@ class BinaryCrossEntropy:
     class_weights: ClassWeights = None
 
     metrics = ("accuracy",)
-    given = weighting.given_labels
+    resolve = weighting.given_labels
 
     def __attrs_post_init__(self) -> None:
         pairs = self.class_weights if self.class_weights and isinstance(self.class_weights[0], tuple) else ()

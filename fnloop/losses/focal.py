@@ -43,7 +43,7 @@ class Focal:
 
     metrics = ("accuracy",)
     task = staticmethod(classes.task)
-    given = weighting.given
+    resolve = weighting.given
 
     def check_outputs(self, outputs: int) -> None:
         weighting.check_class_weights(self.class_weights, max(2, outputs))

@@ -19,7 +19,7 @@ from fnloop.losses.mean_squared_error import MeanSquaredError
 from fnloop.losses.pinball import Pinball
 from fnloop.losses.softmax_cross_entropy import SoftmaxCrossEntropy
 
-BY_NAME: dict[str, Loss] = {
+LOSSES: dict[str, Loss] = {
     name: loss
     for loss, names in (
         (MeanSquaredError(), "mse mean_squared_error squared_error l2"),
@@ -51,7 +51,7 @@ def get_loss(loss: str | Loss | Callable[[Any, Any], Any]) -> Loss:
     Raises: ValueError: for an unknown name, with those that there are; TypeError: for what is no loss.
     """
     if isinstance(loss, str):
-        return by_name("loss", loss, BY_NAME)
+        return by_name("loss", loss, LOSSES)
     found: Any = loss
     if not isinstance(loss, type) and all(hasattr(loss, method) for method in _NEEDED):
         return found  # type: ignore[no-any-return]

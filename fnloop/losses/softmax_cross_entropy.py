@@ -39,7 +39,7 @@ class SoftmaxCrossEntropy:
 
     metrics = ("accuracy",)
     task = staticmethod(classes.task)
-    given = weighting.given
+    resolve = weighting.given
 
     def check_outputs(self, outputs: int) -> None:
         if outputs < 2:

@@ -53,7 +53,7 @@ def known(weights: Any) -> Any:
     """
     if isinstance(weights, str):
         raise ValueError(
-            "class_weights='balanced' depend on the training data, which is not known here: hand over trainer.given(train), "
+            "class_weights='balanced' depend on the training data, which is not known here: hand over trainer.resolve(train), "
             "which has their values, or the .trainer of what fl.fit returned"
         )
     return weights

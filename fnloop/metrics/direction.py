@@ -6,7 +6,7 @@ from typing import Any
 
 from fnloop.core.checks import Mode, choice
 from fnloop.core.formatting import short
-from fnloop.metrics.named import BY_NAME
+from fnloop.metrics.named import METRICS
 
 _TOP_K = re.compile(r"top_\d+_accuracy")
 
@@ -21,10 +21,10 @@ def known_mode(name: str, metrics: Iterable[Any] = ()) -> Mode | None:
             return getattr(metric, "mode", None)
     if _TOP_K.fullmatch(own):
         return "max"
-    return getattr(BY_NAME.get(own), "mode", None)
+    return getattr(METRICS.get(own), "mode", None)
 
 
-def is_of_loss(name: str) -> bool:
+def is_loss(name: str) -> bool:
     """Whether a metric is the loss, on training or validation data: its values mean nothing beside those of another loss."""
     return name.removeprefix("val_") == "loss"
 

@@ -19,7 +19,7 @@ Given = str | AnyMetric | PerExample
 _CLASSES = Accuracy(), BalancedAccuracy(), Precision(), Recall(), F1(), LogLoss(), TopKAccuracy(5), SubsetAccuracy()
 _RANKING = ROCAUC(), AveragePrecision()
 _ALL: tuple[AnyMetric, ...] = (*_CLASSES, *_RANKING, R2(), MAE(), RMSE())
-BY_NAME: dict[str, AnyMetric] = {metric.name: metric for metric in _ALL}
+METRICS: dict[str, AnyMetric] = {metric.name: metric for metric in _ALL}
 
 
 def get_metric(metric: Given) -> AnyMetric:
@@ -28,15 +28,15 @@ def get_metric(metric: Given) -> AnyMetric:
     Raises: ValueError: for an unknown name, with those there are; TypeError: for anything else.
     """
     if isinstance(metric, str):
-        if metric not in BY_NAME:
+        if metric not in METRICS:
             raise ValueError(
-                f"metrics must be among {', '.join(BY_NAME)} or functions of (outputs, targets) or of sklearn.metrics, "
-                f"got {short(metric, 50)}{close_to(metric, BY_NAME)}"
+                f"metrics must be among {', '.join(METRICS)} or functions of (outputs, targets) or of sklearn.metrics, "
+                f"got {short(metric, 50)}{close_to(metric, METRICS)}"
             )
-        return BY_NAME[metric]
+        return METRICS[metric]
     if isinstance(metric, type) or not (is_metric(metric) or callable(metric)):
         raise TypeError(
-            f"metrics must be names ({', '.join(BY_NAME)}), TopKAccuracy(3), functions of "
+            f"metrics must be names ({', '.join(METRICS)}), TopKAccuracy(3), functions of "
             f"(outputs, targets) or of sklearn.metrics, got {short(metric, 50)}"
         )
     if is_metric(metric):

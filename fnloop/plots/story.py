@@ -8,7 +8,7 @@ from fnloop.core.checks import Mode
 from fnloop.core.errors import RunError
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import frozen
-from fnloop.metrics import BY_NAME
+from fnloop.metrics import METRICS
 from fnloop.training.loss_scale import loss_scale
 from fnloop.training.state import StopReason
 
@@ -72,7 +72,7 @@ def _of_history(history: History, name: str) -> Story:
     if len(set(lengths.values())) > 1:
         raise ValueError(f"{name} must have lists of one length, got {short(lengths)}")
     monitor = "val_loss" if "val_loss" in history else "loss"
-    of_classes = any(getattr(BY_NAME.get(metric.removeprefix("val_")), "task", "") == "classification" for metric in history)
+    of_classes = any(getattr(METRICS.get(metric.removeprefix("val_")), "task", "") == "classification" for metric in history)
     return Story(history, 1, monitor, "min", *best_of(history[monitor], "min"), None, 1.0 if of_classes else math.nan)
 
 

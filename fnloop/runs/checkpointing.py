@@ -15,7 +15,7 @@ from fnloop.core.errors import CheckpointError
 from fnloop.core.formatting import listed, short
 from fnloop.core.signatures import curry
 from fnloop.core.warnings import warn
-from fnloop.metrics import check_mode, improves, is_of_loss
+from fnloop.metrics import check_mode, improves, is_loss
 from fnloop.runs.checkpoint import Checkpoint, distrusting, read_parts, write_checkpoint
 from fnloop.runs.codec import decode, encode
 from fnloop.streams.select import keep_best
@@ -149,7 +149,7 @@ def _read(path: str, first: TrainState, metric: str) -> Saved | None:
         raise CheckpointError(f"{short(path)} does not say how good its state is")
     if metric not in saved.metrics:
         raise CheckpointError(f"{short(path)} has the metrics {listed(saved.metrics)}, and not {short(metric)}")
-    if is_of_loss(metric) and loss != first.loss:
+    if is_loss(metric) and loss != first.loss:
         raise CheckpointError(f"{short(path)} has the {metric} of another loss, {short(loss)}, not of {short(first.loss)}")
     finite = all(np.isfinite(array).all() for array in params.values())
     return saved if finite and not isnan(saved.metrics[metric]) else None

@@ -12,7 +12,7 @@ from fnloop.core.formatting import listed, short
 from fnloop.core.records import evolve
 from fnloop.core.warnings import warn
 from fnloop.data.dataset import Dataset
-from fnloop.metrics import is_of_loss
+from fnloop.metrics import is_loss
 from fnloop.runs.recording import checked_path, describe, refuse_taken, start
 from fnloop.runs.replay import Replay
 from fnloop.training.adapt import adapt
@@ -103,7 +103,7 @@ def carry_over(
     if policy is not None and not same_bits(policy, old.early_stopping):
         known = _known(policy.metric, before)
         stopping = _stopping(replay, trainer, state, known) if known else stopping
-        if stopping.best_metrics.keys() != {*trainer.produced(data[1] is not None), "lr"}:
+        if stopping.best_metrics.keys() != {*trainer.metric_names(data[1] is not None), "lr"}:
             stopping = evolve(stopping, best_metrics={})
     running = adapted.running if adapted.running.batches else begun(scheduler.lr)
     changed = evolve(adapted, scheduler=scheduler, early_stopping=stopping, running=running)
@@ -119,7 +119,7 @@ def _comparable(before: Sequence[Metrics], trainer: Trainer, old: Any, other_val
         {
             name: value
             for name, value in metrics.items()
-            if (same_loss or not is_of_loss(name)) and not (other_validation and name.startswith("val_"))
+            if (same_loss or not is_loss(name)) and not (other_validation and name.startswith("val_"))
         }
         for metrics in before
     ]

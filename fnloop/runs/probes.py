@@ -9,7 +9,7 @@ from fnloop.core.records import frozen
 from fnloop.data.dataset import Dataset
 from fnloop.engines.numpy.fold import ROWS, weighted
 from fnloop.nn import Context
-from fnloop.training.encoding import coded
+from fnloop.training.encoding import encode
 from fnloop.training.evaluation import evaluate
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer
@@ -43,7 +43,7 @@ class GradientNorm:
         model, loss, dtype = self.trainer.model, self.trainer.loss, self.trainer.dtype
         total, part = np.zeros(model.size), np.zeros(model.size, dtype)
         params, grads = model.views(state.params.vector), model.views(part)
-        data = coded(self.data, state.names, "data")
+        data = encode(self.data, state.names, "data")
         for start in range(0, len(data), ROWS):
             rows = slice(start, start + ROWS)
             x, y = (np.asarray(array[rows]).astype(dtype, copy=False) for array in (data.x, data.y))

@@ -170,7 +170,7 @@ def problems(early_stopping: Strategy[EarlyStopping | None] = NEVER, **options: 
         >>> @given(problems())
         ... def test_they_fit(problem):
         ...     trainer, data = problem
-        ...     trainer.check(data, "data")
+        ...     trainer.check_data(data, "data")
         >>> test_they_fit()
     """
     return trainers(early_stopping=early_stopping, **options).flatmap(

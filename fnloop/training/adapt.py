@@ -13,13 +13,13 @@ from fnloop.core.formatting import short
 from fnloop.core.parameters import Params
 from fnloop.core.records import evolve
 from fnloop.data.dataset import Dataset
-from fnloop.metrics import is_of_loss
+from fnloop.metrics import is_loss
 from fnloop.optimizers import OptimizerState
 from fnloop.optimizers.elementwise import slot_names
 from fnloop.schedulers import adopt
 from fnloop.schedulers.closed_form import Comparable
 from fnloop.training.early_stopping import NO_POLICY, EarlyStoppingState
-from fnloop.training.encoding import named, names_in
+from fnloop.training.encoding import find_names, with_names
 from fnloop.training.state import Plan, StopReason, TrainState, begun
 from fnloop.training.trainer import Trainer
 
@@ -35,7 +35,7 @@ class Adapted(NamedTuple):
 
 def make_plan(trainer: Trainer, train: Dataset) -> Plan:
     """The plan of each epoch of a trainer over data."""
-    names = tuple(metric.name for metric in trainer.measured())
+    names = tuple(metric.name for metric in trainer.summed_metrics())
     return Plan(len(train), trainer.batch_size * trainer.accumulate, trainer.seed, names)
 
 
@@ -88,15 +88,15 @@ def adapt(
     """
     if not isinstance(state, TrainState):
         raise TypeError(f"{name} must be a TrainState, got {short(state)}")
-    trainer = trainer.given(train)
-    state = named(state, names_in(trainer, train), name)
+    trainer = trainer.resolve(train)
+    state = with_names(state, find_names(trainer, train), name)
     model, loss = _check_model(trainer, state, name), identity(trainer.loss)
     _check_plan(state, make_plan(trainer, train), loss, name)
     notes = {} if model is state.params.model else {"model": "the model is another one, whose layers have the same shapes"}
     if other_validation:
         notes["validation"] = "the validation data is not that of the state's metrics"
     same_loss, same_model = loss == state.loss, model is state.params.model
-    produced = {*trainer.produced(validated), "lr"}
+    produced = {*trainer.metric_names(validated), "lr"}
 
     def kept(metrics: Mapping[str, float]) -> Mapping[str, float]:
         """The metrics, if they are those that this trainer would have measured on these data."""
@@ -106,7 +106,7 @@ def adapt(
     def comparable(metric: str) -> bool:
         """Whether values of a metric from before can be compared with those to come."""
         measured_anew = other_validation and metric.startswith("val_")
-        return same_model and (same_loss or not is_of_loss(metric)) and not measured_anew
+        return same_model and (same_loss or not is_loss(metric)) and not measured_anew
 
     metrics = kept(state.metrics)
     optimizer = _optimizer(trainer, state, notes)

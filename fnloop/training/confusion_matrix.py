@@ -8,7 +8,7 @@ from fnloop.core.arrays import Array
 from fnloop.data.dataset import Dataset
 from fnloop.engines import get_engine
 from fnloop.metrics.truth import truth
-from fnloop.training.encoding import coded
+from fnloop.training.encoding import encode
 from fnloop.training.measurement import quiet
 from fnloop.training.state import TrainState
 from fnloop.training.tasks import task_of
@@ -38,8 +38,8 @@ def confusion_matrix(trainer: Trainer, state: TrainState, data: Dataset, *, engi
     from sklearn import metrics
 
     check_trainer(trainer).check_state(state, "state")
-    data = coded(data, state.names, "data")
-    trainer.check(data, "data")
+    data = encode(data, state.names, "data")
+    trainer.check_data(data, "data")
     k, loss = trainer.model.outputs, trainer.loss
     task = task_of(loss, k)
     if task not in {"classification", "multilabel"}:

@@ -22,13 +22,13 @@ def schedulers_in(scheduler: Any) -> Iterator[Any]:
         yield from schedulers_in(part)
 
 
-def directed(policy: Any, metrics: Sequence[Any]) -> Any:
+def with_modes(policy: Any, metrics: Sequence[Any]) -> Any:
     """The policy, with the direction of the metric that it reads if only one of these metrics says it."""
     if getattr(policy, "metric", None) is not None and getattr(policy, "mode", "") is None:
         mode = known_mode(policy.metric, metrics)
         return policy if mode is None else evolve(policy, mode=mode)
     parts = getattr(policy, "schedulers", ())
-    known = tuple(directed(part, metrics) for part in parts)
+    known = tuple(with_modes(part, metrics) for part in parts)
     same = all(a is b for a, b in zip(parts, known, strict=True))
     return policy if same else evolve(policy, schedulers=known)
 

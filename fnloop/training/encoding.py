@@ -13,7 +13,7 @@ from fnloop.training.state import TrainState
 from fnloop.training.tasks import task_of
 
 
-def prepared(trainer: Any, train: Any, validation: Any) -> tuple[Names, Dataset, Dataset | None]:
+def encode_datasets(trainer: Any, train: Any, validation: Any) -> tuple[Names, Dataset, Dataset | None]:
     """The names that a run takes from its training data, and both datasets in their terms.
 
     Raises:
@@ -21,11 +21,11 @@ def prepared(trainer: Any, train: Any, validation: Any) -> tuple[Names, Dataset,
         ValueError: If the classes do not fit the model, or the validation data has a label that the training data does not
             have, or lacks a column that it has.
     """
-    names = names_in(trainer, train)
-    return names, coded(train, names, "train"), None if validation is None else coded(validation, names, "validation")
+    names = find_names(trainer, train)
+    return names, encode(train, names, "train"), None if validation is None else encode(validation, names, "validation")
 
 
-def names_in(trainer: Any, train: Any, name: str = "train") -> Names:
+def find_names(trainer: Any, train: Any, name: str = "train") -> Names:
     """The names of the columns of training data, and its classes if it has labels.
 
     Labels are text, booleans, and numbers where the dataset's `classes` say so, or where the loss is for classes and as many
@@ -60,7 +60,7 @@ def _numbered(y: Array, places: int) -> tuple[Any, ...]:
     return found if len(found) == places else ()
 
 
-def coded(data: Any, names: Names, name: str) -> Dataset:
+def encode(data: Any, names: Names, name: str) -> Dataset:
     """A dataset in the terms of the training data: its columns by name, its labels by their place among the classes.
 
     Raises: TypeError, ValueError: for a label that is none of the classes, or if a column is missing.
@@ -84,7 +84,7 @@ def check_dataset(data: Any, name: str) -> Dataset:
     return data
 
 
-def named(state: TrainState, names: Names, name: str = "state") -> TrainState:
+def with_names(state: TrainState, names: Names, name: str = "state") -> TrainState:
     """The state with names, if it has none or the same.
 
     Raises: ValueError: if it was trained with others.

@@ -7,7 +7,7 @@ from fnloop.data.array_likes import features
 from fnloop.data.dataset import EXAMPLES, Dataset, check_array
 from fnloop.data.names import selected
 from fnloop.engines import get_engine
-from fnloop.training.encoding import coded
+from fnloop.training.encoding import encode
 from fnloop.training.measurement import make_measure, quiet
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer, check_trainer
@@ -19,9 +19,9 @@ def evaluate(trainer: Trainer, state: TrainState, data: Dataset, *, engine: str 
     Raises: ValueError: if the data does not fit the model and the loss.
     """
     check_trainer(trainer).check_state(state, "state")
-    trainer.check_complete()
-    data = coded(data, state.names, "data")
-    trainer.check(data, "data")
+    trainer.check_resolved()
+    data = encode(data, state.names, "data")
+    trainer.check_data(data, "data")
     return make_measure(trainer, data, engine)(state)
 
 

@@ -20,7 +20,7 @@ from fnloop.engines.numpy.fold import Moved
 from fnloop.engines.threads import with_threads
 from fnloop.training.adapt import adapt, make_check, make_plan
 from fnloop.training.early_stopping import NO_POLICY, EarlyStoppingState
-from fnloop.training.encoding import coded, named, names_in, prepared
+from fnloop.training.encoding import encode, encode_datasets, find_names, with_names
 from fnloop.training.measurement import Measure, is_measured_by, make_measure, means, quiet
 from fnloop.training.non_finite import announced
 from fnloop.training.state import Plan, Running, Stopped, StopReason, TrainState, begun
@@ -39,7 +39,7 @@ def init_state(trainer: Trainer, train: Dataset | None = None) -> TrainState:
         train: Data whose columns and classes the state is to know, as the states of `epochs` and `steps` do; None for data
             without names.
     """
-    names = Names() if train is None else names_in(check_trainer(trainer), train)
+    names = Names() if train is None else find_names(check_trainer(trainer), train)
     check_trainer(trainer)
     params = with_threads(trainer.blas_threads(), trainer.model.init, trainer.seed, trainer.dtype)
     buffers = tuple(owned(buffer.astype(trainer.dtype)) for buffer in trainer.model.buffers)
@@ -69,12 +69,12 @@ def make_step(trainer: Trainer) -> Step:
     Raises: ValueError: from the step, if the batch does not fit the model and the loss;
         NonFiniteError: from the step, if the loss, gradient, parameters or slots stop being finite under `non_finite="raise"`.
     """
-    check_trainer(trainer).check_complete()
+    check_trainer(trainer).check_resolved()
     check = make_check(trainer)
 
     def step(state: TrainState, batch: Batch) -> TrainState:
-        examples = coded(Dataset(batch.x, batch.y, batch.weights), state.names, "batch")
-        trainer.check(examples, "batch")
+        examples = encode(Dataset(batch.x, batch.y, batch.weights), state.names, "batch")
+        trainer.check_data(examples, "batch")
         batch = Batch(examples.x, examples.y, examples.weights)
         if state.stopped is not None:
             return state
@@ -174,14 +174,14 @@ def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = No
 
 def _make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None, engine: str) -> tuple[Epoch, Measure | None]:
     """The epoch, and what measures a state on the validation data."""
-    names, train, validation = prepared(check_trainer(trainer), train, validation)
-    trainer = trainer.given(train)
+    names, train, validation = encode_datasets(check_trainer(trainer), train, validation)
+    trainer = trainer.resolve(train)
     close, measure = _make_close(trainer, train, validation, engine)
     fold = _make_fold(trainer, train, engine)
     stop = count_batches(train, trainer.batch_size * trainer.accumulate)
 
     def epoch(state: TrainState) -> TrainState:
-        trained = fold(named(state, names), stop)
+        trained = fold(with_names(state, names), stop)
         return trained if trained.stopped is not None else close(trained)
 
     return epoch, measure
@@ -192,13 +192,13 @@ def make_fold(trainer: Trainer, train: Dataset, *, engine: str = "numpy") -> Cal
 
     What the epoch's end brings is not done. A stopped state is returned as it is.
     """
-    names, train, _ = prepared(trainer, train, None)
-    fold = _make_fold(trainer.given(train), train, engine)
-    return lambda state, batches: fold(named(state, names), batches)
+    names, train, _ = encode_datasets(trainer, train, None)
+    fold = _make_fold(trainer.resolve(train), train, engine)
+    return lambda state, batches: fold(with_names(state, names), batches)
 
 
 def _make_fold(trainer: Trainer, train: Dataset, engine: str) -> Callable[[TrainState, int], TrainState]:
-    """The same, for a trainer and data that are prepared."""
+    """The same, for a resolved trainer and encoded data."""
     advance = _make_advance(trainer, train, engine)
 
     check = make_check(trainer)
@@ -217,9 +217,9 @@ def _make_fold(trainer: Trainer, train: Dataset, engine: str) -> Callable[[Train
 
 def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None, engine: str) -> tuple[Epoch, Measure | None]:
     """What the end of an epoch brings: its metrics, the scheduler's step, and the word on stopping; and how it measures."""
-    trainer.check(train, "train")
+    trainer.check_data(train, "train")
     if validation is not None:
-        trainer.check(validation, "validation")
+        trainer.check_data(validation, "validation")
     trainer.check_monitored(validation is not None)
     try_functions(trainer, train, validation, engine)
     measure = make_measure(trainer, validation, engine) if validation is not None else None
@@ -262,7 +262,7 @@ def _start(
 ) -> TrainState:
     """The state that a stream begins with; what of `start` could not be kept is warned of."""
     if start is None:
-        return init_state(trainer.given(train), train)
+        return init_state(trainer.resolve(train), train)
     validated = validation is not None
     state, notes = adapt(trainer, start, train, validated)
     if measure is not None and not is_measured_by(measure, start, state):
@@ -279,11 +279,11 @@ def _tried_again(trainer: Trainer, state: TrainState, train: Dataset, engine: st
     going = evolve(state, stopped=None)
     if trainer.non_finite != "stop":
         return going
-    _, examples, _ = prepared(trainer, train, None)
+    _, examples, _ = encode_datasets(trainer, train, None)
     done = state.running.batches + 1
     if done > count_batches(examples, trainer.batch_size * trainer.accumulate):
         return going
-    return state if isinstance(_make_advance(trainer.given(examples), examples, engine)(going, done), str) else going
+    return state if isinstance(_make_advance(trainer.resolve(examples), examples, engine)(going, done), str) else going
 
 
 def epochs(
@@ -326,8 +326,8 @@ def steps(
     The state after an epoch's last step is that of `epochs`, with the metrics, the next learning rate and the verdict on
     stopping; states within an epoch have no metrics. The rest is as in `epochs`.
     """
-    _, examples, validating = prepared(check_trainer(trainer), train, validation)
-    complete = trainer.given(examples)
+    _, examples, validating = encode_datasets(check_trainer(trainer), train, validation)
+    complete = trainer.resolve(examples)
     close, measure = _make_close(complete, examples, validating, engine)
     advance = _make_advance(complete, examples, engine)
     stop = count_batches(train, trainer.batch_size * trainer.accumulate)

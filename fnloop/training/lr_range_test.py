@@ -17,7 +17,7 @@ from fnloop.data.dataset import Dataset
 from fnloop.data.names import Names
 from fnloop.schedulers.closed_form import ClosedForm
 from fnloop.training.adapt import adapt
-from fnloop.training.encoding import prepared
+from fnloop.training.encoding import encode_datasets
 from fnloop.training.loop import make_step
 from fnloop.training.state import StopReason, TrainState, begun
 from fnloop.training.trainer import Trainer, check_trainer
@@ -111,9 +111,9 @@ def lr_range_test(
     threshold = real("(1, inf)")("diverge_threshold", diverge_threshold)
     check_trainer(trainer).check_state(state, "state")
     trainer = evolve(trainer, scheduler=sweep, schedule_every="step", early_stopping=None, non_finite="stop")
-    _, train, _ = prepared(trainer, train, None)
-    trainer = trainer.given(train)
-    trainer.check(train, "train")
+    _, train, _ = encode_datasets(trainer, train, None)
+    trainer = trainer.resolve(train)
+    trainer.check_data(train, "train")
     state = evolve(adapt(trainer, state, train, False, "state").state, scheduler=sweep.init(), stopped=None, names=Names())
     lrs, losses, reason = [], [], StopReason.NON_FINITE
     mean, smallest = 0.0, math.inf

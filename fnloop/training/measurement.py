@@ -29,9 +29,9 @@ NEAR = 1e-3  # the relative difference within which two losses can be of the sam
 def means(trainer: Trainer, sums: Sequence[float], examples: int) -> Values:
     """The loss and the metrics from their sums over examples; NaN if there were none."""
     if not examples:
-        return {"loss": math.nan, **{metric.name: math.nan for metric in trainer.measured()}}
+        return {"loss": math.nan, **{metric.name: math.nan for metric in trainer.summed_metrics()}}
     values, start = {"loss": float(sums[0] / examples)}, 1
-    for metric in trainer.measured():
+    for metric in trainer.summed_metrics():
         width = metric.width(trainer.model.outputs)
         values[metric.name] = metric.value(np.array(sums[start : start + width]), examples)
         start += width
@@ -77,7 +77,7 @@ def _near(a: float, b: float) -> bool:
 
 def make_whole(trainer: Trainer, data: Dataset) -> Callable[[Array], Values] | None:
     """The function of the model's outputs that gives the metrics of all examples at once; None if there are none."""
-    metrics, outputs = trainer.measured_whole(), trainer.model.outputs
+    metrics, outputs = trainer.whole_metrics(), trainer.model.outputs
     task = task_of(trainer.loss, outputs)
 
     def measure(outputs: Array) -> Values:

@@ -23,9 +23,9 @@ from fnloop.nn import Sequential
 from fnloop.optimizers import Adam, Elementwise
 from fnloop.schedulers import ConstantLR, Scheduler
 from fnloop.training import parts
-from fnloop.training.consistency import check_layers, check_metrics, directed, schedulers_in
+from fnloop.training.consistency import check_layers, check_metrics, schedulers_in, with_modes
 from fnloop.training.early_stopping import EarlyStopping
-from fnloop.training.encoding import check_dataset, coded, names_in
+from fnloop.training.encoding import check_dataset, encode, find_names
 from fnloop.training.state import TrainState
 from fnloop.training.tasks import task_of
 
@@ -105,8 +105,8 @@ class Trainer:
         check_layers(self.model, self.optimizer)
         self.loss.check_outputs(self.model.outputs)
         check_metrics(self._metrics(), self.loss, self.model)
-        object.__setattr__(self, "scheduler", directed(self.scheduler, self._metrics()))
-        object.__setattr__(self, "early_stopping", directed(self.early_stopping, self._metrics()))
+        object.__setattr__(self, "scheduler", with_modes(self.scheduler, self._metrics()))
+        object.__setattr__(self, "early_stopping", with_modes(self.early_stopping, self._metrics()))
         if self.schedule_every == "step" and any(hasattr(part, "metric") for part in schedulers_in(self.scheduler)):
             raise ValueError("schedule_every must be 'epoch' for a scheduler that reads a metric, got 'step'")
 
@@ -150,11 +150,11 @@ class Trainer:
         """The number of BLAS threads that the NumPy engine computes with: `threads`, or what suits the size of the model."""
         return self.threads or (1 if self.model.size <= ONE_THREAD else 2)
 
-    def measured(self) -> tuple[Metric, ...]:
+    def summed_metrics(self) -> tuple[Metric, ...]:
         """The metrics beside the loss that are sums over examples, measured wherever the loss is."""
         return tuple(metric for metric in self._metrics() if not is_whole(metric))  # type: ignore[misc]
 
-    def measured_whole(self) -> tuple[WholeMetric, ...]:
+    def whole_metrics(self) -> tuple[WholeMetric, ...]:
         """The metrics of all examples at once, measured on validation data and by `evaluate`."""
         return tuple(metric for metric in self._metrics() if is_whole(metric))  # type: ignore[misc]
 
@@ -169,27 +169,27 @@ class Trainer:
         task = task_of(self.loss, self.model.outputs)
         return tuple(for_task(get_metric(metric), task) for metric in self.metrics)
 
-    def given(self, train: Dataset) -> "Trainer":
+    def resolve(self, train: Dataset) -> "Trainer":
         """The trainer with what depends on the training data computed from it: `class_weights="balanced"` become numbers.
 
         `fit`, `epochs`, `steps` and all else that is handed the training data call it themselves. `evaluate` and `make_step`
         have other data, and need a trainer that is complete. A trainer with nothing to compute is returned as it is.
 
         Examples:
-            fl.evaluate(trainer.given(data.train), state, data.test)
+            fl.evaluate(trainer.resolve(data.train), state, data.test)
         Raises: TypeError, ValueError: if the data does not fit the model and the loss, or has no example of a class.
         """
         if getattr(self.loss, "class_weights", None) != "balanced":
             return self
-        train = coded(train, names_in(self, train), "train")
-        self.check(train, "train")
+        train = encode(train, find_names(self, train), "train")
+        self.check_data(train, "train")
         try:
-            loss = self.loss.given(train.y, self.model.outputs, train.weights)  # type: ignore[attr-defined]
+            loss = self.loss.resolve(train.y, self.model.outputs, train.weights)  # type: ignore[attr-defined]
         except ValueError as error:
             raise ValueError(f"train: {error}") from None
         return evolve(self, loss=loss)
 
-    def check(self, data: Dataset, name: str) -> None:
+    def check_data(self, data: Dataset, name: str) -> None:
         """Refuse a dataset whose columns or targets do not fit the model and the loss."""
         check_dataset(data, name)
         self.check_features(data.x, name)
@@ -198,8 +198,8 @@ class Trainer:
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
 
-    def check_complete(self) -> None:
-        """Refuse to go on where something depends on training data that is not known; see `given`."""
+    def check_resolved(self) -> None:
+        """Refuse to go on where something depends on training data that is not known; see `resolve`."""
         known(getattr(self.loss, "class_weights", None))
 
     def check_features(self, x: Any, name: str) -> None:
@@ -228,20 +228,20 @@ class Trainer:
         if state.params.vector.dtype != self.dtype:
             raise ValueError(f"{name} has parameters of {state.params.vector.dtype}; the trainer's dtype is {self.dtype}")
 
-    def produced(self, validation: bool) -> list[str]:
+    def metric_names(self, validation: bool) -> list[str]:
         """The metrics of an epoch, beside the learning rate."""
-        own = ["loss", *(metric.name for metric in self.measured())]
-        whole = [metric.name for metric in self.measured_whole()]
+        own = ["loss", *(metric.name for metric in self.summed_metrics())]
+        whole = [metric.name for metric in self.whole_metrics()]
         return [*own, *(f"val_{name}" for name in (*own, *whole))] if validation else own
 
     def check_monitored(self, validation: bool) -> None:
         """Refuse to monitor a metric that the run will not produce."""
-        produced = self.produced(validation)
+        produced = self.metric_names(validation)
         for part in (*schedulers_in(self.scheduler), self.early_stopping):
             monitored = getattr(part, "metric", None)
             if monitored is not None and monitored not in produced:
                 hint = "" if validation or not monitored.startswith("val_") else " (no validation data was given)"
-                if monitored in {metric.name for metric in self.measured_whole()}:
+                if monitored in {metric.name for metric in self.whole_metrics()}:
                     hint = " (it is measured on all of the validation data at once, as 'val_" + monitored + "')"
                 raise ValueError(
                     f"{type(part).__name__} monitors metric {short(monitored)}, which this run does not produce{hint}; "
@@ -259,7 +259,7 @@ class Trainer:
     def monitored(self, validation: bool, monitor: str | None = None) -> tuple[str, Mode]:
         """The metric that the best state is chosen by, and how it is read: by default what early stopping reads."""
         if monitor is not None:
-            look_up(dict.fromkeys(self.produced(validation), 0.0), monitor)
+            look_up(dict.fromkeys(self.metric_names(validation), 0.0), monitor)
             return monitor, self.mode_of(monitor)
         if self.early_stopping is not None:
             return self.early_stopping.metric, check_mode(self.early_stopping.mode, self.early_stopping.metric)

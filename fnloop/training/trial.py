@@ -32,7 +32,7 @@ def try_functions(trainer: Trainer, train: Dataset, validation: Dataset | None, 
             _check_alone(f"loss {loss.name!r}", lambda z, y: loss.forward(z, y)[0], outputs, targets)
             if engine == "numpy":
                 loss.forward(outputs, targets)[1]()
-        for metric in trainer.measured():
+        for metric in trainer.summed_metrics():
             if isinstance(metric, Mean):
                 outputs, targets = _sample(trainer, train, engine)
                 _check_call(f"metric {metric.name!r}", metric.function, outputs, targets)

@@ -15,7 +15,7 @@ import fnloop as fl
 from fnloop import losses, optimizers, testing
 from fnloop.core.digest import same_bits
 from fnloop.core.signatures import curry
-from fnloop.losses.named import BY_NAME as LOSS_NAMES
+from fnloop.losses.named import LOSSES
 from fnloop.optimizers.named import BY_NAME as OPTIMIZER_NAMES
 
 MODEL = fl.mlp([3, 1])
@@ -148,14 +148,14 @@ def test_every_optimizer_has_a_name_and_no_rate(make):
             make(*arguments, **options)
 
 
-@given(st.sampled_from(sorted(LOSS_NAMES)), st.data())
+@given(st.sampled_from(sorted(LOSSES)), st.data())
 def test_a_name_may_be_written_in_any_way(name, data):
     """Cases, hyphens, spaces and underscores."""
     written = "".join(
         data.draw(st.sampled_from([letter.lower(), letter.upper()] if letter != "_" else ["_", "-", " ", ""]))
         for letter in name
     )
-    assert losses.get_loss(written) is LOSS_NAMES[name]
+    assert losses.get_loss(written) is LOSSES[name]
 
 
 @given(st.sampled_from(RECORDS), st.text(string.ascii_lowercase + "_", min_size=1))

@@ -207,7 +207,7 @@ def test_no_change_leaves_metrics_that_the_parameters_do_not_have(change, steps,
     trainer = evolve(trainer, **changes)
     with warnings.catch_warnings(action="ignore"):
         states = list(take(4, fl.epochs(trainer, DATA, validation, start=start)))
-    produced = {*trainer.produced(validation is not None), "lr"}
+    produced = {*trainer.metric_names(validation is not None), "lr"}
     for state in states:
         kept = state.early_stopping
         for one in [state, *([fl.restored(state)] if kept.best_vector is not None else [])]:

@@ -147,15 +147,15 @@ def test_balanced_weights_are_those_of_scikit_learn(seed, rows, weighted):
         ls.Focal(gamma=1.0, class_weights="balanced"),
     ):
         for targets in (y, y[:, None], y.astype("float32"), np.eye(3)[y]):
-            np.testing.assert_allclose(loss.given(targets, 3, w).class_weights, three)
+            np.testing.assert_allclose(loss.resolve(targets, 3, w).class_weights, three)
     loss = ls.BinaryCrossEntropy(class_weights="balanced")
-    np.testing.assert_allclose(loss.given(y > 0, 1, w).class_weights, two)
+    np.testing.assert_allclose(loss.resolve(y > 0, 1, w).class_weights, two)
     labels = np.stack([y > 0, y > 1], 1)
     expected = [
         compute_class_weight("balanced", classes=np.arange(2), y=c if w is None else np.repeat(c, w))
         for c in labels.T.astype(int)
     ]
-    np.testing.assert_allclose(loss.given(labels, 2, w).class_weights, expected)
+    np.testing.assert_allclose(loss.resolve(labels, 2, w).class_weights, expected)
 
 
 def lopsided(rows, seed):
@@ -184,7 +184,7 @@ def test_balanced_is_the_same_run_as_its_weights(tmp_path):
     assert fl.same_bits(onward[0], onward[1])
     assert fl.same_bits(onward[0], expected.last)
     assert fl.same_bits(run.state(step=6), next(s for s in fl.steps(balanced, train, validation) if s.step == 6))
-    measured = fl.evaluate(balanced.given(train), first[2], validation)
+    measured = fl.evaluate(balanced.resolve(train), first[2], validation)
     assert measured == {name: first[2].metrics[f"val_{name}"] for name in measured}
     w = compute_sample_weight(dict(enumerate(weights)), validation.y)
     p = fl.predict_proba(plain, first[2], validation.x)[np.arange(41), validation.y]
@@ -207,7 +207,7 @@ def test_balanced_needs_the_training_data():
     trainer = fl.Trainer(model=fl.mlp([4, 3]), loss=ls.SoftmaxCrossEntropy(class_weights="balanced"))
     train, state = lopsided(60, 0), fl.init_state(trainer)
     for call in (lambda: fl.evaluate(trainer, state, train), lambda: fl.make_step(trainer)):
-        with pytest.raises(ValueError, match=r"class_weights='balanced' .*trainer\.given\(train\)"):
+        with pytest.raises(ValueError, match=r"class_weights='balanced' .*trainer\.resolve\(train\)"):
             call()
     assert fl.predict(trainer, state, train.x).shape == (60,)
     with pytest.raises(ValueError, match=r"train: class_weights='balanced' needs .* none of class 2"):
@@ -219,4 +219,4 @@ def test_balanced_needs_the_training_data():
     with pytest.raises(ValueError, match="class_weights must be a number for each class, 'balanced', or None, got 'even'"):
         ls.Focal(class_weights="even")
     plain = fl.Trainer(model=fl.mlp([4, 3]), loss=ls.SoftmaxCrossEntropy())
-    assert plain.given(train) is plain
+    assert plain.resolve(train) is plain

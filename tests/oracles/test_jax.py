@@ -133,7 +133,7 @@ def test_metrics_agree(kind):
     """Every sum, and to the bit where it is a count; among scores many of which tie."""
     draw, (_, outputs) = np.random.default_rng(0), LOSSES[kind]
     f, y = draw.integers(-1, 2, (200, outputs)).astype("float32"), dataset(kind, 200).y.astype("float32")
-    for metric in trainer_of(kind=kind, metrics=metrics_of(kind)).measured():
+    for metric in trainer_of(kind=kind, metrics=metrics_of(kind)).summed_metrics():
         ours, theirs = (metric.sums(xp.asarray(f), xp.asarray(y)) for xp in (np, jax.numpy))
         assert len(ours) == metric.width(outputs)
         counts = all(float(value).is_integer() for value in ours)

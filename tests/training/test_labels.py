@@ -131,7 +131,7 @@ def test_what_reads_a_dataset_reads_its_labels():
     unnamed = fl.init_state(trainer())
     assert fl.same_bits(fl.lr_range_test(trainer(), unnamed, TRAIN), fl.lr_range_test(trainer(), unnamed, by_code))
     balanced = trainer(loss=fl.losses.SoftmaxCrossEntropy(class_weights="balanced"))
-    assert fl.same_bits(balanced.given(TRAIN), balanced.given(by_code))
+    assert fl.same_bits(balanced.resolve(TRAIN), balanced.resolve(by_code))
     counts = fl.confusion_matrix(trainer(), STATE, REST)
     assert counts.sum(1).tolist() == [(REST.y == label).sum() for label in ("cat", "dog", "owl")]
 

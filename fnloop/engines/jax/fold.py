@@ -56,7 +56,7 @@ class JaxEngine(NamedTuple):
         program = _program(trainer)
         examples = self._examples(trainer, data)
         total = count_batches(data, program.batch)
-        merge = make_merge(trainer.measured(), trainer.model.outputs)
+        merge = make_merge(trainer.summed_metrics(), trainer.model.outputs)
         held: Any = (), ()  # the arrays handed out last, and their pieces, which the user has not seen
 
         def run(state: TrainState, rates: Sequence[float], stop: int) -> Moved | str:
@@ -88,7 +88,7 @@ class JaxEngine(NamedTuple):
     def make_measure(self, trainer: Trainer, data: Dataset) -> Callable[[TrainState], Sums]:
         """As `make_measure` of the NumPy engine."""
         program, examples = _program(trainer), self._examples(trainer, data)
-        merge = make_merge(trainer.measured(), trainer.model.outputs)
+        merge = make_merge(trainer.summed_metrics(), trainer.model.outputs)
 
         def measure(state: TrainState) -> Sums:
             with numpys_types():
@@ -140,7 +140,7 @@ def _program(trainer: Trainer) -> Program:
 
 
 def _computation(trainer: Trainer) -> tuple[Any, ...]:
-    return trainer.model, trainer.loss, trainer.optimizer, trainer.measured()
+    return trainer.model, trainer.loss, trainer.optimizer, trainer.summed_metrics()
 
 
 @lru_cache(maxsize=64)

@@ -79,7 +79,7 @@ def _fold(trainer: Trainer, state: TrainState, rates: Sequence[float], batches: 
     work = _copied(state.params.vector, state.optimizer.slots)
     absorbs = trainer.optimizer.absorbs and len(rates) > 1  # of a single step the cause is wanted
     update, sums, buffers = make_update(trainer, work, absorbs), state.running.sums.tolist(), state.buffers
-    merge = make_merge(trainer.measured(), trainer.model.outputs)
+    merge = make_merge(trainer.summed_metrics(), trainer.model.outputs)
     first = state.optimizer.count + 1, state.step
     for count, step, lr, examples in zip(*map(itertools.count, first), rates, batches, strict=False):
         more, buffers = update(count, lr, examples, buffers, step)
@@ -145,7 +145,7 @@ def make_gradient(trainer: Trainer, vector: Array, gradient: Array) -> Gradient:
 
     It returns the sums of the loss and each metric, and the new buffers.
     """
-    forward, loss, metrics = trainer.model.forward, trainer.loss.forward, trainer.measured()
+    forward, loss, metrics = trainer.model.forward, trainer.loss.forward, trainer.summed_metrics()
     params, grads = trainer.model.views(vector), trainer.model.views(gradient)
 
     def gradient_of(examples: Examples, buffers: Kept, place: int) -> tuple[Sums, Kept]:
@@ -172,7 +172,7 @@ def weighted(loss: tuple[Any, Callable[[], Any]], weights: Any) -> tuple[Any, Ca
 def _accumulated(gradient_of: Gradient, gradient: Array, trainer: Trainer) -> Gradient:
     """The same over micro-batches: each counts by its examples, so that the mean is that of one big batch."""
     size, most = trainer.batch_size, trainer.accumulate
-    merge = make_merge(trainer.measured(), trainer.model.outputs)
+    merge = make_merge(trainer.summed_metrics(), trainer.model.outputs)
 
     def accumulated(examples: Examples, buffers: Kept, step: int) -> tuple[Sums, Kept]:
         x, y, weights = examples
@@ -206,12 +206,12 @@ def make_measure(trainer: Trainer, data: Dataset) -> Callable[[TrainState], Sums
 
     def measure(state: TrainState) -> Sums:
         total: Sums = []
-        merge = make_merge(trainer.measured(), trainer.model.outputs)
+        merge = make_merge(trainer.summed_metrics(), trainer.model.outputs)
         for rows, outputs in _outputs(trainer, state, data.x):
             targets = np.asarray(data.y[rows]).astype(trainer.dtype, copy=False)
             weights = None if data.weights is None else data.weights[rows].astype(trainer.dtype, copy=False)
             losses, _ = weighted(trainer.loss.forward(outputs, targets), weights)
-            sums = _sums(trainer.measured(), losses, outputs, targets)
+            sums = _sums(trainer.summed_metrics(), losses, outputs, targets)
             total = merge(total, sums) if total else sums
         return total
 
