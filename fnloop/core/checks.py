@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar, Uni
 
 import numpy as np
 
-from fnloop.core.formatting import short
-from fnloop.core.signatures import close_to
+from fnloop.core.formatting import listed, short
+from fnloop.core.protocols import fulfils, missing_members
+from fnloop.core.signatures import close_to, uncalled
 
 Check = Callable[[str, Any], Any]
 Mode = Literal["min", "max"]
@@ -125,6 +126,53 @@ def extents(name: str, value: Any) -> tuple[int, ...]:
     if not checked:
         raise ValueError(f"{name} must have at least one extent, got {short(value)}")
     return checked
+
+
+def instance_of(protocol: type, what: str, hint: Callable[[Any], str] | None = None) -> Check:
+    """Return the check for an instance that has all members of a `runtime_checkable` protocol; it is returned unchanged.
+
+    The error names the argument and the value. It adds how to call a class, or a function of this package, that was given
+    instead of an instance, else which members are missing.
+
+    Args:
+        protocol: The protocol. Properties of the value are not evaluated.
+        what: The kind of value with an example, for the error: `"a loss, such as fl.losses.Huber(delta=2.0)"`.
+        hint: Returns what to add to the error for a value of another kind, such as `"; write fl.nn.Activation('relu')"`, or
+            `""` to add what is said above. Default: `None`, which adds that.
+
+    Raises:
+        TypeError: From the check, if a member is missing.
+
+    Examples:
+        >>> from typing import Protocol, runtime_checkable
+        >>> @runtime_checkable
+        ... class Schedule(Protocol):
+        ...     def step(self, state): ...
+        >>> instance_of(Schedule, "a schedule")("scheduler", np.float32(0.1))
+        Traceback (most recent call last):
+        TypeError: scheduler must be a schedule, got np.float32(0.1); it has no step
+    """
+
+    def check(name: str, value: Any) -> Any:
+        if fulfils(value, protocol):
+            return value
+        added = (hint(value) if hint else "") or uncalled(value) or _lacks(value, protocol)
+        raise TypeError(f"{name} must be {what}, got {short(value)}{added}")
+
+    return check
+
+
+def _lacks(value: Any, protocol: type) -> str:
+    """Return what to add to an error about an object that lacks members; nothing for one of a built-in type."""
+    missing = missing_members(value, protocol)
+    if not missing or type(value).__module__ == "builtins":
+        return ""
+    required: frozenset[str] = getattr(
+        protocol, "__abstractmethods__", frozenset()
+    )  # empty: no member is known to have a default
+    defaults = [name for name in missing if required and name not in required]
+    inherit = f"; a subclass of {protocol.__name__} inherits {' and '.join(defaults)}" if defaults else ""
+    return f"; it has no {listed(missing)}{inherit}"
 
 
 def optional(check: Check) -> Check:
