@@ -10,11 +10,11 @@ from toolz import take
 
 from fnloop.core.arrays import Array
 from fnloop.core.checks import Mode, boolean, integer, real
-from fnloop.core.display import line, table
+from fnloop.core.display import html_table, one_line
 from fnloop.core.errors import NoBestError
 from fnloop.core.formatting import short
 from fnloop.core.records import evolve, frozen
-from fnloop.core.signatures import explained
+from fnloop.core.signatures import explain_calls
 from fnloop.data.dataset import Dataset
 from fnloop.runs.recording import record as to_file
 from fnloop.streams.progress import passed, timed
@@ -104,10 +104,10 @@ class Fit:
         return training(self)
 
     def __repr__(self) -> str:
-        return line("Fit", self._facts())
+        return one_line("Fit", self._facts())
 
     def _repr_html_(self) -> str:
-        return table("Fit", self._rows())
+        return html_table("Fit", self._rows())
 
     def _facts(self) -> dict[str, str]:
         best = "none" if self.found is None else f"epoch {self.found.epoch}"
@@ -159,7 +159,7 @@ HINTS = {  # for arguments that such functions have elsewhere
 }
 
 
-@explained(HINTS)
+@explain_calls(HINTS)
 def fit(
     trainer: Trainer,
     train: Dataset,

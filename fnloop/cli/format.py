@@ -9,7 +9,7 @@ import numpy as np
 
 from fnloop.cli.values import brief_model, number, size_of, values
 from fnloop.core.digest import digest
-from fnloop.core.display import brief
+from fnloop.core.display import short_call
 from fnloop.core.errors import FnloopError
 from fnloop.runs.diff import fields
 from fnloop.runs.reader import Reader
@@ -72,7 +72,7 @@ def _trained(reader: Reader) -> dict[str, str]:
     more = [f"{name}{value}" for name, value in other.items() if value != usual[name]]
     return {
         "model": brief_model(trainer.model),
-        **{name.removeprefix("early_"): brief(getattr(trainer, name)) for name in shown},
+        **{name.removeprefix("early_"): short_call(getattr(trainer, name)) for name in shown},
         "batches": ", ".join([f"of {trainer.batch_size}, seed {trainer.seed}", *more]),
     }
 

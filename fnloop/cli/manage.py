@@ -15,7 +15,7 @@ from fnloop.cli.inspect import PLACE, RunFile
 from fnloop.cli.options import naming_options, one_of, paths
 from fnloop.cli.values import size_of, values
 from fnloop.core.checks import integer
-from fnloop.core.display import brief
+from fnloop.core.display import short_call
 from fnloop.core.formatting import short
 from fnloop.runs.checkpoint import save
 from fnloop.runs.run import Run, open_run
@@ -67,7 +67,7 @@ def fork(
     forked = opened.fork(place, new, **changes)
     typer.echo(f"{new} begins with epoch {place} of {run}")
     for name, value in changes.items():
-        typer.echo(f"  {name}: {brief(getattr(opened.trainer, name))} -> {brief(value)}")
+        typer.echo(f"  {name}: {short_call(getattr(opened.trainer, name))} -> {short_call(value)}")
     if "scheduler" in changes:
         typer.echo(f"  the next epoch is trained at lr {forked.last.lr:.4g}, was {opened.state(place).lr:.4g}")
     if epochs is not None:

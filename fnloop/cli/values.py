@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fnloop.core.display import brief
+from fnloop.core.display import short_call
 from fnloop.nn import Activation
 
 LONGEST = 100  # characters of a model
@@ -12,12 +12,12 @@ LONGEST = 100  # characters of a model
 def brief_model(model: Any) -> str:
     """The layers one after the other, and the number of parameters."""
     layers = getattr(model, "layers", None)
-    text = brief(model) if layers is None else ", ".join(map(_brief_layer, layers))
+    text = short_call(model) if layers is None else ", ".join(map(_brief_layer, layers))
     return f"{text if len(text) <= LONGEST else text[: LONGEST - 3] + '...'}; {model.size} parameters"
 
 
 def _brief_layer(layer: Any) -> str:
-    return layer.name if isinstance(layer, Activation) else brief(layer, without=("init",))
+    return layer.name if isinstance(layer, Activation) else short_call(layer, without=("init",))
 
 
 def number(value: float) -> str:

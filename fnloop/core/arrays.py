@@ -15,10 +15,10 @@ def freeze(array: Array) -> Array:
         return array
     if array.dtype.hasobject:
         raise TypeError(f"arrays of objects cannot be frozen, got dtype {array.dtype}; allowed are numbers and booleans")
-    return owned(np.array(array, order="C"))
+    return read_only(np.array(array, order="C"))
 
 
-def owned(array: Array) -> Array:
+def read_only(array: Array) -> Array:
     """A read-only view of an array that the caller made and hands over: freezing without a copy."""
     array.flags.writeable = False
     return array.view()

@@ -6,12 +6,12 @@ from typing import Any, TypeVar
 from fnloop.core.fields import field_names, is_record
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import evolve
-from fnloop.core.signatures import NONE, close_to
+from fnloop.core.signatures import NO_HINTS, did_you_mean
 
 T = TypeVar("T")
 
 
-def changed(record: T, changes: Mapping[str, Any]) -> T:
+def with_changes(record: T, changes: Mapping[str, Any]) -> T:
     """The record with fields changed by name, such as `seed`, and those of its parts by path, such as `scheduler.initial_lr`.
 
     Raises: TypeError: for a field that is not there, with those that are.
@@ -23,12 +23,12 @@ def changed(record: T, changes: Mapping[str, Any]) -> T:
     for path, value in changes.items():
         name, dot, rest = path.partition(".")
         if name not in names:
-            hints = getattr(kind, "hints", NONE)
-            hint = f": {hints[name]}" if name in hints else close_to(name, names)
+            hints = getattr(kind, "argument_hints", NO_HINTS)
+            hint = f": {hints[name]}" if name in hints else did_you_mean(name, names)
             raise TypeError(f"{kind.__name__} has no field {short(name)}{hint}; it has {listed(names)}")
         if dot:
             inner.setdefault(name, {})[rest] = value
         else:
             new[name] = value
-    parts = {name: changed(new.get(name, getattr(record, name)), within) for name, within in inner.items()}
+    parts = {name: with_changes(new.get(name, getattr(record, name)), within) for name, within in inner.items()}
     return evolve(record, **{**new, **parts})

@@ -15,7 +15,7 @@ import numpy as np
 
 from fnloop.core.formatting import listed, short
 from fnloop.core.protocols import fulfils, missing_members
-from fnloop.core.signatures import close_to, uncalled
+from fnloop.core.signatures import call_hint, did_you_mean
 
 Check = Callable[[str, Any], Any]
 Mode = Literal["min", "max"]
@@ -24,14 +24,14 @@ Else = TypeVar("Else")
 
 if TYPE_CHECKING:
 
-    class Taken(Generic[Held, Else]):
-        """The type of a field that may be given as something else than what it holds: `Taken[Loss, str]` holds a loss."""
+    class Converted(Generic[Held, Else]):
+        """The type of a field that may be given as something else than what it holds: `Converted[Loss, str]` holds a loss."""
 
         def __get__(self, record: Any, owner: Any) -> Held: ...
         def __set__(self, record: Any, value: Held | Else) -> None: ...
 else:
 
-    class Taken:
+    class Converted:
         def __class_getitem__(cls, kinds):
             return Union[kinds]  # noqa: UP007
 
@@ -77,7 +77,7 @@ def choice(*names: str) -> Check:
     def check(name: str, value: Any) -> str:
         if not (isinstance(value, str) and value in names):
             kind = ValueError if isinstance(value, str) else TypeError
-            raise kind(f"{name} must be one of {', '.join(map(repr, names))}, got {short(value)}{close_to(value, names)}")
+            raise kind(f"{name} must be one of {', '.join(map(repr, names))}, got {short(value)}{did_you_mean(value, names)}")
         return value
 
     return check
@@ -104,7 +104,7 @@ def metric_name(name: str, value: Any) -> str:
     return value
 
 
-def several(check: Check, ascending: bool = False) -> Check:
+def sequence_of(check: Check, ascending: bool = False) -> Check:
     """The check for a sequence of values that each pass a check; it becomes a tuple."""
 
     def check_all(name: str, values: Any) -> tuple[Any, ...]:
@@ -122,7 +122,7 @@ def extents(name: str, value: Any) -> tuple[int, ...]:
     """The check for a shape without its number of examples; a number stands for one dimension."""
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         return (integer(1)(name, value),)
-    checked: tuple[int, ...] = several(integer(1))(name, value)
+    checked: tuple[int, ...] = sequence_of(integer(1))(name, value)
     if not checked:
         raise ValueError(f"{name} must have at least one extent, got {short(value)}")
     return checked
@@ -156,7 +156,7 @@ def instance_of(protocol: type, what: str, hint: Callable[[Any], str] | None = N
     def check(name: str, value: Any) -> Any:
         if fulfils(value, protocol):
             return value
-        added = (hint(value) if hint else "") or uncalled(value) or _lacks(value, protocol)
+        added = (hint(value) if hint else "") or call_hint(value) or _lacks(value, protocol)
         raise TypeError(f"{name} must be {what}, got {short(value)}{added}")
 
     return check
@@ -186,8 +186,8 @@ Seed = Annotated[int, integer(0, 2**64)]
 Positive = Annotated[float, real("(0, inf)")]
 NonNegative = Annotated[float, real("[0, inf)")]
 Finite = Annotated[float, real("(-inf, inf)")]
-Times = Annotated[tuple[int, ...], several(integer(0), ascending=True)]
-NonNegatives = Annotated[tuple[float, ...], several(real("[0, inf)"))]
+Times = Annotated[tuple[int, ...], sequence_of(integer(0), ascending=True)]
+NonNegatives = Annotated[tuple[float, ...], sequence_of(real("[0, inf)"))]
 Decay = Annotated[float, real("[0, 1)")]  # of a running mean: 0 forgets at once, 1 never learns
 Factor = Annotated[float, real("(0, 1]")]
 OptionalMode = Annotated[Mode | None, optional(choice("min", "max"))]

@@ -8,22 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.arrays import Array, owned
+from fnloop.core.arrays import Array, read_only
 
 
 @lru_cache(maxsize=32)
 def ones(n: int, dtype: Any) -> Array:
     """n ones: `ones(n) @ a` sums over the first axis, `a @ ones(n)` over the last."""
-    return owned(np.ones(n, dtype))
+    return read_only(np.ones(n, dtype))
 
 
 @lru_cache(maxsize=32)
 def indices(n: int, dtype: Any) -> Array:
     """0, 1, ..., n - 1."""
-    return owned(np.arange(n, dtype=dtype))
+    return read_only(np.arange(n, dtype=dtype))
 
 
 @lru_cache(maxsize=32)
-def row(values: tuple[float, ...], dtype: Any) -> Array:
+def constant_array(values: tuple[float, ...], dtype: Any) -> Array:
     """The values of a record's field as an array."""
-    return owned(np.array(values, dtype))
+    return read_only(np.array(values, dtype))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.fields import field_names, is_record, leaves, parts_of
+from fnloop.core.fields import children_of, field_names, is_record, leaves
 from fnloop.core.formatting import short
 
 Hashed = tuple[Any, bytes]  # a value, held so that its identity stays its own, and its hash
@@ -62,12 +62,12 @@ def digest(value: Any) -> str:
     return hash_of(value).hex()
 
 
-def identity(value: Any) -> str:
+def stable_repr(value: Any) -> str:
     """A record in words that are the same in every process: its fields, or its digest if it holds arrays or functions.
 
     Examples:
         >>> from fnloop.losses import Huber
-        >>> identity(Huber())
+        >>> stable_repr(Huber())
         'Huber(delta=1.0)'
     """
     if not is_record(value):
@@ -75,7 +75,7 @@ def identity(value: Any) -> str:
     if any(callable(leaf) or isinstance(leaf, np.ndarray) for _, leaf in leaves(value)):
         return f"{type(value).__name__}({digest(value)[:12]})"
     fields = ((name, getattr(value, name)) for name in field_names(type(value)))
-    named = (f"{name}={identity(field) if is_record(field) else repr(field)}" for name, field in fields)
+    named = (f"{name}={stable_repr(field) if is_record(field) else repr(field)}" for name, field in fields)
     return f"{type(value).__name__}({', '.join(named)})"
 
 
@@ -100,7 +100,7 @@ def _content(value: Any, before: Hashes, now: dict[int, Hashed] | None) -> bytes
         array = np.asarray(value)
         raw: Any = array if array.flags.c_contiguous else array.tobytes()
         return f"array {array.dtype.str} {array.shape}\0".encode() + hashlib.sha256(raw).digest()
-    parts = parts_of(value)
+    parts = children_of(value)
     if parts is None:
         kind, content = bits(value)
         return f"{kind} {len(content)}\0".encode() + content

@@ -14,18 +14,18 @@ Facts = Mapping[str, str]
 LONGEST = 60  # characters of one fact in a line
 
 
-def line(name: str, facts: Facts, *counts: str) -> str:
+def one_line(name: str, facts: Facts, *counts: str) -> str:
     """A value on one line: what is known of it by name, then what needs no name.
 
     Examples:
-        >>> line("Params", {"dtype": "float32"}, "433 parameters")
+        >>> one_line("Params", {"dtype": "float32"}, "433 parameters")
         'Params(dtype=float32, 433 parameters)'
     """
     parts = [f"{label}={_cut(fact)}" for label, fact in facts.items()]
     return f"{name}({', '.join([*parts, *counts])})"
 
 
-def table(name: str, facts: Facts) -> str:
+def html_table(name: str, facts: Facts) -> str:
     """The same as HTML: a table with a fact a row."""
     rows = "".join(
         f'<tr><th style="text-align: left">{escape(label)}</th><td style="text-align: left">{escape(fact)}</td></tr>'
@@ -34,33 +34,33 @@ def table(name: str, facts: Facts) -> str:
     return f"<table><caption><b>{escape(name)}</b></caption>{rows}</table>"
 
 
-def shape_of(array: Any) -> str:
+def shape_and_dtype(array: Any) -> str:
     """An array without its values: shape and dtype."""
     return f"{array.shape} {array.dtype}"
 
 
-def counted(count: int, noun: str) -> str:
+def pluralize(count: int, noun: str) -> str:
     """A number of things: `1 epoch`, `2 epochs`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def brief(value: Any, without: Collection[str] = ()) -> str:
+def short_call(value: Any, without: Collection[str] = ()) -> str:
     """A record as a call, without the arguments that have their default."""
     if value is None:
         return "none"
     if isinstance(value, tuple | list):
-        return ", ".join(map(brief, value))
+        return ", ".join(map(short_call, value))
     if not is_record(value):
         return short(value)
     said = []
-    for field in given(value):
+    for field in non_default_fields(value):
         if field.name not in without:
-            part = brief(getattr(value, field.name))
+            part = short_call(getattr(value, field.name))
             said.append(part if field.default is attrs.NOTHING else f"{field.name}={part}")
     return f"{type(value).__name__}({', '.join(said)})"
 
 
-def given(value: Any) -> list["attrs.Attribute[Any]"]:
+def non_default_fields(value: Any) -> list["attrs.Attribute[Any]"]:
     """The fields of a record that have no default, or another value than that."""
     return [field for field in attrs.fields(type(value)) if field.init and not _is_default(value, field)]
 

@@ -38,7 +38,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def parts_of(value: Any) -> list[tuple[str, Any]] | None:
+def children_of(value: Any) -> list[tuple[str, Any]] | None:
     """What a record, mapping or sequence is made of, by name; None for a leaf."""
     if is_record(value):
         return [(name, getattr(value, name)) for name in field_names(type(value))]

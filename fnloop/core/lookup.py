@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from fnloop.core.formatting import short
-from fnloop.core.signatures import close_to
+from fnloop.core.signatures import did_you_mean
 
 T = TypeVar("T")
 
@@ -24,9 +24,8 @@ def by_name(kind: str, name: str, known: Mapping[str, T], otherwise: str = "") -
     firsts: dict[Any, str] = {}
     for key, value in known.items():
         firsts.setdefault(value, key)
-    raise ValueError(
-        f"{kind} must be one of {', '.join(map(repr, firsts.values()))}{otherwise}, got {short(name)}{close_to(name, known)}"
-    )
+    allowed = ", ".join(map(repr, firsts.values()))
+    raise ValueError(f"{kind} must be one of {allowed}{otherwise}, got {short(name)}{did_you_mean(name, known)}")
 
 
 def _plain(name: str) -> str:

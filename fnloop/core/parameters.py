@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from fnloop.core.arrays import Array
-from fnloop.core.display import counted, line, shape_of, table
+from fnloop.core.display import html_table, one_line, pluralize, shape_and_dtype
 from fnloop.core.records import frozen
 
 
@@ -33,10 +33,10 @@ class Params:
         return self.model.unflatten(self.vector)
 
     def __repr__(self) -> str:
-        return line("Params", {"vector": shape_of(self.vector)}, counted(len(self._shapes()), "layer"))
+        return one_line("Params", {"vector": shape_and_dtype(self.vector)}, pluralize(len(self._shapes()), "layer"))
 
     def _repr_html_(self) -> str:
-        return table("Params", {"vector": shape_of(self.vector), **self._shapes()})
+        return html_table("Params", {"vector": shape_and_dtype(self.vector), **self._shapes()})
 
     def _shapes(self) -> dict[str, str]:
         """The shapes of each layer's arrays."""

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from fnloop.core.arrays import Array, owned
+from fnloop.core.arrays import Array, read_only
 
 
 class Stream(IntEnum):
@@ -64,4 +64,4 @@ def permutation(n: int, seed: int, epoch: int) -> Array:
     drawn |= np.arange(n, dtype=np.uint64)
     drawn.sort()
     drawn &= last
-    return owned(drawn.astype(np.min_scalar_type(-n)))
+    return read_only(drawn.astype(np.min_scalar_type(-n)))

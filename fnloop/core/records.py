@@ -16,10 +16,10 @@ from fnloop.core.arrays import Array, freeze, is_frozen
 from fnloop.core.digest import digest, same_bits
 from fnloop.core.fields import field_names
 from fnloop.core.formatting import repr_of, short
-from fnloop.core.signatures import NONE, Code, checked
+from fnloop.core.signatures import NO_HINTS, CodeRepr, with_call_errors
 
 T = TypeVar("T")
-KINDS: dict[str, type] = {}  # the package's own records by name: all that a file may ask for
+RECORD_TYPES: dict[str, type] = {}  # the package's own records by name: all that a file may ask for
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
@@ -27,8 +27,8 @@ def frozen(cls: type[T]) -> type[T]:
     """Make a class a frozen record: fields are checked by their types, arrays frozen, equality is `same_bits`.
 
     Fields after a line `_: KW_ONLY` are given by name, as in a dataclass. The error of a wrong call names the arguments that
-    there are; for others the class may have `hints`. Copies of a record are the record itself, and a pickled one comes back
-    frozen.
+    there are; for others the class may have `argument_hints`. Copies of a record are the record itself, and a pickled
+    one comes back frozen.
     """
     for name, method in _METHODS.items():
         setattr(cls, name, method)
@@ -36,9 +36,9 @@ def frozen(cls: type[T]) -> type[T]:
         cls.__repr__ = repr_of  # type: ignore[method-assign]
     made: Any = attrs.frozen(cls, eq=False, field_transformer=_checked)
     made.__setattr__ = _refuse_change
-    made.__init__ = checked(made.__init__, made.__name__, _signature(made), getattr(made, "hints", NONE))
+    made.__init__ = with_call_errors(made.__init__, made.__name__, _signature(made), getattr(made, "argument_hints", NO_HINTS))
     if cls.__module__.partition(".")[0] == "fnloop":
-        KINDS[cls.__name__] = made
+        RECORD_TYPES[cls.__name__] = made
     return made  # type: ignore[no-any-return]
 
 
@@ -71,7 +71,7 @@ def _signature(cls: type) -> Signature:
             field.alias or field.name,
             Parameter.KEYWORD_ONLY if field.kw_only else Parameter.POSITIONAL_OR_KEYWORD,
             default=_default(field),
-            annotation=Parameter.empty if field.type is None else Code(_type(field.type)),
+            annotation=Parameter.empty if field.type is None else CodeRepr(_type(field.type)),
         )
         for field in sorted(fields, key=lambda field: field.kw_only)
     ]
@@ -84,7 +84,7 @@ def _default(field: "attrs.Attribute[Any]") -> Any:
     factory: Any = field.default
     if not isinstance(factory, attrs.Factory):  # type: ignore[arg-type]
         return factory
-    return Code(field.metadata.get("default", "...")) if factory.takes_self else factory.factory()
+    return CodeRepr(field.metadata.get("default", "...")) if factory.takes_self else factory.factory()
 
 
 def _type(kind: Any) -> str:

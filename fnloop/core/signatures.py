@@ -10,11 +10,11 @@ from fnloop.core.formatting import short
 
 F = TypeVar("F", bound=Callable[..., Any])
 Hints = Mapping[str, str]  # by the name of an argument that is not there, what to write instead; "" is for one without a name
-NONE: Hints = MappingProxyType({})
+NO_HINTS: Hints = MappingProxyType({})
 _PLACED = Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD
 
 
-class Code:
+class CodeRepr:
     """A default as help shows it: as code."""
 
     def __init__(self, text: str) -> None:
@@ -24,12 +24,12 @@ class Code:
         return self.text
 
 
-def explained(hints: Hints = NONE) -> Callable[[F], F]:
+def explain_calls(hints: Hints = NO_HINTS) -> Callable[[F], F]:
     """Decorate a function: a call that does not fit its signature raises a TypeError with the arguments that there are."""
-    return lambda function: checked(function, function.__name__, signature(function), hints)
+    return lambda function: with_call_errors(function, function.__name__, signature(function), hints)
 
 
-def checked(function: F, name: str, of: Signature, hints: Hints = NONE) -> F:
+def with_call_errors(function: F, name: str, of: Signature, hints: Hints = NO_HINTS) -> F:
     """The function, whose error for arguments that do not fit a signature is a sentence."""
 
     @wraps(function)
@@ -37,7 +37,7 @@ def checked(function: F, name: str, of: Signature, hints: Hints = NONE) -> F:
         try:
             return function(*args, **kwargs)
         except TypeError:
-            wrong = misfit(name, of, args, kwargs, hints)
+            wrong = call_error(name, of, args, kwargs, hints)
             if wrong is None:
                 raise
         raise TypeError(wrong)
@@ -46,7 +46,7 @@ def checked(function: F, name: str, of: Signature, hints: Hints = NONE) -> F:
     return call  # type: ignore[return-value]
 
 
-def misfit(name: str, of: Signature, args: Any, kwargs: Mapping[str, Any], hints: Hints = NONE) -> str | None:
+def call_error(name: str, of: Signature, args: Any, kwargs: Mapping[str, Any], hints: Hints = NO_HINTS) -> str | None:
     """What is wrong with a call, in a sentence; None if its arguments fit the signature."""
     parameters = {key: parameter for key, parameter in of.parameters.items() if key != "self"}
     args = args[1:] if "self" in of.parameters else args
@@ -56,7 +56,7 @@ def misfit(name: str, of: Signature, args: Any, kwargs: Mapping[str, Any], hints
     there = f"it takes {', '.join(parameters)}" if parameters else "it takes no arguments"
     for key in kwargs:
         if key not in parameters:
-            hint = f": {hints[key]}" if key in hints else close_to(key, parameters)
+            hint = f": {hints[key]}" if key in hints else did_you_mean(key, parameters)
             return f"{name} has no argument {key!r}{hint}; {there}"
         if key in placed[: len(args)]:
             return f"{name} was given {key!r} twice, by position and by name"
@@ -74,7 +74,7 @@ def _required(parameters: Mapping[str, Parameter]) -> Iterator[str]:
     return (key for key, parameter in parameters.items() if parameter.default is Parameter.empty)
 
 
-def close_to(key: Any, names: Iterable[str]) -> str:
+def did_you_mean(key: Any, names: Iterable[str]) -> str:
     """What to add to an error about a name, if one of those that there are is close to it."""
     from difflib import get_close_matches
 
@@ -85,7 +85,7 @@ def close_to(key: Any, names: Iterable[str]) -> str:
     return f", did you mean {close[0]!r}?" if close else ""
 
 
-def uncalled(value: Any) -> str:
+def call_hint(value: Any) -> str:
     """What to add to an error about a class, or a function of this package, that was given for what it makes."""
     own = isinstance(value, type) or (callable(value) and str(getattr(value, "__module__", "")).partition(".")[0] == "fnloop")
     return f"; call it: {value.__name__}(...)" if own and hasattr(value, "__name__") else ""
@@ -109,7 +109,7 @@ def curry(function: Callable[..., Any]) -> Any:
         try:
             given = of.bind_partial(*args, **kwargs).arguments
         except TypeError as error:
-            raise TypeError(misfit(function.__name__, of, args, kwargs) or str(error)) from None
+            raise TypeError(call_error(function.__name__, of, args, kwargs) or str(error)) from None
         if all(name in given for name in required):
             return function(*args, **kwargs)
         return partial(curried, *args, **kwargs)

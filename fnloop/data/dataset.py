@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 
 from fnloop.core.arrays import Array, freeze
-from fnloop.core.display import counted, line, shape_of, table
+from fnloop.core.display import html_table, one_line, pluralize, shape_and_dtype
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import frozen
 from fnloop.data.array_likes import NUMBERS, check_index, features, targets
@@ -96,16 +96,16 @@ class Dataset:
         return len(self.x)
 
     def __repr__(self) -> str:
-        return line("Dataset", arrays_of(self), counted(len(self), "example"))
+        return one_line("Dataset", arrays_of(self), pluralize(len(self), "example"))
 
     def _repr_html_(self) -> str:
-        return table("Dataset", {"examples": f"{len(self):,}", **arrays_of(self)})
+        return html_table("Dataset", {"examples": f"{len(self):,}", **arrays_of(self)})
 
 
 def arrays_of(examples: Any) -> dict[str, str]:
     """The shape and dtype of each array."""
     arrays = {"x": examples.x, "y": examples.y, "weights": examples.weights}
-    return {name: shape_of(array) for name, array in arrays.items() if array is not None}
+    return {name: shape_and_dtype(array) for name, array in arrays.items() if array is not None}
 
 
 def check_array(

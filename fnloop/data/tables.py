@@ -8,7 +8,7 @@ import numpy as np
 
 from fnloop.core.arrays import Array
 from fnloop.core.formatting import listed, short
-from fnloop.core.signatures import close_to
+from fnloop.core.signatures import did_you_mean
 from fnloop.data.dataset import check_array
 
 Table = Mapping[str, Array]
@@ -162,7 +162,8 @@ def find_table(data: str, target: str | None = None) -> tuple[dict[str, Array], 
         return table, target or own
     if not os.path.exists(data):
         raise FileNotFoundError(
-            f"no such file: {short(data)}{close_to(data, NAMES)}; data are a CSV or .npz file, or one of {', '.join(NAMES)}"
+            f"no such file: {short(data)}{did_you_mean(data, NAMES)}; "
+            f"data are a CSV or .npz file, or one of {', '.join(NAMES)}"
         )
     if os.path.isdir(data):
         raise IsADirectoryError(f"data must be a CSV or .npz file, got the folder {short(data)}")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fnloop.core.arrays import Array
-from fnloop.core.constants import row
+from fnloop.core.constants import constant_array
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
 from fnloop.losses import classes, weighting
@@ -102,4 +102,4 @@ def _mean(losses: Any) -> Any:
 def _columns(weights: Any, dtype: Any) -> Any:
     """The weights of classes 0 and 1, each a number or one for each label."""
     pairs = weighting.known(weights)
-    return row(pairs, dtype).T if isinstance(pairs[0], tuple) else pairs
+    return constant_array(pairs, dtype).T if isinstance(pairs[0], tuple) else pairs

@@ -7,7 +7,7 @@ import numpy as np
 
 from fnloop.core.arrays import Array
 from fnloop.core.checks import NonNegative
-from fnloop.core.constants import row
+from fnloop.core.constants import constant_array
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
 from fnloop.losses import classes, weighting
@@ -69,7 +69,7 @@ class Focal:
         unsure = (q > 0).astype(z.dtype)
         q, share = q + (1 - unsure), y * unsure
         if self.class_weights is not None:
-            share = share * row(weighting.known(self.class_weights), z.dtype)[:, None]
+            share = share * constant_array(weighting.known(self.class_weights), z.dtype)[:, None]
         v = share * q**self.gamma
         # log p in two parts: below -100 the power is 1 to the last bit, and its slope times log p might overflow.
         near, far = xp.maximum(log_p, -100.0), xp.minimum(log_p + 100.0, 0.0)

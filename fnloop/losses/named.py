@@ -5,7 +5,7 @@ from typing import Any
 
 from fnloop.core.formatting import short
 from fnloop.core.lookup import by_name
-from fnloop.core.signatures import uncalled
+from fnloop.core.signatures import call_hint
 from fnloop.losses.binary_cross_entropy import BinaryCrossEntropy
 from fnloop.losses.focal import Focal
 from fnloop.losses.from_function import FromFunction
@@ -55,9 +55,9 @@ def get_loss(loss: str | Loss | Callable[[Any, Any], Any]) -> Loss:
     found: Any = loss
     if not isinstance(loss, type) and all(hasattr(loss, method) for method in _NEEDED):
         return found  # type: ignore[no-any-return]
-    if not callable(loss) or uncalled(loss) or isinstance(loss, type) or hasattr(loss, "forward"):
+    if not callable(loss) or call_hint(loss) or isinstance(loss, type) or hasattr(loss, "forward"):
         raise TypeError(
             f"loss must be a name, such as 'mse', a loss, such as fl.losses.Huber(delta=2.0), or a function of "
-            f"(outputs, targets) that returns one value an example, got {short(loss)}{uncalled(loss)}"
+            f"(outputs, targets) that returns one value an example, got {short(loss)}{call_hint(loss)}"
         )
     return FromFunction(loss)

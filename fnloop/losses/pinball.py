@@ -3,8 +3,8 @@
 from typing import Annotated, Any
 
 from fnloop.core.arrays import Array
-from fnloop.core.checks import real, several
-from fnloop.core.constants import row
+from fnloop.core.checks import real, sequence_of
+from fnloop.core.constants import constant_array
 from fnloop.core.formatting import short
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
@@ -13,7 +13,7 @@ from fnloop.losses.loss import Backward
 from fnloop.losses.regression import Regression, Slope
 
 _quantile = real("(0, 1)")
-_quantiles = several(_quantile)
+_quantiles = sequence_of(_quantile)
 
 
 def _one_or_several(name: str, value: Any) -> float | tuple[float, ...]:
@@ -69,6 +69,6 @@ class Pinball(Regression):
 
     def rho(self, error: Any) -> tuple[Any, Slope]:
         sign = namespace(error).sign(error)
-        q = row(self.quantile, error.dtype) if isinstance(self.quantile, tuple) else self.quantile
+        q = constant_array(self.quantile, error.dtype) if isinstance(self.quantile, tuple) else self.quantile
         slope = ((sign > 0).astype(error.dtype) - q) * (sign * sign)
         return error * slope, lambda scale: slope * scale

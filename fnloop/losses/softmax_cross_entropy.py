@@ -4,7 +4,7 @@ from dataclasses import KW_ONLY
 from typing import Any
 
 from fnloop.core.arrays import Array
-from fnloop.core.constants import ones, row
+from fnloop.core.constants import constant_array, ones
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
 from fnloop.losses import classes, weighting
@@ -59,7 +59,7 @@ class SoftmaxCrossEntropy:
             y = y * (1 - self.label_smoothing) + self.label_smoothing / len(z)
         if self.class_weights is None:
             return log - (z * y).T.dot(one), lambda: excess(exp, rest, y)
-        y = y * row(weighting.known(self.class_weights), z.dtype)[:, None]
+        y = y * constant_array(weighting.known(self.class_weights), z.dtype)[:, None]
         mass = one @ y
         return mass * log - one @ (z * y), lambda: excess(mass * exp, rest, y)
 

@@ -6,15 +6,15 @@ from typing import Annotated, Any, TypeVar
 import numpy as np
 
 from fnloop.core.arrays import Array
-from fnloop.core.checks import optional, real, several
+from fnloop.core.checks import optional, real, sequence_of
 from fnloop.core.formatting import short
 from fnloop.core.records import evolve
 
 L = TypeVar("L")
 Weights = tuple[Any, ...]  # of numbers, one for each class, or for several labels of pairs of them
 
-_numbers = several(real("[0, inf)"))
-_pairs = several(_numbers)
+_numbers = sequence_of(real("[0, inf)"))
+_pairs = sequence_of(_numbers)
 
 
 def _numbers_or_balanced(name: str, value: Any) -> Any:

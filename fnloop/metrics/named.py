@@ -4,7 +4,7 @@ from typing import cast
 
 from fnloop.core.formatting import short
 from fnloop.core.records import evolve
-from fnloop.core.signatures import close_to
+from fnloop.core.signatures import did_you_mean
 from fnloop.metrics.accuracy import Accuracy, SubsetAccuracy, TopKAccuracy
 from fnloop.metrics.confusion import F1, BalancedAccuracy, Precision, Recall
 from fnloop.metrics.log_loss import LogLoss
@@ -31,7 +31,7 @@ def get_metric(metric: Given) -> AnyMetric:
         if metric not in METRICS:
             raise ValueError(
                 f"metrics must be among {', '.join(METRICS)} or functions of (outputs, targets) or of sklearn.metrics, "
-                f"got {short(metric, 50)}{close_to(metric, METRICS)}"
+                f"got {short(metric, 50)}{did_you_mean(metric, METRICS)}"
             )
         return METRICS[metric]
     if isinstance(metric, type) or not (is_metric(metric) or callable(metric)):

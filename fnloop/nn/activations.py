@@ -104,10 +104,10 @@ def softmax(x: Any) -> tuple[Any, Callable[[Any], Any]]:
 
 
 _ALL = (relu, leaky_relu, elu, gelu, silu, tanh, sigmoid, softplus, identity, softmax)
-BY_NAME: dict[str, Differentiable] = {activation.__name__: activation for activation in _ALL}
-ACTIVATIONS = tuple(BY_NAME)
+FUNCTIONS: dict[str, Differentiable] = {activation.__name__: activation for activation in _ALL}
+ACTIVATIONS = tuple(FUNCTIONS)
 # The initialisation that keeps the signal's variance through each activation, where it is not Glorot's.
-INITIALIZER = dict.fromkeys(("relu", "leaky_relu", "elu", "gelu", "silu"), "he_uniform")
+DEFAULT_INITIALIZER = dict.fromkeys(("relu", "leaky_relu", "elu", "gelu", "silu"), "he_uniform")
 
 
 @frozen
@@ -123,5 +123,5 @@ class Activation(Plain):
 
     def forward(self, params: Any, x: Any) -> tuple[Any, Callable[[Any, Any, bool], Any]]:
         """The activation of x, and the function that takes dy back to dx."""
-        y, backward = BY_NAME[self.name](x)
+        y, backward = FUNCTIONS[self.name](x)
         return y, lambda dy, grads, wanted: backward(dy) if wanted else None

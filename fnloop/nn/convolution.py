@@ -9,7 +9,7 @@ import numpy as np
 from fnloop.core.arrays import Array
 from fnloop.core.checks import Flag, PositiveInt, choice
 from fnloop.core.records import frozen
-from fnloop.nn.dense import DenseParams, WeightParams, add_up
+from fnloop.nn.dense import DenseParams, WeightParams, sum_rows
 from fnloop.nn.initializers import INITIALIZERS, initial_weights
 from fnloop.nn.layer import Backward, expect
 from fnloop.nn.windows import OverImages, OverSeries, Padding, windows
@@ -56,7 +56,7 @@ class Convolution:
             dy = dy.reshape(-1, self.outputs)
             np.dot(rows.T, dy, out=grads.weights.reshape(fan_in, self.outputs))
             if self.bias:
-                add_up(dy, grads.biases)
+                sum_rows(dy, grads.biases)
             return put_back(np.dot(dy, w.T)) if wanted else None
 
         return y.reshape(len(x), *counts, self.outputs), backward

@@ -78,13 +78,13 @@ class Dense:
         def backward(dy: Any, grads: Any, wanted: bool) -> Any:
             x.T.dot(dy, grads.weights)
             if self.bias:
-                add_up(dy, grads.biases)
+                sum_rows(dy, grads.biases)
             return dy.dot(_transposed(params.weights, len(dy))) if wanted else None
 
         return y, backward
 
 
-def add_up(dy: Any, biases: Any) -> None:
+def sum_rows(dy: Any, biases: Any) -> None:
     """Write the sum of dy over its rows, by BLAS where there are few, without its growing error where there are many."""
     if len(dy) <= MANY:
         ones(len(dy), dy.dtype).dot(dy, biases)

@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from fnloop.core.arrays import Array, owned
+from fnloop.core.arrays import Array, read_only
 from fnloop.core.checks import Extents
 from fnloop.core.formatting import short
 from fnloop.core.parameters import Params, Slot
@@ -68,7 +68,7 @@ class Function:
 
     def init(self, seed: int, dtype: str = "float32") -> Params:
         """The initial parameters, a pure function of the seed."""
-        return Params(owned(np.array(self.initial(seed), dtype)), self)
+        return Params(read_only(np.array(self.initial(seed), dtype)), self)
 
     def views(self, vector: Any) -> Any:
         """The vector itself, alone in a list."""

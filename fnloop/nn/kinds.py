@@ -10,15 +10,15 @@ from fnloop.nn.embedding import EmbeddingParams
 from fnloop.nn.layer import Layer
 from fnloop.nn.normalization import NormParams
 
-KINDS = DenseParams._fields + NormParams._fields + EmbeddingParams._fields  # of the layers that there are
+PARAMETER_NAMES = DenseParams._fields + NormParams._fields + EmbeddingParams._fields  # of the layers that there are
 
 
-def kinds_of(layer: Layer) -> tuple[str, ...]:
+def parameter_names(layer: Layer) -> tuple[str, ...]:
     """The kind of each of a layer's arrays: its name in the layer's record of parameters, or "" where it has none.
 
     Examples:
         >>> from fnloop.nn import Dense
-        >>> kinds_of(Dense(3, 2))
+        >>> parameter_names(Dense(3, 2))
         ('weights', 'biases')
     """
     arrays = [np.broadcast_to(np.float32(0), shape) for shape in layer.shapes]

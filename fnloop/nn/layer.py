@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, Protocol
 
 from fnloop.core.arrays import Array
-from fnloop.core.checks import several
+from fnloop.core.checks import sequence_of
 from fnloop.core.formatting import short
-from fnloop.core.signatures import uncalled
+from fnloop.core.signatures import call_hint
 
 Backward = Callable[[Any, Any, bool], Any]
 Draw = Callable[[int, int], Any]
@@ -50,14 +50,14 @@ class Layer(Protocol):
 def layer(name: str, value: Any) -> Layer:
     """The check for a layer."""
     if isinstance(value, type) or not all(hasattr(value, part) for part in ("shapes", "params", "initial", "forward")):
-        hint = f"; write fl.nn.Activation({short(value, 40)})" if isinstance(value, str) else uncalled(value)
+        hint = f"; write fl.nn.Activation({short(value, 40)})" if isinstance(value, str) else call_hint(value)
         raise TypeError(f"{name} must be an instance with shapes, params, initial and forward, got {short(value)}{hint}")
     checked: Layer = value
     return checked
 
 
 OneLayer = Annotated[Layer, layer]
-Layers = Annotated[tuple[Layer, ...], several(layer)]
+Layers = Annotated[tuple[Layer, ...], sequence_of(layer)]
 
 
 class Plain:
@@ -72,7 +72,7 @@ class Plain:
         return ()
 
 
-def within(address: int, i: int) -> int:
+def child_address(address: int, i: int) -> int:
     """The address of the i-th layer inside a layer: one of its own, spread over 64 bits at any depth."""
     return ((address + 1) * 0x9E3779B97F4A7C15 + i) % 2**64
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fnloop.core.display import brief
+from fnloop.core.display import short_call
 from fnloop.core.records import frozen
 from fnloop.nn.layer import Context, Layer, contextual
 from fnloop.nn.residual import Residual
@@ -116,7 +116,7 @@ def _chain(layers: tuple[Layer, ...], x: Any, depth: int) -> Iterator[Row]:
         y = _value(layer, x)
         parameters = sum(math.prod(shape) for shape in layer.shapes)
         inner = _INSIDE.get(type(layer))
-        name = brief(layer) if inner is None else type(layer).__name__
+        name = short_call(layer) if inner is None else type(layer).__name__
         yield Row(depth, name, y.shape[1:], parameters, _numbers(getattr(layer, "buffers", ())))
         if inner is not None:
             yield from _chain(inner(layer), x, depth + 1)

@@ -8,16 +8,16 @@ import attrs
 import numpy as np
 import toolz
 
-from fnloop.core.arrays import Array, owned
+from fnloop.core.arrays import Array, read_only
 from fnloop.core.checks import Extents, choice, integer
 from fnloop.core.formatting import short
 from fnloop.core.parameters import Params, Slot, lay_out
 from fnloop.core.records import frozen
-from fnloop.core.signatures import explained
-from fnloop.nn.activations import ACTIVATIONS, INITIALIZER, Activation
+from fnloop.core.signatures import explain_calls
+from fnloop.nn.activations import ACTIVATIONS, DEFAULT_INITIALIZER, Activation
 from fnloop.nn.dense import Dense
-from fnloop.nn.kinds import kinds_of
-from fnloop.nn.layer import EVALUATION, Backward, Context, Layer, Layers, contextual, within
+from fnloop.nn.kinds import parameter_names
+from fnloop.nn.layer import EVALUATION, Backward, Context, Layer, Layers, child_address, contextual
 from fnloop.nn.shaping import Flatten, Reshape
 
 
@@ -42,7 +42,7 @@ class Sequential:
 
     def __attrs_post_init__(self) -> None:
         shapes = [layer.shapes for layer in self.layers if layer.shapes]
-        layout = lay_out(shapes, [kinds_of(layer) for layer in self.layers if layer.shapes])
+        layout = lay_out(shapes, [parameter_names(layer) for layer in self.layers if layer.shapes])
         derived = {
             "shapes": tuple(toolz.concat(shapes)),
             "layout": layout,
@@ -78,12 +78,12 @@ class Sequential:
     def initial(self, seed: int, address: int) -> tuple[Array, ...]:
         """The arrays that the layers start with, float64, flat."""
         places = enumerate(self.layers)
-        return tuple(array for i, layer in places for array in layer.initial(seed, within(address, i)))
+        return tuple(array for i, layer in places for array in layer.initial(seed, child_address(address, i)))
 
     def init(self, seed: int, dtype: str = "float32") -> Params:
         """The initial parameters, a pure function of the seed."""
         arrays = [array for i, layer in enumerate(self.layers) for array in layer.initial(seed, i)]
-        return Params(owned(np.concatenate([*map(np.ravel, arrays), np.zeros(0)]).astype(dtype)), self)
+        return Params(read_only(np.concatenate([*map(np.ravel, arrays), np.zeros(0)]).astype(dtype)), self)
 
     def params(self, arrays: Sequence[Any]) -> list[Any]:
         """For each layer, the record of its arrays; an empty one where it has none."""
@@ -118,7 +118,7 @@ class Sequential:
                 x, backward = layer.forward(own, x)
             else:
                 own_buffers = context.buffers[len(buffers) : len(buffers) + n]
-                here = Context(own_buffers, context.draw, within(context.address, len(backwards)))
+                here = Context(own_buffers, context.draw, child_address(context.address, len(backwards)))
                 x, backward, new = layer.forward(own, x, here)
                 buffers += new
             backwards.append(backward)
@@ -142,7 +142,9 @@ def _anything(x: Array) -> None:
     """No layer but one that says so looks at values."""
 
 
-@explained({"": "the widths are one sequence, such as [10, 16, 1]", "hidden": "it is among the sizes, such as [10, 16, 1]"})
+@explain_calls(
+    {"": "the widths are one sequence, such as [10, 16, 1]", "hidden": "it is among the sizes, such as [10, 16, 1]"}
+)
 def mlp(sizes: Sequence[int], activation: str = "relu") -> Sequential:
     """A multilayer perceptron: dense layers with an activation between them, and none after the last (losses take logits).
 
@@ -163,7 +165,7 @@ def mlp(sizes: Sequence[int], activation: str = "relu") -> Sequential:
         )
     widths = [integer(1)(f"sizes[{i}]", size) for i, size in enumerate(sizes)]
     choice(*ACTIVATIONS)("activation", activation)
-    hidden = INITIALIZER.get(activation, "glorot_uniform")
+    hidden = DEFAULT_INITIALIZER.get(activation, "glorot_uniform")
     layers: list[Layer] = []
     for fan_in, fan_out in pairwise(widths[:-1]):
         layers += [Dense(fan_in, fan_out, init=hidden), Activation(activation)]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.core.arrays import Array, owned
+from fnloop.core.arrays import Array, read_only
 from fnloop.core.checks import Check, extents, integer
 from fnloop.core.formatting import short
 from fnloop.core.namespace import namespace
@@ -60,7 +60,7 @@ def filled(extents: Size, size: Size, stride: Size, padding: int | str) -> Any:
         return math.prod(size)
     there = np.pad(np.ones(extents), added)
     index, _ = places(there.shape, size, stride)
-    return owned(there.reshape(-1)[index].sum(1, keepdims=True))
+    return read_only(there.reshape(-1)[index].sum(1, keepdims=True))
 
 
 @lru_cache(maxsize=64)
@@ -75,7 +75,7 @@ def places(extents: tuple[int, ...], size: tuple[int, ...], stride: tuple[int, .
     index = np.zeros((*counts, *size), np.intp)
     for n, first, offset, step in zip(extents, corner, inside, stride, strict=True):
         index = index * n + np.add.outer(first * step, offset)
-    return owned(index.reshape(math.prod(counts), math.prod(size))), counts
+    return read_only(index.reshape(math.prod(counts), math.prod(size))), counts
 
 
 def windows(

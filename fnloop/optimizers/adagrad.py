@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.arrays import Array, owned
+from fnloop.core.arrays import Array, read_only
 from fnloop.core.checks import Decay, NonNegative, Positive
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
@@ -35,7 +35,7 @@ class Adagrad(Elementwise):
     absorbs = True
 
     def initial(self, vector: Array) -> tuple[Array, ...]:
-        return (owned(np.full_like(vector, self.initial_accumulator_value)),)
+        return (read_only(np.full_like(vector, self.initial_accumulator_value)),)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         xp = namespace(gradient)

@@ -6,7 +6,7 @@ from typing import Any
 from fnloop.core.checks import Decay, Positive
 from fnloop.core.namespace import apply_into, namespace
 from fnloop.core.records import frozen
-from fnloop.core.signatures import explained
+from fnloop.core.signatures import explain_calls
 from fnloop.optimizers.chaining import Chain, chain
 from fnloop.optimizers.elementwise import Elementwise, Scaled, StepContext
 from fnloop.optimizers.hints import HINTS
@@ -75,7 +75,7 @@ def sum_decay(b: Any, before: Any) -> Any:
     return b * ((1 - before) / (1 - b))
 
 
-@explained(HINTS)
+@explain_calls(HINTS)
 def AdamW(*, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.01) -> Chain:
     """Adam with decoupled weight decay: direction = Adam's + weight_decay * params.
 

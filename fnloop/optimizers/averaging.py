@@ -7,7 +7,7 @@ import numpy as np
 from fnloop.core.arrays import Array, freeze
 from fnloop.core.checks import Decay, Flag, PositiveInt
 from fnloop.core.records import frozen
-from fnloop.core.signatures import explained
+from fnloop.core.signatures import explain_calls
 from fnloop.optimizers.elementwise import Elementwise, StepContext, plain
 from fnloop.optimizers.hints import TRANSFORMS
 
@@ -52,7 +52,7 @@ class ExponentialAverage(Average):
         return np.where(np.asarray(count) == 1, 1.0, 1 - self.decay)
 
 
-@explained(TRANSFORMS)
+@explain_calls(TRANSFORMS)
 def ema(decay: float = 0.999, *, debias: bool = False) -> ExponentialAverage:
     """Keep an exponential moving average of the parameters after each update: e' = decay e + (1 - decay) params'.
 
@@ -82,7 +82,7 @@ class EqualAverage(Average):
         return np.where(since < 0, 1.0, np.where(since % self.every == 0, 1 / n, 0.0))
 
 
-@explained(TRANSFORMS)
+@explain_calls(TRANSFORMS)
 def swa(*, start: int, every: int = 1) -> EqualAverage:
     """Keep the mean of the parameters after updates start, start + every, start + 2 every, ...
 

@@ -2,7 +2,7 @@
 
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
-from fnloop.core.signatures import uncalled
+from fnloop.core.signatures import call_hint
 from fnloop.optimizers.elementwise import Elementwise
 
 
@@ -37,6 +37,6 @@ def chain(*transformations: Elementwise) -> Chain:
     """
     for i, transformation in enumerate(transformations):
         if not isinstance(transformation, Elementwise):
-            hint = "; write chain(*[...])" if isinstance(transformation, list | tuple) else uncalled(transformation)
+            hint = "; write chain(*[...])" if isinstance(transformation, list | tuple) else call_hint(transformation)
             raise TypeError(f"chain takes optimizers and transformations, got {short(transformation)} at place {i}{hint}")
     return Chain(transformations)

@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fnloop.core.arrays import Array, owned
-from fnloop.core.digest import identity
+from fnloop.core.arrays import Array, read_only
+from fnloop.core.digest import stable_repr
 from fnloop.core.parameters import Slot
 from fnloop.core.random import normal
 from fnloop.core.records import evolve, frozen
@@ -95,7 +95,7 @@ class Elementwise:
     needs: Literal["norm", "layer", "arrays"] | None = None
     draws = False  # whether its scalars are of each array's own shape, as noise is: such an array is not cut into blocks
     absorbs = False  # whether a gradient that is not finite leaves a slot so for ever: then nobody needs to look at each one
-    hints = HINTS  # for arguments that its constructor does not take
+    argument_hints = HINTS  # for arguments that its constructor does not take
     averages = False  # whether its last slot is an average of the parameters after the update: such a part stands last
 
     def scalars(self, now: StepContext) -> Any:
@@ -117,7 +117,7 @@ class Elementwise:
 
     def initial(self, vector: Array) -> tuple[Array, ...]:
         """The first value of each slot of the kernel: zeros."""
-        return (owned(np.zeros_like(vector)),) * len(self.slots)
+        return (read_only(np.zeros_like(vector)),) * len(self.slots)
 
     def init(self, vector: Array) -> OptimizerState:
         """The state before the first update."""
@@ -138,7 +138,7 @@ class Elementwise:
             raise ValueError(f"gradient must have the parameters' shape {vector.shape}, got {gradient.shape}")
         direction, slots = gradient.copy(), [slot.copy() for slot in state.slots]
         make_pass(self, direction, slots, vector, layout)(state.count + 1, lr, _keep)
-        return direction, evolve(state, count=state.count + 1, slots=tuple(owned(slot) for slot in slots))
+        return direction, evolve(state, count=state.count + 1, slots=tuple(read_only(slot) for slot in slots))
 
 
 class Wrapper(Elementwise):
@@ -247,7 +247,7 @@ def plain(scalar: Any) -> Any:
 
 def slot_names(optimizer: Elementwise) -> tuple[str, ...]:
     """The name of each slot of an optimizer, with the part that it belongs to."""
-    return tuple(f"{identity(part)}.{slot}" for part in optimizer.parts for slot in part.slots)
+    return tuple(f"{stable_repr(part)}.{slot}" for part in optimizer.parts for slot in part.slots)
 
 
 def _split_where_values_are_needed(parts: Sequence[Elementwise]) -> list[list[Elementwise]]:

@@ -8,7 +8,7 @@ import attrs
 from fnloop.core.fields import field_names
 from fnloop.core.formatting import short
 from fnloop.core.records import evolve, frozen
-from fnloop.core.signatures import uncalled
+from fnloop.core.signatures import call_hint
 from fnloop.optimizers.chaining import Chain
 from fnloop.optimizers.elementwise import Elementwise, StepContext, Wrapper, plain
 
@@ -60,7 +60,7 @@ def scheduled(optimizer: Elementwise, **schedules: Schedule) -> Elementwise:
         keeps (a momentum that is 0), or is a bound on a norm; TypeError: for what is no optimizer or no function.
     """
     if not isinstance(optimizer, Elementwise):
-        raise TypeError(f"optimizer must be an optimizer or a transformation, got {short(optimizer)}{uncalled(optimizer)}")
+        raise TypeError(f"optimizer must be an optimizer or a transformation, got {short(optimizer)}{call_hint(optimizer)}")
     if not schedules:
         raise ValueError("schedules must name at least one hyperparameter, got none")
     names = [name for part in optimizer.parts for name in _numbers(part)]

@@ -7,7 +7,7 @@ import numpy as np
 from fnloop.core.checks import NonNegative, Positive
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
-from fnloop.core.signatures import explained
+from fnloop.core.signatures import explain_calls
 from fnloop.core.sums import total
 from fnloop.optimizers.adam import Adam
 from fnloop.optimizers.chaining import Chain, chain
@@ -32,7 +32,7 @@ class ClipByNorm(Elementwise):
         return scaled_by(gradient, scalars), ()
 
 
-@explained(TRANSFORMS)
+@explain_calls(TRANSFORMS)
 def clip_by_norm(max_norm: float) -> ClipByNorm:
     """Shorten each array's gradient to a norm of at most `max_norm`, its direction kept: g min(1, max_norm / |g|).
 
@@ -63,7 +63,7 @@ class AdaptiveGradClip(Elementwise):
         return scaled_by(gradient, scalars), ()
 
 
-@explained(TRANSFORMS)
+@explain_calls(TRANSFORMS)
 def adaptive_grad_clip(clipping: float, *, eps: float = 1e-3) -> AdaptiveGradClip:
     """Shorten the gradient of each unit to a share of the unit's own norm: g min(1, clipping max(|w|, eps) / |g|).
 
@@ -126,7 +126,7 @@ class ScaleByTrustRatio(Elementwise):
         return scaled_by(gradient, scalars), ()
 
 
-@explained(TRANSFORMS)
+@explain_calls(TRANSFORMS)
 def scale_by_trust_ratio(*, trust_coefficient: float = 1.0, eps: float = 0.0) -> ScaleByTrustRatio:
     """Let each array's step be in proportion to its size: g trust_coefficient |w| / (|g| + eps); g where |w| or |g| is 0.
 
@@ -138,7 +138,7 @@ def scale_by_trust_ratio(*, trust_coefficient: float = 1.0, eps: float = 0.0) ->
     return ScaleByTrustRatio(trust_coefficient, eps)
 
 
-@explained(HINTS)
+@explain_calls(HINTS)
 def LAMB(*, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-6, weight_decay: float = 0.0) -> Chain:
     """AdamW whose step is, array by array, in proportion to the parameters: for large batches.
 

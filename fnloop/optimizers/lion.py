@@ -6,7 +6,7 @@ from typing import Any
 from fnloop.core.checks import Decay
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
-from fnloop.core.signatures import explained
+from fnloop.core.signatures import explain_calls
 from fnloop.optimizers.chaining import Chain, chain
 from fnloop.optimizers.elementwise import Elementwise
 from fnloop.optimizers.hints import HINTS
@@ -35,7 +35,7 @@ class ScaleByLion(Elementwise):
         return xp.sign(mixed), (m,)
 
 
-@explained(HINTS)
+@explain_calls(HINTS)
 def Lion(*, b1: float = 0.9, b2: float = 0.99, weight_decay: float = 1e-3) -> Chain:
     """Follow the sign of gradient and momentum, with decoupled weight decay.
 

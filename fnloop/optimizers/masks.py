@@ -8,17 +8,17 @@ an embedding, and the names that layers of your own give theirs.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
-from fnloop.core.checks import NonNegatives, integer, optional, several, text
+from fnloop.core.checks import NonNegatives, integer, optional, sequence_of, text
 from fnloop.core.formatting import short
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
-from fnloop.core.signatures import uncalled
+from fnloop.core.signatures import call_hint
 from fnloop.optimizers.chaining import Chain
 from fnloop.optimizers.elementwise import Elementwise, StepContext, Wrapper
 
-Layers = Annotated[tuple[int, ...], several(integer(0))]
-Some = Annotated[tuple[int, ...] | None, optional(several(integer(0)))]
-Kinds = Annotated[tuple[str, ...] | None, optional(several(text))]
+Layers = Annotated[tuple[int, ...], sequence_of(integer(0))]
+Some = Annotated[tuple[int, ...] | None, optional(sequence_of(integer(0)))]
+Kinds = Annotated[tuple[str, ...] | None, optional(sequence_of(text))]
 
 
 @frozen
@@ -64,7 +64,7 @@ def masked(
         raise TypeError("masked takes layers=[0, ...], kinds=['weights', ...] or both, got neither")
     if not isinstance(transformation, Elementwise):
         raise TypeError(
-            f"transformation must be an optimizer or a transformation, got {short(transformation)}{uncalled(transformation)}"
+            f"transformation must be an optimizer or a transformation, got {short(transformation)}{call_hint(transformation)}"
         )
     for part in transformation.parts:
         if part.needs == "norm" or part.averages:

@@ -5,7 +5,7 @@ from typing import Any
 
 from fnloop.core.formatting import short
 from fnloop.core.lookup import by_name
-from fnloop.core.signatures import uncalled
+from fnloop.core.signatures import call_hint
 from fnloop.optimizers.adagrad import Adadelta, Adagrad
 from fnloop.optimizers.adam import Adam, AdamW
 from fnloop.optimizers.adam_variants import Adamax, AMSGrad, RAdam
@@ -37,7 +37,7 @@ def get_optimizer(optimizer: str | Elementwise) -> Elementwise:
         return by_name("optimizer", optimizer, BY_NAME)()
     found: Any = optimizer
     if isinstance(optimizer, type) or not all(hasattr(optimizer, name) for name in ("init", "update", "parts")):
-        hint = f": {RATE}" if isinstance(optimizer, int | float) else uncalled(optimizer)
+        hint = f": {RATE}" if isinstance(optimizer, int | float) else call_hint(optimizer)
         raise TypeError(
             f"optimizer must be a name, such as 'adam', or an optimizer, such as fl.optimizers.SGD(momentum=0.9), "
             f"got {short(optimizer)}{hint}"

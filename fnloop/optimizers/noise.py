@@ -5,7 +5,7 @@ from typing import Any
 from fnloop.core.checks import NonNegative, Seed
 from fnloop.core.random import Stream
 from fnloop.core.records import frozen
-from fnloop.core.signatures import explained
+from fnloop.core.signatures import explain_calls
 from fnloop.optimizers.elementwise import Elementwise, StepContext
 from fnloop.optimizers.hints import TRANSFORMS
 
@@ -31,7 +31,7 @@ class AddNoise(Elementwise):
         return gradient, ()
 
 
-@explained(TRANSFORMS)
+@explain_calls(TRANSFORMS)
 def add_noise(*, eta: float, gamma: float = 0.55, seed: int = 0) -> AddNoise:
     """Add normal noise that fades: g + sigma_t n with sigma_t² = eta / t^gamma for the t-th update, from 1.
 

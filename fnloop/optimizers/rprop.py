@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.core.arrays import Array, owned
+from fnloop.core.arrays import Array, read_only
 from fnloop.core.checks import Factor, real
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
@@ -40,7 +40,7 @@ class Rprop(Elementwise):
     slots = ("sign", "step")
 
     def initial(self, vector: Array) -> tuple[Array, ...]:
-        return owned(np.zeros_like(vector)), owned(np.ones_like(vector))
+        return read_only(np.zeros_like(vector)), read_only(np.ones_like(vector))
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         xp = namespace(gradient)

@@ -7,7 +7,7 @@ import numpy as np
 from fnloop.core.arrays import Array, freeze
 from fnloop.core.checks import Factor, PositiveInt
 from fnloop.core.records import frozen
-from fnloop.core.signatures import explained
+from fnloop.core.signatures import explain_calls
 from fnloop.optimizers.chaining import Chain, chain
 from fnloop.optimizers.elementwise import Elementwise, StepContext, plain
 from fnloop.optimizers.hints import TRANSFORMS
@@ -43,7 +43,7 @@ class FollowSlowly(Elementwise):
         return ahead, (slow,)
 
 
-@explained(TRANSFORMS)
+@explain_calls(TRANSFORMS)
 def lookahead(optimizer: Elementwise, *, k: int = 5, alpha: float = 0.5) -> Chain:
     """Every k updates, draw slow parameters towards the fast ones, and let the fast ones go on from there.
 

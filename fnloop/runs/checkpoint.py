@@ -20,7 +20,7 @@ from fnloop.core.digest import digest
 from fnloop.core.errors import CheckpointError
 from fnloop.core.formatting import short
 from fnloop.core.parameters import Params
-from fnloop.core.records import KINDS, frozen
+from fnloop.core.records import RECORD_TYPES, frozen
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.runs.codec import UnknownRecord, check_records, decode, encode
 from fnloop.runs.files import file_path, replacing
@@ -113,7 +113,7 @@ def load_checkpoint(path: str | os.PathLike[str], *, records: Iterable[type] = (
     Raises: CheckpointError: if the file is not a checkpoint, or damaged; OSError: if it cannot be read.
     """
     file_path(path)
-    kinds = {**KINDS, **{kind.__name__: kind for kind in check_records(records)}}
+    kinds = {**RECORD_TYPES, **{kind.__name__: kind for kind in check_records(records)}}
     header, arrays = read_parts(path)
     with distrusting(path):
         checkpoint = decode(header["record"], arrays, kinds)

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from fnloop.core.arrays import Array, owned
+from fnloop.core.arrays import Array, read_only
 from fnloop.core.fields import field_names
 from fnloop.core.formatting import short
 from fnloop.core.parameters import Params
@@ -81,11 +81,11 @@ def decode(tree: Any, arrays: Mapping[str, Array], kinds: Mapping[str, type]) ->
     if not isinstance(tree, dict):
         return tree
     if tree.keys() == {"array"}:
-        return owned(arrays[tree["array"]])
+        return read_only(arrays[tree["array"]])
     if tree.keys() == {"scalar"}:
         return arrays[tree["scalar"]][()]
     if tree.keys() == {"parts"}:
-        return owned(np.concatenate([arrays[name].ravel() for name in tree["parts"]]))
+        return read_only(np.concatenate([arrays[name].ravel() for name in tree["parts"]]))
     if tree.keys() == {"float"}:
         return struct.unpack(">d", bytes.fromhex(tree["float"]))[0]
     if tree.keys() == {"mapping"}:

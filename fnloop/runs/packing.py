@@ -12,7 +12,7 @@ import numpy as np
 
 from fnloop.core.arrays import Array
 from fnloop.core.digest import Hashes, bits, hash_of
-from fnloop.core.fields import is_record, leaves, parts_of
+from fnloop.core.fields import children_of, is_record, leaves
 from fnloop.core.formatting import short
 from fnloop.runs.codec import decode, encode
 
@@ -62,7 +62,7 @@ def _kinds_in(value: Any) -> Iterator[type]:
     """The classes of all records in a value."""
     if is_record(value):
         yield type(value)
-    for _, part in parts_of(value) or ():
+    for _, part in children_of(value) or ():
         yield from _kinds_in(part)
 
 

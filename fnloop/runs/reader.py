@@ -9,9 +9,9 @@ from typing import Any
 from fnloop.core.checks import Mode
 from fnloop.core.digest import digest, hash_of, same_bits
 from fnloop.core.errors import RunError
-from fnloop.core.fields import parts_of
+from fnloop.core.fields import children_of
 from fnloop.core.formatting import short
-from fnloop.core.records import KINDS
+from fnloop.core.records import RECORD_TYPES
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.metrics import improves, look_up
@@ -39,7 +39,7 @@ class Reader:
 
     def __init__(self, path: Path, handed: Mapping[str, Any], records: tuple[type, ...]) -> None:
         self.path, self.handed, self.records = path, handed, records
-        self._kinds = {**KINDS, **{kind.__name__: kind for kind in records}}
+        self._kinds = {**RECORD_TYPES, **{kind.__name__: kind for kind in records}}
         with reading(path) as connection:
             info = read_info(connection)
             self.said = read_said(info)
@@ -135,7 +135,7 @@ class Reader:
             shown = read_numbers(write_numbers(metrics_of(state))) if row.metrics_json != "{}" else row.metrics
             found = {**dict(zip(("epoch", "step", "stopped"), own, strict=True)), "metrics": shown}
             return tuple(name for name, value in found.items() if not same_bits(value, getattr(row, name)))
-        parts = {name: hash_of(part).hex()[:SHOWN] for name, part in parts_of(state) or ()}
+        parts = {name: hash_of(part).hex()[:SHOWN] for name, part in children_of(state) or ()}
         return tuple(name for name in {**row.fields, **parts} if parts.get(name) != row.fields.get(name)) or ("its kind",)
 
     def _held(self, name: str, kind: type) -> Any:

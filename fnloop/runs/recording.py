@@ -11,7 +11,7 @@ import numpy as np
 from fnloop.core.arrays import Array
 from fnloop.core.checks import Mode, boolean, integer
 from fnloop.core.digest import Hashed, Hashes, digest, hash_of, same_bits
-from fnloop.core.display import brief
+from fnloop.core.display import short_call
 from fnloop.core.errors import RunError
 from fnloop.core.fields import field_names
 from fnloop.core.formatting import listed, short
@@ -256,7 +256,9 @@ def describe(
     except TypeError:  # it holds functions, or records that are not made by their fields' names
         packed = None
     info = {
-        "trainer": None if trainer is None else {"digest": digest(trainer), "packed": packed, "repr": brief(trainer)[:10_000]},
+        "trainer": None
+        if trainer is None
+        else {"digest": digest(trainer), "packed": packed, "repr": short_call(trainer)[:10_000]},
         "train": of_data(train),
         "validation": of_data(validation),
         "engine": engine,

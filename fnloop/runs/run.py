@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fnloop.core.checks import Mode, integer
-from fnloop.core.display import line, table
+from fnloop.core.display import html_table, one_line
 from fnloop.core.errors import NoBestError, RunError
 from fnloop.core.fields import is_record
 from fnloop.core.formatting import listed, short
@@ -72,10 +72,10 @@ class Run:
 
     def __repr__(self) -> str:
         shown = {"path", "epochs", "loss", "val_loss", "stop_reason"}
-        return line("Run", {name: fact for name, fact in self._facts().items() if name in shown})
+        return one_line("Run", {name: fact for name, fact in self._facts().items() if name in shown})
 
     def _repr_html_(self) -> str:
-        return table("Run", self._facts())
+        return html_table("Run", self._facts())
 
     def _facts(self) -> dict[str, str]:
         path = {"path": repr(str(self._reader.path))}

@@ -22,7 +22,7 @@ import numpy as np
 from fnloop.core.checks import Mode
 from fnloop.core.digest import Hashes, hash_of
 from fnloop.core.errors import RunError
-from fnloop.core.fields import leaves, parts_of
+from fnloop.core.fields import children_of, leaves
 from fnloop.core.formatting import short
 from fnloop.core.parameters import Params
 from fnloop.core.records import evolve
@@ -205,7 +205,7 @@ def make_row(position: int, state: Any, seconds: float, before: int, hashes: Has
     """
     now: dict[int, tuple[Any, bytes]] = {}
     digest = hash_of(state, hashes, now).hex()
-    fields = {name: hash_of(part, now).hex()[:SHOWN] for name, part in parts_of(state) or ()}
+    fields = {name: hash_of(part, now).hex()[:SHOWN] for name, part in children_of(state) or ()}
     epoch, step, stopped = counts(state, position)
     metrics = write_numbers(metrics_of(state) if epoch > before else {})
     return Row(position, epoch, step, float(seconds), stopped, metrics, json.dumps(fields), digest).check(), now

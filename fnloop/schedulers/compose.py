@@ -13,7 +13,7 @@ from fnloop.core.arrays import Array
 from fnloop.core.checks import NonNegative, PositiveInt, Times, integer, real
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
-from fnloop.core.signatures import explained
+from fnloop.core.signatures import explain_calls
 from fnloop.schedulers.closed_form import Comparable, check_times
 from fnloop.schedulers.constant import ConstantLR
 from fnloop.schedulers.polynomial import LinearLR
@@ -176,7 +176,7 @@ def join(schedulers: Sequence[Any], boundaries: Sequence[int]) -> Joined:
     return joined
 
 
-@explained()
+@explain_calls()
 def warmup(scheduler: Any, length: int, *, start_factor: float = 0.0) -> Joined:
     """A straight line from `start_factor` times the schedule's first rate to that rate, then the schedule from its t = 0.
 
@@ -193,13 +193,13 @@ def warmup(scheduler: Any, length: int, *, start_factor: float = 0.0) -> Joined:
     return join([rise, scheduler], [length])
 
 
-@explained()
+@explain_calls()
 def repeat(scheduler: Any, period: int) -> Repeated:
     """The first `period` epochs (or steps) of a schedule again and again, each time from its t = 0."""
     return Repeated((_checked(scheduler),), period)
 
 
-@explained()
+@explain_calls()
 def clamp(scheduler: Any, low: float = 0.0, high: float = float(np.finfo(np.float64).max)) -> Clamped:
     """A schedule's rates, but at least `low` and at most `high`; the schedule itself goes on as if it were not bounded."""
     return Clamped((_checked(scheduler),), low, high)

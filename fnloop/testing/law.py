@@ -17,7 +17,7 @@ from fnloop.core.digest import bits
 from fnloop.core.digest import same_bits as have_same_bits
 from fnloop.core.fields import field_names, leaves
 from fnloop.core.formatting import listed, short
-from fnloop.core.records import KINDS
+from fnloop.core.records import RECORD_TYPES
 from fnloop.runs.codec import decode, encode
 
 WIDTH = 400  # characters of a value in a message
@@ -169,7 +169,7 @@ def written(value: Any) -> Any:
     """
     arrays: dict[str, Array] = {}
     tree = json.loads(json.dumps(encode(value, arrays), allow_nan=False))
-    kinds = {**KINDS, **{kind.__name__: kind for kind in _kinds(value)}}
+    kinds = {**RECORD_TYPES, **{kind.__name__: kind for kind in _kinds(value)}}
     return decode(tree, {name: array.copy() for name, array in arrays.items()}, kinds)
 
 

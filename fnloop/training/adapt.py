@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fnloop.core.digest import identity, same_bits
+from fnloop.core.digest import same_bits, stable_repr
 from fnloop.core.formatting import short
 from fnloop.core.parameters import Params
 from fnloop.core.records import evolve
@@ -90,7 +90,7 @@ def adapt(
         raise TypeError(f"{name} must be a TrainState, got {short(state)}")
     trainer = trainer.resolve(train)
     state = with_names(state, find_names(trainer, train), name)
-    model, loss = _check_model(trainer, state, name), identity(trainer.loss)
+    model, loss = _check_model(trainer, state, name), stable_repr(trainer.loss)
     _check_plan(state, make_plan(trainer, train), loss, name)
     notes = {} if model is state.params.model else {"model": "the model is another one, whose layers have the same shapes"}
     if other_validation:

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.display import counted
+from fnloop.core.display import pluralize
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import evolve
 from fnloop.metrics import known_mode
 from fnloop.metrics.whole import is_whole
-from fnloop.nn.kinds import KINDS
+from fnloop.nn.kinds import PARAMETER_NAMES
 from fnloop.optimizers.masks import named_kinds, named_layers
 from fnloop.training.tasks import task_of
 
@@ -44,7 +44,7 @@ def check_layers(model: Any, optimizer: Any) -> None:
                     f"optimizer: layer {layer} is not one of the model's {layers} layers with parameters, in {short(part)}"
                 )
         for kind in named_kinds(part):
-            if kind not in (*kinds, *KINDS):
+            if kind not in (*kinds, *PARAMETER_NAMES):
                 raise ValueError(
                     f"optimizer: kinds must be among the model's, {listed(kinds)}, got {short(kind)} in {short(part)}"
                 )
@@ -62,7 +62,7 @@ def check_metrics(metrics: Sequence[Any], loss: Any, model: Any) -> None:
             raise ValueError(f"metrics: {short(metric.name)} has mode {mode}, but by its name {by_name}: give it another name")
         needed = "multilabel" if getattr(metric, "multilabel", False) else getattr(metric, "task", None)
         if needed is not None and task is not None and needed != task:
-            outputs = counted(model.outputs, "output")
+            outputs = pluralize(model.outputs, "output")
             raise ValueError(
                 f"metrics: {short(metric.name)} needs a loss for {_TASKS.get(needed, needed)}, got "
                 f"{type(loss).__name__}, which with {outputs} is one for {_TASKS.get(task, task)}"

@@ -56,7 +56,7 @@ class EarlyStopping:
     min_delta: NonNegative = 1e-4
     restore_best: Flag = True
 
-    hints = HINTS
+    argument_hints = HINTS
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "mode", self.mode or known_mode(self.metric))

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.arrays import owned
-from fnloop.core.digest import identity
+from fnloop.core.arrays import read_only
+from fnloop.core.digest import stable_repr
 from fnloop.core.errors import NonFiniteError
 from fnloop.core.parameters import Params
 from fnloop.core.records import evolve
@@ -42,7 +42,7 @@ def init_state(trainer: Trainer, train: Dataset | None = None) -> TrainState:
     names = Names() if train is None else find_names(check_trainer(trainer), train)
     check_trainer(trainer)
     params = with_threads(trainer.blas_threads(), trainer.model.init, trainer.seed, trainer.dtype)
-    buffers = tuple(owned(buffer.astype(trainer.dtype)) for buffer in trainer.model.buffers)
+    buffers = tuple(read_only(buffer.astype(trainer.dtype)) for buffer in trainer.model.buffers)
     scheduler = trainer.scheduler.init()
     return TrainState(
         params=params,
@@ -55,7 +55,7 @@ def init_state(trainer: Trainer, train: Dataset | None = None) -> TrainState:
         updates=0,
         running=begun(scheduler.lr),
         metrics={},
-        loss=identity(trainer.loss),
+        loss=stable_repr(trainer.loss),
         stopped=None,
         names=names,
     )

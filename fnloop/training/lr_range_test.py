@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.core.arrays import Array, owned
+from fnloop.core.arrays import Array, read_only
 from fnloop.core.checks import Positive, integer, real
 from fnloop.core.errors import NoBestError
 from fnloop.core.formatting import short
@@ -129,7 +129,9 @@ def lr_range_test(
         if i == sweep.num_iter:
             reason = StopReason.FINISHED
             break
-    return LRRange(owned(np.array(lrs)), owned(np.array(losses)), owned(_smoothed(np.array(losses), smoothing)), reason.value)
+    return LRRange(
+        read_only(np.array(lrs)), read_only(np.array(losses)), read_only(_smoothed(np.array(losses), smoothing)), reason.value
+    )
 
 
 def _smoothed(loss: Array, smoothing: float) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 from fnloop.core.checks import choice, real
 from fnloop.core.formatting import short
 from fnloop.core.lookup import by_name
-from fnloop.core.signatures import uncalled
+from fnloop.core.signatures import call_hint
 from fnloop.losses import get_loss
 from fnloop.metrics import get_metric
 from fnloop.metrics.whole import as_whole
@@ -27,7 +27,7 @@ _EXAMPLES = {
 def model(name: str, value: Any) -> Any:
     """The check for a model."""
     if isinstance(value, type) or not all(hasattr(value, needed) for needed in _MODEL):
-        hint = uncalled(value)
+        hint = call_hint(value)
         if isinstance(value, list | tuple) and value:
             widths = all(isinstance(item, int) for item in value)
             hint = f"; write fl.mlp({short(value)})" if widths else "; write fl.nn.Sequential(inputs, layers)"
@@ -58,7 +58,7 @@ def scheduler(name: str, value: Any) -> Any:
     if isinstance(value, type) or not (hasattr(value, "init") and hasattr(value, "step")):
         raise TypeError(
             f"{name} must be a schedule, such as fl.schedulers.ConstantLR(1e-3), or a number for a constant rate, "
-            f"got {short(value)}{uncalled(value)}"
+            f"got {short(value)}{call_hint(value)}"
         )
     return value
 
@@ -66,7 +66,7 @@ def scheduler(name: str, value: Any) -> Any:
 def early_stopping(name: str, value: Any) -> Any:
     """The check for a policy of early stopping, or None."""
     if value is not None and (isinstance(value, type) or not (hasattr(value, "init") and hasattr(value, "step"))):
-        hint = uncalled(value)
+        hint = call_hint(value)
         if isinstance(value, str):
             hint = f"; write fl.EarlyStopping({short(value, 40)})"
         elif isinstance(value, int):

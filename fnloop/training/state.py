@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.arrays import Array, owned
-from fnloop.core.display import counted, line, table
+from fnloop.core.arrays import Array, read_only
+from fnloop.core.display import html_table, one_line, pluralize
 from fnloop.core.formatting import short
 from fnloop.core.parameters import Params
 from fnloop.core.records import evolve, frozen
@@ -76,7 +76,7 @@ def begun(lr: float, batches: int = 0) -> Running:
     return Running(batches, 0, _NO_SUMS, lr)
 
 
-_NO_SUMS = owned(np.zeros(0))
+_NO_SUMS = read_only(np.zeros(0))
 
 
 @frozen
@@ -116,11 +116,11 @@ class TrainState:
 
     def __repr__(self) -> str:
         losses = {name: f"{self.metrics[name]:.4g}" for name in ("loss", "val_loss") if name in self.metrics}
-        return line("TrainState", self._counts() | losses, counted(self.params.vector.size, "parameter"))
+        return one_line("TrainState", self._counts() | losses, pluralize(self.params.vector.size, "parameter"))
 
     def _repr_html_(self) -> str:
         metrics = {name: f"{value:.4g}" for name, value in self.metrics.items() if name != "lr"}
-        return table("TrainState", self._counts() | metrics | {"parameters": f"{self.params.vector.size:,}"})
+        return html_table("TrainState", self._counts() | metrics | {"parameters": f"{self.params.vector.size:,}"})
 
     def _counts(self) -> dict[str, str]:
         stopped = {} if self.stop_reason is None else {"stop_reason": repr(self.stop_reason)}

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 import attrs
 import numpy as np
 
-from fnloop.core.changes import changed
-from fnloop.core.checks import Mode, PositiveInt, Seed, Taken, choice, integer, optional
+from fnloop.core.changes import with_changes
+from fnloop.core.checks import Converted, Mode, PositiveInt, Seed, choice, integer, optional
 from fnloop.core.digest import same_bits
-from fnloop.core.display import brief, counted, given, line, table
+from fnloop.core.display import html_table, non_default_fields, one_line, pluralize, short_call
 from fnloop.core.fields import field_names
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import evolve, frozen
@@ -78,13 +78,13 @@ class Trainer:
 
     _: KW_ONLY
     model: Annotated[Sequential, parts.model]
-    loss: Annotated[Taken[Loss, str | PerExample], parts.loss]
-    optimizer: Annotated[Taken[Elementwise, str], parts.optimizer] = attrs.field(default=Adam())
-    scheduler: Annotated[Taken[Scheduler, float], parts.scheduler] = attrs.field(default=ConstantLR(1e-3))
+    loss: Annotated[Converted[Loss, str | PerExample], parts.loss]
+    optimizer: Annotated[Converted[Elementwise, str], parts.optimizer] = attrs.field(default=Adam())
+    scheduler: Annotated[Converted[Scheduler, float], parts.scheduler] = attrs.field(default=ConstantLR(1e-3))
     early_stopping: Annotated[EarlyStopping | None, parts.early_stopping] = None
     batch_size: PositiveInt = 32
     seed: Seed = 0
-    metrics: Annotated[Taken[tuple[Given, ...], Given | list[Given]], parts.metrics] = attrs.field(
+    metrics: Annotated[Converted[tuple[Given, ...], Given | list[Given]], parts.metrics] = attrs.field(
         default=attrs.Factory(lambda self: getattr(self.loss, "metrics", ()), takes_self=True),
         metadata={"default": "loss.metrics"},
     )
@@ -94,7 +94,7 @@ class Trainer:
     dtype: Annotated[Literal["float32", "float64"], parts.dtype] = "float32"
     threads: Annotated[int | None, optional(integer(1, MOST_THREADS + 1))] = None
 
-    hints = HINTS
+    argument_hints = HINTS
 
     def __attrs_post_init__(self) -> None:
         if self.metrics is None:
@@ -111,19 +111,19 @@ class Trainer:
             raise ValueError("schedule_every must be 'epoch' for a scheduler that reads a metric, got 'step'")
 
     def __repr__(self) -> str:
-        shown = {"optimizer", "scheduler", *(field.name for field in given(self))}
-        return line("Trainer", {name: fact for name, fact in self._facts().items() if name in shown})
+        shown = {"optimizer", "scheduler", *(field.name for field in non_default_fields(self))}
+        return one_line("Trainer", {name: fact for name, fact in self._facts().items() if name in shown})
 
     def _repr_html_(self) -> str:
-        return table("Trainer", self._facts())
+        return html_table("Trainer", self._facts())
 
     def _facts(self) -> dict[str, str]:
         def extents(shape: tuple[int, ...]) -> str:
             return "x".join(map(str, shape))
 
         model = f"{type(self.model).__name__}({extents(self.model.inputs)} -> {extents(self.model.shape)}"
-        parts = {name: brief(getattr(self, name)) for name in field_names(Trainer) if name != "model"}
-        return {"model": f"{model}, {counted(self.model.size, 'parameter')})", **parts}
+        parts = {name: short_call(getattr(self, name)) for name in field_names(Trainer) if name != "model"}
+        return {"model": f"{model}, {pluralize(self.model.size, 'parameter')})", **parts}
 
     def replace(self, **changes: Any) -> "Trainer":
         """The trainer with some fields changed, checked as a new one is; this one stays as it is.
@@ -144,7 +144,7 @@ class Trainer:
         """
         if "loss" in changes and self.metrics == tuple(getattr(self.loss, "metrics", ())):
             changes.setdefault("metrics", None)
-        return changed(self, changes)
+        return with_changes(self, changes)
 
     def blas_threads(self) -> int:
         """The number of BLAS threads that the NumPy engine computes with: `threads`, or what suits the size of the model."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from toolz import take
 
 import fnloop as fl
-from fnloop.core.arrays import owned
+from fnloop.core.arrays import read_only
 from fnloop.core.records import evolve
 from tests.strategies import dataset, histories
 
@@ -41,7 +41,7 @@ def test_early_stopping_equals_a_reading_of_the_whole_history(policy, history):
     """On any values, NaN and infinities included; what comes behind the stop changes nothing."""
     state = policy.init()
     for epoch, value in enumerate(history, start=1):
-        state = policy.step(state, {"m": value}, epoch, owned(np.array([float(epoch)])))
+        state = policy.step(state, {"m": value}, epoch, read_only(np.array([float(epoch)])))
     stopped, best_epoch, best = brute_force(policy, history)
     assert (state.stopped_epoch, state.best_epoch, state.best) == (stopped, best_epoch, best)
     assert state.best_vector is None if best_epoch == 0 else state.best_vector[0] == best_epoch
@@ -67,7 +67,7 @@ def test_best_is_the_arg_best(history, mode):
 def test_parameters_that_are_not_finite_never_win():
     """However good their metric looks (ultralytics#19357)."""
     good, bad = with_metric(1.0, 1), with_metric(0.0, 2)
-    bad = evolve(bad, params=evolve(bad.params, vector=owned(np.full(4, np.nan, np.float32))))
+    bad = evolve(bad, params=evolve(bad.params, vector=read_only(np.full(4, np.nan, np.float32))))
     assert fl.best("m", [good, bad], mode="min").epoch == 1
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from fnloop import losses
 from fnloop.nn import ACTIVATIONS
-from fnloop.nn.activations import BY_NAME
+from fnloop.nn.activations import FUNCTIONS
 from fnloop.testing.tables import LOSSES, dataset
 from tests.laws import references
 from tests.laws.references import EXACT
@@ -72,7 +72,7 @@ def expected_activation(name, dtype):
 @pytest.mark.parametrize("name", [name for name in ACTIVATIONS if name != "softmax"])
 def test_activations(name, dtype, engine):
     """Each with its reference: a new activation needs one."""
-    x, function = signed(dtype), BY_NAME[name]
+    x, function = signed(dtype), FUNCTIONS[name]
     values, slopes = expected_activation(name, dtype)
     if engine == "numpy":
         with np.errstate(invalid="raise", divide="raise", over="raise"):
@@ -231,7 +231,7 @@ def test_softmax_as_an_activation(dtype):
     """The same probabilities; its gradient is right to ULPS of the largest dy times y."""
     z = triples(dtype)
     with np.errstate(over="ignore"):
-        y, backward = BY_NAME["softmax"](z)
+        y, backward = FUNCTIONS["softmax"](z)
     np.testing.assert_array_equal(y, losses.SoftmaxCrossEntropy().probabilities(z))
     dy = np.array([1.0, -2.0, 0.5], dtype)
     wide = y.astype(np.longdouble)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import fnloop as fl
 from fnloop import losses as ls
-from fnloop.core.records import KINDS, frozen
+from fnloop.core.records import RECORD_TYPES, frozen
 from tests.strategies import LOSSES, metrics_of
 
 W2, W3 = (0.5, 2.0), (0.5, 2.0, 1.5)
@@ -222,4 +222,4 @@ def test_every_loss_and_metric_comes_back(tmp_path):
         assert fl.same_bits(fl.load_checkpoint(tmp_path / "s.npz").trainer, own)
     for room in (fl.losses, fl.metrics, fl.optimizers, fl.schedulers):
         for name in room.__all__:
-            assert KINDS.get(name, getattr(room, name)) is getattr(room, name)
+            assert RECORD_TYPES.get(name, getattr(room, name)) is getattr(room, name)

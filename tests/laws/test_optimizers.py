@@ -12,7 +12,7 @@ from toolz import nth
 import fnloop as fl
 from fnloop.core.parameters import lay_out
 from fnloop.core.records import evolve, frozen
-from fnloop.nn.kinds import KINDS, kinds_of
+from fnloop.nn.kinds import PARAMETER_NAMES, parameter_names
 from fnloop.optimizers import (
     SGD,
     Adam,
@@ -357,14 +357,14 @@ def test_decay_can_spare_biases_and_normalisations():
 
 def test_every_array_has_a_kind():
     """Of each layer that there is, and of one whose record is a mapping or has no names."""
-    kinds = {kind for layer, _ in LAYERS.values() for kind in kinds_of(layer)}
-    assert kinds == set(KINDS)
+    kinds = {kind for layer, _ in LAYERS.values() for kind in parameter_names(layer)}
+    assert kinds == set(PARAMETER_NAMES)
     for shapes, params, expected in (
         (((2,), (3, 1)), lambda arrays: {"gain": arrays[1], "offset": arrays[0]}, ("offset", "gain")),
         (((2,), (2,)), tuple, ("", "")),
         (((2,),), lambda arrays: [arrays[0] * 1], ("",)),
     ):
-        assert kinds_of(SimpleNamespace(shapes=shapes, params=params)) == expected
+        assert parameter_names(SimpleNamespace(shapes=shapes, params=params)) == expected
 
 
 def test_at_a_rate_of_zero_nothing_moves():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from toolz import nth, reduce, take
 
 import fnloop as fl
-from fnloop.core.arrays import owned
+from fnloop.core.arrays import read_only
 from fnloop.core.fields import leaves
 from fnloop.core.random import Stream, permutation, words
 from fnloop.core.records import evolve, frozen
@@ -157,7 +157,7 @@ def test_means_do_not_depend_on_the_batch(problem, rows):
     trainer = evolve(trainer, dtype="float64", scheduler=fl.schedulers.ConstantLR(1e-300))
     state = fl.init_state(trainer)
     anywhere = np.random.default_rng(0).standard_normal(trainer.model.size)  # with biases that 1e-300 does not move
-    params = evolve(state.params, vector=owned(anywhere))
+    params = evolve(state.params, vector=read_only(anywhere))
     state = evolve(state, params=params, optimizer=trainer.optimizer.init(params.vector))
     measured = fl.evaluate(trainer, state, data)
     losses = trainer.loss.forward(trainer.model(state.params.vector, data.x), data.y.astype(np.float64))[0]

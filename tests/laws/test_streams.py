@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from toolz import take
 
 import fnloop as fl
-from fnloop.core.arrays import owned
+from fnloop.core.arrays import read_only
 from fnloop.core.records import evolve
 from fnloop.streams.progress import until_seconds
 from fnloop.streams.select import every, moving_average, reaches, top, until, what_if
@@ -32,7 +32,7 @@ def run_of(history):
 
 
 def spoiled(state):
-    return evolve(state, params=evolve(state.params, vector=owned(np.full(4, np.nan, np.float32))))
+    return evolve(state, params=evolve(state.params, vector=read_only(np.full(4, np.nan, np.float32))))
 
 
 many = st.lists(st.sampled_from([0.0, 1.0, -1.0, 0.5, 2.0, math.nan, math.inf, -math.inf]), min_size=6, max_size=30)
@@ -56,7 +56,7 @@ def test_top_keeps_only_k_states():
 
     def stream():
         for epoch in range(1, 60):
-            vector = owned(np.zeros(4, np.float32))
+            vector = read_only(np.zeros(4, np.float32))
             alive.append(weakref.ref(vector.base))
             yield evolve(with_metric(float(epoch % 17), epoch), params=evolve(INITIAL.params, vector=vector))
             del vector

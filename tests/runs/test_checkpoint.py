@@ -11,7 +11,7 @@ import pytest
 from toolz import nth, take
 
 import fnloop as fl
-from fnloop.core.arrays import owned
+from fnloop.core.arrays import read_only
 from fnloop.core.fields import field_names
 from fnloop.core.records import evolve
 
@@ -49,7 +49,7 @@ def test_a_state_comes_back_to_the_bit(tmp_path, dtype):
 @pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", ">f8", "<i2", ">i8", "u1", "?"])
 def test_dtypes_and_byte_order_come_back(tmp_path, dtype):
     """An array's type is part of its bits."""
-    state = evolve(fl.init_state(trainer()), buffers=(owned(np.arange(6).reshape(2, 3).astype(dtype)),))
+    state = evolve(fl.init_state(trainer()), buffers=(read_only(np.arange(6).reshape(2, 3).astype(dtype)),))
     fl.save(state, tmp_path / "s.npz")
     back = fl.load(tmp_path / "s.npz")
     assert back.buffers[0].dtype.str == np.dtype(dtype).str

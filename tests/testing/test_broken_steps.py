@@ -9,7 +9,7 @@ import pytest
 
 import fnloop as fl
 from fnloop import testing as laws
-from fnloop.core.arrays import Array, owned
+from fnloop.core.arrays import Array, read_only
 from fnloop.core.records import frozen
 from fnloop.optimizers import Elementwise
 from fnloop.testing.tables import dataset
@@ -29,7 +29,7 @@ START, BATCHES = Weights(np.ones(2)), [np.array([0.5, 1.0]), np.array([1.0, -1.0
 
 
 def good(state, batch):
-    return state if state.stop_reason else Weights(owned(state.w - 0.1 * batch), state.n + 1)
+    return state if state.stop_reason else Weights(read_only(state.w - 0.1 * batch), state.n + 1)
 
 
 def draws_globally(state, batch):
@@ -65,7 +65,7 @@ def cache():
 
     def step(state, batch):
         seen.append(batch)
-        return Weights(owned(state.w - np.mean(seen, 0)), state.n + 1)
+        return Weights(read_only(state.w - np.mean(seen, 0)), state.n + 1)
 
     return step
 
@@ -126,7 +126,7 @@ def keeps_a_function(state, batch):
 
 STEPS = [
     (memory(), START, "fold law", ["for cut = 1", "at w[0]", "at once", "in two parts, cut at 1"]),
-    (two_buffers(), Holder(owned(np.zeros(2))), "snapshots stay", ["at state.held[", "before: ", "afterwards: "]),
+    (two_buffers(), Holder(read_only(np.zeros(2))), "snapshots stay", ["at state.held[", "before: ", "afterwards: "]),
     (keeps_a_function, Holder(0), "resume = whole", ["held cannot be written to a file"]),
     (keeps_a_set, Holder(None), "purity", ["a record may hold", "{np.float64(0.5)"]),
     (

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fnloop.core.arrays import Array, owned
+from fnloop.core.arrays import Array, read_only
 from fnloop.core.random import Stream, uniform
 from fnloop.data.batching import batches_from
 from fnloop.data.dataset import Dataset
@@ -89,7 +89,7 @@ def _fold(trainer: Trainer, state: TrainState, rates: Sequence[float], batches: 
     for cause, arrays in ((PARAMETERS, (work.vector,)), (SLOTS, work.slots), (BUFFERS, buffers)):
         if not all(map(is_finite, arrays)):
             return cause
-    return Moved(_handed_over(work.vector), tuple(map(owned, buffers)), tuple(map(_handed_over, work.slots)), sums)
+    return Moved(_handed_over(work.vector), tuple(map(read_only, buffers)), tuple(map(_handed_over, work.slots)), sums)
 
 
 def _copied(vector: Array, slots: Sequence[Array]) -> Work:
@@ -108,7 +108,7 @@ def _aligned(like: Array, values: Any) -> Array:
 def _handed_over(array: Array) -> Array:
     """The array and the room that it lies in, frozen."""
     array.base.flags.writeable = False  # type: ignore[union-attr]
-    return owned(array)
+    return read_only(array)
 
 
 def make_update(trainer: Trainer, work: Work, absorbs: bool) -> Update:
