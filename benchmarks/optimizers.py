@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from fnloop import optimizers as opt
-from fnloop.optimizers.elementwise import BLOCK, make_pass
+from fnloop.optimizers.kernel_pass import BLOCK, make_pass
 
 LR, SECONDS = 1e-3, 0.05  # a round's share of a contender
 SIZES = (10**3, 10**5, 10**7)
@@ -49,7 +49,7 @@ Update = Callable[[], object]
 def fnloop(name: str, size: int) -> Update:
     optimizer, gradient, params = OPTIMIZERS[name][0], *arrays(size)
     slots, room, count = [slot.copy() for slot in optimizer.init(params).slots], np.empty_like(gradient), 0
-    run = make_pass(optimizer, room, slots, params)
+    run = make_pass(optimizer.parts, room, slots, params)
 
     def move(array: Any, factor: float, room: Any, here: Any) -> None:
         np.multiply(array, LR * factor, out=room)

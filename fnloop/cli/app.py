@@ -22,7 +22,7 @@ from fnloop.cli.options import example, naming_options, one_of, paths, tables
 from fnloop.cli.signals import interruptible
 from fnloop.core.formatting import listed, short
 from fnloop.data.tables import NAMES
-from fnloop.schedulers import BY_NAME
+from fnloop.schedulers import SCHEDULERS
 
 app = typer.Typer(
     help="Train models as a fold over frozen states.",
@@ -85,7 +85,7 @@ def train(
     hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = _D.hidden,
     lr: Annotated[float, typer.Option(help="Initial learning rate.")] = _D.lr,
     scheduler: Annotated[
-        str, typer.Option(help=f"Learning-rate schedule: {', '.join(BY_NAME)}.", autocompletion=one_of(BY_NAME))
+        str, typer.Option(help=f"Learning-rate schedule: {', '.join(SCHEDULERS)}.", autocompletion=one_of(SCHEDULERS))
     ] = _D.scheduler,
     epochs: Annotated[int, typer.Option(help="Epochs at the most.")] = _D.epochs,
     batch_size: Annotated[int, typer.Option(help="Examples in a batch.")] = _D.batch_size,

@@ -60,7 +60,7 @@ class Changes:
         if self.weight_decay is not None:
             decay = add_decayed_weights(self.weight_decay)
             kept = [i for i, part in enumerate(parts) if isinstance(part, AddDecayedWeights)]
-            end = len(parts) - 1 if parts[-1].averages else len(parts)
+            end = len(parts) - 1 if parts[-1].keeps_average else len(parts)
             parts[kept[-1] if kept else end : kept[-1] + 1 if kept else end] = [decay]
         return chain(*parts)
 

@@ -200,8 +200,8 @@ def step_in(rows: Sequence[Row], state: Any) -> str:
     """Where a state stands, in words."""
     if not isinstance(state, TrainState):
         return ""
-    if not state.running.batches or state.stop_reason is not None:
+    if not state.progress.batches or state.stop_reason is not None:
         return f"epoch {state.epoch}, step {state.step}"
     starts = [row.step for row in rows if row.epoch == state.epoch]
-    inside = state.step - starts[0] if starts else state.running.batches
+    inside = state.step - starts[0] if starts else state.progress.batches
     return f"epoch {state.epoch}, step {state.step}: step {inside} of epoch {state.epoch + 1}"

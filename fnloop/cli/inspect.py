@@ -89,7 +89,7 @@ def bisect(
     typer.echo(values(state.metrics) if getattr(state, "metrics", None) else text.describe(state))
     if not isinstance(state, TrainState):
         return
-    within = state.running.batches and state.stop_reason is None
+    within = state.progress.batches and state.stop_reason is None
     here, before = (
         (f"{state.epoch}:{state.step}", f"{state.epoch}:{state.step - 1}")
         if within

@@ -19,7 +19,7 @@ from fnloop.core.display import short_call
 from fnloop.core.formatting import short
 from fnloop.runs.checkpoint import save
 from fnloop.runs.run import Run, open_run
-from fnloop.schedulers import BY_NAME
+from fnloop.schedulers import SCHEDULERS
 
 
 def resume(
@@ -39,7 +39,7 @@ def fork(
     lr: Annotated[float | None, typer.Option(help="Another initial learning rate.")] = None,
     scheduler: Annotated[
         str | None,
-        typer.Option(help=f"Another schedule, over --epochs: {', '.join(BY_NAME)}.", autocompletion=one_of(BY_NAME)),
+        typer.Option(help=f"Another schedule, over --epochs: {', '.join(SCHEDULERS)}.", autocompletion=one_of(SCHEDULERS)),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples in a batch.")] = None,
     patience: Annotated[int | None, typer.Option(help="Epochs without improvement before it stops.")] = None,

@@ -8,8 +8,9 @@ from fnloop.optimizers.adam import Adam, AdamW
 from fnloop.optimizers.adam_variants import Adamax, AMSGrad, RAdam
 from fnloop.optimizers.averaging import ema, swa
 from fnloop.optimizers.chaining import Chain, chain
-from fnloop.optimizers.elementwise import Elementwise, OptimizerState, Scaled, StepContext
+from fnloop.optimizers.elementwise import Elementwise, OptimizerState
 from fnloop.optimizers.hyperparameters import scheduled
+from fnloop.optimizers.kernel import Scaled, StepContext
 from fnloop.optimizers.layerwise import LAMB, adaptive_grad_clip, centralize, clip_by_norm, scale_by_trust_ratio
 from fnloop.optimizers.lion import Lion
 from fnloop.optimizers.masks import freeze, masked, scale_by_layer

@@ -10,7 +10,8 @@ from fnloop.core.checks import Decay, NonNegative, Positive
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
 from fnloop.optimizers.adam import sum_decay
-from fnloop.optimizers.elementwise import Elementwise, StepContext
+from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.kernel import StepContext
 
 
 @frozen
@@ -32,9 +33,9 @@ class Adagrad(Elementwise):
     eps: Positive = 1e-10
 
     slots = ("sum_of_squares",)
-    absorbs = True
+    keeps_non_finite = True
 
-    def initial(self, vector: Array) -> tuple[Array, ...]:
+    def init_slots(self, vector: Array) -> tuple[Array, ...]:
         return (read_only(np.full_like(vector, self.initial_accumulator_value)),)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
@@ -68,10 +69,10 @@ class Adadelta(Elementwise):
     eps: Positive = 1e-6
 
     slots = ("nu", "nu_of_steps")
-    absorbs = True
+    keeps_non_finite = True
 
-    def scalars(self, now: StepContext) -> Any:
-        before = now.before or self
+    def scalars(self, context: StepContext) -> Any:
+        before = context.before or self
         return sum_decay(self.rho, before.rho), self.eps / (1 - self.rho)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:

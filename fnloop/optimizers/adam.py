@@ -7,9 +7,10 @@ from fnloop.core.checks import Decay, Positive
 from fnloop.core.namespace import apply_into, namespace
 from fnloop.core.records import frozen
 from fnloop.core.signatures import explain_calls
+from fnloop.optimizers.argument_hints import OPTIMIZER_HINTS
 from fnloop.optimizers.chaining import Chain, chain
-from fnloop.optimizers.elementwise import Elementwise, Scaled, StepContext
-from fnloop.optimizers.hints import HINTS
+from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.kernel import Scaled, StepContext
 from fnloop.optimizers.transforms import add_decayed_weights
 
 
@@ -40,13 +41,13 @@ class Adam(Elementwise):
     eps: Positive = 1e-8
 
     slots = ("mu", "nu")
-    absorbs = True
+    keeps_non_finite = True
 
-    def scalars(self, now: StepContext) -> Any:
+    def scalars(self, context: StepContext) -> Any:
         # The slots are m / (1 - b1) and v / (1 - b2), and the factor goes into the learning rate: fewer passes over memory.
-        before = now.before or self
-        first = (1 - self.b1**now.count) / (1 - self.b1)
-        root = ((1 - self.b2**now.count) / (1 - self.b2)) ** 0.5
+        before = context.before or self
+        first = (1 - self.b1**context.count) / (1 - self.b1)
+        root = ((1 - self.b2**context.count) / (1 - self.b2)) ** 0.5
         return sum_decay(self.b1, before.b1), sum_decay(self.b2, before.b2), self.eps * root, root / first
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
@@ -75,7 +76,7 @@ def sum_decay(b: Any, before: Any) -> Any:
     return b * ((1 - before) / (1 - b))
 
 
-@explain_calls(HINTS)
+@explain_calls(OPTIMIZER_HINTS)
 def AdamW(*, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.01) -> Chain:
     """Adam with decoupled weight decay: direction = Adam's + weight_decay * params.
 

@@ -9,7 +9,8 @@ from fnloop.core.checks import Decay, Positive, real
 from fnloop.core.namespace import apply_into, namespace
 from fnloop.core.records import frozen
 from fnloop.optimizers.adam import moments, sum_decay
-from fnloop.optimizers.elementwise import Elementwise, Scaled, StepContext, plain
+from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.kernel import Scaled, StepContext, as_number
 
 
 @frozen
@@ -34,11 +35,11 @@ class Adamax(Elementwise):
     eps: Positive = 1e-8
 
     slots = ("mu", "norm")
-    absorbs = True
+    keeps_non_finite = True
 
-    def scalars(self, now: StepContext) -> Any:
-        before = now.before or self
-        return sum_decay(self.b1, before.b1), (1 - self.b1) / (1 - self.b1**now.count)
+    def scalars(self, context: StepContext) -> Any:
+        before = context.before or self
+        return sum_decay(self.b1, before.b1), (1 - self.b1) / (1 - self.b1**context.count)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         xp = namespace(gradient)
@@ -69,12 +70,12 @@ class AMSGrad(Elementwise):
     eps: Positive = 1e-8
 
     slots = ("mu", "nu", "nu_max")
-    absorbs = True
+    keeps_non_finite = True
 
-    def scalars(self, now: StepContext) -> Any:
-        before = now.before or self
-        first = (1 - self.b1**now.count) / (1 - self.b1)
-        second = (1 - self.b2) / (1 - self.b2**now.count)
+    def scalars(self, context: StepContext) -> Any:
+        before = context.before or self
+        first = (1 - self.b1**context.count) / (1 - self.b1)
+        second = (1 - self.b2) / (1 - self.b2**context.count)
         return sum_decay(self.b1, before.b1), sum_decay(self.b2, before.b2), first, self.eps * first, second
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
@@ -113,10 +114,10 @@ class RAdam(Elementwise):
     threshold: Annotated[float, real("(4, inf)")] = 5.0
 
     slots = ("mu", "nu")
-    absorbs = True
+    keeps_non_finite = True
 
-    def scalars(self, now: StepContext) -> Any:
-        before, t = now.before or self, now.count
+    def scalars(self, context: StepContext) -> Any:
+        before, t = context.before or self, context.count
         first = (1 - self.b1**t) / (1 - self.b1)
         second = (1 - self.b2**t) / (1 - self.b2)
         longest = 2 / (1 - self.b2) - 1
@@ -127,7 +128,7 @@ class RAdam(Elementwise):
         rectified = np.sqrt((n - 4) * (n - 2) * most / ((most - 4) * (most - 2) * n))
         root = np.where(known, first / second**0.5 / rectified, 0.0)
         shift = np.where(known, self.eps * first / rectified, first)
-        return sum_decay(self.b1, before.b1), sum_decay(self.b2, before.b2), plain(root), plain(shift)
+        return sum_decay(self.b1, before.b1), sum_decay(self.b2, before.b2), as_number(root), as_number(shift)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         b1, b2, root, shift = scalars

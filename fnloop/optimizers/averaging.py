@@ -8,8 +8,9 @@ from fnloop.core.arrays import Array, freeze
 from fnloop.core.checks import Decay, Flag, PositiveInt
 from fnloop.core.records import frozen
 from fnloop.core.signatures import explain_calls
-from fnloop.optimizers.elementwise import Elementwise, StepContext, plain
-from fnloop.optimizers.hints import TRANSFORMS
+from fnloop.optimizers.argument_hints import TRANSFORMATION_HINTS
+from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.kernel import StepContext, as_number
 
 
 class Average(Elementwise):
@@ -17,18 +18,18 @@ class Average(Elementwise):
 
     __slots__ = ()
     slots = ("average",)
-    averages = True
+    keeps_average = True
 
-    def initial(self, vector: Array) -> tuple[Array, ...]:
+    def init_slots(self, vector: Array) -> tuple[Array, ...]:
         return (freeze(vector),)
 
     def weight(self, count: Any) -> Any:
         """What the parameters after the count-th update weigh in the average, in [0, 1]."""
         raise NotImplementedError
 
-    def scalars(self, now: StepContext) -> Any:
-        weight = plain(self.weight(now.count))
-        return now.lr, weight, 1 - weight
+    def scalars(self, context: StepContext) -> Any:
+        weight = as_number(self.weight(context.count))
+        return context.lr, weight, 1 - weight
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         (average,), (lr, weight, keep) = slots, scalars
@@ -52,7 +53,7 @@ class ExponentialAverage(Average):
         return np.where(np.asarray(count) == 1, 1.0, 1 - self.decay)
 
 
-@explain_calls(TRANSFORMS)
+@explain_calls(TRANSFORMATION_HINTS)
 def ema(decay: float = 0.999, *, debias: bool = False) -> ExponentialAverage:
     """Keep an exponential moving average of the parameters after each update: e' = decay e + (1 - decay) params'.
 
@@ -82,7 +83,7 @@ class EqualAverage(Average):
         return np.where(since < 0, 1.0, np.where(since % self.every == 0, 1 / n, 0.0))
 
 
-@explain_calls(TRANSFORMS)
+@explain_calls(TRANSFORMATION_HINTS)
 def swa(*, start: int, every: int = 1) -> EqualAverage:
     """Keep the mean of the parameters after updates start, start + every, start + 2 every, ...
 

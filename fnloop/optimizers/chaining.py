@@ -14,7 +14,7 @@ class Chain(Elementwise):
 
     def __attrs_post_init__(self) -> None:
         for part in self.parts[:-1]:
-            if part.averages:
+            if part.keeps_average:
                 raise ValueError(
                     f"an average of the parameters stands last in a chain, got {short(part)} before {short(self.parts[-1])}"
                 )
@@ -24,8 +24,8 @@ class Chain(Elementwise):
         return tuple(part for transformation in self.transformations for part in transformation.parts)
 
     @property
-    def absorbs(self) -> bool:  # type: ignore[override]
-        return bool(self.parts) and self.parts[0].absorbs
+    def keeps_non_finite(self) -> bool:  # type: ignore[override]
+        return bool(self.parts) and self.parts[0].keeps_non_finite
 
 
 def chain(*transformations: Elementwise) -> Chain:

@@ -10,7 +10,8 @@ from fnloop.core.formatting import short
 from fnloop.core.records import evolve, frozen
 from fnloop.core.signatures import call_hint
 from fnloop.optimizers.chaining import Chain
-from fnloop.optimizers.elementwise import Elementwise, StepContext, Wrapper, plain
+from fnloop.optimizers.elementwise import Elementwise, Wrapper
+from fnloop.optimizers.kernel import StepContext, as_number
 
 Schedule = Callable[[Any], Any]
 
@@ -23,13 +24,13 @@ class Scheduled(Wrapper):
     schedules: Mapping[str, Schedule]
 
     @property
-    def absorbs(self) -> bool:  # type: ignore[override]
-        return self.part.absorbs
+    def keeps_non_finite(self) -> bool:  # type: ignore[override]
+        return self.part.keeps_non_finite
 
-    def scalars(self, now: StepContext) -> Any:
-        values, t = self._values(now.count - 1), now.count - 2
+    def scalars(self, context: StepContext) -> Any:
+        values, t = self._values(context.count - 1), context.count - 2
         before = self._with(self._values(t + (t < 0)))  # nothing came before the first update
-        return values, self._with(values).scalars(now._replace(before=before))
+        return values, self._with(values).scalars(context._replace(before=before))
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         values, own = scalars
@@ -37,7 +38,7 @@ class Scheduled(Wrapper):
         return moved
 
     def _values(self, t: Any) -> tuple[Any, ...]:
-        return tuple(plain(schedule(t)) for schedule in self.schedules.values())
+        return tuple(as_number(schedule(t)) for schedule in self.schedules.values())
 
     def _with(self, values: tuple[Any, ...]) -> Any:
         """The part with these values, which may be arrays of many steps' or traced: its own checks are for numbers."""
@@ -80,7 +81,7 @@ def scheduled(optimizer: Elementwise, **schedules: Schedule) -> Elementwise:
 
 def _numbers(part: Elementwise) -> list[str]:
     """The hyperparameters that can follow a schedule: numbers of a part whose scalars depend on no values."""
-    if part.needs in ("norm", "arrays") or not attrs.has(type(part)):
+    if part.depends_on in ("norm", "arrays") or not attrs.has(type(part)):
         return []
     return [name for name in field_names(type(part)) if type(getattr(part, name)) is float]
 

@@ -10,9 +10,10 @@ from fnloop.core.records import frozen
 from fnloop.core.signatures import explain_calls
 from fnloop.core.sums import total
 from fnloop.optimizers.adam import Adam
+from fnloop.optimizers.argument_hints import OPTIMIZER_HINTS, TRANSFORMATION_HINTS
 from fnloop.optimizers.chaining import Chain, chain
-from fnloop.optimizers.elementwise import Elementwise, StepContext
-from fnloop.optimizers.hints import HINTS, TRANSFORMS
+from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.kernel import StepContext
 from fnloop.optimizers.norms import norm_of, rescaling, scaled_by, shortening
 from fnloop.optimizers.transforms import add_decayed_weights
 
@@ -23,16 +24,16 @@ class ClipByNorm(Elementwise):
 
     max_norm: Positive
 
-    needs = "arrays"
+    depends_on = "arrays"
 
-    def scalars(self, now: StepContext) -> Any:
-        return shortening(norm_of(now.gradient), self.max_norm)
+    def scalars(self, context: StepContext) -> Any:
+        return shortening(norm_of(context.gradient), self.max_norm)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         return scaled_by(gradient, scalars), ()
 
 
-@explain_calls(TRANSFORMS)
+@explain_calls(TRANSFORMATION_HINTS)
 def clip_by_norm(max_norm: float) -> ClipByNorm:
     """Shorten each array's gradient to a norm of at most `max_norm`, its direction kept: g min(1, max_norm / |g|).
 
@@ -50,20 +51,20 @@ class AdaptiveGradClip(Elementwise):
     clipping: Positive
     eps: Positive = 1e-3
 
-    needs = "arrays"
+    depends_on = "arrays"
 
-    def scalars(self, now: StepContext) -> Any:
-        xp, units = namespace(now.gradient), _has_units(now.gradient)
+    def scalars(self, context: StepContext) -> Any:
+        xp, units = namespace(context.gradient), _has_units(context.gradient)
         with np.errstate(over="ignore"):
-            own = norm_of(now.params, units)
+            own = norm_of(context.params, units)
             bound = xp.maximum(own.peak * (self.clipping * own.ratio), self.clipping * self.eps)
-        return shortening(norm_of(now.gradient, units), bound)
+        return shortening(norm_of(context.gradient, units), bound)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         return scaled_by(gradient, scalars), ()
 
 
-@explain_calls(TRANSFORMS)
+@explain_calls(TRANSFORMATION_HINTS)
 def adaptive_grad_clip(clipping: float, *, eps: float = 1e-3) -> AdaptiveGradClip:
     """Shorten the gradient of each unit to a share of the unit's own norm: g min(1, clipping max(|w|, eps) / |g|).
 
@@ -86,15 +87,15 @@ def _has_units(array: Any) -> bool:
 class Centralize(Elementwise):
     """See `centralize`."""
 
-    needs = "arrays"
+    depends_on = "arrays"
 
-    def scalars(self, now: StepContext) -> Any:
-        if now.gradient.ndim < 2:
+    def scalars(self, context: StepContext) -> Any:
+        if context.gradient.ndim < 2:
             return None
-        xp, n = namespace(now.gradient), now.gradient.size // now.gradient.shape[-1]
+        xp, n = namespace(context.gradient), context.gradient.size // context.gradient.shape[-1]
         with np.errstate(over="ignore", invalid="ignore"):
-            mean = total(now.gradient) / n
-            return xp.where(xp.isfinite(mean), mean, total(now.gradient / n))
+            mean = total(context.gradient) / n
+            return xp.where(xp.isfinite(mean), mean, total(context.gradient / n))
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         return (gradient if scalars is None else gradient - scalars), ()
@@ -117,16 +118,16 @@ class ScaleByTrustRatio(Elementwise):
     trust_coefficient: Positive = 1.0
     eps: NonNegative = 0.0
 
-    needs = "arrays"
+    depends_on = "arrays"
 
-    def scalars(self, now: StepContext) -> Any:
-        return rescaling(norm_of(now.gradient), norm_of(now.params), self.trust_coefficient, self.eps)
+    def scalars(self, context: StepContext) -> Any:
+        return rescaling(norm_of(context.gradient), norm_of(context.params), self.trust_coefficient, self.eps)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         return scaled_by(gradient, scalars), ()
 
 
-@explain_calls(TRANSFORMS)
+@explain_calls(TRANSFORMATION_HINTS)
 def scale_by_trust_ratio(*, trust_coefficient: float = 1.0, eps: float = 0.0) -> ScaleByTrustRatio:
     """Let each array's step be in proportion to its size: g trust_coefficient |w| / (|g| + eps); g where |w| or |g| is 0.
 
@@ -138,7 +139,7 @@ def scale_by_trust_ratio(*, trust_coefficient: float = 1.0, eps: float = 0.0) ->
     return ScaleByTrustRatio(trust_coefficient, eps)
 
 
-@explain_calls(HINTS)
+@explain_calls(OPTIMIZER_HINTS)
 def LAMB(*, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-6, weight_decay: float = 0.0) -> Chain:
     """AdamW whose step is, array by array, in proportion to the parameters: for large batches.
 

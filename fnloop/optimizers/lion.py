@@ -7,9 +7,9 @@ from fnloop.core.checks import Decay
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
 from fnloop.core.signatures import explain_calls
+from fnloop.optimizers.argument_hints import OPTIMIZER_HINTS
 from fnloop.optimizers.chaining import Chain, chain
 from fnloop.optimizers.elementwise import Elementwise
-from fnloop.optimizers.hints import HINTS
 from fnloop.optimizers.transforms import add_decayed_weights
 
 
@@ -22,7 +22,7 @@ class ScaleByLion(Elementwise):
     b2: Decay = 0.99
 
     slots = ("mu",)
-    absorbs = True
+    keeps_non_finite = True
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         xp = namespace(gradient)
@@ -35,7 +35,7 @@ class ScaleByLion(Elementwise):
         return xp.sign(mixed), (m,)
 
 
-@explain_calls(HINTS)
+@explain_calls(OPTIMIZER_HINTS)
 def Lion(*, b1: float = 0.9, b2: float = 0.99, weight_decay: float = 1e-3) -> Chain:
     """Follow the sign of gradient and momentum, with decoupled weight decay.
 

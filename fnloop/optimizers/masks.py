@@ -14,7 +14,8 @@ from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
 from fnloop.core.signatures import call_hint
 from fnloop.optimizers.chaining import Chain
-from fnloop.optimizers.elementwise import Elementwise, StepContext, Wrapper
+from fnloop.optimizers.elementwise import Elementwise, Wrapper
+from fnloop.optimizers.kernel import StepContext
 
 Layers = Annotated[tuple[int, ...], sequence_of(integer(0))]
 Some = Annotated[tuple[int, ...] | None, optional(sequence_of(integer(0)))]
@@ -30,14 +31,14 @@ class Masked(Wrapper):
     kinds: Kinds = None
 
     @property
-    def needs(self) -> Any:  # type: ignore[override]
-        return self.part.needs or "layer"
+    def depends_on(self) -> Any:  # type: ignore[override]
+        return self.part.depends_on or "layer"
 
-    def scalars(self, now: StepContext) -> Any:
-        if self.kinds is not None and now.kind is None:
+    def scalars(self, context: StepContext) -> Any:
+        if self.kinds is not None and context.kind is None:
             raise ValueError(f"layout must be given, such as model.layout, for kinds={short(self.kinds)} to have a meaning")
-        here = self.layers is None or now.layer in self.layers
-        return (self.part.scalars(now),) if here and (self.kinds is None or now.kind in self.kinds) else None
+        here = self.layers is None or context.layer in self.layers
+        return (self.part.scalars(context),) if here and (self.kinds is None or context.kind in self.kinds) else None
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         return (gradient, slots) if scalars is None else self.part.kernel(gradient, slots, params, *scalars)
@@ -67,7 +68,7 @@ def masked(
             f"transformation must be an optimizer or a transformation, got {short(transformation)}{call_hint(transformation)}"
         )
     for part in transformation.parts:
-        if part.needs == "norm" or part.averages:
+        if part.depends_on == "norm" or part.keeps_average:
             raise ValueError(
                 f"transformation must work layer by layer to be masked, got {short(part)}: chain it with masked(...)"
             )
@@ -81,10 +82,10 @@ class Freeze(Elementwise):
 
     layers: Layers
 
-    needs = "layer"
+    depends_on = "layer"
 
-    def scalars(self, now: StepContext) -> Any:
-        return None if now.layer in self.layers else ()
+    def scalars(self, context: StepContext) -> Any:
+        return None if context.layer in self.layers else ()
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         return (namespace(gradient).zeros_like(gradient) if scalars is None else gradient), ()
@@ -108,10 +109,10 @@ class ScaleByLayer(Elementwise):
     layers: Layers
     factors: NonNegatives
 
-    needs = "layer"
+    depends_on = "layer"
 
-    def scalars(self, now: StepContext) -> Any:
-        return dict(zip(self.layers, self.factors, strict=True)).get(now.layer, 1.0)  # type: ignore[arg-type]
+    def scalars(self, context: StepContext) -> Any:
+        return dict(zip(self.layers, self.factors, strict=True)).get(context.layer, 1.0)  # type: ignore[arg-type]
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         gradient *= scalars

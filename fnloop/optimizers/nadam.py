@@ -9,7 +9,8 @@ from fnloop.core.checks import Decay, NonNegative, Positive
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
 from fnloop.optimizers.adam import sum_decay
-from fnloop.optimizers.elementwise import Elementwise, StepContext, plain
+from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.kernel import StepContext, as_number
 
 TERMS = np.arange(1.0, 61.0)  # of a series whose terms fall faster than 2^-k
 
@@ -36,10 +37,10 @@ class NAdam(Elementwise):
     momentum_decay: NonNegative = 4e-3
 
     slots = ("mu", "nu")
-    absorbs = True
+    keeps_non_finite = True
 
-    def scalars(self, now: StepContext) -> Any:
-        before, t = now.before or self, now.count
+    def scalars(self, context: StepContext) -> Any:
+        before, t = context.before or self, context.count
         second = (1 - self.b2**t) / (1 - self.b2)
         here, after = (self.b1 * _rise(t + i, self.momentum_decay) for i in (0, 1))
         product = self.b1**t
@@ -48,7 +49,7 @@ class NAdam(Elementwise):
         own = (1 - here) / (1 - product)  # what the gradient counts; the kernel has the rest in units of it
         ahead = after * (1 - self.b1) / (1 - product * after) / own
         root, shift = 1 / (own * second**0.5), self.eps / own
-        return sum_decay(self.b1, before.b1), sum_decay(self.b2, before.b2), *map(plain, (ahead, root, shift))
+        return sum_decay(self.b1, before.b1), sum_decay(self.b2, before.b2), *map(as_number, (ahead, root, shift))
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         xp = namespace(gradient)

@@ -9,8 +9,8 @@ from fnloop.core.signatures import call_hint
 from fnloop.optimizers.adagrad import Adadelta, Adagrad
 from fnloop.optimizers.adam import Adam, AdamW
 from fnloop.optimizers.adam_variants import Adamax, AMSGrad, RAdam
+from fnloop.optimizers.argument_hints import LEARNING_RATE_HINT
 from fnloop.optimizers.elementwise import Elementwise
-from fnloop.optimizers.hints import RATE
 from fnloop.optimizers.layerwise import LAMB
 from fnloop.optimizers.lion import Lion
 from fnloop.optimizers.nadam import NAdam
@@ -21,7 +21,7 @@ from fnloop.optimizers.sgd import SGD
 _ALL: tuple[Callable[[], Elementwise], ...] = (
     Adam, AdamW, SGD, RMSprop, NAdam, RAdam, AMSGrad, Adamax, Adagrad, Adadelta, Lion, LAMB, Rprop,
 )  # fmt: skip
-BY_NAME: dict[str, Callable[[], Elementwise]] = {make.__name__.lower(): make for make in _ALL}
+OPTIMIZERS: dict[str, Callable[[], Elementwise]] = {make.__name__.lower(): make for make in _ALL}
 
 
 def get_optimizer(optimizer: str | Elementwise) -> Elementwise:
@@ -34,10 +34,10 @@ def get_optimizer(optimizer: str | Elementwise) -> Elementwise:
     Raises: ValueError: for an unknown name, with those that there are; TypeError: for what is no optimizer.
     """
     if isinstance(optimizer, str):
-        return by_name("optimizer", optimizer, BY_NAME)()
+        return by_name("optimizer", optimizer, OPTIMIZERS)()
     found: Any = optimizer
     if isinstance(optimizer, type) or not all(hasattr(optimizer, name) for name in ("init", "update", "parts")):
-        hint = f": {RATE}" if isinstance(optimizer, int | float) else call_hint(optimizer)
+        hint = f": {LEARNING_RATE_HINT}" if isinstance(optimizer, int | float) else call_hint(optimizer)
         raise TypeError(
             f"optimizer must be a name, such as 'adam', or an optimizer, such as fl.optimizers.SGD(momentum=0.9), "
             f"got {short(optimizer)}{hint}"

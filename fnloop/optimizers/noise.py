@@ -6,8 +6,9 @@ from fnloop.core.checks import NonNegative, Seed
 from fnloop.core.random import Stream
 from fnloop.core.records import frozen
 from fnloop.core.signatures import explain_calls
-from fnloop.optimizers.elementwise import Elementwise, StepContext
-from fnloop.optimizers.hints import TRANSFORMS
+from fnloop.optimizers.argument_hints import TRANSFORMATION_HINTS
+from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.kernel import StepContext
 
 
 @frozen
@@ -18,20 +19,20 @@ class AddNoise(Elementwise):
     gamma: NonNegative
     seed: Seed
 
-    needs = "arrays"
-    draws = True
+    depends_on = "arrays"
+    per_element_scalars = True
 
-    def scalars(self, now: StepContext) -> Any:
-        deviation = (self.eta / (1.0 * now.count) ** self.gamma) ** 0.5
-        drawn = now.normal(now.gradient.size, self.seed, Stream.NOISE, now.count, now.place)
-        return (deviation * drawn).reshape(now.gradient.shape).astype(now.gradient.dtype)
+    def scalars(self, context: StepContext) -> Any:
+        deviation = (self.eta / (1.0 * context.count) ** self.gamma) ** 0.5
+        drawn = context.normal(context.gradient.size, self.seed, Stream.NOISE, context.count, context.place)
+        return (deviation * drawn).reshape(context.gradient.shape).astype(context.gradient.dtype)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         gradient += scalars
         return gradient, ()
 
 
-@explain_calls(TRANSFORMS)
+@explain_calls(TRANSFORMATION_HINTS)
 def add_noise(*, eta: float, gamma: float = 0.55, seed: int = 0) -> AddNoise:
     """Add normal noise that fades: g + sigma_t n with sigma_t² = eta / t^gamma for the t-th update, from 1.
 

@@ -7,7 +7,8 @@ from fnloop.core.checks import Decay, Flag, Positive
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
 from fnloop.optimizers.adam import sum_decay
-from fnloop.optimizers.elementwise import Elementwise, StepContext
+from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.kernel import StepContext
 
 
 @frozen
@@ -33,14 +34,14 @@ class RMSprop(Elementwise):
     momentum: Decay = 0.0
     centered: Flag = False
 
-    absorbs = True
+    keeps_non_finite = True
 
     @property
     def slots(self) -> tuple[str, ...]:  # type: ignore[override]
         return ("nu", *(("mu",) if self.centered else ()), *(("momentum",) if self.momentum else ()))
 
-    def scalars(self, now: StepContext) -> Any:
-        before = now.before or self
+    def scalars(self, context: StepContext) -> Any:
+        before = context.before or self
         return sum_decay(self.alpha, before.alpha), 1 - self.alpha, (1 - self.alpha) ** 0.5
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:

@@ -39,7 +39,7 @@ class Rprop(Elementwise):
 
     slots = ("sign", "step")
 
-    def initial(self, vector: Array) -> tuple[Array, ...]:
+    def init_slots(self, vector: Array) -> tuple[Array, ...]:
         return read_only(np.zeros_like(vector)), read_only(np.ones_like(vector))
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:

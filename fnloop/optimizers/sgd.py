@@ -34,7 +34,7 @@ class SGD(Elementwise):
         return ("momentum",) if self.momentum else ()
 
     @property
-    def absorbs(self) -> bool:  # type: ignore[override]
+    def keeps_non_finite(self) -> bool:  # type: ignore[override]
         return bool(self.momentum)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:

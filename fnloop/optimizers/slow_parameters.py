@@ -8,9 +8,10 @@ from fnloop.core.arrays import Array, freeze
 from fnloop.core.checks import Factor, PositiveInt
 from fnloop.core.records import frozen
 from fnloop.core.signatures import explain_calls
+from fnloop.optimizers.argument_hints import TRANSFORMATION_HINTS
 from fnloop.optimizers.chaining import Chain, chain
-from fnloop.optimizers.elementwise import Elementwise, StepContext, plain
-from fnloop.optimizers.hints import TRANSFORMS
+from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.kernel import StepContext, as_number
 
 SLOWEST = 1e-30  # a rate by which a difference of parameters can still be divided in float32
 
@@ -24,13 +25,13 @@ class FollowSlowly(Elementwise):
 
     slots = ("slow",)
 
-    def initial(self, vector: Array) -> tuple[Array, ...]:
+    def init_slots(self, vector: Array) -> tuple[Array, ...]:
         return (freeze(vector),)
 
-    def scalars(self, now: StepContext) -> Any:
-        meet = (now.count % self.k == 0) & (np.asarray(now.lr) > SLOWEST)
-        back = np.where(meet, 1 / np.where(meet, now.lr, 1.0), 0.0)
-        return now.lr, plain(np.where(meet, self.alpha, 0.0)), plain(back)
+    def scalars(self, context: StepContext) -> Any:
+        meet = (context.count % self.k == 0) & (np.asarray(context.lr) > SLOWEST)
+        back = np.where(meet, 1 / np.where(meet, context.lr, 1.0), 0.0)
+        return context.lr, as_number(np.where(meet, self.alpha, 0.0)), as_number(back)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         (slow,), (lr, pull, back) = slots, scalars
@@ -43,7 +44,7 @@ class FollowSlowly(Elementwise):
         return ahead, (slow,)
 
 
-@explain_calls(TRANSFORMS)
+@explain_calls(TRANSFORMATION_HINTS)
 def lookahead(optimizer: Elementwise, *, k: int = 5, alpha: float = 0.5) -> Chain:
     """Every k updates, draw slow parameters towards the fast ones, and let the fast ones go on from there.
 

@@ -6,8 +6,9 @@ from fnloop.core.checks import NonNegative, Positive, real
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
 from fnloop.core.signatures import explain_calls
-from fnloop.optimizers.elementwise import Elementwise, StepContext
-from fnloop.optimizers.hints import TRANSFORMS
+from fnloop.optimizers.argument_hints import TRANSFORMATION_HINTS
+from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.kernel import StepContext
 from fnloop.optimizers.norms import scaled_by, shortening, within_range
 
 
@@ -17,16 +18,16 @@ class ClipByGlobalNorm(Elementwise):
 
     max_norm: Positive
 
-    needs = "norm"
+    depends_on = "norm"
 
-    def scalars(self, now: StepContext) -> Any:
-        return shortening(now.norm, self.max_norm)
+    def scalars(self, context: StepContext) -> Any:
+        return shortening(context.norm, self.max_norm)
 
     def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
         return scaled_by(gradient, scalars), ()
 
 
-@explain_calls(TRANSFORMS)
+@explain_calls(TRANSFORMATION_HINTS)
 def clip_by_global_norm(max_norm: float) -> ClipByGlobalNorm:
     """Shorten the gradient to a norm of at most `max_norm`, its direction kept: g min(1, max_norm / |g|).
 
@@ -50,7 +51,7 @@ class AddDecayedWeights(Elementwise):
         return gradient, ()
 
 
-@explain_calls(TRANSFORMS)
+@explain_calls(TRANSFORMATION_HINTS)
 def add_decayed_weights(weight_decay: float) -> AddDecayedWeights:
     """Add the decayed parameters: g + weight_decay * params. Behind an optimizer the decay is decoupled; before it, it is L2.
 
@@ -71,7 +72,7 @@ class ClipByValue(Elementwise):
         return namespace(gradient).clip(gradient, -bound, bound), ()
 
 
-@explain_calls(TRANSFORMS)
+@explain_calls(TRANSFORMATION_HINTS)
 def clip_by_value(max_value: float) -> ClipByValue:
     """Cut each element to [-max_value, max_value]; this turns the gradient, `clip_by_global_norm` does not. NaN stays NaN.
 
@@ -92,7 +93,7 @@ class AddL1Penalty(Elementwise):
         return gradient, ()
 
 
-@explain_calls(TRANSFORMS)
+@explain_calls(TRANSFORMATION_HINTS)
 def add_l1_penalty(l1: float) -> AddL1Penalty:
     """Add the gradient of the penalty l1 * sum |params|: g + l1 * sign(params). It draws parameters to zero; stands first.
 
@@ -103,7 +104,7 @@ def add_l1_penalty(l1: float) -> AddL1Penalty:
     return AddL1Penalty(l1)
 
 
-@explain_calls(TRANSFORMS)
+@explain_calls(TRANSFORMATION_HINTS)
 def add_l2_penalty(l2: float) -> AddDecayedWeights:
     """Add the gradient of the penalty l2 / 2 * sum params²: g + l2 * params. It is `add_decayed_weights` by its
     other name, and stands first; behind an optimizer it is decay.

@@ -17,9 +17,9 @@ from fnloop.runs.recording import checked_path, describe, refuse_taken, start
 from fnloop.runs.replay import Replay
 from fnloop.training.adapt import adapt
 from fnloop.training.consistency import schedulers_in
-from fnloop.training.early_stopping import NO_POLICY, EarlyStoppingState
+from fnloop.training.early_stopping import NO_EARLY_STOPPING, EarlyStoppingState
 from fnloop.training.loop import make_epoch
-from fnloop.training.state import TrainState, begun
+from fnloop.training.state import TrainState, epoch_start
 from fnloop.training.trainer import Trainer
 
 Metrics = Mapping[str, float]
@@ -105,8 +105,8 @@ def carry_over(
         stopping = _stopping(replay, trainer, state, known) if known else stopping
         if stopping.best_metrics.keys() != {*trainer.metric_names(data[1] is not None), "lr"}:
             stopping = evolve(stopping, best_metrics={})
-    running = adapted.running if adapted.running.batches else begun(scheduler.lr)
-    changed = evolve(adapted, scheduler=scheduler, early_stopping=stopping, running=running)
+    progress = adapted.progress if adapted.progress.batches else epoch_start(scheduler.lr)
+    changed = evolve(adapted, scheduler=scheduler, early_stopping=stopping, progress=progress)
     return changed if changed.stopped is None or same_bits(trainer, old) else _going_on(changed)
 
 
@@ -153,7 +153,7 @@ def _stopping(replay: Replay, trainer: Trainer, state: TrainState, before: Seque
     """The state of early stopping where it would stand by now, with the best epoch's parameters if they are to be restored."""
     policy = trainer.early_stopping
     if policy is None:
-        return NO_POLICY
+        return NO_EARLY_STOPPING
     found, first = policy.init(), state.epoch - len(before) + 1
     for epoch, metrics in enumerate(before, start=first):
         found = policy.step(found, metrics, epoch)

@@ -35,7 +35,7 @@ def of_run(text: str, reader: Reader, metrics: Collection[str]) -> Callable[[Any
     holds = parse(text, metrics)
 
     def asked(state: Any) -> bool:
-        if isinstance(state, TrainState) and state.running.batches and not state.metrics:
+        if isinstance(state, TrainState) and state.progress.batches and not state.metrics:
             state = evolve(state, metrics=reader.row(reader.position_of(state.epoch)).metrics)
         return holds(state)
 

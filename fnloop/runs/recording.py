@@ -173,10 +173,10 @@ def _check_next(before: Any, state: Any, validated: bool | None) -> None:
     if not (isinstance(state, TrainState) and isinstance(before, TrainState)):
         return
     stopped, epochs = state.stop_reason is not None, state.epoch - before.epoch
-    if (state.running.batches and not stopped) or not (epochs == 1 or (stopped and epochs == 0)):
+    if (state.progress.batches and not stopped) or not (epochs == 1 or (stopped and epochs == 0)):
         raise ValueError(
             f"states must be an epoch apart, as those of fl.epochs are, got one with {state.epoch} epochs and "
-            f"{state.running.batches} batches behind one with {before.epoch} epochs"
+            f"{state.progress.batches} batches behind one with {before.epoch} epochs"
         )
     if validated is not None and epochs == 1 and any(name.startswith("val_") for name in state.metrics) != validated:
         raise ValueError(

@@ -56,7 +56,7 @@ class Replay:
         if self.reader.said["trainer"] is None:
             raise RunError("a run of a step of one's own has no states within its steps")
         state = self.at(position)
-        inside = self._fold(state, state.running.batches + batches)
+        inside = self._fold(state, state.progress.batches + batches)
         self._checked(self.advance(inside), self.reader.row(position + 1))
         return inside
 

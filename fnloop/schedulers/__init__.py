@@ -15,13 +15,13 @@ from fnloop.schedulers.cosine import CosineAnnealingLR
 from fnloop.schedulers.cyclic import CyclicLR
 from fnloop.schedulers.exponential import ExponentialLR
 from fnloop.schedulers.inverse import InverseSqrtLR, InverseTimeLR
+from fnloop.schedulers.migration import migrate
 from fnloop.schedulers.multi_step import MultiStepLR
 from fnloop.schedulers.one_cycle import OneCycleLR
 from fnloop.schedulers.piecewise import LambdaLR, PiecewiseLR
 from fnloop.schedulers.plateau import PlateauState, ReduceLROnPlateau
 from fnloop.schedulers.polynomial import LinearLR, PolynomialLR
 from fnloop.schedulers.step import StepLR
-from fnloop.schedulers.takeover import adopt
 from fnloop.schedulers.warm_restarts import CosineAnnealingWarmRestarts
 from fnloop.schedulers.warmup_stable_decay import WarmupStableDecayLR
 
@@ -33,7 +33,7 @@ class Scheduler(Protocol):
     def step(self, state: Any, metrics: Mapping[str, float] | None = None) -> Any: ...
 
 
-BY_NAME: dict[str, Any] = {
+SCHEDULERS: dict[str, Any] = {
     "constant": ConstantLR,
     "step": StepLR,
     "exponential": ExponentialLR,
@@ -51,9 +51,9 @@ def get_scheduler(name: str, initial_lr: float, **parameters: Any) -> Scheduler:
 
     Raises: ValueError: for an unknown name or parameter; the message lists what there is.
     """
-    if not isinstance(name, str) or name.lower() not in BY_NAME:
-        raise ValueError(f"name must be one of {', '.join(BY_NAME)}, got {short(name)}")
-    kind = BY_NAME[name.lower()]
+    if not isinstance(name, str) or name.lower() not in SCHEDULERS:
+        raise ValueError(f"name must be one of {', '.join(SCHEDULERS)}, got {short(name)}")
+    kind = SCHEDULERS[name.lower()]
     known = field_names(kind)
     for parameter in parameters:
         if parameter not in known:
@@ -63,7 +63,7 @@ def get_scheduler(name: str, initial_lr: float, **parameters: Any) -> Scheduler:
 
 
 __all__ = [
-    "BY_NAME",
+    "SCHEDULERS",
     "ClosedForm",
     "ComposedState",
     "ConstantLR",
@@ -85,10 +85,10 @@ __all__ = [
     "SchedulerState",
     "StepLR",
     "WarmupStableDecayLR",
-    "adopt",
     "clamp",
     "get_scheduler",
     "join",
+    "migrate",
     "repeat",
     "times",
     "warmup",

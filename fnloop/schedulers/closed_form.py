@@ -37,8 +37,8 @@ class ClosedForm:
         """The state at t + 1; a closed form asks for no metrics."""
         return SchedulerState(state.t + 1, self(state.t + 1))
 
-    def adopt(self, state: Any, t: int, comparable: Comparable) -> tuple[SchedulerState, bool]:
-        """This schedule's state at t, whatever schedule was followed before: see `fnloop.schedulers.adopt`."""
+    def migrate(self, state: Any, t: int, comparable: Comparable) -> tuple[SchedulerState, bool]:
+        """This schedule's state at t, whatever schedule was followed before: see `fnloop.schedulers.migrate`."""
         return SchedulerState(t, self(t)), True
 
     def __call__(self, t: int | Array) -> Any:

@@ -16,8 +16,8 @@ from fnloop.core.records import frozen
 from fnloop.core.signatures import explain_calls
 from fnloop.schedulers.closed_form import Comparable, check_times
 from fnloop.schedulers.constant import ConstantLR
+from fnloop.schedulers.migration import migrate
 from fnloop.schedulers.polynomial import LinearLR
-from fnloop.schedulers.takeover import adopt
 
 Metrics = Mapping[str, float] | None
 
@@ -43,10 +43,10 @@ class Product:
     def step(self, state: ComposedState, metrics: Metrics = None) -> ComposedState:
         return self._at(state.t + 1, [part.step(s, metrics) for part, s in zip(self.schedulers, state.parts, strict=True)])
 
-    def adopt(self, state: Any, t: int, comparable: Comparable) -> tuple[ComposedState, bool]:
+    def migrate(self, state: Any, t: int, comparable: Comparable) -> tuple[ComposedState, bool]:
         before = _parts(state, len(self.schedulers))
-        adopted = [adopt(part, s, t, comparable) for part, s in zip(self.schedulers, before, strict=True)]
-        return self._at(t, [part for part, _ in adopted]), all(kept for _, kept in adopted)
+        migrated = [migrate(part, s, t, comparable) for part, s in zip(self.schedulers, before, strict=True)]
+        return self._at(t, [part for part, _ in migrated]), all(kept for _, kept in migrated)
 
     def _at(self, t: int, parts: list[Any]) -> ComposedState:
         return ComposedState(t, math.prod(part.lr for part in parts), tuple(parts))
@@ -74,9 +74,9 @@ class Joined:
         part = self.schedulers[i].step(state.parts[0], metrics) if i == before else self.schedulers[i].init()
         return ComposedState(state.t + 1, part.lr, (part,))
 
-    def adopt(self, state: Any, t: int, comparable: Comparable) -> tuple[ComposedState, bool]:
+    def migrate(self, state: Any, t: int, comparable: Comparable) -> tuple[ComposedState, bool]:
         i, (before,) = self._part(t), _parts(state, 1)
-        part, kept = adopt(self.schedulers[i], before, t - (0, *self.boundaries)[i], comparable)
+        part, kept = migrate(self.schedulers[i], before, t - (0, *self.boundaries)[i], comparable)
         return ComposedState(t, part.lr, (part,)), kept
 
     def __call__(self, t: int | Array) -> Any:
@@ -105,8 +105,8 @@ class Repeated:
         part = scheduler.step(state.parts[0], metrics) if t % self.period else scheduler.init()
         return ComposedState(t, part.lr, (part,))
 
-    def adopt(self, state: Any, t: int, comparable: Comparable) -> tuple[ComposedState, bool]:
-        part, kept = adopt(self.schedulers[0], _parts(state, 1)[0], t % self.period, comparable)
+    def migrate(self, state: Any, t: int, comparable: Comparable) -> tuple[ComposedState, bool]:
+        part, kept = migrate(self.schedulers[0], _parts(state, 1)[0], t % self.period, comparable)
         return ComposedState(t, part.lr, (part,)), kept
 
     def __call__(self, t: int | Array) -> Any:
@@ -132,8 +132,8 @@ class Clamped:
     def step(self, state: ComposedState, metrics: Metrics = None) -> ComposedState:
         return self._at(state.t + 1, self.schedulers[0].step(state.parts[0], metrics))
 
-    def adopt(self, state: Any, t: int, comparable: Comparable) -> tuple[ComposedState, bool]:
-        part, kept = adopt(self.schedulers[0], _parts(state, 1)[0], t, comparable)
+    def migrate(self, state: Any, t: int, comparable: Comparable) -> tuple[ComposedState, bool]:
+        part, kept = migrate(self.schedulers[0], _parts(state, 1)[0], t, comparable)
         return self._at(t, part), kept
 
     def _at(self, t: int, part: Any) -> ComposedState:

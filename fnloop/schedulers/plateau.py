@@ -89,8 +89,8 @@ class ReduceLROnPlateau:
     def _lowered(self, lr: float) -> float:
         return max(lr * self.factor, self.min_lr)
 
-    def adopt(self, state: Any, t: int, comparable: Comparable) -> tuple[PlateauState, bool]:
-        """This schedule's state at t after another schedule's: see `fnloop.schedulers.adopt`.
+    def migrate(self, state: Any, t: int, comparable: Comparable) -> tuple[PlateauState, bool]:
+        """This schedule's state at t after another schedule's: see `fnloop.schedulers.migrate`.
 
         Another plateau's reductions are kept; its best value and wait only if the values of the metric can be compared.
         """

@@ -22,7 +22,9 @@ CONTRACT = Law(
 PURITY = Law("purity", "the same update must give the same bits again, and leave gradient, state and parameters as they were")
 RESUME = Law("resume = whole", "going on from a state, written down and read back, must give the bits of the whole run")
 BLOCKS = Law("blocks", "an elementwise kernel must give each element the same bits, whatever block it is computed in")
-ABSORBS = Law("absorbs", "once a gradient was not finite, an optimizer that `absorbs` must keep a slot that is not, for ever")
+KEEPS_NON_FINITE = Law(
+    "keeps non-finite", "after a non-finite gradient, an optimizer with `keeps_non_finite` must keep a slot that is not finite"
+)
 ORDER = Law("order of elements", "permuting the elements must permute the directions of an elementwise kernel, to the bit")
 
 _ELEMENTS = st.integers(-8, 8).map(float) | st.floats(-8, 8, width=32)
@@ -34,11 +36,11 @@ _SEVERAL = st.sampled_from(["float32", "float64"]).flatmap(
 
 
 def check_optimizer(optimizer: Any, *, engine: str | None = None, max_examples: int | None = None) -> None:
-    """Check that an optimizer keeps the laws: contract, purity, no global random state, resume; absorbs; block and order of
-    elements.
+    """Check that an optimizer keeps the laws: contract, purity, no global random state, resume, keeps non-finite, block and
+    order of elements.
 
-    It moves the parameters from ones by the gradients that are drawn, in float32 and float64. That it absorbs is asked where
-    it says so, block and order of each elementwise part that needs nothing of the gradient as a whole, such as its norm.
+    The parameters start as ones and move by the drawn gradients, in float32 and float64. "Keeps non-finite" is checked if the
+    optimizer sets `keeps_non_finite`; block and order for each part whose scalars depend on no gradient.
 
     Args:
         optimizer: anything with `init(vector)` and `update(gradient, state, vector)`.
@@ -86,8 +88,8 @@ def check_optimizer(optimizer: Any, *, engine: str | None = None, max_examples: 
     )
     PURITY.search(purity, max_examples, gradients=_SEVERAL)
     RESUME.search(resume, max_examples, gradients=_SEVERAL, cut=st.integers(0, 4))
-    if getattr(optimizer, "absorbs", False):
-        _check_absorbs(optimizer, max_examples)
+    if getattr(optimizer, "keeps_non_finite", False):
+        _check_keeps_non_finite(optimizer, max_examples)
     for part in _elementwise(optimizer):
         _check_elements(part, max_examples)
     if engine is not None:
@@ -95,8 +97,8 @@ def check_optimizer(optimizer: Any, *, engine: str | None = None, max_examples: 
         check_engine(trainer, dataset("mse", 10), engine)
 
 
-def _check_absorbs(optimizer: Any, max_examples: int | None) -> None:
-    def absorbs(gradients: Array, at: int, bad: float) -> None:
+def _check_keeps_non_finite(optimizer: Any, max_examples: int | None) -> None:
+    def keeps_non_finite(gradients: Array, at: int, bad: float) -> None:
         gradients = gradients.copy()
         gradients.reshape(-1)[at % gradients.size] = bad
         with np.errstate(all="ignore"):
@@ -104,7 +106,7 @@ def _check_absorbs(optimizer: Any, max_examples: int | None) -> None:
         require(not all(np.isfinite(slot).all() for slot in state.slots), finite_in_the_end=state.slots)
 
     bad = st.sampled_from([np.nan, np.inf, -np.inf])
-    ABSORBS.search(absorbs, max_examples, gradients=_SEVERAL, at=st.integers(0, 39), bad=bad)
+    KEEPS_NON_FINITE.search(keeps_non_finite, max_examples, gradients=_SEVERAL, at=st.integers(0, 39), bad=bad)
 
 
 def _check_elements(part: Any, max_examples: int | None) -> None:
@@ -126,7 +128,7 @@ def _check_elements(part: Any, max_examples: int | None) -> None:
 def _elementwise(optimizer: Any) -> list[Any]:
     """The parts that need nothing of the gradient as a whole."""
     parts = getattr(optimizer, "parts", ())
-    return [part for part in parts if getattr(part, "needs", None) is None]
+    return [part for part in parts if getattr(part, "depends_on", None) is None]
 
 
 def _start(gradients: Array) -> Array:

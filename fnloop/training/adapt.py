@@ -15,12 +15,12 @@ from fnloop.core.records import evolve
 from fnloop.data.dataset import Dataset
 from fnloop.metrics import is_loss
 from fnloop.optimizers import OptimizerState
-from fnloop.optimizers.elementwise import slot_names
-from fnloop.schedulers import adopt
+from fnloop.optimizers.elementwise import qualified_slot_names
+from fnloop.schedulers import migrate
 from fnloop.schedulers.closed_form import Comparable
-from fnloop.training.early_stopping import NO_POLICY, EarlyStoppingState
+from fnloop.training.early_stopping import NO_EARLY_STOPPING, EarlyStoppingState
 from fnloop.training.encoding import find_names, with_names
-from fnloop.training.state import Plan, StopReason, TrainState, begun
+from fnloop.training.state import EpochPlan, StopReason, TrainState, epoch_start
 from fnloop.training.trainer import Trainer
 
 LONGEST = 90  # characters of the names of slots in a message
@@ -33,10 +33,10 @@ class Adapted(NamedTuple):
     notes: Mapping[str, str]
 
 
-def make_plan(trainer: Trainer, train: Dataset) -> Plan:
+def make_plan(trainer: Trainer, train: Dataset) -> EpochPlan:
     """The plan of each epoch of a trainer over data."""
     names = tuple(metric.name for metric in trainer.summed_metrics())
-    return Plan(len(train), trainer.batch_size * trainer.accumulate, trainer.seed, names)
+    return EpochPlan(len(train), trainer.batch_size * trainer.accumulate, trainer.seed, names)
 
 
 def make_check(trainer: Trainer) -> Callable[[TrainState], None]:
@@ -45,13 +45,13 @@ def make_check(trainer: Trainer) -> Callable[[TrainState], None]:
     Raises:
         ValueError: From the function, with the names of the slots that the state should have, and of those that it has.
     """
-    names = slot_names(trainer.optimizer)
+    names = qualified_slot_names(trainer.optimizer)
 
     def check(state: TrainState) -> None:
-        if state.optimizer.names != names:
+        if state.optimizer.slot_names != names:
             raise ValueError(
                 f"state must be of the trainer's optimizer, with {_slots(names)}, got one with "
-                f"{_slots(state.optimizer.names)}; fl.epochs(trainer, train, start=state) adapts it"
+                f"{_slots(state.optimizer.slot_names)}; fl.epochs(trainer, train, start=state) adapts it"
             )
 
     return check
@@ -114,14 +114,14 @@ def adapt(
     stopping = _early_stopping(trainer, state, metrics, comparable, notes)
     if stopping.best_metrics:
         stopping = evolve(stopping, best_metrics=kept(stopping.best_metrics))
-    running = state.running if state.running.batches else begun(scheduler.lr)
+    progress = state.progress if state.progress.batches else epoch_start(scheduler.lr)
     adapted = evolve(
         state,
         params=state.params if model is state.params.model else Params(state.params.vector, model),
         optimizer=optimizer,
         scheduler=scheduler,
         early_stopping=stopping,
-        running=running,
+        progress=progress,
         metrics=metrics,
         loss=loss,
     )
@@ -150,25 +150,25 @@ def _shapes(layout: Any) -> list[tuple[int, ...]]:
     return [slot.shape for slot in layout]
 
 
-def _check_plan(state: TrainState, plan: Plan, loss: str, name: str) -> None:
+def _check_plan(state: TrainState, plan: EpochPlan, loss: str, name: str) -> None:
     """Refuse to continue an epoch otherwise than it was begun: examples would count twice, or not at all."""
-    running = state.running
-    if not running.batches:
+    progress = state.progress
+    if not progress.batches:
         return
-    if running.plan is None:
-        most = min(running.batches * plan.batch, plan.examples)
-        if running.examples > most or running.batches > -(-plan.examples // plan.batch):
+    if progress.plan is None:
+        most = min(progress.batches * plan.examples_per_update, plan.examples)
+        if progress.examples > most or progress.batches > -(-plan.examples // plan.examples_per_update):
             raise ValueError(
-                f"{name} is within an epoch, after {running.batches} batches with {running.examples} examples; this trainer "
-                f"and these data have batches of {plan.batch} and {plan.examples} examples in an epoch"
+                f"{name} is within an epoch, after {progress.batches} batches with {progress.examples} examples; this trainer "
+                f"and these data have batches of {plan.examples_per_update} and {plan.examples} examples in an epoch"
             )
         return
     for field, had, has in (
         ("the loss {}", state.loss, loss),
-        ("batches of {} examples", running.plan.batch, plan.batch),
-        ("{} examples", running.plan.examples, plan.examples),
-        ("the order of seed {}", running.plan.seed, plan.seed),
-        ("the metrics {}", ", ".join(running.plan.metrics) or "none", ", ".join(plan.metrics) or "none"),
+        ("batches of {} examples", progress.plan.examples_per_update, plan.examples_per_update),
+        ("{} examples", progress.plan.examples, plan.examples),
+        ("the order of seed {}", progress.plan.seed, plan.seed),
+        ("the metrics {}", ", ".join(progress.plan.metrics) or "none", ", ".join(plan.metrics) or "none"),
     ):
         if had != has:
             raise ValueError(
@@ -178,21 +178,21 @@ def _check_plan(state: TrainState, plan: Plan, loss: str, name: str) -> None:
 
 
 def _optimizer(trainer: Trainer, state: TrainState, notes: dict[str, str]) -> OptimizerState:
-    old, names = state.optimizer, slot_names(trainer.optimizer)
-    if old.names == names:
+    old, names = state.optimizer, qualified_slot_names(trainer.optimizer)
+    if old.slot_names == names:
         return old
     fresh = trainer.optimizer.init(state.params.vector)
-    slots = dict(zip(old.names, old.slots, strict=True))
+    slots = dict(zip(old.slot_names, old.slots, strict=True))
     if names and all(name in slots for name in names):  # a part was taken away
         return evolve(fresh, count=old.count, slots=tuple(slots[name] for name in names))
-    had, has = _slots(old.names), _slots(names)
+    had, has = _slots(old.slot_names), _slots(names)
     notes["optimizer"] = f"the optimizer begins anew: the state has {had}, the trainer's optimizer {has}"
     return fresh
 
 
 def _scheduler(trainer: Trainer, state: TrainState, comparable: Comparable, notes: dict[str, str]) -> Any:
     t = state.updates if trainer.schedule_every == "step" else state.epoch
-    scheduler, kept = adopt(trainer.scheduler, state.scheduler, t, comparable)
+    scheduler, kept = migrate(trainer.scheduler, state.scheduler, t, comparable)
     if not kept:
         name = type(trainer.scheduler).__name__
         notes["scheduler"] = f"the schedule {name} begins anew: the state has nothing of the metric that it reads"
@@ -204,7 +204,7 @@ def _early_stopping(
 ) -> EarlyStoppingState:
     policy, old = trainer.early_stopping, state.early_stopping
     if policy is None:
-        return old if same_bits(old, NO_POLICY) else NO_POLICY
+        return old if same_bits(old, NO_EARLY_STOPPING) else NO_EARLY_STOPPING
     fresh = policy.init()
     if (old.metric, old.mode) == (fresh.metric, fresh.mode) and comparable(policy.metric):
         stopped = old.stopped_epoch if old.wait >= policy.patience else None

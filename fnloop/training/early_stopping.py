@@ -30,7 +30,7 @@ class EarlyStoppingState:
 
 
 HINTS = {"monitor": "it is metric here"}
-NO_POLICY = EarlyStoppingState(None, None, float("nan"))
+NO_EARLY_STOPPING = EarlyStoppingState(None, None, float("nan"))
 
 
 @frozen

@@ -19,11 +19,11 @@ from fnloop.engines.numpy import fold as numpy_engine
 from fnloop.engines.numpy.fold import Moved
 from fnloop.engines.threads import with_threads
 from fnloop.training.adapt import adapt, make_check, make_plan
-from fnloop.training.early_stopping import NO_POLICY, EarlyStoppingState
+from fnloop.training.early_stopping import NO_EARLY_STOPPING, EarlyStoppingState
 from fnloop.training.encoding import encode, encode_datasets, find_names, with_names
 from fnloop.training.measurement import Measure, is_measured_by, make_measure, means, quiet
 from fnloop.training.non_finite import announced
-from fnloop.training.state import Plan, Running, Stopped, StopReason, TrainState, begun
+from fnloop.training.state import EpochPlan, EpochProgress, Stopped, StopReason, TrainState, epoch_start
 from fnloop.training.trainer import Trainer, check_trainer
 from fnloop.training.trial import try_functions
 
@@ -49,11 +49,11 @@ def init_state(trainer: Trainer, train: Dataset | None = None) -> TrainState:
         buffers=buffers,
         optimizer=trainer.optimizer.init(params.vector),
         scheduler=scheduler,
-        early_stopping=trainer.early_stopping.init() if trainer.early_stopping else NO_POLICY,
+        early_stopping=trainer.early_stopping.init() if trainer.early_stopping else NO_EARLY_STOPPING,
         epoch=0,
         step=0,
         updates=0,
-        running=begun(scheduler.lr),
+        progress=epoch_start(scheduler.lr),
         metrics={},
         loss=stable_repr(trainer.loss),
         stopped=None,
@@ -102,10 +102,10 @@ def _rates(trainer: Trainer, state: TrainState, n: int) -> tuple[list[float], An
 
 
 def _advanced(
-    state: TrainState, moved: Moved, rates: Sequence[float], scheduler: Any, examples: int, plan: Plan | None
+    state: TrainState, moved: Moved, rates: Sequence[float], scheduler: Any, examples: int, plan: EpochPlan | None
 ) -> TrainState:
     """The state after steps at these rates. It has no metrics: those of the state before are of other parameters."""
-    n, running = len(rates), state.running
+    n, progress = len(rates), state.progress
     sums = np.array(moved.sums, dtype=np.float64)
     return evolve(
         state,
@@ -115,7 +115,7 @@ def _advanced(
         scheduler=scheduler,
         step=state.step + n,
         updates=state.updates + n,
-        running=Running(running.batches + n, running.examples + examples, sums, rates[-1], plan),
+        progress=EpochProgress(progress.batches + n, progress.examples + examples, sums, rates[-1], plan),
         metrics={},
     )
 
@@ -125,7 +125,7 @@ def _make_advance(trainer: Trainer, train: Dataset, engine: str) -> Advance:
     run, plan = get_engine(engine).make_run(trainer, train), make_plan(trainer, train)
 
     def advance(state: TrainState, stop: int) -> TrainState | str:
-        first = state.running.batches
+        first = state.progress.batches
         if first == stop:
             return state
         rates, scheduler = _rates(trainer, state, stop - first)
@@ -133,7 +133,7 @@ def _make_advance(trainer: Trainer, train: Dataset, engine: str) -> Advance:
             moved = run(state, rates, stop)
         if isinstance(moved, str):
             return moved
-        examples = min(stop * plan.batch, plan.examples) - first * plan.batch
+        examples = min(stop * plan.examples_per_update, plan.examples) - first * plan.examples_per_update
         return _advanced(state, moved, rates, scheduler, examples, plan)
 
     return advance
@@ -141,24 +141,24 @@ def _make_advance(trainer: Trainer, train: Dataset, engine: str) -> Advance:
 
 def _one_by_one(trainer: Trainer, advance: Advance, state: TrainState, stop: int) -> Iterator[TrainState]:
     """The states after each of the epoch's batches up to `stop`, or to a fault that stops the run."""
-    while state.running.batches < stop and state.stopped is None:
+    while state.progress.batches < stop and state.stopped is None:
         state = _one_step(trainer, advance, state)
         yield state
 
 
 def _one_step(trainer: Trainer, advance: Advance, state: TrainState) -> TrainState:
-    moved = advance(state, state.running.batches + 1)
+    moved = advance(state, state.progress.batches + 1)
     return _non_finite(trainer, state, moved) if isinstance(moved, str) else moved
 
 
 def _non_finite(trainer: Trainer, state: TrainState, cause: str) -> TrainState:
     """What the trainer wants when a step cannot be taken."""
-    running = state.running
+    progress = state.progress
     if trainer.non_finite == "skip":
-        return evolve(state, step=state.step + 1, running=evolve(running, batches=running.batches + 1))
+        return evolve(state, step=state.step + 1, progress=evolve(progress, batches=progress.batches + 1))
     stopped = Stopped(StopReason.NON_FINITE.value, state.epoch + 1, state.step + 1, f"{cause}, at learning rate {state.lr:g}")
     if trainer.non_finite == "raise":
-        raise NonFiniteError(f"training stopped: {stopped}, batch {running.batches + 1} of the epoch")
+        raise NonFiniteError(f"training stopped: {stopped}, batch {progress.batches + 1} of the epoch")
     return evolve(state, stopped=stopped)
 
 
@@ -225,10 +225,10 @@ def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None, en
     measure = make_measure(trainer, validation, engine) if validation is not None else None
 
     def close(state: TrainState) -> TrainState:
-        metrics = means(trainer, state.running.sums.tolist(), state.running.examples)
+        metrics = means(trainer, state.progress.sums.tolist(), state.progress.examples)
         if measure is not None:
             metrics |= {f"val_{name}": value for name, value in measure(state).items()}
-        metrics["lr"] = state.running.lr
+        metrics["lr"] = state.progress.lr
         epoch, policy, stopping, scheduler = state.epoch + 1, trainer.early_stopping, state.early_stopping, state.scheduler
         if policy is not None:
             stopping = policy.step(stopping, metrics, epoch, state.params.vector, state.buffers)
@@ -239,7 +239,7 @@ def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None, en
             scheduler=scheduler,
             early_stopping=stopping,
             epoch=epoch,
-            running=begun(scheduler.lr),
+            progress=epoch_start(scheduler.lr),
             metrics=metrics,
             stopped=None if stopping.stopped_epoch is None else _no_improvement(stopping, epoch, state.step),
         )
@@ -280,7 +280,7 @@ def _tried_again(trainer: Trainer, state: TrainState, train: Dataset, engine: st
     if trainer.non_finite != "stop":
         return going
     _, examples, _ = encode_datasets(trainer, train, None)
-    done = state.running.batches + 1
+    done = state.progress.batches + 1
     if done > count_batches(examples, trainer.batch_size * trainer.accumulate):
         return going
     return state if isinstance(_make_advance(trainer.resolve(examples), examples, engine)(going, done), str) else going
@@ -333,8 +333,8 @@ def steps(
     stop = count_batches(train, trainer.batch_size * trainer.accumulate)
 
     def step(state: TrainState) -> TrainState:
-        if state.running.batches < stop:
+        if state.progress.batches < stop:
             state = _one_step(complete, advance, state)
-        return close(state) if state.stopped is None and state.running.batches == stop else state
+        return close(state) if state.stopped is None and state.progress.batches == stop else state
 
     return announced(_generate(step, _start(trainer, start, train, validation, engine, measure)))

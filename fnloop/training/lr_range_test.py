@@ -19,7 +19,7 @@ from fnloop.schedulers.closed_form import ClosedForm
 from fnloop.training.adapt import adapt
 from fnloop.training.encoding import encode_datasets
 from fnloop.training.loop import make_step
-from fnloop.training.state import StopReason, TrainState, begun
+from fnloop.training.state import StopReason, TrainState, epoch_start
 from fnloop.training.trainer import Trainer, check_trainer
 
 
@@ -146,13 +146,13 @@ def _smoothed(loss: Array, smoothing: float) -> Array:
 def _losses(trainer: Trainer, state: TrainState, train: Dataset) -> Iterator[tuple[float, float]]:
     """The rate and the batch's mean loss of each step that can be taken from the state on, in epochs without end."""
     step, size = make_step(trainer), trainer.batch_size * trainer.accumulate
-    stop, first = count_batches(train, size), state.running.batches
+    stop, first = count_batches(train, size), state.progress.batches
     for epoch in itertools.count(state.epoch):
         for examples in batches_from(train, size, trainer.seed, epoch, first, stop, trainer.dtype):
             # Sums are begun anew for each step: they are the batch's own to the last digit, no difference of large numbers.
-            state = step(evolve(state, epoch=epoch, running=begun(state.lr, first)), Batch(*examples))
+            state = step(evolve(state, epoch=epoch, progress=epoch_start(state.lr, first)), Batch(*examples))
             if state.stopped is not None:
                 return
-            first = state.running.batches
-            yield state.running.lr, float(state.running.sums[0]) / state.running.examples
+            first = state.progress.batches
+            yield state.progress.lr, float(state.progress.sums[0]) / state.progress.examples
         first = 0

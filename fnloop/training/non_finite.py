@@ -25,7 +25,7 @@ def _faults(before: TrainState | None, state: TrainState) -> Iterator[tuple[str,
     """What is not finite in a state and was not so in the one before, by name."""
     if before is None:
         return
-    where = f"epoch {state.epoch + bool(state.running.batches)}, step {state.step}"
+    where = f"epoch {state.epoch + bool(state.progress.batches)}, step {state.step}"
     if state.stopped is not None and state.stopped.reason == StopReason.NON_FINITE:
         yield "stopped", f"training stopped: {state.stopped}; the state is the last finite one"
     skipped = (state.step - before.step) - (state.updates - before.updates)

@@ -12,7 +12,7 @@ from fnloop.losses import get_loss
 from fnloop.metrics import get_metric
 from fnloop.metrics.whole import as_whole
 from fnloop.optimizers import get_optimizer
-from fnloop.schedulers import BY_NAME, ConstantLR
+from fnloop.schedulers import SCHEDULERS, ConstantLR
 
 _MODEL = "forward", "init", "inputs", "shape", "views", "layout", "buffers", "check_values"
 _EXAMPLES = {
@@ -52,7 +52,7 @@ def scheduler(name: str, value: Any) -> Any:
     if isinstance(value, int | float | np.number) and not isinstance(value, bool):
         return ConstantLR(real("(0, inf)")(name, value))
     if isinstance(value, str):
-        by_name(name, value, BY_NAME, otherwise=", each with a rate, or a schedule, or a number for a constant rate")
+        by_name(name, value, SCHEDULERS, otherwise=", each with a rate, or a schedule, or a number for a constant rate")
         example = _EXAMPLES[value.lower()]
         raise ValueError(f"{name} {short(value)} needs a learning rate, write {example}; a number is a constant rate")
     if isinstance(value, type) or not (hasattr(value, "init") and hasattr(value, "step")):

@@ -45,20 +45,20 @@ class Stopped:
 
 
 @frozen
-class Plan:
+class EpochPlan:
     """What the epoch in progress was begun with: a state within an epoch continues under the same plan only.
 
-    `examples` is the number of examples in the epoch, `batch` in an update; `metrics` are the names of what is summed.
+    `metrics` are the names of the metrics that are summed.
     """
 
     examples: int
-    batch: int
+    examples_per_update: int
     seed: int
     metrics: tuple[str, ...]
 
 
 @frozen
-class Running:
+class EpochProgress:
     """The progress of the current epoch: batches folded, examples seen, and the sums over them of the loss and the metrics.
 
     `plan` is None at the start of an epoch, and where single steps were taken of data that nobody knows as a whole.
@@ -68,12 +68,12 @@ class Running:
     examples: int
     sums: Array
     lr: float
-    plan: Plan | None = None
+    plan: EpochPlan | None = None
 
 
-def begun(lr: float, batches: int = 0) -> Running:
+def epoch_start(lr: float, batches: int = 0) -> EpochProgress:
     """The progress where sums begin anew: no example is seen, and the next step is trained at that learning rate."""
-    return Running(batches, 0, _NO_SUMS, lr)
+    return EpochProgress(batches, 0, _NO_SUMS, lr)
 
 
 _NO_SUMS = read_only(np.zeros(0))
@@ -98,7 +98,7 @@ class TrainState:
     epoch: int
     step: int
     updates: int
-    running: Running
+    progress: EpochProgress
     metrics: Mapping[str, float]
     loss: str
     stopped: Stopped | None
@@ -144,7 +144,7 @@ def averaged(state: TrainState) -> TrainState:
     """
     if not isinstance(state, TrainState):
         raise TypeError(f"state must be a TrainState, got {short(state)}")
-    if not state.optimizer.averaged:
+    if not state.optimizer.has_average:
         raise ValueError("state must be of an optimizer that ends in ema(...) or swa(start=...), this one keeps no average")
     return evolve(state, params=Params(state.optimizer.slots[-1], state.params.model), metrics={})
 

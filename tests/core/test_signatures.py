@@ -16,7 +16,7 @@ from fnloop import losses, optimizers, testing
 from fnloop.core.digest import same_bits
 from fnloop.core.signatures import curry
 from fnloop.losses.named import LOSSES
-from fnloop.optimizers.named import BY_NAME as OPTIMIZER_NAMES
+from fnloop.optimizers.named import OPTIMIZERS
 
 MODEL = fl.mlp([3, 1])
 ROWS = fl.Dataset(np.zeros((4, 3)), np.zeros(4))
@@ -56,7 +56,7 @@ REFUSED = {
     "optimizer class": (lambda: trainer(optimizer=optimizers.Adam), ["optimizer", "call it", "Adam(...)"]),
     "optimizer function": (lambda: trainer(optimizer=optimizers.AdamW), ["optimizer", "call it", "AdamW(...)"]),
     "optimizer rate": (lambda: trainer(optimizer=1e-3), ["optimizer", "0.001", "scheduler"]),
-    "optimizer slip": (lambda: trainer(optimizer="adamm"), ["'adamm'", "did you mean 'adam'", *map(repr, OPTIMIZER_NAMES)]),
+    "optimizer slip": (lambda: trainer(optimizer="adamm"), ["'adamm'", "did you mean 'adam'", *map(repr, OPTIMIZERS)]),
     "loss class": (lambda: trainer(loss=losses.Huber), ["loss", "call it", "Huber(...)"]),
     "loss slip": (lambda: trainer(loss="msee"), ["'msee'", "'mse'", "'mae'", "'bce'", "'cross_entropy'", "'huber'"]),
     "loss number": (lambda: trainer(loss=3), ["loss", "'mse'", "3"]),

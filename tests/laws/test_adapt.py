@@ -11,7 +11,7 @@ from toolz import nth, take
 import fnloop as fl
 from fnloop.core.records import evolve
 from fnloop.optimizers import SGD, Adam, AdamW, Lion, chain, clip_by_global_norm, ema
-from fnloop.schedulers import ConstantLR, CosineAnnealingLR, ReduceLROnPlateau, StepLR, adopt, times, warmup
+from fnloop.schedulers import ConstantLR, CosineAnnealingLR, ReduceLROnPlateau, StepLR, migrate, times, warmup
 from fnloop.training.adapt import adapt
 from tests.laws.test_metrics_of_states import is_true_of
 from tests.strategies import SCHEDULERS, dataset, problems
@@ -89,7 +89,7 @@ def test_the_same_part_keeps_its_slots(optimizer):
         state = nth(2, fl.epochs(evolve(BINARY, optimizer=before), DATA, OTHER))
         (first, _), notes = started({"optimizer": optimizer}, state)
         assert fl.same_bits(first.optimizer.slots, state.optimizer.slots[:2])
-        assert (first.optimizer.count, first.optimizer.averaged, notes) == (6, False, [])
+        assert (first.optimizer.count, first.optimizer.has_average, notes) == (6, False, [])
 
 
 def test_early_stopping_that_is_added_reads_from_there_on():
@@ -162,7 +162,7 @@ def test_an_epoch_of_which_all_batches_were_skipped_so_far_continues():
     data = fl.Dataset(np.full((8, 3), 1e38), DATA.y[:8])
     trainer = evolve(BINARY, batch_size=2, non_finite="skip", optimizer=SGD(), scheduler=ConstantLR(1e30))
     steps = list(take(20, fl.steps(trainer, data)))
-    paused = next(state for state in steps if state.running.batches and not state.running.sums.size)
+    paused = next(state for state in steps if state.progress.batches and not state.progress.sums.size)
     whole = fl.last(take(4, fl.epochs(trainer, data)))
     assert fl.same_bits(fl.last(take(4 - paused.epoch, fl.epochs(trainer, data, start=paused))), whole)
 
@@ -202,7 +202,7 @@ def test_no_change_leaves_metrics_that_the_parameters_do_not_have(change, steps,
     assert start.early_stopping.best_metrics
     changes = {"validation": OTHER, **change}
     validation = changes.pop("validation")
-    if (validation is None and metric != "loss") or (start.running.batches and change.keys() & {"loss", "metrics"}):
+    if (validation is None and metric != "loss") or (start.progress.batches and change.keys() & {"loss", "metrics"}):
         return  # refused
     trainer = evolve(trainer, **changes)
     with warnings.catch_warnings(action="ignore"):
@@ -293,7 +293,7 @@ def test_a_fork_compares_no_values_of_another_loss_or_validation(tmp_path):
 
 
 def test_a_schedule_of_ones_own_keeps_its_state():
-    """Without a closed form and without `adopt`, a state of the same class is kept, and another begins anew."""
+    """Without a closed form and without `migrate`, a state of the same class is kept, and another begins anew."""
 
     class Own:
         def init(self):
@@ -303,5 +303,5 @@ def test_a_schedule_of_ones_own_keeps_its_state():
         lr = 0.1
 
     state = State()
-    assert adopt(Own(), state, 3) == (state, True)
-    assert adopt(Own(), ConstantLR(0.1).init(), 3)[1] is False
+    assert migrate(Own(), state, 3) == (state, True)
+    assert migrate(Own(), ConstantLR(0.1).init(), 3)[1] is False

@@ -13,7 +13,7 @@ import fnloop as fl
 from fnloop.core.records import evolve
 from fnloop.schedulers import ConstantLR, SchedulerState
 from fnloop.training.lr_range_test import LRRange, _smoothed, lr_range_test
-from fnloop.training.state import Running
+from fnloop.training.state import EpochProgress
 from tests.strategies import dataset, problems
 
 TRAINER = fl.Trainer(model=fl.mlp([3, 4, 1]), loss=fl.losses.BinaryCrossEntropy(), batch_size=8)
@@ -27,15 +27,15 @@ def by_hand(trainer, state, data, min_lr, max_lr, n):
     size, lrs, losses = trainer.batch_size * trainer.accumulate, [], []
     batches = (b for epoch in count(state.epoch) for b in fl.batches(data, size, seed=trainer.seed, epoch=epoch))
     now = evolve(state, early_stopping=fl.init_state(trainer).early_stopping, stopped=None)
-    for i, batch in enumerate(islice(batches, state.running.batches, state.running.batches + n)):
+    for i, batch in enumerate(islice(batches, state.progress.batches, state.progress.batches + n)):
         lr = float((min_lr * (max_lr / min_lr) ** (np.array([float(i)]) / (n - 1)))[0])
-        now = evolve(now, scheduler=SchedulerState(0, lr), running=Running(0, 0, np.zeros(0), lr))
+        now = evolve(now, scheduler=SchedulerState(0, lr), progress=EpochProgress(0, 0, np.zeros(0), lr))
         batch = fl.Batch(batch.x.astype(trainer.dtype), batch.y.astype(trainer.dtype))
         now = fl.make_step(trainer)(now, batch)
         if now.stop_reason:
             break
         lrs.append(lr)
-        losses.append(now.running.sums[0] / len(batch.x))
+        losses.append(now.progress.sums[0] / len(batch.x))
     return lrs, losses
 
 

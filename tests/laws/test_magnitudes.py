@@ -17,7 +17,7 @@ from fnloop import optimizers as opt
 from fnloop.core.random import Stream, uniform
 from fnloop.engines.jax.kernels import run_chain
 from fnloop.nn.layer import Context, contextual
-from fnloop.optimizers.elementwise import StepContext
+from fnloop.optimizers.kernel import StepContext
 from tests.models import LAYERS
 from tests.strategies import AVERAGING, LAYERED, OPTIMIZERS
 

@@ -34,7 +34,7 @@ def test_metrics_are_those_of_the_parameters(problem, epochs, draw):
     start = draw.draw(st.sampled_from(by_steps))
     started = list(take(3, fl.epochs(trainer, data, data, start=start)))
     assert all(is_true_of(trainer, state, data) for state in [*by_epochs, *by_steps, *started])
-    assert all(bool(state.metrics) == (state.running.batches == 0 and state.epoch > 0) for state in by_steps)
+    assert all(bool(state.metrics) == (state.progress.batches == 0 and state.epoch > 0) for state in by_steps)
     if by_epochs[-1].early_stopping.best_vector is not None:
         restored = fl.restored(by_epochs[-1])
         assert restored.metrics

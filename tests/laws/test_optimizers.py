@@ -33,7 +33,8 @@ from fnloop.optimizers import (
     scheduled,
     swa,
 )
-from fnloop.optimizers.elementwise import StepContext, make_pass
+from fnloop.optimizers.kernel import StepContext
+from fnloop.optimizers.kernel_pass import make_pass
 from fnloop.optimizers.nadam import product_of_rises
 from fnloop.optimizers.norms import norm_of
 from fnloop.schedulers import ConstantLR
@@ -144,15 +145,15 @@ def test_the_block_size_changes_no_bit(optimizer, width, outputs, layered, block
     def result(block):
         slots, params = [slot.copy() for slot in state.slots], vector.copy()
         move = lambda array, factor, gradient, params: np.subtract(params, factor * array, out=params)  # noqa: E731
-        make_pass(optimizer, gradient.copy(), slots, params, layout, block)(3, 0.1, move)
+        make_pass(optimizer.parts, gradient.copy(), slots, params, layout, block)(3, 0.1, move)
         return params, slots
 
     assert fl.same_bits(result(block), result(size))
 
 
-@pytest.mark.parametrize("optimizer", [optimizer for optimizer in OPTIMIZERS + LAYERED if optimizer.absorbs])
+@pytest.mark.parametrize("optimizer", [optimizer for optimizer in OPTIMIZERS + LAYERED if optimizer.keeps_non_finite])
 @given(st.integers(1, 9), st.integers(0, 9), st.integers(0, 15), st.sampled_from([np.nan, np.inf, -np.inf]))
-def test_what_absorbs_never_is_finite_again(optimizer, steps, step, at, bad):
+def test_a_non_finite_gradient_leaves_a_slot_non_finite(optimizer, steps, step, at, bad):
     """In whatever layer the element of the gradient stands that was not finite, and whatever came behind it."""
     model = fl.mlp([2, 3, 1])
     gradients = np.random.default_rng(step).standard_normal((steps, model.size), dtype=np.float32)
@@ -395,7 +396,7 @@ def test_averages_are_means_of_what_was():
             direction, state = optimizer.update(gradient, state, here, lr=0.01)
             here = here - 0.01 * direction
             assert fl.same_bits(here, after)
-        assert state.averaged
+        assert state.has_average
         return state.slots[-1]
 
     weights = 0.8 ** np.arange(20)[::-1]
@@ -450,7 +451,7 @@ def test_masked_noise_is_of_whole_arrays():
 def test_a_scheduled_average_is_one():
     """Its state says so."""
     part = chain(SGD(), fl.optimizers.scheduled(ema(0.9), decay=lambda t: 0.5))
-    assert part.init(np.ones(3)).averaged
+    assert part.init(np.ones(3)).has_average
 
 
 def test_a_model_without_parameters_has_a_norm_of_zero():

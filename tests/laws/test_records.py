@@ -60,7 +60,7 @@ def test_the_digest_changes_with_every_field():
     trainer = fl.Trainer(model=fl.mlp([3, 2, 1]), loss=fl.losses.BinaryCrossEntropy(), early_stopping=fl.EarlyStopping("loss"))
     state = fl.last(take(4, fl.epochs(evolve(trainer, batch_size=8), data)))
     other = fl.init_state(evolve(trainer, model=fl.mlp([3, 4, 1]), loss=fl.losses.BinaryCrossEntropy(label_smoothing=0.1)))
-    other = evolve(other, buffers=(read_only(np.zeros(1)),), running=evolve(other.running, batches=1))
+    other = evolve(other, buffers=(read_only(np.zeros(1)),), progress=evolve(other.progress, batches=1))
     other = evolve(other, stopped=fl.Stopped("finished", 3, 9, "a law"), names=Names(("a",)))
     assert state.epoch == 3
     digests = {fl.digest(state)}

@@ -191,7 +191,7 @@ def test_a_budget_is_over_with_its_epoch():
     slow = evolve(TRAINER, batch_size=1, scheduler=PLATEAU)
     result = fl.fit(slow, DATA, epochs=10**6, seconds=0.05, progress=False)
     assert result.stop_reason == "time budget"
-    assert result.last.running.batches == 0
+    assert result.last.progress.batches == 0
     assert result.last.epoch == len(result.history["loss"]) > 0
     assert sum(result.history["seconds"][:-1]) < 0.05
 

@@ -518,7 +518,7 @@ def test_non_finite_stops_with_the_last_finite_state():
     last, before = states[-1], states[-2]
     assert last.stop_reason == "non-finite"
     assert np.isfinite(last.params.vector).all()
-    for part in ("params", "optimizer", "scheduler", "epoch", "step", "running", "metrics"):
+    for part in ("params", "optimizer", "scheduler", "epoch", "step", "progress", "metrics"):
         assert fl.same_bits(getattr(last, part), getattr(before, part))
     assert fl.same_bits(fl.last(fl.epochs(trainer, data)), last)
     result = fl.fit(trainer, data, progress=False)
@@ -547,7 +547,7 @@ def test_non_finite_raises_with_its_place():
     """Epoch, step and batch, counted from 1."""
     trainer, data = exploding("raise")
     stopped = fl.last(fl.steps(exploding("stop")[0], data))
-    place = f"epoch {stopped.epoch + 1}, step {stopped.step + 1}, batch {stopped.running.batches + 1} "
+    place = f"epoch {stopped.epoch + 1}, step {stopped.step + 1}, batch {stopped.progress.batches + 1} "
     with pytest.raises(fl.NonFiniteError, match=place):
         fl.last(fl.epochs(trainer, data))
 

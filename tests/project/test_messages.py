@@ -105,7 +105,7 @@ def test_messages_are_short(call_of, kind):
 
 def test_reprs_of_records_are_short():
     """Of a record with arrays, no array is shown."""
-    for value in (STATE, TRAINER, HUGE["a dataset"], DATA, STATE.params, STATE.optimizer, STATE.running, HUGE["a network"]):
+    for value in (STATE, TRAINER, HUGE["a dataset"], DATA, STATE.params, STATE.optimizer, STATE.progress, HUGE["a network"]):
         assert len(repr(value)) < 600, type(value)
         assert "array(" not in repr(value)
 

@@ -38,7 +38,7 @@ FAULTS = {
     "epoch": lambda s: s.epoch + 1,
     "step": lambda s: s.step + 1,
     "updates": lambda s: s.updates + 1,
-    "running": lambda s: evolve(s.running, lr=float(np.nextafter(s.running.lr, 1))),
+    "progress": lambda s: evolve(s.progress, lr=float(np.nextafter(s.progress.lr, 1))),
     "metrics": lambda s: {**s.metrics, "val_loss": float(np.nextafter(s.metrics["val_loss"], 9))},
     "loss": lambda s: s.loss + " ",
     "stopped": lambda s: fl.Stopped("finished", s.epoch, s.step, "a fault"),

@@ -54,7 +54,7 @@ def test_every_step_of_an_epoch(tmp_path):
             assert fingerprint(run.state(epoch, step)) == expected == fingerprint(run.state(step=step))
     assert fingerprint(run.state(step=24)) == fingerprint(run.state(2))  # at an epoch's end, the state behind it
     inside = run.state(1, 24)
-    assert (inside.epoch, inside.step, inside.running.batches) == (1, 24, 12)
+    assert (inside.epoch, inside.step, inside.progress.batches) == (1, 24, 12)
     assert fingerprint(fl.make_epoch(run.trainer, run.train, run.validation)(inside)) == fingerprint(run.state(2))
     for place in (2, 23), (2, 37), (3, 37), (3, 0):
         with pytest.raises(ValueError, match=f"step must be one that the run took behind epoch {place[0]}, .* got {place[1]}"):
@@ -131,7 +131,7 @@ def test_a_run_that_starts_within_an_epoch(tmp_path):
     trainer, train, validation = tiny()
     steps = list(take(9, fl.steps(trainer, train, validation)))
     start = steps[4]
-    assert (start.epoch, start.running.batches) == (1, 1)
+    assert (start.epoch, start.progress.batches) == (1, 1)
     stream = fl.epochs(trainer, train, validation, start=start)
     states = list(fl.record(tmp_path / "a.run", trainer, train, validation)(take(3, stream)))
     run = fl.open_run(tmp_path / "a.run")

@@ -85,7 +85,7 @@ class HidesWhatIsNotFinite(Elementwise):
     """Keeps a sign, and says that it keeps what is not finite."""
 
     slots = ("m",)
-    absorbs = True
+    keeps_non_finite = True
 
     def kernel(self, gradient, slots, params, scalars):
         sign = gradient.__array_namespace__().sign(gradient)
@@ -96,7 +96,7 @@ OPTIMIZERS = [
     (MutatesItsInput(), "purity", ["for gradients = array([[1.]]", "at gradient[0]", "before: 1.0", "afterwards: 4.0"]),
     (DependsOnTheBlock(), "blocks", ["in one block", "in two, cut at 1"]),
     (DependsOnTheOrder(), "blocks", ["for cut = 1", "in one block"]),
-    (HidesWhatIsNotFinite(), "absorbs", ["for gradients = ", "for bad = nan", "finite in the end: "]),
+    (HidesWhatIsNotFinite(), "keeps non-finite", ["for gradients = ", "for bad = nan", "finite in the end: "]),
     (RemembersInSecret(), "contract", ["for gradients = ", "raised: "]),
     (Widens(), "contract", ["direction: array", "float32"]),
     (KeepsWritable(), "contract", ["at slots:", "an array that can be written"]),

@@ -27,7 +27,7 @@ from fnloop.engines.numpy.fold import CAUSES, ROWS, Moved, Run, Sums, weighted
 from fnloop.metrics.metric import make_merge
 from fnloop.nn import Context
 from fnloop.optimizers import Elementwise
-from fnloop.optimizers.elementwise import StepContext
+from fnloop.optimizers.kernel import StepContext
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer
 
@@ -61,7 +61,7 @@ class JaxEngine(NamedTuple):
 
         def run(state: TrainState, rates: Sequence[float], stop: int) -> Moved | str:
             nonlocal held
-            first, count = state.running.batches, state.optimizer.count
+            first, count = state.progress.batches, state.optimizer.count
             lrs = np.zeros(total)
             lrs[first:stop] = rates
             counts = np.maximum(1, np.arange(total) + (count + 1 - first))
@@ -80,7 +80,7 @@ class JaxEngine(NamedTuple):
             vector, *rest = arrays = tuple(np.asarray(array) for array in program.join(pieces))
             buffers, slots = rest[: len(state.buffers)], rest[len(state.buffers) :]
             held = arrays, pieces
-            before = [state.running.sums.tolist()] if state.running.sums.size else []
+            before = [state.progress.sums.tolist()] if state.progress.sums.size else []
             return Moved(vector, tuple(buffers), tuple(slots), reduce(merge, before + np.asarray(sums)[first:stop].tolist()))
 
         return run

@@ -10,7 +10,7 @@ from jax import numpy as jnp
 from fnloop.core.parameters import Slot
 from fnloop.engines.jax.random import normal
 from fnloop.optimizers import Elementwise
-from fnloop.optimizers.elementwise import StepContext, materialize
+from fnloop.optimizers.kernel import StepContext, materialize
 from fnloop.optimizers.norms import norm_of
 
 
@@ -33,25 +33,25 @@ def _scalars(
     part: Elementwise, layout: Sequence[Slot], values: Sequence[Any], params: Any, now: StepContext, early: Any
 ) -> list[Any]:
     """A part's scalars for each array: those known early, or made of the values that come in."""
-    if part.needs == "arrays":
+    if part.depends_on == "arrays":
         each = enumerate(zip(values, params, layout, strict=True))
         return [
             part.scalars(StepContext(now.count, now.lr, None, value, here, place.layer, None, index, normal, place.kind))
             for index, (value, here, place) in each
         ]
-    if part.needs == "norm":
+    if part.depends_on == "norm":
         norm = norm_of(jnp.concatenate([v.reshape(-1) for v in values]))
         return [part.scalars(now._replace(norm=norm))] * len(values)
-    return early if part.needs == "layer" else [early] * len(values)
+    return early if part.depends_on == "layer" else [early] * len(values)
 
 
 def early_scalars(optimizer: Elementwise, layout: Sequence[Slot], now: StepContext, n: int, dtype: str) -> list[Any]:
     """The scalars of n updates that depend on no values, part by part, where the layer counts array by array."""
     return [
         None
-        if part.needs in ("norm", "arrays")
+        if part.depends_on in ("norm", "arrays")
         else [_rows(part.scalars(now._replace(layer=place.layer, kind=place.kind)), n, dtype) for place in layout]
-        if part.needs == "layer"
+        if part.depends_on == "layer"
         else _rows(part.scalars(now), n, dtype)
         for part in optimizer.parts
     ]

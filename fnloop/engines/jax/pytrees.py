@@ -16,7 +16,7 @@ from fnloop.data.dataset import Dataset
 from fnloop.optimizers import OptimizerState
 from fnloop.schedulers import ComposedState, PlateauState, SchedulerState
 from fnloop.training.early_stopping import EarlyStoppingState
-from fnloop.training.state import Running, TrainState
+from fnloop.training.state import EpochProgress, TrainState
 
 T = TypeVar("T")
 STATES = (
@@ -27,7 +27,7 @@ STATES = (
     OptimizerState,
     Params,
     PlateauState,
-    Running,
+    EpochProgress,
     SchedulerState,
     TrainState,
 )

@@ -16,7 +16,7 @@ from fnloop.engines.jax.kernels import early_scalars, run_chain
 from fnloop.nn import Context
 from fnloop.nn.layer import contextual
 from fnloop.optimizers import Elementwise
-from fnloop.optimizers.elementwise import StepContext
+from fnloop.optimizers.kernel import StepContext
 
 # Numbers have the types that they have in NumPy, where a sum can be of float64: metrics are the same on both engines. The
 # arrays of the model keep the trainer's dtype, for an array's type outweighs a number's.

@@ -15,7 +15,7 @@ from fnloop.data.dataset import Dataset
 from fnloop.engines.threads import with_threads
 from fnloop.metrics.metric import make_merge
 from fnloop.nn import Context
-from fnloop.optimizers.elementwise import make_pass
+from fnloop.optimizers.kernel_pass import make_pass
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer
 
@@ -64,7 +64,7 @@ def make_run(trainer: Trainer, data: Dataset) -> Run:
     size = trainer.batch_size * trainer.accumulate
 
     def run(state: TrainState, rates: Sequence[float], stop: int) -> Moved | str:
-        at = state.running.batches
+        at = state.progress.batches
         return fold(trainer, state, rates, batches_from(data, size, trainer.seed, state.epoch, at, stop, trainer.dtype))
 
     return run
@@ -77,8 +77,8 @@ def fold(trainer: Trainer, state: TrainState, rates: Sequence[float], batches: I
 
 def _fold(trainer: Trainer, state: TrainState, rates: Sequence[float], batches: Iterable[Examples]) -> Moved | str:
     work = _copied(state.params.vector, state.optimizer.slots)
-    absorbs = trainer.optimizer.absorbs and len(rates) > 1  # of a single step the cause is wanted
-    update, sums, buffers = make_update(trainer, work, absorbs), state.running.sums.tolist(), state.buffers
+    keeps_non_finite = trainer.optimizer.keeps_non_finite and len(rates) > 1  # of a single step the cause is wanted
+    update, sums, buffers = make_update(trainer, work, keeps_non_finite), state.progress.sums.tolist(), state.buffers
     merge = make_merge(trainer.summed_metrics(), trainer.model.outputs)
     first = state.optimizer.count + 1, state.step
     for count, step, lr, examples in zip(*map(itertools.count, first), rates, batches, strict=False):
@@ -111,23 +111,23 @@ def _handed_over(array: Array) -> Array:
     return read_only(array)
 
 
-def make_update(trainer: Trainer, work: Work, absorbs: bool) -> Update:
+def make_update(trainer: Trainer, work: Work, keeps_non_finite: bool) -> Update:
     """The function `update(count, lr, examples, buffers, step)`, which does the count-th update in the work's arrays.
 
     It returns the sums over the batch of the loss and the metrics, and the new buffers; in place of the sums the name of the
     loss or the gradient if that is not finite: then the arrays are not to be used again. That parameters and slots are finite
-    is for the caller to see: once they are not, they stay so. If the optimizer `absorbs` a gradient that is not finite, which
-    leaves them so, the gradient is not looked at.
+    is for the caller to see: once they are not, they stay so. If the optimizer `keeps_non_finite`,
+    so that a non-finite gradient leaves a slot non-finite, the gradient is not checked.
     """
     vector, slots, gradient = work
     gradient_of = make_gradient(trainer, vector, gradient)
-    run_pass = make_pass(trainer.optimizer, gradient, slots, vector, trainer.model.layout)
+    run_pass = make_pass(trainer.optimizer.parts, gradient, slots, vector, trainer.model.layout)
 
     def update(count: int, lr: float, examples: Examples, buffers: Kept, step: int) -> tuple[Sums | str, Kept]:
         sums, buffers = gradient_of(examples, buffers, step)
         if not math.isfinite(sums[0]):
             return LOSS, buffers
-        if not (absorbs or is_finite(gradient)):
+        if not (keeps_non_finite or is_finite(gradient)):
             return GRADIENT, buffers
 
         def move(array: Array, factor: float, room: Array, here: Array) -> None:
