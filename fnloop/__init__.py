@@ -73,8 +73,12 @@ from fnloop.runs.checkpointing import checkpoint
 from fnloop.runs.recording import record
 from fnloop.runs.run import Run, open_run
 from fnloop.schedulers import get_scheduler
-from fnloop.streams.progress import progress, until_seconds
-from fnloop.streams.select import best, every, history, last, moving_average, reaches, tap, top, until, what_if
+from fnloop.streams.history import history, moving_average
+from fnloop.streams.progress import progress
+from fnloop.streams.select import best, every, last, top
+from fnloop.streams.stopping import reaches, until, what_if
+from fnloop.streams.tap import tap
+from fnloop.streams.time import until_seconds
 from fnloop.training.confusion_matrix import confusion_matrix
 from fnloop.training.early_stopping import EarlyStopping
 from fnloop.training.evaluation import evaluate, outputs, predict, predict_proba

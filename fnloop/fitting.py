@@ -17,10 +17,11 @@ from fnloop.core.records import evolve, frozen
 from fnloop.core.signatures import explain_calls
 from fnloop.data.dataset import Dataset
 from fnloop.runs.recording import record as to_file
-from fnloop.streams.progress import passed, timed
+from fnloop.streams.history import append_metrics
 from fnloop.streams.progress import progress as show
-from fnloop.streams.select import append, keep_best
-from fnloop.streams.select import until as up_to
+from fnloop.streams.select import update_best
+from fnloop.streams.stopping import until as up_to
+from fnloop.streams.time import deadline, timed
 from fnloop.training.evaluation import evaluate, predict, predict_proba
 from fnloop.training.loop import epochs as stream_of_epochs
 from fnloop.training.loss_scale import loss_scale
@@ -211,7 +212,7 @@ def fit(
             raise TypeError(f"until must be a function of a state, got {short(until)}")
         ends.append((StopReason.THRESHOLD.value, lambda state: state.metrics and until(state)))
     if seconds is not None:
-        late = passed(real("(0, inf)")("seconds", seconds))
+        late = deadline(real("(0, inf)")("seconds", seconds))
         ends.append((StopReason.TIME.value, lambda state: done < state.epoch < epochs and late(state)))
     reasons: list[str] = []
 
@@ -253,9 +254,9 @@ def _collect(
     try:
         for state, seconds in timed(states):
             if last is not None and state.epoch > before:
-                append(history, {**state.metrics, "seconds": seconds})
+                append_metrics(history, {**state.metrics, "seconds": seconds})
             last, before = state, state.epoch
-            found = keep_best(found, state, monitor, mode)
+            found = update_best(found, state, monitor, mode)
     except KeyboardInterrupt:
         if not any(history.values()) and found is None:  # nothing was trained
             raise

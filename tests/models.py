@@ -3,7 +3,7 @@
 import numpy as np
 
 from fnloop import nn
-from fnloop.testing.tables import LAYERS, MODELS
+from fnloop.testing.catalog import LAYERS, MODELS
 
 __all__ = ["LAYERS", "MODELS", "examples"]
 

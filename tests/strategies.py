@@ -3,8 +3,8 @@
 from fnloop.nn import ACTIVATIONS
 from fnloop.optimizers import SGD, Adam, Lion, add_decayed_weights, chain, freeze, masked
 from fnloop.testing import metric_histories, problems
-from fnloop.testing.tables import AVERAGING, LOSSES, PLATEAU, SCHEDULERS, dataset, metrics_of
-from fnloop.testing.tables import OPTIMIZERS as _OPTIMIZERS
+from fnloop.testing.catalog import AVERAGING, LOSSES, PLATEAU, SCHEDULERS, dataset, metrics_of
+from fnloop.testing.catalog import OPTIMIZERS as _OPTIMIZERS
 
 OPTIMIZERS = _OPTIMIZERS + AVERAGING
 LAYERED = (

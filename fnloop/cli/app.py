@@ -21,7 +21,7 @@ from fnloop.cli.commands import COMMANDS
 from fnloop.cli.options import example, naming_options, one_of, paths, tables
 from fnloop.cli.signals import interruptible
 from fnloop.core.formatting import listed, short
-from fnloop.data.tables import NAMES
+from fnloop.data.tables import DATASET_NAMES
 from fnloop.schedulers import SCHEDULERS
 
 app = typer.Typer(
@@ -76,7 +76,7 @@ def train(
         str,
         typer.Argument(
             metavar="DATA",
-            help=f"A CSV file with a header, an .npz file with x and y, or a dataset: {', '.join(NAMES)}.",
+            help=f"A CSV file with a header, an .npz file with x and y, or a dataset: {', '.join(DATASET_NAMES)}.",
             autocompletion=tables,
         ),
     ],

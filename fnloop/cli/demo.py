@@ -10,14 +10,15 @@ from fnloop import plots
 from fnloop.cli.results import check_written, keep_room, places, write, write_model, wrote
 from fnloop.cli.signals import undisturbed
 from fnloop.cli.train import free_run, next_commands, recorder, run_commands
-from fnloop.data.datasets import Splits, lab
+from fnloop.data.datasets import lab
+from fnloop.data.table_split import TableSplit
 from fnloop.fitting import Fit, fit
 from fnloop.losses import BinaryCrossEntropy
 from fnloop.nn import mlp
 from fnloop.runs.checkpoint import save
 from fnloop.runs.files import write_picture
 from fnloop.schedulers import ReduceLROnPlateau, Scheduler, get_scheduler
-from fnloop.streams.progress import values
+from fnloop.streams.progress import format_metrics
 from fnloop.training.early_stopping import EarlyStopping
 from fnloop.training.evaluation import evaluate
 from fnloop.training.state import StopReason
@@ -66,7 +67,7 @@ def demo(out: Path, overwrite: bool, say: Say, recorded: bool) -> bool:
         failed = write_model(model, partial(save, result.best, trainer=result.trainer, preprocessing=data.preprocessing))
         failed |= write({picture: partial(write_picture, plots.training(result))})
     say("\n" + result.summary())
-    say(f"\ntest  {values(evaluate(result.trainer, result.best, data.test))}")
+    say(f"\ntest  {format_metrics(evaluate(result.trainer, result.best, data.test))}")
     compared = None if result.stop_reason == StopReason.INTERRUPTED.value else _compare(data, say)
     if compared is not None:
         figure, text = compared
@@ -84,7 +85,7 @@ def demo(out: Path, overwrite: bool, say: Say, recorded: bool) -> bool:
     return False
 
 
-def _compare(data: Splits, say: Say) -> tuple[Any, str] | None:
+def _compare(data: TableSplit, say: Say) -> tuple[Any, str] | None:
     """The comparison as a picture and as text; None if a signal ended it."""
     say("\n2. Four learning-rate schedules: 10-12-8-1, 50 epochs each\n")
     fits: dict[str, Fit] = {}

@@ -15,7 +15,7 @@ from fnloop.cli.options import naming_options, one_of, paths, tables
 from fnloop.cli.values import values
 from fnloop.core.checks import integer
 from fnloop.core.formatting import short
-from fnloop.data.tables import NAMES, find_table
+from fnloop.data.tables import DATASET_NAMES, load_table
 from fnloop.runs.files import free
 from fnloop.runs.probes import Evaluation, GradientNorm, UpdateNorm, weight_norm
 from fnloop.runs.reader import Reader
@@ -168,7 +168,7 @@ def _function(run: Run, what: str, data: str | None) -> Callable[[Any], dict[str
         return UpdateNorm(run)
     if run.preprocessing is None:
         raise ValueError(f"{short(str(run.path))} has no preprocessing, so that --data cannot be brought to its form")
-    table, _ = find_table(str(data), None if data in NAMES else run.preprocessing.target)
+    table, _ = load_table(str(data), None if data in DATASET_NAMES else run.preprocessing.target)
     return Evaluation(run.trainer, run.preprocessing.dataset(table), run.engine)
 
 

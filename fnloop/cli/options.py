@@ -7,7 +7,7 @@ from functools import wraps
 from inspect import Parameter, signature
 from typing import Any, TypeVar
 
-from fnloop.data.tables import NAMES
+from fnloop.data.tables import DATASET_NAMES
 
 C = TypeVar("C", bound=Callable[..., None])
 Complete = Callable[[str], list[str]]
@@ -71,7 +71,7 @@ def one_of(names: Iterable[str]) -> Complete:
 
 def tables(incomplete: str) -> list[str]:
     """The datasets that begin so, and the tables and folders that do; where no dataset does, the shell completes a path."""
-    names = [name for name in NAMES if name.startswith(incomplete)]
+    names = [name for name in DATASET_NAMES if name.startswith(incomplete)]
     files = [entry for entry in os.scandir() if entry.name.startswith(incomplete) and not entry.name.startswith(".")]
     here = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in files]
     return names and names + sorted(name for name in here if name.endswith(("/", ".csv", ".npz")))

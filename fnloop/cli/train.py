@@ -17,8 +17,8 @@ from fnloop.core.checks import PositiveInt, choice, integer
 from fnloop.core.errors import NoBestError
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
-from fnloop.data.datasets import Splits, split
-from fnloop.data.tables import find_table
+from fnloop.data.table_split import TableSplit, split_table
+from fnloop.data.tables import load_table
 from fnloop.engines import get_engine
 from fnloop.fitting import Fit, fit
 from fnloop.losses import BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
@@ -28,7 +28,7 @@ from fnloop.runs.checkpoint import load_checkpoint, save
 from fnloop.runs.files import free, replacing, write_picture
 from fnloop.runs.recording import record as record_to
 from fnloop.schedulers import Scheduler, get_scheduler
-from fnloop.streams.progress import values
+from fnloop.streams.progress import format_metrics
 from fnloop.training.early_stopping import EarlyStopping
 from fnloop.training.evaluation import evaluate, predict_proba
 from fnloop.training.evaluation import predict as predict_with
@@ -60,14 +60,14 @@ class Options:
     engine: str = "numpy"
 
 
-def prepare(data: str, options: Options) -> tuple[Splits, Trainer]:
+def prepare(data: str, options: Options) -> tuple[TableSplit, Trainer]:
     """Read and split the data, and make the trainer that suits it; all that can be refused is refused here."""
     choice(*TASKS)("task", options.task)
     get_engine(options.engine)
-    table, target = find_table(data, options.target)
+    table, target = load_table(data, options.target)
     if target is None:
         raise ValueError(f"{data}: it must hold an array 'y' to train on")
-    splits = split(
+    splits = split_table(
         table,
         target,
         task=None if options.task == "auto" else options.task,  # type: ignore[arg-type]
@@ -78,7 +78,7 @@ def prepare(data: str, options: Options) -> tuple[Splits, Trainer]:
     return splits, make_trainer(splits, options)
 
 
-def make_trainer(splits: Splits, options: Options) -> Trainer:
+def make_trainer(splits: TableSplit, options: Options) -> Trainer:
     """The trainer for these data and options."""
     classes = len(splits.preprocessing.classes)
     loss = MeanSquaredError() if not classes else BinaryCrossEntropy() if classes == 2 else SoftmaxCrossEntropy()
@@ -113,7 +113,7 @@ def make_scheduler(name: str, lr: float, epochs: int, patience: int) -> Schedule
 
 
 def train(
-    prepared: tuple[Splits, Trainer], options: Options, out: Path, overwrite: bool, say: Say, quiet: bool, recorded: bool
+    prepared: tuple[TableSplit, Trainer], options: Options, out: Path, overwrite: bool, say: Say, quiet: bool, recorded: bool
 ) -> bool:
     """Train, test, and write what came of it; whether a signal ended it."""
     splits, trainer = prepared
@@ -138,7 +138,7 @@ def train(
         failed |= write({report: partial(write_report, result, splits.task, tested), picture: drawn})
     interrupted = result.stop_reason == StopReason.INTERRUPTED.value
     say("\n" + result.summary())
-    say(f"\ntest  {values(tested)}")
+    say(f"\ntest  {format_metrics(tested)}")
     say(f"\n{wrote(files, failed)}")
     check_written(failed)
     then = run_commands(run, options.epochs if interrupted else None)
@@ -153,7 +153,7 @@ def free_run(path: Path) -> tuple[Path, str]:
 
 
 def recorder(
-    run: Path | None, trainer: Trainer, splits: Splits, *, engine: str = "numpy", monitor: str | None = None
+    run: Path | None, trainer: Trainer, splits: TableSplit, *, engine: str = "numpy", monitor: str | None = None
 ) -> Callable[[Iterable[TrainState]], Iterable[TrainState]] | None:
     """What `fit` is to record with, so that the file can be predicted from; None where nothing is recorded."""
     if run is None:
@@ -187,7 +187,7 @@ def _best(result: Fit, run: Path | None) -> TrainState:
         raise NoBestError(f"{error}{hint}") from None
 
 
-def describe(splits: Splits) -> str:
+def describe(splits: TableSplit) -> str:
     """What the data were taken for, in two lines."""
     how = splits.preprocessing
     kind = f"{len(how.classes)} classes: {_few(how.classes)}" if how.classes else "a quantity"
@@ -224,7 +224,7 @@ def predict(checkpoint: Path, data: str) -> str:
         raise ValueError(
             f"{short(str(checkpoint))} must be a checkpoint of `fnloop train`; it has no trainer or no preprocessing"
         )
-    x = how.features(find_table(data, how.target)[0])
+    x = how.features(load_table(data, how.target)[0])
     header, columns = ["prediction"], [how.decode(predict_with(trainer, loaded.state, x)).tolist()]
     if how.classes:
         header += [f"p({name})" for name in how.classes]

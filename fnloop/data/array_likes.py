@@ -13,7 +13,7 @@ NUMBERS = "biuf"  # kinds of dtypes
 ENCODE = "leave it out, or make numbers of it, as pandas.get_dummies and polars' to_dummies do of categories"
 
 
-def features(name: str, value: Any, wanted: tuple[str, ...] = ()) -> tuple[Array, tuple[str, ...]]:
+def read_features(name: str, value: Any, wanted: tuple[str, ...] = ()) -> tuple[Array, tuple[str, ...]]:
     """The numbers of an array-like, and the names of its columns: () where they have none, or names that are not text.
 
     A memory-mapped array stays one: it is not read.
@@ -23,17 +23,17 @@ def features(name: str, value: Any, wanted: tuple[str, ...] = ()) -> tuple[Array
 
     Raises: TypeError: for what is not of numbers; ValueError: for a missing value. The message names the column and the place.
     """
-    frame = _frame(name, value)
+    frame = _as_frame(name, value)
     if frame is None:
-        return _plain(name, _array(name, value), text=False), ()
+        return _check_values(name, _to_array(name, value), text=False), ()
     if not hasattr(frame, "columns"):
-        return _of_series(name, frame, text=False), ()
+        return _read_series(name, frame, text=False), ()
     if wanted and set(wanted) <= set(frame.columns):
         frame = frame.select(*wanted)
     columns = []
     for label, series in zip(frame.columns, frame.iter_columns(), strict=True):
         try:
-            columns.append(_of_series(f"{name}: column {short(label, 60)}", series, text=False))
+            columns.append(_read_series(f"{name}: column {short(label, 60)}", series, text=False))
         except TypeError as error:
             raise TypeError(f"{error}; {ENCODE}") from None
     array = np.empty(frame.shape, np.result_type(*columns) if columns else np.float64)
@@ -42,24 +42,24 @@ def features(name: str, value: Any, wanted: tuple[str, ...] = ()) -> tuple[Array
     return array, tuple(frame.columns) if all(isinstance(label, str) for label in frame.columns) else ()
 
 
-def targets(name: str, value: Any) -> Array:
+def read_targets(name: str, value: Any) -> Array:
     """The targets of an array-like: numbers, or labels, which may be text; text and booleans in one column are (N,).
 
     Raises: TypeError: for what is neither, or of several kinds; ValueError: for a missing value.
     """
-    frame = _frame(name, value)
+    frame = _as_frame(name, value)
     if frame is None:
-        array = _plain(name, _array(name, value), text=True)
+        array = _check_values(name, _to_array(name, value), text=True)
     elif not hasattr(frame, "columns"):
-        array = _of_series(name, frame, text=True)
+        array = _read_series(name, frame, text=True)
     elif len(frame.columns) == 1:
-        array = _of_series(name, next(iter(frame.iter_columns())), text=True)[:, None]
+        array = _read_series(name, next(iter(frame.iter_columns())), text=True)[:, None]
     else:
-        array = features(name, value)[0]
+        array = read_features(name, value)[0]
     return array[:, 0] if array.dtype.kind in "bU" and array.shape[1:] == (1,) else array
 
 
-def check_index(name: str, value: Any, x: Any) -> None:
+def check_same_index(name: str, value: Any, x: Any) -> None:
     """Refuse a series of pandas whose index is that of x in another order: rows are matched by position, not by index.
 
     Raises: ValueError.
@@ -72,7 +72,7 @@ def check_index(name: str, value: Any, x: Any) -> None:
         raise ValueError(f"{name} must have its rows in the order of x, whose index it has in another order: .loc[x.index]")
 
 
-def _frame(name: str, value: Any) -> Any:
+def _as_frame(name: str, value: Any) -> Any:
     """A frame or series as narwhals has it, whatever its library; None for all else."""
     if value is None or isinstance(value, np.ndarray | np.generic | list | tuple | range | str):
         return None
@@ -88,19 +88,19 @@ def _frame(name: str, value: Any) -> Any:
         raise ValueError(f"{name} must have columns of different names: {short(' '.join(str(error).split()))}") from None
 
 
-def _of_series(name: str, series: Any, *, text: bool) -> Array:
+def _read_series(name: str, series: Any, *, text: bool) -> Array:
     missing = series.is_null().to_numpy()
     if missing.any():
         raise ValueError(f"{name} must have no missing values, got one in row {int(missing.argmax())}: drop or fill it")
-    return _plain(name, series.to_numpy(), text=text)
+    return _check_values(name, series.to_numpy(), text=text)
 
 
-def _array(name: str, value: Any) -> Array:
+def _to_array(name: str, value: Any) -> Array:
     """What NumPy makes of an array-like; of a list whose items are not all numbers an array of objects."""
     if isinstance(value, np.ma.MaskedArray):
         mask: Any = np.ma.getmaskarray(value)
         if mask.any():
-            raise ValueError(f"{name} must have no missing values, got a masked one at {_place(mask, mask.argmax())}")
+            raise ValueError(f"{name} must have no missing values, got a masked one at {_position(mask, mask.argmax())}")
         return np.asarray(value.data)
     if not (isinstance(value, list | tuple | range) or hasattr(value, "__array__")):
         hint = "; toarray() makes an array of it" if hasattr(value, "toarray") else ""
@@ -113,7 +113,7 @@ def _array(name: str, value: Any) -> Array:
     return np.array(value, dtype=object) if isinstance(value, list | tuple) and array.dtype.kind not in NUMBERS else array
 
 
-def _plain(name: str, array: Array, *, text: bool) -> Array:
+def _check_values(name: str, array: Array, *, text: bool) -> Array:
     """The array as one of numbers, or of text where that is allowed."""
     kind = array.dtype.kind
     if kind in NUMBERS or (kind == "U" and text):
@@ -126,23 +126,23 @@ def _plain(name: str, array: Array, *, text: bool) -> Array:
     wanted = "numbers or text" if text else "real numbers"
     first = ""
     for i, item in enumerate(items):
-        found = _kind(item)
+        found = _kind_of(item)
         if found == "missing":
-            raise ValueError(f"{name} must have no missing values, got {item} at {_place(array, i)}")
+            raise ValueError(f"{name} must have no missing values, got {item} at {_position(array, i)}")
         if found == "other" or (found == "text" and not text):
-            raise TypeError(f"{name} must be of {wanted}, got {short(item, 40)} at {_place(array, i)}")
+            raise TypeError(f"{name} must be of {wanted}, got {short(item, 40)} at {_position(array, i)}")
         if first and found != first:
-            raise TypeError(f"{name} must be all numbers or all text, got {short(item, 40)} at {_place(array, i)}")
+            raise TypeError(f"{name} must be all numbers or all text, got {short(item, 40)} at {_position(array, i)}")
         first = found
     made = np.array(items)
     return (made.astype(np.float64) if made.dtype.kind == "O" else made).reshape(array.shape)
 
 
-def _kind(item: Any) -> str:
+def _kind_of(item: Any) -> str:
     if item is None or type(item).__name__ in {"NAType", "NaTType"} or (isinstance(item, float) and item != item):
         return "missing"
     return "number" if isinstance(item, Real | Decimal | np.bool_) else "text" if isinstance(item, str) else "other"
 
 
-def _place(array: Array, i: Any) -> list[int]:
+def _position(array: Array, i: Any) -> list[int]:
     return [int(at) for at in np.unravel_index(int(i), array.shape)]

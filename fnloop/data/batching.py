@@ -10,7 +10,7 @@ from fnloop.core.checks import PositiveInt, Seed, integer
 from fnloop.core.display import html_table, one_line, pluralize
 from fnloop.core.random import permutation
 from fnloop.core.records import frozen
-from fnloop.data.dataset import Dataset, arrays_of
+from fnloop.data.dataset import Dataset, array_facts
 
 CHUNK = 1 << 16  # bytes of examples gathered at once, an eighth of the data's at most; batches are views into a chunk
 
@@ -38,10 +38,10 @@ class Batch:
         return self.x.astype(dtype, copy=False), self.y.astype(dtype, copy=False), weights
 
     def __repr__(self) -> str:
-        return one_line("Batch", arrays_of(self), pluralize(len(self.x), "example"))
+        return one_line("Batch", array_facts(self), pluralize(len(self.x), "example"))
 
     def _repr_html_(self) -> str:
-        return html_table("Batch", {"examples": f"{len(self.x):,}", **arrays_of(self)})
+        return html_table("Batch", {"examples": f"{len(self.x):,}", **array_facts(self)})
 
 
 def batches(dataset: Dataset, size: int, *, seed: int, epoch: int) -> Iterator[Batch]:

@@ -10,13 +10,13 @@ from fnloop.core.arrays import Array, freeze
 from fnloop.core.display import html_table, one_line, pluralize, shape_and_dtype
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import frozen
-from fnloop.data.array_likes import NUMBERS, check_index, features, targets
-from fnloop.data.names import check_classes, check_columns, codes_of
+from fnloop.data.array_likes import NUMBERS, check_same_index, read_features, read_targets
+from fnloop.data.names import check_classes, check_columns, encode_labels
 
-EXAMPLES = (2, 3, 4, 5)  # dimensions that examples may have together
+FEATURE_NDIMS = (2, 3, 4, 5)  # dimensions that examples may have together
 
 
-def _as_given(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
@@ -56,33 +56,33 @@ class Dataset:
         Dataset(x=(3, 2) float64, y=(3,) <U3, 3 examples)
     """
 
-    x: Array = attrs.field(converter=_as_given)
-    y: Array = attrs.field(converter=_as_given)
-    weights: Array | None = attrs.field(converter=_as_given, default=None)
+    x: Array = attrs.field(converter=_unchanged)
+    y: Array = attrs.field(converter=_unchanged)
+    weights: Array | None = attrs.field(converter=_unchanged, default=None)
     columns: tuple[str, ...] = attrs.field(converter=partial(check_columns, "columns"), default=(), kw_only=True)
     classes: tuple[Any, ...] = attrs.field(converter=partial(check_classes, "classes"), default=(), kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         for name in ("y", "weights"):
-            check_index(name, getattr(self, name), self.x)
-        x, columns = features("x", self.x)
-        weights = None if self.weights is None else freeze(features("weights", self.weights)[0])
+            check_same_index(name, getattr(self, name), self.x)
+        x, columns = read_features("x", self.x)
+        weights = None if self.weights is None else freeze(read_features("weights", self.weights)[0])
         if self.columns and columns and columns != self.columns:
             raise ValueError(f"columns must be those of x, {listed(columns)}, got {listed(self.columns)}")
-        read = {"x": freeze(x), "y": freeze(targets("y", self.y)), "weights": weights, "columns": self.columns or columns}
+        read = {"x": freeze(x), "y": freeze(read_targets("y", self.y)), "weights": weights, "columns": self.columns or columns}
         for name, value in read.items():
             object.__setattr__(self, name, value)
         self._check()
 
     def _check(self) -> None:
-        check_array("x", self.x, ndims=EXAMPLES, columns=self.columns)
+        check_array("x", self.x, ndims=FEATURE_NDIMS, columns=self.columns)
         if self.columns and self.x.shape[1:] != (len(self.columns),):
             raise ValueError(f"columns must be names of the columns of x, {len(self.columns)}, got x of shape {self.x.shape}")
         check_array("y", self.y, ndims=(1, 2), kinds="biufU")
         if (self.classes or self.y.dtype.kind == "U") and self.y.shape[1:] not in ((), (1,)):
             raise ValueError(f"y must be labels of shape (N,), got shape {self.y.shape}")
         if self.classes:
-            codes_of(self.y, self.classes, "y")
+            encode_labels(self.y, self.classes, "y")
         if len(self.x) != len(self.y):
             raise ValueError(f"x and y must have the same length, got {len(self.x)} and {len(self.y)}")
         if self.weights is not None:
@@ -96,13 +96,13 @@ class Dataset:
         return len(self.x)
 
     def __repr__(self) -> str:
-        return one_line("Dataset", arrays_of(self), pluralize(len(self), "example"))
+        return one_line("Dataset", array_facts(self), pluralize(len(self), "example"))
 
     def _repr_html_(self) -> str:
-        return html_table("Dataset", {"examples": f"{len(self):,}", **arrays_of(self)})
+        return html_table("Dataset", {"examples": f"{len(self):,}", **array_facts(self)})
 
 
-def arrays_of(examples: Any) -> dict[str, str]:
+def array_facts(examples: Any) -> dict[str, str]:
     """The shape and dtype of each array."""
     arrays = {"x": examples.x, "y": examples.y, "weights": examples.weights}
     return {name: shape_and_dtype(array) for name, array in arrays.items() if array is not None}

@@ -71,12 +71,12 @@ def _mixed(classes: Any, array: Array) -> bool:
     return array.dtype.kind == "U" and not all(isinstance(label, str) for label in classes)
 
 
-def classes_in(labels: Array) -> tuple[Any, ...]:
+def unique_labels(labels: Array) -> tuple[Any, ...]:
     """The different labels, sorted."""
     return tuple(np.unique(labels).tolist())
 
 
-def codes_of(labels: Array, classes: Sequence[Any], name: str) -> Array:
+def encode_labels(labels: Array, classes: Sequence[Any], name: str) -> Array:
     """The place of each label among the classes: (N,), int64.
 
     Raises: ValueError: for a label that is none of them; the message says where.
@@ -97,7 +97,7 @@ def codes_of(labels: Array, classes: Sequence[Any], name: str) -> Array:
     return codes
 
 
-def selected(x: Array, columns: tuple[str, ...], wanted: tuple[str, ...], name: str) -> Array:
+def select_columns(x: Array, columns: tuple[str, ...], wanted: tuple[str, ...], name: str) -> Array:
     """The wanted columns in their order, by name; x itself where it, or what is wanted, has no names.
 
     Raises: ValueError: if one is missing.

@@ -42,7 +42,7 @@ class Preprocessing:
         missing = [name for name in self.columns if name not in table]
         if missing:
             raise ValueError(f"the data must have the columns {listed(self.columns)}; missing are {listed(missing)}")
-        return (expand(table, self.columns, self.categories) - self.mean) / self.scale
+        return (one_hot_columns(table, self.columns, self.categories) - self.mean) / self.scale
 
     def targets(self, values: Array) -> Array:
         """The coded target: integer labels, or standardised values; (N,).
@@ -50,7 +50,7 @@ class Preprocessing:
         Raises: ValueError: for a label that is none of the classes, or text where a quantity is wanted.
         """
         if self.classes:
-            labels = label_text(values)
+            labels = labels_as_text(values)
             strange = sorted(set(labels.tolist()) - set(self.classes))
             if strange:
                 known = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
@@ -92,7 +92,7 @@ def fit_preprocessing(
             raise ValueError(
                 f"column {short(name)} must hold numbers of at most {LARGEST:g} in size, got {np.abs(values).max():g}"
             )
-    x = expand(table, columns, categories).astype(np.float64, copy=False)
+    x = one_hot_columns(table, columns, categories).astype(np.float64, copy=False)
     mean, scale = mean_and_scale(x, _epsilons(table, columns, categories))
     y = np.zeros((1, 1)) if classes else table[target].astype(np.float64)[:, None]
     target_mean, target_scale = mean_and_scale(y, 0.0 if classes else np.finfo(table[target].dtype).eps)
@@ -114,7 +114,7 @@ def _epsilons(table: Mapping[str, Array], columns: Sequence[str], categories: Se
     return np.repeat(epsilons, [len(known) or 1 for known in categories])
 
 
-def expand(table: Mapping[str, Array], columns: Sequence[str], categories: Sequence[Sequence[str]]) -> Array:
+def one_hot_columns(table: Mapping[str, Array], columns: Sequence[str], categories: Sequence[Sequence[str]]) -> Array:
     """The columns side by side, each category of a text column in one of its own: (N, D), float64."""
     parts = []
     for name, known in zip(columns, categories, strict=True):
@@ -124,14 +124,14 @@ def expand(table: Mapping[str, Array], columns: Sequence[str], categories: Seque
                 raise ValueError(f"column {short(name)} must be of numbers, got {short(str(values[0]))}")
             parts.append(values[:, None])
             continue
-        strange = set(label_text(values).tolist()) - set(known)
+        strange = set(labels_as_text(values).tolist()) - set(known)
         if strange:
             raise ValueError(f"column {short(name)} must hold one of {listed(known)}, got {short(min(strange))}")
-        parts.append((label_text(values)[:, None] == np.array(known)).astype(np.float64))
+        parts.append((labels_as_text(values)[:, None] == np.array(known)).astype(np.float64))
     return np.concatenate(parts, axis=1)
 
 
-def task_of(values: Array) -> Task:
+def infer_task(values: Array) -> Task:
     """What a target asks for: text, or whole numbers with few distinct values, are classes; all else is a quantity."""
     if values.dtype.kind != "f":
         return "classification"
@@ -140,7 +140,7 @@ def task_of(values: Array) -> Task:
     return "classification" if whole and len(distinct) <= min(MOST_CLASSES, len(values) // 2) else "regression"
 
 
-def label_text(values: Array) -> Array:
+def labels_as_text(values: Array) -> Array:
     """Labels as text; whole numbers without their fraction."""
     if values.dtype.kind != "f":
         return values.astype(str)

@@ -11,7 +11,7 @@ from fnloop.core.formatting import short
 from fnloop.core.random import Stream, words
 from fnloop.core.records import evolve, frozen
 from fnloop.data.dataset import Dataset
-from fnloop.data.names import classes_in
+from fnloop.data.names import unique_labels
 
 _fraction, _seed = real("[0, 1)"), optional(integer(0, 2**64))
 
@@ -86,7 +86,7 @@ def _take(data: Dataset, rows: Array) -> Dataset | None:
     """The dataset's rows, with all its classes, also those that are in other rows."""
     if not len(rows):
         return None
-    labels = classes_in(data.y) if data.y.dtype.kind in "Ub" else ()
+    labels = unique_labels(data.y) if data.y.dtype.kind in "Ub" else ()
     classes = data.classes or (labels if len(labels) > 1 else ())
     weights = None if data.weights is None else data.weights[rows]
     return evolve(data, x=data.x[rows], y=data.y[rows], weights=weights, classes=classes)

@@ -12,10 +12,10 @@ from fnloop.core.signatures import did_you_mean
 from fnloop.data.dataset import check_array
 
 Table = Mapping[str, Array]
-NAMES = ("lab", "digits", "breast_cancer", "wine", "diabetes", "iris")
+DATASET_NAMES = ("lab", "digits", "breast_cancer", "wine", "diabetes", "iris")
 
 
-def named_table(name: str) -> tuple[dict[str, Array], str]:
+def builtin_table(name: str) -> tuple[dict[str, Array], str]:
     """One of scikit-learn's small datasets as a table, and its target's name; labels are text where they have names."""
     from sklearn import datasets
 
@@ -152,18 +152,18 @@ def _are_codes(cells: list[str]) -> bool:
     return any(cell[0] == "0" and len(cell) > 1 for cell in whole) or len({float(cell) for cell in whole}) < len(whole)
 
 
-def find_table(data: str, target: str | None = None) -> tuple[dict[str, Array], str | None]:
-    """The table of a file, or of one of the names in `NAMES`, and its target: the one given, or its own.
+def load_table(data: str, target: str | None = None) -> tuple[dict[str, Array], str | None]:
+    """The table of a file, or of one of the names in `DATASET_NAMES`, and its target: the one given, or its own.
 
     Raises: ValueError: for what is neither; OSError: if the file cannot be read.
     """
-    if data in NAMES and not os.path.exists(data):
-        table, own = named_table(data)
+    if data in DATASET_NAMES and not os.path.exists(data):
+        table, own = builtin_table(data)
         return table, target or own
     if not os.path.exists(data):
         raise FileNotFoundError(
-            f"no such file: {short(data)}{did_you_mean(data, NAMES)}; "
-            f"data are a CSV or .npz file, or one of {', '.join(NAMES)}"
+            f"no such file: {short(data)}{did_you_mean(data, DATASET_NAMES)}; "
+            f"data are a CSV or .npz file, or one of {', '.join(DATASET_NAMES)}"
         )
     if os.path.isdir(data):
         raise IsADirectoryError(f"data must be a CSV or .npz file, got the folder {short(data)}")

@@ -1,8 +1,8 @@
 """Pictures of runs, drawn from what the runs recorded; each function returns a figure that its caller shows or saves."""
 
-from fnloop.plots.conclusions import verdict
 from fnloop.plots.drawing import COLOURS
 from fnloop.plots.lr_range import lr_range_test
+from fnloop.plots.overfitting import verdict
 from fnloop.plots.run_comparison import best_performer, comparison, highest
 from fnloop.plots.scheduler_comparison import schedulers
 from fnloop.plots.training_curves import training

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from fnloop.plots.drawing import COLOURS, dress, far_apart
+from fnloop.plots.drawing import COLOURS, format_axes, needs_log_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ def bars(axes: "Axes", values: Values, title: str, form: Callable[[float], str])
     means = [fmean(several) for several in values.values()]
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(values))]
     every = [value for several in values.values() for value in several]
-    if far_apart(every):
+    if needs_log_scale(every):
         axes.set_yscale("log")
         axes.scatter(range(len(values)), means, color=colours, s=60)
         axes.set_ylim(min(every) / 3, max(every) * 5)
@@ -33,7 +33,7 @@ def bars(axes: "Axes", values: Values, title: str, form: Callable[[float], str])
             axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
     for place, several in enumerate(values.values()):
         _say_value(axes, place, several, form)
-    dress(axes, title, title.lower(), over="")
+    format_axes(axes, title, title.lower(), over="")
     slanted: dict[str, Any] = {"rotation": 20, "ha": "right"} if sum(map(len, values)) > 45 else {}
     axes.set_xticks(range(len(values)), list(values), **slanted)
     axes.grid(visible=False, axis="x")

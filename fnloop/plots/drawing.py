@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from fnloop.plots.figure import Picture
+    from fnloop.plots.figure import NotebookFigure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito: told apart by all
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (3, 1.5, 1, 1.5, 1, 1.5)))
@@ -16,11 +16,11 @@ LOWEST_R2 = -1.0  # below it a model is worse than useless, and how much so says
 NAMES = {"r2": "R²", "mae": "MAE", "lr": "learning rate"}
 
 
-def new(width: float, height: float) -> "Picture":
+def new_figure(width: float, height: float) -> "NotebookFigure":
     """A figure of so many inches."""
-    from fnloop.plots.figure import Picture
+    from fnloop.plots.figure import NotebookFigure
 
-    return Picture(figsize=(width, height), layout="constrained")
+    return NotebookFigure(figsize=(width, height), layout="constrained")
 
 
 def style(i: int) -> dict[str, Any]:
@@ -32,16 +32,16 @@ def style(i: int) -> dict[str, Any]:
     }
 
 
-def label_of(metric: str) -> str:
+def metric_label(metric: str) -> str:
     """A metric as a person calls it."""
     return NAMES.get(metric, metric)
 
 
-def dress(axes: "Axes", title: str, label: str, over: str = "epoch") -> None:
+def format_axes(axes: "Axes", title: str, label: str, over: str = "epoch") -> None:
     """Titles, a grid, and plain numbers at both axes."""
     from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 
-    from fnloop.plots.figure import Plain, PlainLog
+    from fnloop.plots.figure import PlainFormatter, PlainLogLocator
 
     axes.set_title(title, fontsize="medium")
     axes.set_xlabel(over)
@@ -49,15 +49,15 @@ def dress(axes: "Axes", title: str, label: str, over: str = "epoch") -> None:
     if over == "epoch":
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     for axis, scale in ((axes.xaxis, axes.get_xscale()), (axes.yaxis, axes.get_yscale())):
-        axis.set_major_formatter(Plain())
+        axis.set_major_formatter(PlainFormatter())
         axis.set_minor_formatter(NullFormatter())
         if scale == "log":
-            axis.set_major_locator(PlainLog())
+            axis.set_major_locator(PlainLogLocator())
             axis.set_minor_locator(NullLocator())
     axes.grid(alpha=0.25)
 
 
-def say(axes: "Axes", title: str, text: str) -> None:
+def show_message(axes: "Axes", title: str, text: str) -> None:
     """A panel without data says so."""
     axes.set_title(title, fontsize="medium")
     axes.set_axis_off()
@@ -75,7 +75,7 @@ def line(axes: "Axes", epochs: Sequence[int], values: Sequence[float], **style: 
         axes.plot(x, y, mark, color=style.get("color"), markersize=4, label="_alone")
 
 
-def not_finite(axes: "Axes", epochs: Sequence[int], *series: Sequence[float]) -> None:
+def mark_non_finite(axes: "Axes", epochs: Sequence[int], *series: Sequence[float]) -> None:
     """Crosses at the lower edge where a value is not finite."""
     bad = [epoch for epoch, row in zip(epochs, zip(*series, strict=True), strict=True) if not all(map(math.isfinite, row))]
     if bad:
@@ -83,13 +83,13 @@ def not_finite(axes: "Axes", epochs: Sequence[int], *series: Sequence[float]) ->
         axes.plot(bad, [0.02] * len(bad), "x", color="#000000", markersize=6, transform=edge, label="not finite", zorder=3)
 
 
-def log_scale(axes: "Axes", *series: Sequence[float]) -> None:
+def set_log_scale(axes: "Axes", *series: Sequence[float]) -> None:
     """A log scale, where any value has a place on it."""
     if any(0 < value < math.inf for values in series for value in values):
         axes.set_yscale("log", nonpositive="mask")
 
 
-def leave_out_depths(axes: "Axes", metric: str, values: Sequence[float]) -> None:
+def limit_r2_axis(axes: "Axes", metric: str, values: Sequence[float]) -> None:
     """R² far below 0, as in a first epoch, would press all else to a line: the axis ends at -1, and says how deep it went."""
     deep = [value for value in values if value < LOWEST_R2]
     if metric.removeprefix("val_") == "r2" and deep and len(deep) < len(values):
@@ -97,6 +97,6 @@ def leave_out_depths(axes: "Axes", metric: str, values: Sequence[float]) -> None
         axes.text(0.02, 0.02, f"lowest {min(deep):.3g}", transform=axes.transAxes, color=GREY, fontsize="small")
 
 
-def far_apart(values: Sequence[float]) -> bool:
+def needs_log_scale(values: Sequence[float]) -> bool:
     """Whether positive values differ so much that only a log scale shows all of them."""
     return min(values) > 0 and max(values) > 100 * min(values)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import Formatter, Locator, LogLocator, MaxNLocator
 
 
-class Picture(Figure):
+class NotebookFigure(Figure):
     """A figure that is made without pyplot, so that nothing global holds it, and which a notebook shows nevertheless."""
 
     def _repr_png_(self) -> bytes:
@@ -20,7 +20,7 @@ class Picture(Figure):
         return picture.getvalue()
 
 
-class Plain(Formatter):
+class PlainFormatter(Formatter):
     """Numbers as a person writes them: no offset, and no powers of ten where they need none.
 
     Each has the fewest digits that tell it from its neighbours, on a linear axis as many decimals as they.
@@ -59,7 +59,7 @@ def plain(value: float, digits: int) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
-class PlainLog(Locator):
+class PlainLogLocator(Locator):
     """Ticks of a log axis that can be read however short it is: powers of ten, then 1, 2, 5, then round numbers."""
 
     def __call__(self) -> Any:

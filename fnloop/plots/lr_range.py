@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from fnloop.plots.drawing import COLOURS, dress, new
+from fnloop.plots.drawing import COLOURS, format_axes, new_figure
 
 if TYPE_CHECKING:
-    from fnloop.plots.figure import Picture
+    from fnloop.plots.figure import NotebookFigure
     from fnloop.training.lr_range_test import LRRange
 
 
-def lr_range_test(result: "LRRange") -> "Picture":
+def lr_range_test(result: "LRRange") -> "NotebookFigure":
     """A range test: the loss of each step and the smoothed loss over the learning rate, and the rate that is suggested.
 
     A loss above the picture, which ends a little above the smoothed loss, is a triangle at its upper edge.
@@ -22,7 +22,7 @@ def lr_range_test(result: "LRRange") -> "Picture":
     """
     if not len(result.lr):
         raise ValueError(f"result must have at least one step, got none; the test ended: {result.stop_reason}")
-    figure = new(9, 5.5)
+    figure = new_figure(9, 5.5)
     axes = figure.subplots()
     axes.plot(result.lr, result.smoothed, color=COLOURS[0], linewidth=2.2, label="smoothed")
     axes.set_xscale("log")
@@ -42,6 +42,6 @@ def lr_range_test(result: "LRRange") -> "Picture":
         at, title = result.suggestion, f"suggested {result.suggestion:.2g}, where the smoothed loss falls fastest"
         axes.axvline(at, color=COLOURS[1], linestyle="--", linewidth=1.2)
         axes.plot([at], [result.smoothed[result.steepest]], "o", color=COLOURS[1], label=f"suggestion {at:.2g}")
-    dress(axes, f"Learning-rate range test: {title}", "loss", "learning rate")
+    format_axes(axes, f"Learning-rate range test: {title}", "loss", "learning rate")
     axes.legend(frameon=False)
     return figure

@@ -9,7 +9,7 @@ from fnloop.core.formatting import listed, short
 from fnloop.core.records import frozen
 from fnloop.metrics import mode_of
 from fnloop.metrics.direction import known_mode
-from fnloop.plots.story import Story, story_of
+from fnloop.plots.run_data import RunData, read_run
 
 Fits = Mapping[str, Any]
 Tests = Mapping[str, Any]
@@ -20,7 +20,7 @@ class Group:
     """The fits of one name, as with several seeds: their stories, best values by what each monitors, and tests."""
 
     name: str
-    stories: tuple[Story, ...]
+    stories: tuple[RunData, ...]
     values: tuple[float, ...]
     tests: tuple[Mapping[str, float], ...]
 
@@ -30,7 +30,7 @@ class Group:
         return [story.history["lr"][-1] for story in self.stories]
 
 
-def groups_of(fits: Fits, tests: Tests | None) -> list[Group]:
+def group_runs(fits: Fits, tests: Tests | None) -> list[Group]:
     """The fits by their names, each alone or several in a sequence, with their tests.
 
     Raises:
@@ -55,7 +55,7 @@ def _group(name: str, fits: Sequence[Any], tests: Any) -> Group:
     tested = () if tests is None else [tests] if isinstance(tests, Mapping) else list(tests)
     if not fits or (tests is not None and len(tested) != len(fits)):
         raise ValueError(f"tests of {short(name)} must be one for each of its {len(fits)} fits, got {len(tested)}")
-    stories = [story_of(fit, f"the history of {short(name)}") for fit in fits]
+    stories = [read_run(fit, f"the history of {short(name)}") for fit in fits]
     for story in stories:
         if "lr" not in story.history:
             raise ValueError(f"the history of {short(name)} must hold 'lr', got {listed(story.history)}")
@@ -76,7 +76,7 @@ def comparison(fits: Fits, tests: Tests) -> list[dict[str, Any]]:
     Raises:
         ValueError: If there are no fits, or names and numbers do not fit together.
     """
-    groups = groups_of(fits, tests)
+    groups = group_runs(fits, tests)
     metrics = list(groups[0].tests[0])
     for group in groups:
         for test in group.tests:

@@ -7,16 +7,26 @@ from typing import TYPE_CHECKING
 
 from fnloop.metrics import mode_of
 from fnloop.plots.bars import bars
-from fnloop.plots.drawing import dress, far_apart, label_of, leave_out_depths, line, log_scale, new, say, style
-from fnloop.plots.run_comparison import Fits, Group, Tests, comparison, groups_of, highest, ranked, reported
+from fnloop.plots.drawing import (
+    format_axes,
+    limit_r2_axis,
+    line,
+    metric_label,
+    needs_log_scale,
+    new_figure,
+    set_log_scale,
+    show_message,
+    style,
+)
+from fnloop.plots.run_comparison import Fits, Group, Tests, comparison, group_runs, highest, ranked, reported
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from fnloop.plots.figure import Picture
+    from fnloop.plots.figure import NotebookFigure
 
 
-def schedulers(fits: Fits, tests: Tests | None = None) -> "Picture":
+def schedulers(fits: Fits, tests: Tests | None = None) -> "NotebookFigure":
     """Fits that differ in their scheduler, in six panels; the learning rates are those that the runs used.
 
     The title names the best by validation, and beside it, as a report, the one that the test likes best. Of several fits a
@@ -31,19 +41,19 @@ def schedulers(fits: Fits, tests: Tests | None = None) -> "Picture":
     """
     from fnloop.plots.figure import plain
 
-    groups = groups_of(fits, tests)
-    figure = new(15, 8)
+    groups = group_runs(fits, tests)
+    figure = new_figure(15, 8)
     axes = figure.subplots(2, 3)
     _curves(axes[0, 0], groups, "loss", "Training loss", log=True)
     _curves(axes[0, 1], groups, "val_loss", "Validation loss", log=True)
     metric = _metric(groups)
-    _curves(axes[0, 2], groups, f"val_{metric}", f"Validation {label_of(metric)}")
+    _curves(axes[0, 2], groups, f"val_{metric}", f"Validation {metric_label(metric)}")
     if tests is None:
         _say_no_test(axes[1, 0], metric)
     else:
         tested = reported(groups[0].tests)
         values = {group.name: [test[tested] for test in group.tests] for group in groups}
-        bars(axes[1, 0], values, f"Test {label_of(tested)}", _short_number)
+        bars(axes[1, 0], values, f"Test {metric_label(tested)}", _short_number)
     bars(axes[1, 1], {group.name: group.rates for group in groups}, "Final learning rate", lambda rate: plain(rate, 2))
     _curves(axes[1, 2], groups, "lr", "Learning rate, as used")
     handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -58,7 +68,7 @@ def _metric(groups: Sequence[Group]) -> str:
 
 
 def _say_no_test(axes: "Axes", metric: str) -> None:
-    say(axes, f"Test {label_of(metric)}", "no test data")
+    show_message(axes, f"Test {metric_label(metric)}", "no test data")
 
 
 def _title(groups: Sequence[Group], fits: Fits, tests: Tests | None) -> str:
@@ -72,12 +82,12 @@ def _title(groups: Sequence[Group], fits: Fits, tests: Tests | None) -> str:
     name = highest(rows, metric)
     value = next(row[f"test {metric}"] for row in rows if row["scheduler"] == name)
     extreme = "Highest" if mode_of(metric) == "max" else "Lowest"
-    return f"{title}.  {extreme} test {label_of(metric)}, a report and no choice: {name} ({value:.4g})"
+    return f"{title}.  {extreme} test {metric_label(metric)}, a report and no choice: {name} ({value:.4g})"
 
 
 def _curves(axes: "Axes", groups: Sequence[Group], metric: str, title: str, log: bool = False) -> None:
     if any(metric not in story.history for group in groups for story in group.stories):
-        say(axes, title, "no validation data")
+        show_message(axes, title, "no validation data")
         return
     for i, group in enumerate(groups):
         epochs = range(min(s.first for s in group.stories), max(s.epochs[-1] for s in group.stories) + 1)
@@ -88,12 +98,12 @@ def _curves(axes: "Axes", groups: Sequence[Group], metric: str, title: str, log:
         if len(group.stories) > 1:
             low, high = ([pick(values, default=math.nan) for values in each] for pick in (min, max))
             axes.fill_between(epochs, low, high, color=how["color"], alpha=0.15, linewidth=0)
-    leave_out_depths(axes, metric, [value for group in groups for story in group.stories for value in story.history[metric]])
+    limit_r2_axis(axes, metric, [value for group in groups for story in group.stories for value in story.history[metric]])
     if metric == "lr":
-        log = far_apart([story.history["lr"][0] for group in groups for story in group.stories])
+        log = needs_log_scale([story.history["lr"][0] for group in groups for story in group.stories])
     if log:
-        log_scale(axes, *(story.history[metric] for group in groups for story in group.stories))
-    dress(axes, title, label_of(metric.removeprefix("val_")))
+        set_log_scale(axes, *(story.history[metric] for group in groups for story in group.stories))
+    format_axes(axes, title, metric_label(metric.removeprefix("val_")))
 
 
 def _short_number(value: float) -> str:

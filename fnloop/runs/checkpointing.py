@@ -18,7 +18,7 @@ from fnloop.core.warnings import warn
 from fnloop.metrics import check_mode, improves, is_loss
 from fnloop.runs.checkpoint import Checkpoint, distrusting, read_parts, write_checkpoint
 from fnloop.runs.codec import decode, encode
-from fnloop.streams.select import keep_best
+from fnloop.streams.select import update_best
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer
 
@@ -78,7 +78,7 @@ def checkpoint(
         for i, state in enumerate(states):
             if i == 0 and compared:
                 found = _best_there(pattern, state, metric, mode)
-            before, found = found, keep_best(found, state, metric, mode)
+            before, found = found, update_best(found, state, metric, mode)
             if state.metrics and (found is not before or not save_best_only):
                 write(state)
             yield state

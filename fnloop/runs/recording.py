@@ -27,7 +27,7 @@ from fnloop.runs.overwrite import refuse_irreplaceable, take_place
 from fnloop.runs.packing import bounded, pack, pack_checked
 from fnloop.runs.store import Row, root
 from fnloop.runs.writer import Writer, make_row, pack_state
-from fnloop.streams.progress import timed
+from fnloop.streams.time import timed
 from fnloop.training.adapt import adapt
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer, check_trainer

@@ -27,7 +27,7 @@ from fnloop.runs.replay import Replay
 from fnloop.runs.resume import resume
 from fnloop.runs.store import Row
 from fnloop.runs.verify import Verification, probe, verify
-from fnloop.streams.select import append
+from fnloop.streams.history import append_metrics
 from fnloop.training.trainer import Trainer
 
 Place = int | tuple[int, int]
@@ -157,7 +157,7 @@ class Run:
         history: dict[str, list[float]] = {}
         for metrics, seconds in ((row.metrics, row.seconds) for row in self._reader.rows()):
             if metrics:
-                append(history, {**metrics, "seconds": seconds})
+                append_metrics(history, {**metrics, "seconds": seconds})
         return history
 
     @property

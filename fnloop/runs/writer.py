@@ -29,7 +29,7 @@ from fnloop.core.records import evolve
 from fnloop.runs.connection import close_writer, open_to_write
 from fnloop.runs.packing import pack, pack_checked
 from fnloop.runs.store import Row, add_row, add_snapshot, show_metrics, write_numbers
-from fnloop.streams.select import keep_best
+from fnloop.streams.select import update_best
 from fnloop.training.state import TrainState
 
 # Of the time of training so much of the processor's may go into all that is written, and into snapshots whatever the rows
@@ -173,7 +173,7 @@ class Writer:
             show_metrics(self._connection, tuple(self._names))
         add_row(self._connection, row)
         self._hashes, self._last, self._elapsed = hashes, state, self._elapsed + seconds
-        if self._monitor is not None and metrics and keep_best(self._best[0], state, *self._monitor) is state:
+        if self._monitor is not None and metrics and update_best(self._best[0], state, *self._monitor) is state:
             self._best = state, row.position
         if self._is_due(row.position):
             started = thread_time()

@@ -1,1 +1,1 @@
-"""Functions of a stream of states: selection, progress and time."""
+"""Functions of a stream of states; each takes the stream last and is curried, for use in `toolz.pipe`."""

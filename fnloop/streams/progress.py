@@ -1,129 +1,125 @@
-"""What a person sees of a run while it goes on: a bar on a terminal and in a notebook, plain lines elsewhere."""
+"""Progress of a run while it trains: a bar on a terminal and in a notebook, plain lines elsewhere."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from time import perf_counter
 from typing import TextIO
 
-from fnloop.core.checks import integer, real
+from fnloop.core.checks import integer
 from fnloop.core.signatures import curry
+from fnloop.streams.history import append_metrics
 from fnloop.streams.notebook import Bar, Output, in_notebook
-from fnloop.streams.select import append, until
+from fnloop.streams.time import timed
 from fnloop.training.state import TrainState
 
-WINDOW = 10  # epochs between moving averages, and in each of them
+WINDOW = 10  # epochs: how often moving averages are shown, and how many epochs each is over
 
 
 @curry
 def progress(
     states: Iterable[TrainState], *, total: int | None = None, every: int = 1, file: TextIO | None = None
 ) -> Iterator[TrainState]:
-    """Show each epoch of a stream as it passes: its metrics, learning rate and seconds, and every 10 epochs their averages.
+    """Show each epoch as it passes: metrics, learning rate and seconds, and every 10 epochs their moving averages.
 
-    On a terminal and in a notebook a bar is kept up to date, in a notebook as one output; elsewhere a plain line is printed.
+    A terminal shows a progress bar, a notebook one output that is updated in place, and any other file plain lines.
 
     Args:
-        total: epochs expected, for the bar.
-        every: epochs between plain lines.
-        file: where to; by default the notebook, or standard error.
-    See Also: tap, history
+        states: The stream; it is passed on unchanged.
+        total: The expected number of epochs, for the bar; None if unknown.
+        every: Epochs between two plain lines; by default every epoch has one.
+        file: Where to write; by default the notebook's output, or standard error.
+
+    Raises:
+        TypeError: If `total` or `every` is not an integer.
+        ValueError: If `total` is negative, or `every` is below 1.
+
+    See Also:
+        `tap`, `history`
     """
     if total is not None:
         integer(0)("total", total)
     if file is None and in_notebook():
-        return _output(total, states)
+        return _show_output(total, states)
     stream = sys.stderr if file is None else file
-    return _bar(total, states, stream) if stream.isatty() else _lines(total, integer(1)("every", every), states, stream)
+    if stream.isatty():
+        return _show_bar(total, states, stream)
+    return _print_lines(total, integer(1)("every", every), states, stream)
 
 
-def timed(states: Iterable[TrainState]) -> Iterator[tuple[TrainState, float]]:
-    """Each state with the seconds that it took to come."""
-    iterator, started = iter(states), perf_counter()
-    for state in iterator:
-        yield state, perf_counter() - started
-        started = perf_counter()
-
-
-@curry
-def until_seconds(
-    seconds: float, states: Iterable[TrainState], *, clock: Callable[[], float] = perf_counter
-) -> Iterator[TrainState]:
-    """The states up to and including the first that comes so many seconds, or more, after the first was asked for.
+def epoch_line(state: TrainState, seconds: float, total: int | None) -> str:
+    """Return one line about an epoch.
 
     Args:
-        seconds: above 0.
-        clock: a function that returns the time in seconds.
-    See Also: until
+        state: The state at the end of the epoch.
+        seconds: The time that the epoch took.
+        total: The expected number of epochs, or None.
     """
-    return _until_seconds(real("(0, inf)")("seconds", seconds), states, clock)
+    of_total = "" if total is None else f"/{total}"
+    width = len(of_total) - 1 if of_total else 3
+    return f"epoch {state.epoch:>{width}}{of_total}  {format_metrics(state.metrics)}  {seconds:.3f} s"
 
 
-def _until_seconds(seconds: float, states: Iterable[TrainState], clock: Callable[[], float]) -> Iterator[TrainState]:
-    yield from until(passed(seconds, clock), states)
+def format_metrics(metrics: Mapping[str, float]) -> str:
+    """Return metrics on one line.
 
+    Args:
+        metrics: Names and values; the learning rate is `lr`.
 
-def passed(seconds: float, clock: Callable[[], float] = perf_counter) -> Callable[[TrainState], bool]:
-    """The predicate that so many seconds have passed since it was made."""
-    end = clock() + seconds
-    return lambda state: clock() >= end
-
-
-def line(state: TrainState, seconds: float, total: int | None) -> str:
-    """One epoch on one line."""
-    of = "" if total is None else f"/{total}"
-    return f"epoch {state.epoch:>{len(of) - 1 if of else 3}}{of}  {values(state.metrics)}  {seconds:.3f} s"
-
-
-def values(metrics: Mapping[str, float]) -> str:
-    """Metrics side by side."""
+    Examples:
+        >>> format_metrics({"loss": 0.5, "lr": 0.001})
+        'loss 0.5000  lr 0.001'
+    """
     return "  ".join(f"{name} {value:.4g}" if name == "lr" else f"{name} {value:.4f}" for name, value in metrics.items())
 
 
-def moving_averages(rows: Mapping[str, list[float]]) -> str:
-    """The means over the last epochs."""
-    means = {name: sum(row[-WINDOW:]) / len(row[-WINDOW:]) for name, row in rows.items() if name != "lr"}
-    return f"   mean of the last {WINDOW}: {values(means)}"
+def averages_line(history: Mapping[str, list[float]]) -> str:
+    """Return the mean of each metric over the last epochs, on one line.
+
+    Args:
+        history: Metric names and their values, one for each epoch.
+    """
+    means = {name: sum(values[-WINDOW:]) / len(values[-WINDOW:]) for name, values in history.items() if name != "lr"}
+    return f"   mean of the last {WINDOW}: {format_metrics(means)}"
 
 
-def _lines(total: int | None, every: int, states: Iterable[TrainState], stream: TextIO) -> Iterator[TrainState]:
-    rows: dict[str, list[float]] = {}
+def _print_lines(total: int | None, every: int, states: Iterable[TrainState], stream: TextIO) -> Iterator[TrainState]:
+    history: dict[str, list[float]] = {}
     shown = 0
     for state, seconds in timed(states):
         if state.metrics and state.epoch > shown:
             shown = state.epoch
-            append(rows, state.metrics)
+            append_metrics(history, state.metrics)
             if state.epoch % every == 0:
-                print(line(state, seconds, total), file=stream, flush=True)
+                print(epoch_line(state, seconds, total), file=stream, flush=True)
             if state.epoch % WINDOW == 0:
-                print(moving_averages(rows), file=stream, flush=True)
+                print(averages_line(history), file=stream, flush=True)
         if state.stopped is not None:
             print(f"stopped: {state.stopped}", file=stream, flush=True)
         yield state
 
 
-def _output(total: int | None, states: Iterable[TrainState]) -> Iterator[TrainState]:
-    rows: dict[str, list[float]] = {}
+def _show_output(total: int | None, states: Iterable[TrainState]) -> Iterator[TrainState]:
+    history: dict[str, list[float]] = {}
     text, averages, shown = "", "", 0
     with closing(Output()) as output:
         for state, seconds in timed(states):
             if state.metrics and state.epoch > shown:
                 shown = state.epoch
-                append(rows, state.metrics)
+                append_metrics(history, state.metrics)
                 if state.epoch % WINDOW == 0:
-                    averages = f"\n{moving_averages(rows)}"
-                text = f"{line(state, seconds, total)}{averages}\n"
+                    averages = f"\n{averages_line(history)}"
+                text = f"{epoch_line(state, seconds, total)}{averages}\n"
                 output.show(Bar(state.epoch, total, text.rstrip()))
             if state.stopped is not None:
                 output.show(Bar(state.epoch, total, f"{text}stopped: {state.stopped}"))
             yield state
 
 
-def _bar(total: int | None, states: Iterable[TrainState], stream: TextIO) -> Iterator[TrainState]:
+def _show_bar(total: int | None, states: Iterable[TrainState], stream: TextIO) -> Iterator[TrainState]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    rows: dict[str, list[float]] = {}
+    history: dict[str, list[float]] = {}
     columns = (BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     shown = 0
     with Progress(*columns, console=Console(file=stream)) as bar:
@@ -131,10 +127,10 @@ def _bar(total: int | None, states: Iterable[TrainState], stream: TextIO) -> Ite
         for state, _ in timed(states):
             if state.metrics and state.epoch > shown:
                 shown = state.epoch
-                append(rows, state.metrics)
-                bar.update(task, completed=state.epoch, description=values(state.metrics))
+                append_metrics(history, state.metrics)
+                bar.update(task, completed=state.epoch, description=format_metrics(state.metrics))
                 if state.epoch % WINDOW == 0:
-                    bar.console.print(moving_averages(rows), highlight=False)
+                    bar.console.print(averages_line(history), highlight=False)
             if state.stopped is not None:
                 bar.console.print(f"stopped: {state.stopped}", highlight=False)
             yield state

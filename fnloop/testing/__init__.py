@@ -14,7 +14,7 @@ from fnloop.testing.layer_laws import check_layer
 from fnloop.testing.loss_laws import check_loss
 from fnloop.testing.optimizer_laws import check_optimizer
 from fnloop.testing.scheduler_laws import check_scheduler
-from fnloop.testing.schedules import schedulers
+from fnloop.testing.scheduler_strategies import schedulers
 from fnloop.testing.selector_laws import check_selector
 from fnloop.testing.step_laws import check_step, check_trainer
 from fnloop.testing.strategies import (

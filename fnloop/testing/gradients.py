@@ -39,7 +39,7 @@ def check_gradients(
     given = np.asarray(gradient(point.copy()) if callable(gradient) else gradient)
     if given.shape != point.shape:
         raise ValueError(f"gradient must have the point's shape {point.shape}, got {given.shape}")
-    GRADIENT.once(lambda: require_gradient(function, point, given, rtol))
+    GRADIENT.check_once(lambda: require_gradient(function, point, given, rtol))
 
 
 def require_gradient(

@@ -48,7 +48,7 @@ class Law(NamedTuple):
     name: str
     should: str
 
-    def search(self, check: Callable[..., None], max_examples: int | None = None, **strategies: Any) -> None:
+    def check(self, check: Callable[..., None], max_examples: int | None = None, **strategies: Any) -> None:
         """Look for values of the strategies for which the check breaks the law, or raises.
 
         Raises: LawError: with the smallest such values; ValueError: if max_examples is not at least 1.
@@ -80,12 +80,12 @@ class Law(NamedTuple):
             return
         raise LawError(self.name, str(smallest)) from (None if isinstance(cause, _Broken) else cause)
 
-    def once(self, check: Callable[[], None]) -> None:
+    def check_once(self, check: Callable[[], None]) -> None:
         """The check without anything to choose.
 
         Raises: LawError: if it breaks the law.
         """
-        self.search(check, max_examples=1)
+        self.check(check, max_examples=1)
 
     def _error(self, error: Exception, shown: list[str]) -> LawError:
         where = values = None
@@ -119,8 +119,8 @@ def require_same(a: Any, b: Any, names: tuple[str, str]) -> None:
         fail(dict(zip(names, sides, strict=True)), where)
 
 
-def copied(**values: Any) -> dict[str, Any]:
-    """All leaves of the values by their paths, arrays copied: what `require_unchanged` compares with."""
+def copy_leaves(**values: Any) -> dict[str, Any]:
+    """All leaves of the values by their paths, arrays copy_leaves: what `require_unchanged` compares with."""
     return {
         name + (f".{path}" if path[:1].isalpha() else path): leaf.copy() if isinstance(leaf, np.ndarray) else leaf
         for name, value in values.items()
@@ -129,8 +129,8 @@ def copied(**values: Any) -> dict[str, Any]:
 
 
 def require_unchanged(before: Mapping[str, Any], **values: Any) -> None:
-    """Break the law unless the values are as they were when they were copied."""
-    for path, leaf in copied(**values).items():
+    """Break the law unless the values are as they were when they were copy_leaves."""
+    for path, leaf in copy_leaves(**values).items():
         if path not in before or bits(leaf) != bits(before[path]):
             inner, was, now = first_difference(before.get(path), leaf)
             fail({"before": was, "afterwards": now}, path + inner)
@@ -162,7 +162,7 @@ def arrays_of(value: Any) -> Iterator[tuple[str, Array]]:
     return ((path, leaf) for path, leaf in leaves(value) if isinstance(leaf, np.ndarray))
 
 
-def written(value: Any) -> Any:
+def round_trip(value: Any) -> Any:
     """The value as it comes back from a file: its data alone, in records built anew.
 
     Raises: TypeError: for what is not data, such as a function.

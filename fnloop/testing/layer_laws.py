@@ -15,11 +15,11 @@ from fnloop.losses import MeanSquaredError
 from fnloop.nn import Context, Dense, Flatten, Sequential
 from fnloop.nn.layer import Backward, Draw, contextual
 from fnloop.optimizers import SGD
-from fnloop.testing.engines import check_engine
+from fnloop.testing.catalog import dataset
+from fnloop.testing.engine_laws import check_engine
+from fnloop.testing.global_randomness import GLOBAL, require_no_global_randomness
 from fnloop.testing.gradients import GRADIENT, require_gradient
-from fnloop.testing.law import Law, check_part, copied, require, require_same, require_unchanged
-from fnloop.testing.randomness import GLOBAL, require_addressed
-from fnloop.testing.tables import dataset
+from fnloop.testing.law import Law, check_part, copy_leaves, require, require_same, require_unchanged
 from fnloop.training.trainer import Trainer
 
 CONTRACT = Law("contract", "initial must fill the shapes with finite numbers; y and dx must keep rows, shapes and dtype")
@@ -96,9 +96,12 @@ def check_layer(
     def purity(rows: int, seed: int) -> None:
         given = case(rows, seed)
         once, again = _run(layer, given), _run(layer, given)
-        require_unchanged(copied(**case(rows, seed)._asdict()), **given._asdict())
+        require_unchanged(copy_leaves(**case(rows, seed)._asdict()), **given._asdict())
         require_same(once.dy, _cotangent(once.y), ("dy afterwards", "before"))
         require_same(once._asdict(), again._asdict(), ("once", "again"))
+
+    def addressed(rows: int, seed: int) -> None:
+        require_no_global_randomness(lambda: _run(layer, case(rows, seed)))
 
     def gradients(rows: int, seed: int) -> None:
         given = case(rows, seed)
@@ -114,11 +117,11 @@ def check_layer(
             alone = _forward(layer, given.vector, given.x[i : i + 1], None)[0][0]
             require(np.allclose(whole[i], alone, rtol=1e-12, atol=1e-12), f"row {i}", in_the_batch=whole[i], alone=alone)
 
-    CONTRACT.search(contract, max_examples, **_EXAMPLES, dtype=st.sampled_from(["float32", "float64"]))
-    GLOBAL.search(lambda rows, seed: require_addressed(lambda: _run(layer, case(rows, seed))), max_examples, **_EXAMPLES)
-    PURITY.search(purity, max_examples, **_EXAMPLES)
-    ROWS.search(independent, max_examples, **_EXAMPLES)
-    GRADIENT.search(gradients, max_examples, **_EXAMPLES)
+    CONTRACT.check(contract, max_examples, **_EXAMPLES, dtype=st.sampled_from(["float32", "float64"]))
+    GLOBAL.check(addressed, max_examples, **_EXAMPLES)
+    PURITY.check(purity, max_examples, **_EXAMPLES)
+    ROWS.check(independent, max_examples, **_EXAMPLES)
+    GRADIENT.check(gradients, max_examples, **_EXAMPLES)
     if engine is not None:
         data = dataset("mse", 10, inputs=math.prod(shape))
         check_engine(_trainer(layer, shape), evolve(data, x=data.x.reshape(-1, *shape)), engine)

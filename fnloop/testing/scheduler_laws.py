@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from toolz import accumulate
 
 from fnloop.core.digest import digest
-from fnloop.testing.law import Law, arrays_of, check_part, copied, require, require_same, require_unchanged, written
-from fnloop.testing.randomness import GLOBAL, require_addressed
+from fnloop.testing.global_randomness import GLOBAL, require_no_global_randomness
+from fnloop.testing.law import Law, arrays_of, check_part, copy_leaves, require, require_same, require_unchanged, round_trip
 from fnloop.testing.strategies import metric_histories
 from fnloop.training.consistency import schedulers_in
 
@@ -60,17 +60,20 @@ def check_scheduler(scheduler: Any, *, metrics: Sequence[str] | None = None, max
         require_same(scheduler.init(), scheduler.init(), ("init() once", "init() again"))
         state = scheduler.init()
         for now in history:
-            before = copied(state=state)
+            before = copy_leaves(state=state)
             after = scheduler.step(state, now)
             require_unchanged(before, state=state)
             require_same(after, scheduler.step(state, now), ("step once", "step again"))
             state = after
 
+    def addressed(history: list[dict[str, float]]) -> None:
+        require_no_global_randomness(lambda: list(_along(scheduler, history)))
+
     def resume(history: list[dict[str, float]]) -> None:
         whole = list(_along(scheduler, history))
         for cut, state in enumerate(whole):
             list(_along(scheduler, history[::-1]))  # another run between: what it leaves behind must not be met again
-            again = list(_along(scheduler, history[cut:], written(state)))
+            again = list(_along(scheduler, history[cut:], round_trip(state)))
             require_same(whole[cut:], again, ("the whole run", f"gone on with from t = {cut}"))
 
     def access(times: list[int]) -> None:
@@ -82,13 +85,13 @@ def check_scheduler(scheduler: Any, *, metrics: Sequence[str] | None = None, max
         grid = scheduler(np.array([times]))
         require(grid.shape == (1, len(times)), shape_for_t_of_one_row=grid.shape, expected=(1, len(times)))
 
-    CONTRACT.search(contract, max_examples, history=histories)
-    GLOBAL.search(lambda history: require_addressed(lambda: list(_along(scheduler, history))), max_examples, history=histories)
-    PURITY.search(purity, max_examples, history=histories)
-    RATES.search(rates, max_examples, history=histories)
-    RESUME.search(resume, max_examples, history=histories)
+    CONTRACT.check(contract, max_examples, history=histories)
+    GLOBAL.check(addressed, max_examples, history=histories)
+    PURITY.check(purity, max_examples, history=histories)
+    RATES.check(rates, max_examples, history=histories)
+    RESUME.check(resume, max_examples, history=histories)
     if callable(scheduler) and not names:
-        ACCESS.search(access, max_examples, times=_TIMES)
+        ACCESS.check(access, max_examples, times=_TIMES)
 
 
 def _along(scheduler: Any, history: Sequence[Mapping[str, float] | None], state: Any = None) -> Iterator[Any]:

@@ -75,11 +75,11 @@ def check_selector(
         expected = _outcome(reference, states)  # type: ignore[arg-type]
         require_same(_outcome(selector, iter(states)), expected, ("the selector", "the reference"))
 
-    ERRORS.search(errors, max_examples, length=st.sampled_from([0, 1, 99]), history=histories)
-    PURITY.search(purity, max_examples, history=histories)
-    LAZY.search(lazy, max_examples, history=histories)
+    ERRORS.check(errors, max_examples, length=st.sampled_from([0, 1, 99]), history=histories)
+    PURITY.check(purity, max_examples, history=histories)
+    LAZY.check(lazy, max_examples, history=histories)
     if reference is not None:
-        REFERENCE.search(equal, max_examples, history=histories)
+        REFERENCE.check(equal, max_examples, history=histories)
 
 
 def _result(selector: Selector, states: Any) -> Any:

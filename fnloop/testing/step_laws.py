@@ -13,9 +13,9 @@ from fnloop.core.records import evolve
 from fnloop.data.batching import batches, count_batches
 from fnloop.data.dataset import Dataset
 from fnloop.streams.select import last
-from fnloop.testing.engines import check_engine
-from fnloop.testing.law import Law, arrays_of, check_part, copied, require, require_same, require_unchanged, written
-from fnloop.testing.randomness import GLOBAL, require_addressed
+from fnloop.testing.engine_laws import check_engine
+from fnloop.testing.global_randomness import GLOBAL, require_no_global_randomness
+from fnloop.testing.law import Law, arrays_of, check_part, copy_leaves, require, require_same, require_unchanged, round_trip
 from fnloop.training.loop import init_state, make_epoch, make_step, steps
 from fnloop.training.state import Stopped, StopReason, TrainState
 from fnloop.training.trainer import Trainer
@@ -57,6 +57,9 @@ def check_step(
     several = st.lists(one.map(deepcopy), min_size=1, max_size=5)  # the user's own are not to be harmed
     start = partial(deepcopy, state)
 
+    def addressed(batches: list[Any]) -> None:
+        require_no_global_randomness(lambda: reduce(step, batches, start()))
+
     def frozen(batches: list[Any]) -> None:
         for path, array in arrays_of(reduce(step, batches, start())):
             require(not array.flags.writeable, path, an_array_that_can_be_written=array)
@@ -64,14 +67,14 @@ def check_step(
     def purity(batches: list[Any]) -> None:
         now = start()
         for batch in batches:
-            before = copied(state=now, batch=batch)
+            before = copy_leaves(state=now, batch=batch)
             after, again = step(now, batch), step(now, batch)
             require_unchanged(before, state=now, batch=batch)
             require_same(after, again, ("once", "again"))
             now = after
 
     def snapshot(batches: list[Any]) -> None:
-        seen = [(now, copied(state=now)) for now in accumulate(step, batches, start())]
+        seen = [(now, copy_leaves(state=now)) for now in accumulate(step, batches, start())]
         for now, before in seen:
             require_unchanged(before, state=now)
 
@@ -84,21 +87,21 @@ def check_step(
     def resume(batches: list[Any], cut: int) -> None:
         whole = reduce(step, batches, start())
         middle = reduce(step, batches[:cut], start())
-        require_same(middle, written(middle), ("the state", "read back"))
-        require_same(whole, reduce(step, batches[cut:], written(middle)), ("the whole run", "gone on with"))
+        require_same(middle, round_trip(middle), ("the state", "read back"))
+        require_same(whole, reduce(step, batches[cut:], round_trip(middle)), ("the whole run", "gone on with"))
 
     def absorbing(batches: list[Any]) -> None:
         reached = reduce(step, batches, start()) if stopped is None else stopped
         if getattr(reached, "stop_reason", None) is not None:
             require_same(reached, step(reached, batches[-1]), ("the stopped state", "after a step"))
 
-    GLOBAL.search(lambda batches: require_addressed(lambda: reduce(step, batches, start())), max_examples, batches=several)
-    PURITY.search(purity, max_examples, batches=several)
-    FROZEN.search(frozen, max_examples, batches=several)
-    SNAPSHOT.search(snapshot, max_examples, batches=several)
-    FOLD.search(fold, max_examples, batches=several, cut=st.integers(0, 5))
-    RESUME.search(resume, max_examples, batches=several, cut=st.integers(0, 5))
-    STOPPED.search(absorbing, max_examples, batches=several)
+    GLOBAL.check(addressed, max_examples, batches=several)
+    PURITY.check(purity, max_examples, batches=several)
+    FROZEN.check(frozen, max_examples, batches=several)
+    SNAPSHOT.check(snapshot, max_examples, batches=several)
+    FOLD.check(fold, max_examples, batches=several, cut=st.integers(0, 5))
+    RESUME.check(resume, max_examples, batches=several, cut=st.integers(0, 5))
+    STOPPED.check(absorbing, max_examples, batches=several)
 
 
 def check_trainer(
@@ -122,7 +125,7 @@ def check_trainer(
     Examples:
         >>> from fnloop.losses import MeanSquaredError
         >>> from fnloop.nn import mlp
-        >>> from fnloop.testing.tables import dataset
+        >>> from fnloop.testing.catalog import dataset
         >>> check_trainer(Trainer(model=mlp([3, 2]), loss=MeanSquaredError()), dataset("mse", 9), max_examples=5)
 
     See Also: check_step, fnloop.testing.trainers
@@ -142,7 +145,7 @@ def check_trainer(
 
     first = list(batches(train, size, seed=trainer.seed, epoch=0))
     check_step(step, start, first, stopped=stopped, max_examples=max_examples)
-    EPOCH.search(epochs_fold, max_examples, number=st.integers(0, 2))
+    EPOCH.check(epochs_fold, max_examples, number=st.integers(0, 2))
     if engine is not None:
         check_engine(trainer, train, engine)
 

@@ -14,7 +14,7 @@ from fnloop.nn import Layer
 from fnloop.optimizers import Elementwise, add_decayed_weights, chain, clip_by_global_norm
 from fnloop.schedulers import Scheduler
 from fnloop.streams.select import last
-from fnloop.testing.tables import (
+from fnloop.testing.catalog import (
     AVERAGING,
     INPUTS,
     LOSSES,

@@ -8,7 +8,7 @@ from fnloop.core.arrays import Array
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import evolve
 from fnloop.data.dataset import Dataset
-from fnloop.data.names import Names, classes_in, codes_of, selected
+from fnloop.data.names import Names, encode_labels, select_columns, unique_labels
 from fnloop.training.state import TrainState
 from fnloop.training.tasks import task_of
 
@@ -35,7 +35,7 @@ def find_names(trainer: Any, train: Any, name: str = "train") -> Names:
     outputs = trainer.model.outputs
     task, places = task_of(trainer.loss, outputs), max(2, outputs)
     if not classes and y.ndim == 1 and y.dtype.kind in "bU":
-        classes = classes_in(y)
+        classes = unique_labels(y)
     elif not classes and task == "classification":
         classes = _numbered(y, places)
     known = hasattr(trainer.loss, "task") or bool(getattr(trainer.loss, "metrics", ()))
@@ -56,7 +56,7 @@ def _numbered(y: Array, places: int) -> tuple[Any, ...]:
     """The labels if they are whole numbers, as many as there are places, but not all of 0 to places - 1; else ()."""
     if y.shape[1:] not in ((), (1,)) or (y.min() >= 0 and y.max() < places) or not np.array_equal(y, np.floor(y)):
         return ()
-    found = classes_in(y)
+    found = unique_labels(y)
     return found if len(found) == places else ()
 
 
@@ -65,10 +65,10 @@ def encode(data: Any, names: Names, name: str) -> Dataset:
 
     Raises: TypeError, ValueError: for a label that is none of the classes, or if a column is missing.
     """
-    x = selected(check_dataset(data, name).x, data.columns, names.columns, name)
+    x = select_columns(check_dataset(data, name).x, data.columns, names.columns, name)
     y = data.y
     if names.classes and y.shape[1:] in ((), (1,)):
-        y = codes_of(y, names.classes, f"{name}: y")
+        y = encode_labels(y, names.classes, f"{name}: y")
     elif y.dtype.kind == "U":
         raise TypeError(
             f"{name}: y must be numbers, as the state has no classes, got {short(str(y.flat[0]), 60)} at [0]; "

@@ -3,9 +3,9 @@
 from typing import Any
 
 from fnloop.core.arrays import Array
-from fnloop.data.array_likes import features
-from fnloop.data.dataset import EXAMPLES, Dataset, check_array
-from fnloop.data.names import selected
+from fnloop.data.array_likes import read_features
+from fnloop.data.dataset import FEATURE_NDIMS, Dataset, check_array
+from fnloop.data.names import select_columns
 from fnloop.engines import get_engine
 from fnloop.training.encoding import encode
 from fnloop.training.measurement import make_measure, quiet
@@ -53,9 +53,9 @@ def outputs(trainer: Trainer, state: TrainState, data: Any, *, engine: str = "nu
     See Also: predict, predict_proba, evaluate
     """
     check_trainer(trainer).check_state(state, "state")
-    array, columns = (data.x, data.columns) if isinstance(data, Dataset) else features("x", data, state.names.columns)
-    check_array("x", array, ndims=EXAMPLES, columns=columns)
-    x = selected(array, columns, state.names.columns, "x")
+    array, columns = (data.x, data.columns) if isinstance(data, Dataset) else read_features("x", data, state.names.columns)
+    check_array("x", array, ndims=FEATURE_NDIMS, columns=columns)
+    x = select_columns(array, columns, state.names.columns, "x")
     trainer.check_features(x, "data")
     with quiet():
         return get_engine(engine).outputs_over(trainer, state, x)

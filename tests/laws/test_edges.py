@@ -12,7 +12,7 @@ import pytest
 from fnloop import losses
 from fnloop.nn import ACTIVATIONS
 from fnloop.nn.activations import FUNCTIONS
-from fnloop.testing.tables import LOSSES, dataset
+from fnloop.testing.catalog import LOSSES, dataset
 from tests.laws import references
 from tests.laws.references import EXACT
 

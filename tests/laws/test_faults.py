@@ -12,7 +12,7 @@ import fnloop as fl
 from fnloop.core.records import evolve
 from fnloop.optimizers import SGD
 from fnloop.plots import comparison
-from fnloop.plots.story import story_of
+from fnloop.plots.run_data import read_run
 from fnloop.streams.progress import progress
 from tests.strategies import dataset
 
@@ -96,7 +96,7 @@ def test_the_direction_of_early_stopping_is_that_of_the_run_everywhere(tmp_path)
     assert f"(epoch {best})" in next(line for line in result.summary().splitlines() if line.startswith("best val_gain"))
     run = fl.open_run(tmp_path / "a.run", trainer=trainer)
     assert (run.best().epoch, run.best("val_gain").epoch, run.monitor) == (best, best, ("val_gain", "max"))
-    for story in (story_of(result), story_of(run)):
+    for story in (read_run(result), read_run(run)):
         assert (story.monitor, story.best, story.value) == ("val_gain", best, max(values))
     poor = fl.fit(trainer, DATA, OTHER, epochs=1, progress=False)
     tests = {name: fit.evaluate(OTHER) for name, fit in {"poor": poor, "good": result}.items()}

@@ -5,7 +5,7 @@ import pytest
 
 import fnloop as fl
 from fnloop.core.records import evolve
-from fnloop.testing.tables import INPUTS, LOSSES, dataset
+from fnloop.testing.catalog import INPUTS, LOSSES, dataset
 
 ENGINES = ["numpy", "jax"]
 

@@ -13,8 +13,10 @@ from toolz import take
 import fnloop as fl
 from fnloop.core.arrays import read_only
 from fnloop.core.records import evolve
-from fnloop.streams.progress import until_seconds
-from fnloop.streams.select import every, moving_average, reaches, top, until, what_if
+from fnloop.streams.history import moving_average
+from fnloop.streams.select import every, top
+from fnloop.streams.stopping import reaches, until, what_if
+from fnloop.streams.time import until_seconds
 from tests.strategies import PLATEAU, dataset, histories, problems
 
 TRAINER = fl.Trainer(model=fl.mlp([3, 1]), loss=fl.losses.BinaryCrossEntropy())

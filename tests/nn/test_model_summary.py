@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 import fnloop as fl
 from fnloop import nn
+from fnloop.testing.catalog import LAYERS
 from fnloop.testing.strategies import layers
-from fnloop.testing.tables import LAYERS
 
 
 def counted(rows):

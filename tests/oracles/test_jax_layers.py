@@ -15,7 +15,7 @@ from fnloop.core.random import Stream, uniform
 from fnloop.core.records import evolve
 from fnloop.engines.jax import random as philox
 from fnloop.nn.layer import Context, contextual
-from fnloop.testing.engines import check_engine
+from fnloop.testing.engine_laws import check_engine
 from tests.models import LAYERS, MODELS, examples
 from tests.strategies import dataset
 

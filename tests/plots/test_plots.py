@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import fnloop as fl
 from fnloop.plots import best_performer, comparison, highest, verdict
-from fnloop.plots.figure import Plain, PlainLog
+from fnloop.plots.figure import PlainFormatter, PlainLogLocator
 from fnloop.training.loss_scale import loss_scale
 from fnloop.training.lr_range_test import LRRange
 from tests.strategies import LOSSES, dataset
@@ -237,7 +237,7 @@ TICKS = st.lists(st.floats(-1e12, 1e12, allow_subnormal=False), min_size=1, max_
 @given(TICKS | TICKS.map(lambda values: [1e6 + value * 1e-11 for value in values]))
 def test_ticks_say_their_numbers(values):
     """Without an offset: each label is its number, as far as it takes to tell the ticks apart."""
-    labels = Plain().format_ticks(values)
+    labels = PlainFormatter().format_ticks(values)
     near = min(np.diff(sorted(set(values))), default=0.0)
     for label, value in zip(labels, values, strict=True):
         assert abs(float(label) - value) <= max(0.02 * near, 1e-8 * abs(value))
@@ -247,7 +247,7 @@ def test_ticks_say_their_numbers(values):
 @given(st.floats(1e-12, 1e12), st.floats(1.02, 1e9))
 def test_a_log_axis_has_ticks_to_read(low, ratio):
     """However short or long it is: at least two numbers and not too many."""
-    ticks = PlainLog().tick_values(low, low * ratio)
+    ticks = PlainLogLocator().tick_values(low, low * ratio)
     assert 2 <= len(ticks) <= 12
     assert all(low <= tick <= low * ratio for tick in ticks)
 

@@ -161,7 +161,7 @@ def test_an_interrupted_fit_says_that_it_could_not_be_recorded(tmp_path, monkeyp
     trainer, train, validation = tiny()
     monkeypatch.setattr(Writer, "_write", fails)
     monkeypatch.setattr(writer, "PAUSE", 5)
-    monkeypatch.setattr(sys.modules["fnloop.fitting"], "keep_best", keep)
+    monkeypatch.setattr(sys.modules["fnloop.fitting"], "update_best", keep)
     with pytest.warns(fl.RecordingWarning, match="disk full"):
         result = fl.fit(trainer, train, validation, epochs=9, record=tmp_path / "a.run", progress=False)
     assert result.stop_reason == "interrupted"

@@ -12,7 +12,7 @@ from fnloop import testing as laws
 from fnloop.core.arrays import Array, read_only
 from fnloop.core.records import frozen
 from fnloop.optimizers import Elementwise
-from fnloop.testing.tables import dataset
+from fnloop.testing.catalog import dataset
 from tests.testing.finding import assert_found, found
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from fnloop.core.digest import digest, same_bits
-from fnloop.testing.law import Law, copied, require, require_same
+from fnloop.testing.law import Law, copy_leaves, require, require_same
 
 GLOBAL = Law("no global random state", "the global generators of NumPy and of random must be neither moved nor read")
 
 
-def require_addressed(function: Callable[[], Any]) -> None:
+def require_no_global_randomness(function: Callable[[], Any]) -> None:
     """Break the law if a call moves a global generator, or gives another result where they stand elsewhere.
 
     What raises, is no data, or differs without that, is no matter of generators: it is left to the other laws.
@@ -23,7 +23,7 @@ def require_addressed(function: Callable[[], Any]) -> None:
         np.random.seed(seed)  # noqa: NPY002
         before = _generators()
         try:
-            results.append(copied(result=function()))
+            results.append(copy_leaves(result=function()))
             digest(results[-1])
         except Exception:
             return

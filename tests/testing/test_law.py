@@ -47,7 +47,7 @@ def test_the_same_examples_each_time():
 
     def drawn():
         seen = []
-        law.search(lambda n: seen.append(n), n=st.floats())
+        law.check(lambda n: seen.append(n), n=st.floats())
         return seen
 
     settings.load_profile("default")

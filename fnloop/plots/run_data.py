@@ -17,7 +17,7 @@ OTHER = {"lr", "seconds"}  # what a history has beside metrics
 
 
 @frozen
-class Story:
+class RunData:
     """A run as it is drawn.
 
     `first` is the epoch of the first values. `best` is the best epoch by the metric `monitor`, whose `mode` says which values
@@ -46,7 +46,7 @@ class Story:
         return "loss", *(name for name in names if name != "loss")
 
 
-def story_of(run: Any, name: str = "run") -> Story:
+def read_run(run: Any, name: str = "run") -> RunData:
     """What is known of a `Fit`, of a `Run`, or of a history alone.
 
     Raises:
@@ -65,7 +65,7 @@ def story_of(run: Any, name: str = "run") -> Story:
     return _of_run(known, run) if hasattr(run, "rows") else _of_fit(known, run)
 
 
-def _of_history(history: History, name: str) -> Story:
+def _of_history(history: History, name: str) -> RunData:
     if not history.get("loss"):
         raise ValueError(f"{name} must hold 'loss' with a value an epoch, got {listed(history)}")
     lengths = {metric: len(values) for metric, values in history.items()}
@@ -73,18 +73,18 @@ def _of_history(history: History, name: str) -> Story:
         raise ValueError(f"{name} must have lists of one length, got {short(lengths)}")
     monitor = "val_loss" if "val_loss" in history else "loss"
     of_classes = any(getattr(METRICS.get(metric.removeprefix("val_")), "task", "") == "classification" for metric in history)
-    return Story(history, 1, monitor, "min", *best_of(history[monitor], "min"), None, 1.0 if of_classes else math.nan)
+    return RunData(history, 1, monitor, "min", *best_of(history[monitor], "min"), None, 1.0 if of_classes else math.nan)
 
 
-def _of_fit(known: Story, fit: Any) -> Story:
+def _of_fit(known: RunData, fit: Any) -> RunData:
     first = fit.last.epoch - len(known.history["loss"]) + 1
     best, value = (None, math.nan) if fit.found is None else (fit.found.epoch, fit.found.metrics[fit.monitor])
     ended = None if fit.stop_reason == StopReason.FINISHED else fit.stop_reason
     mode = fit.trainer.mode_of(fit.monitor)
-    return Story(known.history, first, fit.monitor, mode, best, value, ended, fit.scale)
+    return RunData(known.history, first, fit.monitor, mode, best, value, ended, fit.scale)
 
 
-def _of_run(known: Story, run: Any) -> Story:
+def _of_run(known: RunData, run: Any) -> RunData:
     first = next(row.epoch for row in run.rows if row.metrics)
     monitor, mode = run.monitor or (known.monitor, known.mode)
     best, value = best_of(known.history[monitor], mode)
@@ -93,7 +93,7 @@ def _of_run(known: Story, run: Any) -> Story:
         scale = loss_scale(run.trainer, run.train)
     except RunError:  # the file does not hold them
         scale = known.scale
-    return Story(known.history, first, monitor, mode, best, value, run.stop_reason, scale)
+    return RunData(known.history, first, monitor, mode, best, value, run.stop_reason, scale)
 
 
 def best_of(values: Sequence[float], mode: Mode) -> tuple[int | None, float]:

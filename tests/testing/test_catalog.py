@@ -9,7 +9,7 @@ from toolz import curry
 
 import fnloop as fl
 from fnloop import testing as laws
-from fnloop.testing.tables import INPUTS, LAYERS, LOSSES, OPTIMIZERS, PLATEAU, SCHEDULERS, dataset
+from fnloop.testing.catalog import INPUTS, LAYERS, LOSSES, OPTIMIZERS, PLATEAU, SCHEDULERS, dataset
 
 EXAMPLES = {"max_examples": 10}
 nested = settings(max_examples=25, suppress_health_check=[HealthCheck.nested_given], deadline=None)

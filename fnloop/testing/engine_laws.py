@@ -22,7 +22,7 @@ def check_engine(trainer: Trainer, data: Dataset, engine: str) -> None:
     Raises: LawError: if it does not, or refuses the trainer; ValueError: if there is no such engine.
     """
     get_engine(engine)
-    ENGINES.once(lambda: _require_agreement(trainer, data, engine))
+    ENGINES.check_once(lambda: _require_agreement(trainer, data, engine))
 
 
 def _require_agreement(trainer: Trainer, data: Dataset, engine: str) -> None:
