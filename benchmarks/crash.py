@@ -29,7 +29,7 @@ import numpy as np
 from toolz import take
 
 import fnloop as fl
-from fnloop.runs import recording, writer
+from fnloop.runs import start, writer
 
 EPOCHS = 25
 IN_A_ROW = 12  # kills, before a run may end
@@ -109,23 +109,23 @@ class Board:
 
     def watch(self) -> None:
         """Have the package say what it does."""
-        self.watched(recording, "create", "making the file", "opening to write")
+        self.watched(start, "create", "making the file", "opening to write")
         self.watched(writer, "add_snapshot", "writing a whole state")
-        self.watched(writer.Writer, "_write_ends", "the last writes")
+        self.watched(writer.Writer, "_write_last_snapshots", "the last writes")
         self.watched(writer, "close_writer", "closing", "closed")
-        open_to_write, write = writer.open_to_write, writer.Writer._write_what_waits
+        open_to_write, write = writer.open_to_write, writer.Writer._write_queue
 
         def opened(path: Path) -> Any:
             with self.during("opening to write", "between commits"):
                 return Connection(open_to_write(path), self)
 
         def written(own: Any) -> None:
-            if own._waiting:
+            if own._queue:
                 with self.during("in a transaction", "between commits"):
                     write(own)
             self.committed = max(self.committed, own._head.position + 1)
 
-        writer.open_to_write, writer.Writer._write_what_waits = opened, written  # type: ignore[method-assign, assignment]
+        writer.open_to_write, writer.Writer._write_queue = opened, written  # type: ignore[method-assign, assignment]
         writer.PAUSE = 0.001
 
 

@@ -16,7 +16,7 @@ from fnloop.fitting import Fit, fit
 from fnloop.losses import BinaryCrossEntropy
 from fnloop.nn import mlp
 from fnloop.runs.checkpoint import save
-from fnloop.runs.files import write_picture
+from fnloop.runs.files import write_figure
 from fnloop.schedulers import ReduceLROnPlateau, Scheduler, get_scheduler
 from fnloop.streams.progress import format_metrics
 from fnloop.training.early_stopping import EarlyStopping
@@ -65,13 +65,13 @@ def demo(out: Path, overwrite: bool, say: Say, recorded: bool) -> bool:
     with undisturbed():
         model, picture, comparison = places(out, WRITTEN, overwrite)
         failed = write_model(model, partial(save, result.best, trainer=result.trainer, preprocessing=data.preprocessing))
-        failed |= write({picture: partial(write_picture, plots.training(result))})
+        failed |= write({picture: partial(write_figure, plots.training(result))})
     say("\n" + result.summary())
     say(f"\ntest  {format_metrics(evaluate(result.trainer, result.best, data.test))}")
     compared = None if result.stop_reason == StopReason.INTERRUPTED.value else _compare(data, say)
     if compared is not None:
         figure, text = compared
-        failed |= write({comparison: partial(write_picture, figure)})
+        failed |= write({comparison: partial(write_figure, figure)})
         say(f"\n{text}\n\n{wrote([model, picture, comparison], failed)}")
     else:
         say(f"\nInterrupted. {wrote([model, picture], failed)}")

@@ -1,7 +1,7 @@
 """What is said of a run file and of a state, as text."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from time import time
 from typing import Any
 
@@ -12,8 +12,9 @@ from fnloop.core.digest import digest
 from fnloop.core.display import short_call
 from fnloop.core.errors import FnloopError
 from fnloop.runs.diff import fields
+from fnloop.runs.manifest import Manifest, Parent
 from fnloop.runs.reader import Reader
-from fnloop.runs.store import Row
+from fnloop.runs.rows import Row
 from fnloop.training.state import TrainState
 
 SHORT = 8  # digits of a digest in a table
@@ -29,9 +30,9 @@ def header(reader: Reader) -> str:
         if last.stopped
         else f"not yet, it can go on; {_written(reader)}",
         **_trained(reader),
-        "data": _data(reader.said),
+        "data": _data(reader.manifest),
         **_best(reader),
-        **_parent(reader.said["parent"]),
+        **_parent(reader.manifest.parent),
         "with": _environment(reader),
         "file": f"{size_of(file_size(reader))}{_log(reader)}, {len(reader.snapshots())} of {len(rows)} states whole",
     }
@@ -60,12 +61,13 @@ def _files(reader: Reader) -> list[str]:
 
 def _trained(reader: Reader) -> dict[str, str]:
     """The parts of the trainer, where the file holds it."""
-    if reader.said["trainer"] is None:
+    entry = reader.manifest.trainer
+    if entry is None:
         return {"trainer": "none: a step of one's own"}
     try:
         trainer: Any = reader.trainer
     except FnloopError:  # it holds functions or records of one's own
-        return {"trainer": reader.said["trainer"]["repr"][:300]}
+        return {"trainer": entry.repr[:300]}
     shown = "loss", "optimizer", "scheduler", "early_stopping"
     other = {f"{name}=": getattr(trainer, name) for name in ("schedule_every", "accumulate", "non_finite", "dtype")}
     usual = {"schedule_every=": "epoch", "accumulate=": 1, "non_finite=": "stop", "dtype=": "float32"}
@@ -77,11 +79,11 @@ def _trained(reader: Reader) -> dict[str, str]:
     }
 
 
-def _data(said: Mapping[str, Any]) -> str:
+def _data(manifest: Manifest) -> str:
     parts = [
-        f"{said[name]['examples']} examples to {verb}{'' if said[name]['packed'] else ' (not in the file)'}"
-        for name, verb in (("train", "train on"), ("validation", "validate on"))
-        if said[name] is not None
+        f"{entry.examples} examples to {verb}{'' if entry.packed else ' (not in the file)'}"
+        for entry, verb in ((manifest.train, "train on"), (manifest.validation, "validate on"))
+        if entry is not None
     ]
     return ", ".join(parts) or "none"
 
@@ -89,30 +91,30 @@ def _data(said: Mapping[str, Any]) -> str:
 def _best(reader: Reader) -> dict[str, str]:
     """The best epoch by the metric that is monitored."""
     best = best_row(reader)
-    if reader.said["monitor"] is None:
+    if reader.manifest.monitor is None:
         return {}
-    name = reader.said["monitor"][0]
+    name, _ = reader.manifest.monitor
     return {"best": f"none by {name} yet" if best is None else f"epoch {best.epoch}, {name} {number(best.metrics[name])}"}
 
 
 def best_row(reader: Reader) -> Row | None:
     """The row of the best epoch by the metric that is monitored, if there is one."""
-    if reader.said["monitor"] is None:
+    if reader.manifest.monitor is None:
         return None
-    position = reader.best_position(*reader.said["monitor"])
+    position = reader.best_position(*reader.manifest.monitor)
     return None if position is None else reader.row(position)
 
 
-def _parent(parent: Mapping[str, Any] | None) -> dict[str, str]:
+def _parent(parent: Parent | None) -> dict[str, str]:
     if parent is None:
         return {}
-    names = f"with another {', '.join(parent['changes'])}" if parent["changes"] else "without changes"
-    return {"fork of": f"{parent['path']} at epoch {parent['epoch']}, {names}"}
+    names = f"with another {', '.join(parent.changes)}" if parent.changes else "without changes"
+    return {"fork of": f"{parent.path} at epoch {parent.epoch}, {names}"}
 
 
 def _environment(reader: Reader) -> str:
     has = reader.environment
-    engine = has.get("engine", reader.said["engine"])
+    engine = has.get("engine", reader.manifest.engine)
     blas = f"{has.get('BLAS')} ({has.get('BLAS kernels')}, {has.get('BLAS threads')} threads)"
     return (
         f"fnloop {has.get('fnloop')}, engine {engine}, NumPy {has.get('NumPy')}, {blas}, Python {has.get('Python')}, "

@@ -16,7 +16,7 @@ from fnloop.cli.values import values
 from fnloop.core.checks import integer
 from fnloop.core.formatting import short
 from fnloop.data.tables import DATASET_NAMES, load_table
-from fnloop.runs.files import free
+from fnloop.runs.files import free_path
 from fnloop.runs.probes import Evaluation, GradientNorm, UpdateNorm, weight_norm
 from fnloop.runs.reader import Reader
 from fnloop.runs.run import Run, open_run
@@ -98,7 +98,7 @@ def bisect(
     earlier = _earlier(opened, predicate, state.step)
     if earlier:
         typer.echo(f"It held before, too, and then no longer: first behind epoch {earlier[0]}.")
-    name, new = quote(str(run)), quote(str(free(run.with_name(f"{run.stem}-fork.run"))))
+    name, new = quote(str(run)), quote(str(free_path(run.with_name(f"{run.stem}-fork.run"))))
     typer.echo(
         f"\nNext: fnloop show {name} {here}\n"
         f"      fnloop diff {name} {before} {here}\n"

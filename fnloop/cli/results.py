@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from fnloop.runs.files import free
+from fnloop.runs.files import free_path
 from fnloop.training.trainer import Trainer
 
 Put = Callable[[Path], Any]
@@ -31,7 +31,7 @@ def keep_room(folder: Path, trainer: Trainer, epochs: int) -> BinaryIO:
 
 def places(folder: Path, names: Sequence[str], overwrite: bool) -> list[Path]:
     """Where files are written: where another run has written meanwhile, beside its files."""
-    return [folder / name if overwrite else free(folder / name) for name in names]
+    return [folder / name if overwrite else free_path(folder / name) for name in names]
 
 
 def write(files: Mapping[Path, Put]) -> dict[Path, str]:

@@ -25,7 +25,7 @@ from fnloop.losses import BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntr
 from fnloop.nn import mlp
 from fnloop.optimizers import AdamW
 from fnloop.runs.checkpoint import load_checkpoint, save
-from fnloop.runs.files import free, replacing, write_picture
+from fnloop.runs.files import free_path, replacing, write_figure
 from fnloop.runs.recording import record as record_to
 from fnloop.schedulers import Scheduler, get_scheduler
 from fnloop.streams.progress import format_metrics
@@ -134,7 +134,7 @@ def train(
         files = model, picture, report = places(out, WRITTEN, overwrite)
         failed = write_model(model, partial(save, best, trainer=result.trainer, preprocessing=splits.preprocessing))
         tested = evaluate(trainer, best, splits.test, engine=options.engine)
-        drawn = partial(write_picture, plots.training(result))
+        drawn = partial(write_figure, plots.training(result))
         failed |= write({report: partial(write_report, result, splits.task, tested), picture: drawn})
     interrupted = result.stop_reason == StopReason.INTERRUPTED.value
     say("\n" + result.summary())
@@ -148,7 +148,7 @@ def train(
 
 def free_run(path: Path) -> tuple[Path, str]:
     """Where a run is recorded, and the word on it: a run that is there is never written over."""
-    run = free(path)
+    run = free_path(path)
     return run, f"Recording every epoch in {run}{f' ({path} is there already)' if run != path else ''}."
 
 

@@ -19,7 +19,7 @@ def bisect(replay: Replay, asked: Callable[[Any], Any]) -> Any:
         )
     if not asked(replay.at(len(rows) - 1)):
         raise ValueError(f"predicate does not hold for the last state, of epoch {rows[-1].epoch}: there is no step to find")
-    lengths = [max(1, b.step - a.step) if replay.reader.said["trainer"] else 1 for a, b in pairwise(rows)]
+    lengths = [max(1, b.step - a.step) if replay.reader.manifest.trainer else 1 for a, b in pairwise(rows)]
 
     def there(epoch: int, step: int) -> Any:
         return replay.at(epoch + 1) if step == lengths[epoch] else replay.within(epoch, step)

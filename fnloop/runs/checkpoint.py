@@ -23,7 +23,7 @@ from fnloop.core.parameters import Params
 from fnloop.core.records import RECORD_TYPES, frozen
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.runs.codec import UnknownRecord, check_records, decode, encode
-from fnloop.runs.files import file_path, replacing
+from fnloop.runs.files import check_file_path, replacing
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer
 
@@ -92,7 +92,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str], **mor
         content = io.BytesIO()
         np.lib.format.write_array(content, array, allow_pickle=False)
         members[f"{name}.npy"] = content.getvalue()
-    with replacing(file_path(path)) as file, zipfile.ZipFile(file, "w") as archive:
+    with replacing(check_file_path(path)) as file, zipfile.ZipFile(file, "w") as archive:
         for name, member in members.items():
             archive.writestr(zipfile.ZipInfo(name), member)  # ZipInfo's fixed date: equal states, equal files
 
@@ -112,10 +112,10 @@ def load_checkpoint(path: str | os.PathLike[str], *, records: Iterable[type] = (
 
     Raises: CheckpointError: if the file is not a checkpoint, or damaged; OSError: if it cannot be read.
     """
-    file_path(path)
+    check_file_path(path)
     kinds = {**RECORD_TYPES, **{kind.__name__: kind for kind in check_records(records)}}
     header, arrays = read_parts(path)
-    with distrusting(path):
+    with reporting_damage(path):
         checkpoint = decode(header["record"], arrays, kinds)
         if not isinstance(checkpoint, Checkpoint) or digest(checkpoint) != header["digest"]:
             raise ValueError("its content does not match its digest")
@@ -129,7 +129,7 @@ def read_parts(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, 
     """
     with open(path, "rb") as file:
         content = file.read()
-    with distrusting(path):
+    with reporting_damage(path):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = {info.filename: _read(archive, info, len(content)) for info in archive.infolist()}
         header = json.loads(members.pop("record.json"))
@@ -141,7 +141,7 @@ def read_parts(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, 
 
 
 @contextmanager
-def distrusting(path: str | os.PathLike[str]) -> Iterator[None]:
+def reporting_damage(path: str | os.PathLike[str]) -> Iterator[None]:
     """Whatever is not as it was written is an error that says so."""
     try:
         yield

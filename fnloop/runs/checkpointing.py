@@ -16,7 +16,7 @@ from fnloop.core.formatting import listed, short
 from fnloop.core.signatures import curry
 from fnloop.core.warnings import warn
 from fnloop.metrics import check_mode, improves, is_loss
-from fnloop.runs.checkpoint import Checkpoint, distrusting, read_parts, write_checkpoint
+from fnloop.runs.checkpoint import Checkpoint, read_parts, reporting_damage, write_checkpoint
 from fnloop.runs.codec import decode, encode
 from fnloop.streams.select import update_best
 from fnloop.training.state import TrainState
@@ -134,7 +134,7 @@ def _read(path: str, first: TrainState, metric: str) -> Saved | None:
     Raises: CheckpointError: if it cannot be compared with the states of the stream.
     """
     header, arrays = read_parts(path)
-    with distrusting(path):
+    with reporting_damage(path):
         state = header["record"]["state"]
         prefix, said = ("state.", header.get("of")) if state["type"] == "Params" else ("state.params.", state)
         said = said or {"epoch": 0, "metrics": {"mapping": {}}}

@@ -1,4 +1,4 @@
-"""Connections to a run file: its maker's, its one writer's, and its readers', who trust nothing."""
+"""Connections to a run file: to create it, to write it, and to read it without trusting its content."""
 
 import os
 import sqlite3
@@ -12,10 +12,10 @@ from fnloop.core.arrays import Array
 from fnloop.core.errors import FnloopError, RunError
 from fnloop.core.formatting import short
 from fnloop.runs.codec import UnknownRecord
-from fnloop.runs.files import partial_of
-from fnloop.runs.store import APPLICATION, TABLES, VERSION, VIEW, Row, add_row, add_snapshot, root
+from fnloop.runs.files import partial_path
+from fnloop.runs.rows import Row, root_hash
+from fnloop.runs.store import APPLICATION_ID, FORMAT_VERSION, METRICS_VIEW, TABLES, add_row, add_snapshot
 
-Place = Callable[[Path, Path], None]
 _DAMAGE = (
     sqlite3.Error,
     struct.error,
@@ -28,61 +28,78 @@ _DAMAGE = (
     RecursionError,
 )
 
+# SQLite sets and clears the marks of WAL mode with one write to the first sector of the file. With a rollback journal, a
+# writer killed during that write would leave a file that readers, who must not write, cannot open.
+_NO_JOURNAL = "PRAGMA journal_mode=MEMORY"
+
 
 def create(
-    path: Path, info: Mapping[str, str], arrays: Mapping[str, Array], first: Row, content: str, place: Place = os.link
+    path: Path,
+    manifest: Mapping[str, str],
+    first: Row,
+    content: str,
+    arrays: Mapping[str, Array],
+    publish: Callable[[Path, Path], None] = os.link,
 ) -> None:
-    """Make the file, with the first state in it: it is there whole, or not at all.
+    """Create a run file with its first state; the path has the whole file or none.
 
     Args:
-        place: Called with the complete file and the path, gives it its name; by default it never takes another's place.
+        path: Path of the run file.
+        manifest: The manifest as JSON texts by name.
+        first: Row of the first state, without its chain.
+        content: The first state, packed.
+        arrays: Arrays of manifest and state, by their hashes.
+        publish: Called with the complete temporary file and the path, to give it its name. The default never replaces a
+            file.
 
     Raises:
-        FileExistsError: If there is something at the path.
-        OSError: If it cannot be written.
+        FileExistsError: If the path exists and `publish` is the default.
+        OSError: If the file cannot be written.
         RunError: If SQLite cannot write it.
     """
-    partial = partial_of(path)
+    partial = partial_path(path)
     try:
-        with writing(path), closing(sqlite3.connect(_plain(partial), isolation_level=None)) as connection:
-            connection.execute("PRAGMA journal_mode=MEMORY")  # until it has its name, nobody misses it
-            connection.execute(f"PRAGMA application_id={APPLICATION}")
-            connection.execute(f"PRAGMA user_version={VERSION}")
+        with reporting_write_errors(path), closing(sqlite3.connect(_literal(partial), isolation_level=None)) as connection:
+            connection.execute(_NO_JOURNAL)  # a crash leaves a temporary file, and needs no journal
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
             connection.execute("BEGIN")
             for table in TABLES:
                 connection.execute(table)
-            connection.executemany("INSERT INTO run VALUES (?, ?)", info.items())
-            connection.execute("INSERT INTO head VALUES (-1, ?)", [root(info)])
-            add_row(connection, first.chained(root(info)))
+            connection.executemany("INSERT INTO run VALUES (?, ?)", manifest.items())
+            connection.execute("INSERT INTO head VALUES (-1, ?)", [root_hash(manifest)])
+            add_row(connection, first.with_chain(root_hash(manifest)))
             add_snapshot(connection, first.position, content, arrays)
             connection.execute("COMMIT")
-        place(partial, path)
+        publish(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that reads what is committed, also while another writes, and trusts nothing.
+    """Yield a connection that reads what is committed, also while another process writes.
 
-    Raises: OSError: if there is no such file, or none that may be read; RunError: if it is a folder, a pipe or a device, and
-        as in `distrusting`.
+    Raises:
+        OSError: If the file does not exist or cannot be read.
+        RunError: If it is not a regular file, or as in `reporting_damage`.
     """
     if not path.exists():
         raise FileNotFoundError(f"no such file: {short(str(path))}")
     if not path.is_file():
         raise RunError(f"a run must be a regular file, which {short(str(path))} is not")
-    path.open("rb").close()  # what may not be read is no damage
-    with distrusting(path), closing(_connect(path)) as connection:
+    path.open("rb").close()  # a missing permission is not damage
+    with reporting_damage(path), closing(_connect(path)) as connection:
         connection.execute("BEGIN")
         yield connection
 
 
 @contextmanager
-def distrusting(path: Path) -> Iterator[None]:
-    """All that is found not to be as it was written is an error that says so.
+def reporting_damage(path: Path) -> Iterator[None]:
+    """Turn errors from unexpected content into a `RunError` with the path.
 
-    Raises: RunError.
+    Raises:
+        RunError: If the file is not a run file, is damaged, or holds records of unknown classes.
     """
     try:
         yield
@@ -100,50 +117,53 @@ def _connect(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError:
         if os.path.exists(f"{path}-wal") or os.access(path.parent, os.W_OK):
             raise
-        return _checked(path, "mode=ro&immutable=1")  # in a folder that cannot be written a file that nobody writes
+        return _checked(path, "mode=ro&immutable=1")  # in a read-only folder no process writes the file
 
 
-def _plain(path: Path) -> str:
-    """The path so that SQLite reads nothing into it, such as `:memory:` or a host behind two slashes."""
+def _literal(path: Path) -> str:
+    """Return the path in a form that SQLite takes literally: not `:memory:`, and no host after two slashes."""
     return f"/{os.path.abspath(path).lstrip('/')}" if os.name == "posix" else os.path.abspath(path)
 
 
 def _checked(path: Path, mode: str) -> sqlite3.Connection:
-    """A connection to what is a run file by its marks and its tables."""
-    connection = sqlite3.connect(f"file:{quote(_plain(path))}?{mode}", uri=True, isolation_level=None)
+    """Return a connection to a file whose marks and tables are those of a run file."""
+    connection = sqlite3.connect(f"file:{quote(_literal(path))}?{mode}", uri=True, isolation_level=None)
     try:
         size = sum(os.path.getsize(part) for part in (path, f"{path}-wal") if os.path.exists(part))
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(size, 1 << 16))
         for pragma in ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "query_only=ON"):
             connection.execute(f"PRAGMA {pragma}")
-        check_marks(connection)
+        check_schema(connection)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def check_marks(connection: sqlite3.Connection) -> None:
-    """Refuse what is no run file, is of a newer version, or has other tables.
+def check_schema(connection: sqlite3.Connection) -> None:
+    """Check that a file has the marks, a known version and the tables of a run file.
 
-    Raises: ValueError, sqlite3.Error.
+    Raises:
+        ValueError: If it does not.
+        sqlite3.Error: If it is not an SQLite file.
     """
-    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
-        raise ValueError("it has not the mark of one")
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise ValueError("it does not have the application id of one")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        raise ValueError(f"it was written by a newer version of fnloop (schema {version}, known is {VERSION})")
+    if version > FORMAT_VERSION:
+        raise ValueError(f"it was written by a newer version of fnloop (schema {version}, known is {FORMAT_VERSION})")
     found = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
-    views = [sql for kind, name, sql in found if (kind, name) == ("view", "metrics") and sql.startswith(VIEW)]
+    views = [sql for kind, name, sql in found if (kind, name) == ("view", "metrics") and sql.startswith(METRICS_VIEW)]
     if sorted(sql for *_, sql in found) != sorted([*TABLES, *views]) or len(views) > 1:
         raise ValueError("its tables are not those of a run")
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """What SQLite cannot write is an error that says where.
+def reporting_write_errors(path: Path) -> Iterator[None]:
+    """Turn errors of SQLite into a `RunError` with the path.
 
-    Raises: RunError.
+    Raises:
+        RunError: If SQLite cannot write the file.
     """
     try:
         yield
@@ -152,12 +172,13 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def open_to_write(path: Path) -> sqlite3.Connection:
-    """A connection for the one writer of a file, which readers can read beside.
+    """Open the connection of the one writer of a file, which others can read meanwhile.
 
-    Raises: RunError: if it cannot be written.
+    Raises:
+        RunError: If the file cannot be written.
     """
-    with writing(path):
-        connection = sqlite3.connect(_plain(path), isolation_level=None, check_same_thread=False)
+    with reporting_write_errors(path):
+        connection = sqlite3.connect(_literal(path), isolation_level=None, check_same_thread=False)
         try:
             connection.execute(_NO_JOURNAL)
             connection.execute("PRAGMA journal_mode=WAL")
@@ -169,14 +190,9 @@ def open_to_write(path: Path) -> sqlite3.Connection:
 
 
 def close_writer(connection: sqlite3.Connection) -> None:
-    """Leave one file, where no reader holds on to the others."""
+    """Close a writer's connection and merge its log into the run file, unless a reader still uses the log."""
     with suppress(sqlite3.Error):
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         connection.execute(_NO_JOURNAL)
     connection.close()
-
-
-# The marks of WAL mode are set and taken away by one write to the file's first sector. With a rollback journal beside it, a
-# writer that was killed between the two would leave a file that readers, who must not write, could not open.
-_NO_JOURNAL = "PRAGMA journal_mode=MEMORY"

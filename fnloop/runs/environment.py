@@ -16,7 +16,7 @@ Environment = Mapping[str, str]
 THREADS = "BLAS threads"
 
 
-def environment(engine: str = "numpy", threads: int | None = None) -> dict[str, str]:
+def current_environment(engine: str = "numpy", threads: int | None = None) -> dict[str, str]:
     """What is here now, by name, where the BLAS uses so many threads, or as many as the process has set.
 
     The canary is the hash of some fixed computations, which finds the differences that have no name.
@@ -60,7 +60,7 @@ def canary() -> str:
     return hashed.hexdigest()
 
 
-def differences(recorded: Environment, here: Environment) -> tuple[str, ...]:
+def environment_differences(recorded: Environment, here: Environment) -> tuple[str, ...]:
     """In what two environments differ, a line each."""
     names = dict.fromkeys([*recorded, *here])
     pairs = ((name, recorded.get(name, "none"), here.get(name, "none")) for name in names)

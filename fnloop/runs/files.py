@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from fnloop.core.formatting import short
 
 
-def file_path(path: Any) -> Path:
+def check_file_path(path: Any) -> Path:
     """The path, if a file can have it.
 
     Raises: TypeError: for what is no path; OSError: if it is too long.
@@ -82,7 +82,7 @@ def _through(path: Path | int) -> Iterator[BinaryIO]:
 @contextmanager
 def _beside(target: Path, former: os.stat_result | None) -> Iterator[BinaryIO]:
     """A new file beside the target, which is renamed to it at the end."""
-    partial = partial_of(target)
+    partial = partial_path(target)
     mode = 0o666 if former is None else 0o600  # nobody reads the new file who could not read the former one
     try:
         with open(partial, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
@@ -102,7 +102,7 @@ def _beside(target: Path, former: os.stat_result | None) -> Iterator[BinaryIO]:
             os.close(folder)
 
 
-def partial_of(path: Path) -> Path:
+def partial_path(path: Path) -> Path:
     """A name in the same folder for what is not complete yet; no longer than a file's name may be."""
     return path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.partial")
 
@@ -184,13 +184,13 @@ def _descriptor(path: Path) -> int | None:
     return None
 
 
-def free(path: Path) -> Path:
+def free_path(path: Path) -> Path:
     """The path, or the first of `name-2.end`, `name-3.end`, ..., at which there is nothing, nor what a killed run left."""
     others = (path.with_name(f"{path.stem}-{i}{path.suffix}") for i in count(2))
     return next(other for other in chain([path], others) if not any(os.path.lexists(f"{other}{end}") for end in ("", "-wal")))
 
 
-def write_picture(figure: Any, path: Path) -> None:
+def write_figure(figure: Any, path: Path) -> None:
     """Write a Matplotlib figure as PNG."""
     with replacing(path) as file:
         figure.savefig(file, dpi=110)

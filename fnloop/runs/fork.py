@@ -13,8 +13,9 @@ from fnloop.core.records import evolve
 from fnloop.core.warnings import warn
 from fnloop.data.dataset import Dataset
 from fnloop.metrics import is_loss
-from fnloop.runs.recording import checked_path, describe, refuse_taken, start
+from fnloop.runs.manifest import Parent, make_manifest
 from fnloop.runs.replay import Replay
+from fnloop.runs.start import check_target, check_unused, start_run
 from fnloop.training.adapt import adapt
 from fnloop.training.consistency import schedulers_in
 from fnloop.training.early_stopping import NO_EARLY_STOPPING, EarlyStoppingState
@@ -29,8 +30,8 @@ def fork(
     replay: Replay, epoch: int, path: str | os.PathLike[str], train: Dataset | None, validation: Dataset | None, changes: Any
 ) -> dict[str, Any]:
     """Make the file of a run that begins with the state behind an epoch; returned is what it is opened with."""
-    reader, target = replay.reader, checked_path(path)
-    refuse_taken(target)
+    reader, target = replay.reader, check_target(path)
+    check_unused(target)
     position = reader.position_of(epoch)
     for name, value in (("train", train), ("validation", validation)):
         if value is not None and not isinstance(value, Dataset):
@@ -40,26 +41,28 @@ def fork(
         reader.data("validation") if validation is None else validation,
     )
     done = [b.metrics for a, b in pairwise(reader.rows()[: position + 1]) if b.epoch > a.epoch]
-    trainer, before = reader.trainer, [*reader.said["before"], *done]
+    trainer, before = reader.trainer, [*reader.manifest.earlier_metrics, *done]
     if trainer is None:
         if changes:
             raise ValueError(f"changes are of a trainer, and the run of a step of one's own has none, got {listed(changes)}")
         state = replay.at(position)
     else:
         trainer = _changed(trainer, changes)
-        make_epoch(trainer, *data, engine=reader.said["engine"])  # type: ignore[arg-type]  # refuses what does not fit
+        make_epoch(trainer, *data, engine=reader.manifest.engine)  # type: ignore[arg-type]  # refuses what does not fit
         before = _comparable(before, trainer, reader.trainer, validation is not None)
         state = carry_over(replay, position, trainer, data, before, validation is not None)  # type: ignore[arg-type]
     monitored = None if trainer is None else trainer.monitored(data[1] is not None)
-    parent = {
-        "path": str(reader.path),
-        "epoch": epoch,
-        "digest": reader.row(position).digest,
-        "changes": {name: repr(value) for name, value in changes.items()}
+    parent = Parent(
+        str(reader.path),
+        epoch,
+        reader.row(position).digest,
+        {name: repr(value) for name, value in changes.items()}
         | {name: digest(value) for name, value in (("train", train), ("validation", validation)) if value is not None},
-    }
-    said = describe(trainer, *data, reader.said["engine"], monitored, reader.preprocessing, parent=parent, before=before)
-    start(target, *said, state, monitored, None).close()
+    )
+    manifest, arrays = make_manifest(
+        trainer, *data, reader.manifest.engine, monitored, reader.preprocessing, parent=parent, earlier_metrics=before
+    )
+    start_run(target, manifest, arrays, state).close()
     return {"trainer": trainer, "step": reader.handed["step"], "train": data[0], "validation": data[1]}
 
 

@@ -1,63 +1,258 @@
-"""What a run was begun with, as its file says it. A file may be anyone's: what is not as `describe` writes it is refused."""
+"""The manifest of a run file: the trainer, the data, the engine and the environment that a run was started with."""
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from fnloop.core.arrays import Array
+from fnloop.core.checks import Mode
+from fnloop.core.digest import Hashed, Hashes, digest, hash_of
+from fnloop.core.display import short_call
 from fnloop.core.formatting import short
-from fnloop.runs.packing import bounded
+from fnloop.data.dataset import Dataset
+from fnloop.data.preprocessing import Preprocessing
+from fnloop.runs.environment import current_environment
+from fnloop.runs.packing import check_size, pack, pack_checked
+from fnloop.training.trainer import Trainer
 
-Check = Callable[[Any], bool]
+MAX_DATA_BYTES = 1 << 26  # a run file holds data up to this size, and only the digest of larger data
+MAX_REPR_LENGTH = 10_000
 
 
-def read_said(info: Mapping[str, str]) -> dict[str, Any]:
-    """The values by name.
+class TrainerEntry(NamedTuple):
+    """The trainer of a run.
 
-    Raises: ValueError: if one is missing, or not of its kind.
+    Attributes:
+        digest: Its digest.
+        packed: The record as `pack` writes it, or None if it holds functions.
+        repr: Its repr, which is shown if the record itself is not in the file.
     """
-    said = {name: json.loads(bounded(text)) for name, text in info.items()}
-    for name, check in _SAID.items():
-        if name not in said or not check(said[name]):
-            raise ValueError(f"what it says of {short(name)} is not what is said of a run")
-    if said["trainer"] is not None and said["train"] is None:
-        raise ValueError("it has a trainer, but says nothing of its data")
-    return said
+
+    digest: str
+    packed: str | None
+    repr: str
 
 
-def _text(value: Any) -> bool:
-    return isinstance(value, str)
+class DataEntry(NamedTuple):
+    """The training or validation data of a run.
+
+    Attributes:
+        digest: The digest of the dataset.
+        examples: The number of examples.
+        packed: The dataset as `pack` writes it, or None if it is too large for the file.
+    """
+
+    digest: str
+    examples: int
+    packed: str | None
 
 
-def _or_none(check: Check) -> Check:
-    return lambda value: value is None or check(value)
+class Parent(NamedTuple):
+    """The state that a fork starts from.
+
+    Attributes:
+        path: The run file of the parent.
+        epoch: The epoch of the state.
+        digest: The digest of the state.
+        changes: Changed fields of the trainer by name, as repr, and the digests of changed data.
+    """
+
+    path: str
+    epoch: int
+    digest: str
+    changes: Mapping[str, str]
 
 
-def _has(**fields: Check) -> Check:
-    return lambda value: isinstance(value, dict) and all(name in value and ok(value[name]) for name, ok in fields.items())
+class Manifest(NamedTuple):
+    """What a run was started with.
+
+    Attributes:
+        trainer: The trainer, or None for a run of a custom step.
+        train: The training data, or None for a run of a custom step without data.
+        validation: The validation data, if any.
+        engine: The engine that computed the run.
+        monitor: The metric that selects the best state, and its mode; None for a run of a custom step.
+        environment: Versions and hardware that the bits depend on, by name.
+        preprocessing: The preprocessing as `pack` writes it, if any.
+        parent: The state that the run was forked from, or None.
+        earlier_metrics: The metrics of the epochs before a fork, which the run did not train itself.
+    """
+
+    trainer: TrainerEntry | None
+    train: DataEntry | None
+    validation: DataEntry | None
+    engine: str
+    monitor: tuple[str, Mode] | None
+    environment: Mapping[str, str]
+    preprocessing: str | None
+    parent: Parent | None = None
+    earlier_metrics: Sequence[Mapping[str, float]] = ()
+
+    def to_json(self) -> dict[str, str]:
+        """Return each entry as JSON, by name.
+
+        Raises:
+            ValueError: If an entry is too large.
+        """
+        return {name: _entry_to_json(name, value) for name, value in self._asdict().items()}
 
 
-def _each(check: Check) -> Check:
-    """A mapping of values that are so."""
-    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
+def _entry_to_json(name: str, value: Any) -> str:
+    try:
+        return check_size(json.dumps(value._asdict() if hasattr(value, "_asdict") else value))
+    except ValueError as error:
+        raise ValueError(f"{name} is too large for a run file: {error}") from None
 
 
-def _number(value: Any) -> bool:
-    return type(value) in (int, float)
+def make_manifest(
+    trainer: Trainer | None,
+    train: Dataset | None,
+    validation: Dataset | None,
+    engine: str,
+    monitor: tuple[str, Mode] | None,
+    preprocessing: Preprocessing | None,
+    *,
+    parent: Parent | None = None,
+    earlier_metrics: Sequence[Mapping[str, float]] = (),
+) -> tuple[Manifest, dict[str, Array]]:
+    """Return the manifest of a new run, and its arrays by their hashes; the arguments are the fields of `Manifest`."""
+    arrays: dict[str, Array] = {}
+    too_large = sum(_bytes_of(data) for data in (train, validation) if data is not None) > MAX_DATA_BYTES
+
+    def packed(value: Any, hashes: Hashes | None = None) -> str:
+        text, own_arrays = pack(value, hashes)
+        arrays.update(own_arrays)
+        return text
+
+    def data_entry(data: Dataset | None) -> DataEntry | None:
+        if data is None:
+            return None
+        hashes: dict[int, Hashed] = {}
+        data_digest = hash_of(data, now=hashes).hex()
+        return DataEntry(data_digest, len(data), None if too_large else packed(data, hashes))
+
+    trainer_entry = None
+    if trainer is not None:
+        trainer_text, trainer_arrays = _packed_trainer(trainer)
+        arrays.update(trainer_arrays)
+        trainer_entry = TrainerEntry(digest(trainer), trainer_text, short_call(trainer)[:MAX_REPR_LENGTH])
+    manifest = Manifest(
+        trainer_entry,
+        data_entry(train),
+        data_entry(validation),
+        engine,
+        monitor,
+        current_environment(engine, None if trainer is None else trainer.blas_threads()),
+        None if preprocessing is None else packed(preprocessing),
+        parent,
+        earlier_metrics,
+    )
+    return manifest, arrays
 
 
-_DATA = _or_none(_has(digest=_text, packed=_or_none(_text)))
-_SAID: Mapping[str, Check] = {
-    "trainer": _or_none(_has(digest=_text, packed=_or_none(_text), repr=_text)),
-    "train": _DATA,
-    "validation": _DATA,
-    "engine": lambda value: _text(value) and value.partition(":")[0] in ("numpy", "jax"),
-    "monitor": _or_none(lambda value: isinstance(value, list) and len(value) == 2 and _monitored(*value)),
-    "environment": _each(_text),
-    "preprocessing": _or_none(_text),
-    "parent": _or_none(_has(path=_text, epoch=_number, digest=_text, changes=_each(_text))),
-    "before": lambda value: isinstance(value, list) and all(map(_each(_number), value)),
+def _packed_trainer(trainer: Trainer) -> tuple[str | None, dict[str, Array]]:
+    try:
+        return pack_checked(trainer)
+    except TypeError:  # it holds functions, or records that cannot be rebuilt from their fields
+        return None, {}
+
+
+def _bytes_of(data: Dataset) -> int:
+    return sum(array.nbytes for array in (data.x, data.y, data.weights) if isinstance(array, np.ndarray))
+
+
+def parse_manifest(texts: Mapping[str, str]) -> Manifest:
+    """Parse the entries of a manifest, which may come from anywhere.
+
+    Args:
+        texts: The entries as JSON, by name.
+
+    Raises:
+        ValueError: If an entry is missing or invalid.
+    """
+    manifest = Manifest(**{name: _parse_entry(name, texts, parse) for name, parse in _PARSERS.items()})
+    if manifest.trainer is not None and manifest.train is None:
+        raise ValueError("the run file has a trainer, but no entry for its data")
+    return manifest
+
+
+def _parse_entry(name: str, texts: Mapping[str, str], parse: Callable[[Any], Any]) -> Any:
+    if name not in texts:
+        raise ValueError(f"no value for {short(name)} in the run file")
+    value = json.loads(check_size(texts[name]))
+    try:
+        return parse(value)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"invalid value for {short(name)} in the run file") from error
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, got {short(value)}")
+    return value
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _number(value: Any) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"expected a number, got {short(value)}")
+    return value
+
+
+def _trainer(value: Any) -> TrainerEntry | None:
+    if value is None:
+        return None
+    return TrainerEntry(_text(value["digest"]), _text_or_none(value["packed"]), _text(value["repr"]))
+
+
+def _data(value: Any) -> DataEntry | None:
+    if value is None:
+        return None
+    return DataEntry(_text(value["digest"]), int(_number(value["examples"])), _text_or_none(value["packed"]))
+
+
+def _engine(value: Any) -> str:
+    if _text(value).partition(":")[0] not in ("numpy", "jax"):
+        raise ValueError(f"unknown engine {short(value)}")
+    return _text(value)
+
+
+def _monitor(value: Any) -> tuple[str, Mode] | None:
+    if value is None:
+        return None
+    metric, mode = value
+    if mode not in ("min", "max"):
+        raise ValueError(f"unknown mode {short(mode)}")
+    return _text(metric), mode
+
+
+def _texts(value: Any) -> dict[str, str]:
+    return {name: _text(item) for name, item in value.items()}
+
+
+def _parent(value: Any) -> Parent | None:
+    if value is None:
+        return None
+    return Parent(_text(value["path"]), int(_number(value["epoch"])), _text(value["digest"]), _texts(value["changes"]))
+
+
+def _earlier_metrics(value: Any) -> tuple[dict[str, float], ...]:
+    return tuple({name: _number(number) for name, number in metrics.items()} for metrics in value)
+
+
+_PARSERS: Mapping[str, Callable[[Any], Any]] = {
+    "trainer": _trainer,
+    "train": _data,
+    "validation": _data,
+    "engine": _engine,
+    "monitor": _monitor,
+    "environment": _texts,
+    "preprocessing": _text_or_none,
+    "parent": _parent,
+    "earlier_metrics": _earlier_metrics,
 }
-
-
-def _monitored(name: Any, mode: Any) -> bool:
-    return _text(name) and mode in ("min", "max")

@@ -9,7 +9,7 @@ from typing import Any
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import evolve
 from fnloop.runs.reader import Reader
-from fnloop.runs.writer import metrics_of
+from fnloop.runs.rows import metrics_of
 from fnloop.training.state import TrainState
 
 _COMPARE: Mapping[type, Callable[[Any, Any], Any]] = {

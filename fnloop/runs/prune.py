@@ -5,7 +5,7 @@ import sqlite3
 
 from fnloop.core.checks import Mode
 from fnloop.metrics import known_mode
-from fnloop.runs.connection import close_writer, open_to_write, writing
+from fnloop.runs.connection import close_writer, open_to_write, reporting_write_errors
 from fnloop.runs.lock import lock
 from fnloop.runs.reader import Reader
 from fnloop.runs.store import read_snapshots
@@ -18,7 +18,7 @@ def prune(reader: Reader, keep: int) -> int:
         always = _always(reader)
         connection = open_to_write(reader.path)
         try:
-            with writing(reader.path):
+            with reporting_write_errors(reader.path):
                 return _prune(connection, keep, always)
         finally:
             close_writer(connection)
@@ -28,9 +28,9 @@ def prune(reader: Reader, keep: int) -> int:
 
 def _always(reader: Reader) -> set[int]:
     """The positions that are never pruned."""
-    rows, monitor = reader.rows(), reader.said["monitor"]
+    rows, monitor = reader.rows(), reader.manifest.monitor
     names = dict.fromkeys(name for row in rows for name in row.metrics if name != "lr")
-    asked: list[tuple[str, Mode]] = [tuple(monitor)] if monitor else []
+    asked: list[tuple[str, Mode]] = [monitor] if monitor else []
     for name in names:
         known = known_mode(name)
         asked += [(name, mode) for mode in ("min", "max") if known in (None, mode)]  # if it is not known, keep either

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fnloop.core.checks import Mode
 from fnloop.core.digest import digest, hash_of, same_bits
@@ -16,22 +16,22 @@ from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.metrics import improves, look_up
 from fnloop.runs.connection import reading
-from fnloop.runs.manifest import read_said
+from fnloop.runs.manifest import parse_manifest
 from fnloop.runs.packing import unpack
-from fnloop.runs.store import (
+from fnloop.runs.rows import (
+    FIELD_HASH_DIGITS,
     Row,
-    read_info,
-    read_numbers,
-    read_rows,
-    read_snapshot,
-    read_snapshots,
-    root,
-    write_numbers,
+    counters,
+    metrics_of,
+    numbers_from_json,
+    numbers_to_json,
+    root_hash,
 )
-from fnloop.runs.writer import SHOWN, counts, metrics_of
+from fnloop.runs.store import read_manifest_json, read_rows, read_snapshot, read_snapshots
 from fnloop.training.trainer import Trainer
 
 Advance = Callable[[Any], Any]
+T = TypeVar("T")
 
 
 class Reader:
@@ -41,14 +41,15 @@ class Reader:
         self.path, self.handed, self.records = path, handed, records
         self._kinds = {**RECORD_TYPES, **{kind.__name__: kind for kind in records}}
         with reading(path) as connection:
-            info = read_info(connection)
-            self.said = read_said(info)
-            self._known = read_rows(connection, root(info))
+            texts = read_manifest_json(connection)
+            self.manifest = parse_manifest(texts)
+            self._known = read_rows(connection, root_hash(texts))
             if not self._known:
                 raise ValueError("it has no states")
             metrics = next(filter(None, (row.metrics for row in self._known)), {})
-            if metrics and self.said["monitor"] and self.said["monitor"][0] not in metrics:
-                raise ValueError(f"it monitors {short(self.said['monitor'][0])}, which is not among its metrics")
+            monitor = self.manifest.monitor
+            if metrics and monitor and monitor[0] not in metrics:
+                raise ValueError(f"it monitors {short(monitor[0])}, which is not among its metrics")
         self._check_handed()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -56,16 +57,17 @@ class Reader:
 
     def _check_handed(self) -> None:
         """Refuse what is not what the run was recorded with."""
-        for name in ("trainer", "train", "validation"):
-            value, said = self.handed[name], self.said[name]
+        entries = {"trainer": self.manifest.trainer, "train": self.manifest.train, "validation": self.manifest.validation}
+        for name, entry in entries.items():
+            value = self.handed[name]
             if value is None:
                 continue
             if not isinstance(value, Trainer if name == "trainer" else Dataset):
                 raise TypeError(f"{name} must be a fl.{'Trainer' if name == 'trainer' else 'Dataset'}, got {short(value)}")
-            if said is None or digest(value) != said["digest"]:
-                kept = "none" if said is None else said["digest"]
+            if entry is None or digest(value) != entry.digest:
+                recorded = "none" if entry is None else entry.digest
                 raise ValueError(
-                    f"{name} must be what the run was recorded with, of digest {kept}, got one of digest {digest(value)}"
+                    f"{name} must be what the run was recorded with, of digest {recorded}, got one of digest {digest(value)}"
                 )
 
     def rows(self) -> list[Row]:
@@ -131,26 +133,23 @@ class Reader:
     def differing(self, state: Any, row: Row) -> tuple[str, ...]:
         """The fields of a state that are not as they were recorded."""
         if digest(state) == row.digest:
-            own = counts(state, row.position)
-            shown = read_numbers(write_numbers(metrics_of(state))) if row.metrics_json != "{}" else row.metrics
+            own = counters(state, row.position)
+            shown = numbers_from_json(numbers_to_json(metrics_of(state))) if row.metrics else row.metrics
             found = {**dict(zip(("epoch", "step", "stopped"), own, strict=True)), "metrics": shown}
             return tuple(name for name, value in found.items() if not same_bits(value, getattr(row, name)))
-        parts = {name: hash_of(part).hex()[:SHOWN] for name, part in children_of(state) or ()}
+        parts = {name: hash_of(part).hex()[:FIELD_HASH_DIGITS] for name, part in children_of(state) or ()}
         return tuple(name for name in {**row.fields, **parts} if parts.get(name) != row.fields.get(name)) or ("its kind",)
 
-    def _held(self, name: str, kind: type) -> Any:
-        """What stands packed in the file, or None.
+    def _unpacked(self, name: str, kind: type[T], packed: str, recorded_digest: str | None = None) -> T:
+        """Return an entry of the manifest, unpacked.
 
-        Raises: RunError: if it is damaged, or not what the file says it is.
+        Raises:
+            RunError: If it is damaged, or does not match its digest.
         """
-        packed = self.said[name]
-        text, said = (packed["packed"], packed["digest"]) if isinstance(packed, dict) else (packed, None)
-        if text is None:
-            return None
         with reading(self.path) as connection:
-            value = unpack(connection, text, self._kinds)
-            if not isinstance(value, kind) or (said is not None and digest(value) != said):
-                raise ValueError(f"what stands for {short(name)} is not what was recorded")
+            value = unpack(connection, packed, self._kinds)
+            if not isinstance(value, kind) or recorded_digest not in (None, digest(value)):
+                raise ValueError(f"{short(name)} does not match its digest")
             return value
 
     @cached_property
@@ -159,14 +158,15 @@ class Reader:
 
         Raises: RunError: if it holds functions, or records that are not known, and was not handed to `open_run`.
         """
-        if self.handed["trainer"] is not None or self.said["trainer"] is None:
+        entry = self.manifest.trainer
+        if self.handed["trainer"] is not None or entry is None:
             return self.handed["trainer"]  # type: ignore[no-any-return]
-        if self.said["trainer"]["packed"] is None:
+        if entry.packed is None:
             raise RunError(
                 f"the trainer of {short(str(self.path))} holds functions, or else what no file gives back: "
-                f"open_run(path, trainer=...); it was {self.said['trainer']['repr'][:200]}"
+                f"open_run(path, trainer=...); it was {entry.repr[:200]}"
             )
-        return self._held("trainer", Trainer)  # type: ignore[no-any-return]
+        return self._unpacked("trainer", Trainer, entry.packed, entry.digest)
 
     @cached_property
     def train(self) -> Dataset:
@@ -186,19 +186,20 @@ class Reader:
 
     def data(self, name: str) -> Dataset | None:
         """`train` or `validation`, as handed or as the file holds it."""
-        said = self.said[name]
-        if said is None or self.handed[name] is not None:
+        entry = self.manifest.train if name == "train" else self.manifest.validation
+        if entry is None or self.handed[name] is not None:
             return self.handed[name]  # type: ignore[no-any-return]
-        if said["packed"] is None:
+        if entry.packed is None:
             raise RunError(f"{short(str(self.path))} has only the digest of {name}: open_run(path, {name}=...)")
-        return self._held(name, Dataset)  # type: ignore[no-any-return]
+        return self._unpacked(name, Dataset, entry.packed, entry.digest)
 
     @cached_property
     def preprocessing(self) -> Preprocessing | None:
         """How the data was made from a table, if that was recorded."""
-        return self._held("preprocessing", Preprocessing)  # type: ignore[no-any-return]
+        packed = self.manifest.preprocessing
+        return None if packed is None else self._unpacked("preprocessing", Preprocessing, packed)
 
     @property
     def environment(self) -> Mapping[str, str]:
         """What the bits depended on where the run was recorded."""
-        return self.said["environment"]  # type: ignore[no-any-return]
+        return self.manifest.environment

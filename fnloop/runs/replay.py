@@ -11,10 +11,10 @@ from fnloop.core.formatting import listed, short
 from fnloop.core.parameters import Params
 from fnloop.core.records import evolve
 from fnloop.engines.threads import with_threads
-from fnloop.runs.connection import distrusting
-from fnloop.runs.environment import differences, environment, recorded_threads
+from fnloop.runs.connection import reporting_damage
+from fnloop.runs.environment import current_environment, environment_differences, recorded_threads
 from fnloop.runs.reader import Advance, Reader
-from fnloop.runs.store import Row
+from fnloop.runs.rows import Row
 from fnloop.training.loop import epochs, make_epoch, make_fold
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer
@@ -53,7 +53,7 @@ class Replay:
 
     def within(self, position: int, batches: int) -> Any:
         """The state so many batches behind the one at a position, checked by what the epoch comes to from there."""
-        if self.reader.said["trainer"] is None:
+        if self.reader.manifest.trainer is None:
             raise RunError("a run of a step of one's own has no states within its steps")
         state = self.at(position)
         inside = self._fold(state, state.progress.batches + batches)
@@ -69,7 +69,7 @@ class Replay:
         if fields:
             here = self.environment_differences()
             why = f"the environment differs: {'; '.join(here)}" if here else "the environment is the same"
-            own = "" if self.reader.said["trainer"] else "is the step that of the run? "
+            own = "" if self.reader.manifest.trainer else "is the step that of the run? "
             raise ReplayError(
                 f"the state of epoch {row.epoch} is not the recorded one: it differs in {listed(fields)}; {own}{why}"
             )
@@ -77,7 +77,7 @@ class Replay:
 
     def environment_differences(self) -> tuple[str, ...]:
         """In what the environment differs from the one recorded, once what can be set is."""
-        return differences(self.reader.environment, environment(self.reader.said["engine"], self.threads))
+        return environment_differences(self.reader.environment, current_environment(self.reader.manifest.engine, self.threads))
 
     @property
     def threads(self) -> int | None:
@@ -95,8 +95,8 @@ class Replay:
         """The function from each state of the stream to the next."""
         reader = self.reader
         if self.trainer is not None:
-            with distrusting(reader.path):  # trainer and data may not fit together
-                return make_epoch(self.trainer, reader.train, reader.validation, engine=reader.said["engine"])
+            with reporting_damage(reader.path):  # trainer and data may not fit together
+                return make_epoch(self.trainer, reader.train, reader.validation, engine=reader.manifest.engine)
         if reader.handed["step"] is None:
             raise RunError(f"{short(str(reader.path))} is the run of a step of one's own: open_run(path, step=...)")
         return partial(with_threads, self.threads, reader.handed["step"])
@@ -104,11 +104,11 @@ class Replay:
     @cached_property
     def _fold(self) -> Callable[[Any, int], Any]:
         reader = self.reader
-        return make_fold(self.trainer, reader.train, engine=reader.said["engine"])  # type: ignore[arg-type]
+        return make_fold(self.trainer, reader.train, engine=reader.manifest.engine)  # type: ignore[arg-type]
 
     def stream(self, state: Any) -> Iterator[Any]:
         """The stream from a state on."""
         reader = self.reader
         if self.trainer is None:
             return iterate(self.advance, state)  # type: ignore[no-any-return]
-        return epochs(self.trainer, reader.train, reader.validation, start=state, engine=reader.said["engine"])
+        return epochs(self.trainer, reader.train, reader.validation, start=state, engine=reader.manifest.engine)

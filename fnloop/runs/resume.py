@@ -9,7 +9,7 @@ from fnloop.core.checks import integer
 from fnloop.core.errors import ReplayError
 from fnloop.core.formatting import short
 from fnloop.runs.lock import lock
-from fnloop.runs.recording import recording
+from fnloop.runs.recording import record_states
 from fnloop.runs.replay import Replay
 from fnloop.runs.writer import Writer
 from fnloop.streams.progress import progress as show
@@ -41,7 +41,7 @@ def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | No
             alone.pop_all()  # from here on it is the writer that ends it
             return writer
 
-        states = recording(begin, take(missing + 1, replay.stream(last)))
+        states = record_states(begin, take(missing + 1, replay.stream(last)))
         with closing(states):  # also where Ctrl-C comes between two states: all is written
             next(states)  # the state that is there already is not shown again
             for _ in show(states, total=epochs) if progress else states:
@@ -50,6 +50,6 @@ def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | No
 
 def _best_so_far(replay: Replay) -> tuple[Any, tuple[Any, int | None]]:
     """The metric that is monitored, and the best state by it with its position."""
-    monitor = replay.reader.said["monitor"]
+    monitor = replay.reader.manifest.monitor
     position = None if monitor is None else replay.reader.best_position(*monitor)
     return monitor, (None, None) if position is None else (replay.at(position), position)

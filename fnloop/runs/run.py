@@ -18,14 +18,14 @@ from fnloop.metrics import check_mode, known_mode
 from fnloop.runs.bisect import bisect
 from fnloop.runs.codec import check_records
 from fnloop.runs.diff import Diff, diff
-from fnloop.runs.files import file_path
+from fnloop.runs.files import check_file_path
 from fnloop.runs.fork import fork
 from fnloop.runs.predicate import of_run
 from fnloop.runs.prune import prune
 from fnloop.runs.reader import Advance, Reader
 from fnloop.runs.replay import Replay
 from fnloop.runs.resume import resume
-from fnloop.runs.store import Row
+from fnloop.runs.rows import Row
 from fnloop.runs.verify import Verification, probe, verify
 from fnloop.streams.history import append_metrics
 from fnloop.training.trainer import Trainer
@@ -53,7 +53,7 @@ def open_run(
         ValueError: if what is handed is not what the run was recorded with.
     See Also: record
     """
-    file_path(path)
+    check_file_path(path)
     if step is not None and not callable(step):
         raise TypeError(f"step must be a function of a state, got {short(step)}")
     handed = {"trainer": trainer, "step": step, "train": train, "validation": validation}
@@ -83,7 +83,7 @@ class Run:
             rows = self._reader.rows()
         except (OSError, RunError):  # the file is gone, or another one
             return {**path, "epochs": "unknown, it cannot be read"}
-        metrics = next((row.metrics for row in reversed(rows) if row.metrics_json != "{}"), {})
+        metrics = next((row.metrics for row in reversed(rows) if row.metrics), {})
         stopped = {} if rows[-1].stopped is None else {"stop_reason": repr(rows[-1].stopped)}
         return {
             **path,
@@ -128,13 +128,12 @@ class Run:
     @property
     def engine(self) -> str:
         """The engine of the run."""
-        return self._reader.said["engine"]  # type: ignore[no-any-return]
+        return self._reader.manifest.engine
 
     @property
     def monitor(self) -> tuple[str, Mode] | None:
         """The metric that the best state is kept by, and its mode; None where a step of one's own made the run."""
-        monitored = self._reader.said["monitor"]
-        return None if monitored is None else (monitored[0], monitored[1])
+        return self._reader.manifest.monitor
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -144,7 +143,8 @@ class Run:
     @property
     def parent(self) -> Mapping[str, Any] | None:
         """Of a fork: the path of the run that it comes from, the epoch and digest of the state, the changes; else None."""
-        return self._reader.said["parent"]  # type: ignore[no-any-return]
+        parent = self._reader.manifest.parent
+        return None if parent is None else parent._asdict()
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -188,12 +188,12 @@ class Run:
         """
         if not isinstance(metric, str | None):
             raise TypeError(f"metric must be a metric's name, got {short(metric)}")
-        monitored = self._reader.said["monitor"]
+        monitored = self._reader.manifest.monitor
         if metric is None and monitored is None:
             raise ValueError(f"metric must be one of the run's, got None; there are {listed(self._metrics)}")
         if metric is not None and metric not in self._metrics:
             raise ValueError(f"metric must be one of the run's, {listed(self._metrics)}, got {short(metric)}")
-        name, own = monitored if metric is None or (monitored and metric == monitored[0]) else (metric, None)
+        name, own = monitored if monitored and metric in (None, monitored[0]) else (str(metric), None)
         position = self._reader.best_position(name, check_mode(mode or own or self._mode(name), name))
         if position is None:
             raise NoBestError(f"no epoch is best by {short(name)}: none has a value but NaN")
@@ -244,7 +244,7 @@ class Run:
             return self.state(*place)
         if isinstance(place, int | np.integer):
             return self.state(place)  # type: ignore[arg-type]
-        if not is_record(place) and self._reader.said["trainer"]:
+        if not is_record(place) and self._reader.manifest.trainer:
             raise TypeError(f"{name} must be an epoch, an epoch and a step, or a state, got {short(place)}")
         return place
 

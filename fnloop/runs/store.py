@@ -1,32 +1,30 @@
-"""The run file: one SQLite file with each state's row and some states whole, which any SQLite reads.
+"""The tables of a run file: one SQLite file, which any SQLite can read.
 
-    run        name, value: what the run was begun with, as JSON: `trainer` (digest, the record itself, its repr), `train`
-               and `validation` (digest, number of examples, the data itself), `engine`, `monitor`, `environment`,
-               `preprocessing`; and of a fork `parent`, and `before`, the metrics of the epochs that it did not train itself
-    states     a row a state of the stream: position (0, 1, ...), epoch, step, seconds, stopped (the reason, or NULL),
-               metrics (JSON, {} where no epoch was finished), fields (JSON, the hash of each field), digest, chain
-    snapshots  position, content: the state as JSON, its arrays by their hashes
+    run        name, value: the manifest, as JSON: trainer, data, engine, monitor, environment (see `Manifest`)
+    states     a row for each state of the stream: position (0, 1, ...), epoch, step, seconds, stopped (the reason, or NULL),
+               metrics (JSON, {} for a state that finished no epoch), fields (JSON, the hash of each field), digest, chain
+    snapshots  position, content: some of the states in full, as JSON that names its arrays by their hashes
     arrays     hash, dtype, shape, data: the bytes of an array, stored once
     head       position and chain of the last row of `states`
-    metrics    a view for people: an epoch a row, a metric a column; `sqlite3 lab.run "select * from metrics"` shows it
+    metrics    a view for people, with a row for each epoch and a column for each metric:
+               `sqlite3 lab.run "select * from metrics"`
 
-A row's chain is the SHA-256 of the row and the chain of the row before; before the first it is that of all in `run`. What is
-read is checked against it, and arrays and states against their hashes, so nothing in a file is trusted. A row, what it names
-and the head are committed together.
+The chain of a row is the SHA-256 of the row and the chain of the row before; the first row continues from the hash of the
+manifest. A reader trusts nothing: it checks rows against the chain, and arrays and states against their hashes. A
+row, its snapshot and the head are committed in one transaction.
 """
 
-import hashlib
 import json
-import math
 import sqlite3
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from fnloop.core.arrays import Array
 from fnloop.core.formatting import short
-from fnloop.runs.packing import add_arrays, bounded, unpack
+from fnloop.runs.packing import add_arrays, check_size, unpack
+from fnloop.runs.rows import Row, chain_hash, parse_row
 
-APPLICATION, VERSION = 0x666E6C70, 1  # "fnlp"
+APPLICATION_ID, FORMAT_VERSION = 0x666E6C70, 1  # "fnlp"
 TABLES = (
     "CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "CREATE TABLE states (position INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, step INTEGER NOT NULL, seconds REAL NOT NULL, "
@@ -35,142 +33,96 @@ TABLES = (
     "CREATE TABLE arrays (hash TEXT PRIMARY KEY, dtype TEXT NOT NULL, shape TEXT NOT NULL, data BLOB NOT NULL)",
     "CREATE TABLE head (position INTEGER NOT NULL, chain TEXT NOT NULL)",
 )
-
-
-class Row(NamedTuple):
-    """What is known of each state of a run; see the module's docstring."""
-
-    position: int
-    epoch: int
-    step: int
-    seconds: float
-    stopped: str | None
-    metrics_json: str
-    fields_json: str
-    digest: str
-    chain: str = ""
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Those of the epoch, or none where no epoch was finished."""
-        return read_numbers(bounded(self.metrics_json))
-
-    @property
-    def fields(self) -> dict[str, str]:
-        """The beginning of each field's hash."""
-        return dict(json.loads(bounded(self.fields_json)))
-
-    def chained(self, before: str) -> "Row":
-        """The row with its place in the chain."""
-        return self._replace(chain=_sha256([before, *self[:-1]]))
-
-    def check(self) -> "Row":
-        """The row, if all in it is of its kind.
-
-        Raises: ValueError: if not.
-        """
-        kinds = tuple(map(type, self))
-        if kinds not in (_KINDS, (*_KINDS[:4], type(None), *_KINDS[5:])) or self.epoch < 0 or self.step < 0:
-            raise ValueError(f"row {self.position} of the states is not that of a state: {self[:5]}")
-        return self
-
-
-_KINDS = (int, int, int, float, str, str, str, str, str)
-
-
-def _sha256(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
-
-
-def root(info: Mapping[str, str]) -> str:
-    """The chain before the first row."""
-    return _sha256(sorted(info.items()))
-
-
-def write_numbers(numbers: Mapping[str, float]) -> str:
-    """Numbers as JSON, where NaN and the infinities are text."""
-    return json.dumps({name: value if math.isfinite(value) else repr(value) for name, value in numbers.items()})
-
-
-def read_numbers(text: str) -> dict[str, float]:
-    """The numbers of such JSON; a NaN comes back without its sign, which a computed one may have."""
-    return {name: float(value) for name, value in json.loads(text).items()}
+METRICS_VIEW = "CREATE VIEW metrics AS SELECT "
 
 
 def add_row(connection: sqlite3.Connection, row: Row) -> None:
-    """Write a row that is in the chain."""
-    connection.execute(f"INSERT INTO states VALUES ({', '.join('?' * len(row))})", row)
+    """Write a row with its chain, and move the head to it."""
+    columns = row.columns()
+    connection.execute(f"INSERT INTO states VALUES ({', '.join('?' * len(columns))})", columns)
     connection.execute("UPDATE head SET position = ?, chain = ?", [row.position, row.chain])
 
 
-def show_metrics(connection: sqlite3.Connection, names: Collection[str]) -> None:
-    """Make the view of these metrics anew."""
+def create_metrics_view(connection: sqlite3.Connection, names: Collection[str]) -> None:
+    """Create or replace the view that has a column for each of these metrics."""
     columns = ["epoch"]
     for name in names:
         path, alias = json.dumps(f'$."{name}"')[1:-1].replace("\\", ""), name.replace('"', '""')
         columns.append(f"json_extract(metrics, '{path.replace(chr(39), chr(39) * 2)}') AS \"{alias}\"")
     connection.execute("DROP VIEW IF EXISTS metrics")
-    connection.execute(f"{VIEW}{', '.join(columns)}, seconds FROM states WHERE metrics <> '{{}}'")
-
-
-VIEW = "CREATE VIEW metrics AS SELECT "
+    connection.execute(f"{METRICS_VIEW}{', '.join(columns)}, seconds FROM states WHERE metrics <> '{{}}'")
 
 
 def add_snapshot(connection: sqlite3.Connection, position: int, content: str, arrays: Mapping[str, Array]) -> None:
-    """Write a packed state; arrays that are there already are not written again."""
+    """Write a packed state and those of its arrays that the file does not hold yet."""
     add_arrays(connection, arrays)
     connection.execute("INSERT OR IGNORE INTO snapshots VALUES (?, ?)", [position, content])
 
 
-def read_info(connection: sqlite3.Connection) -> dict[str, str]:
-    """All in `run`.
+def read_manifest_json(connection: sqlite3.Connection) -> dict[str, str]:
+    """Read the entries of the manifest, as JSON by name.
 
-    Raises: ValueError: if a name comes again, as in pages that point to each other they do without end.
+    Raises:
+        ValueError: If a name comes twice, as it does without end in a damaged file whose pages refer to one another.
     """
-    info: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for name, value in connection.execute("SELECT name, value FROM run"):
-        if name in info:
-            raise ValueError(f"it says {short(name)} twice")
-        info[name] = bounded(value)
-    return info
+        if name in texts:
+            raise ValueError(f"it has two values for {short(name)}")
+        texts[name] = check_size(value)
+    return texts
 
 
-def read_rows(connection: sqlite3.Connection, before: str, first: int = 0) -> list[Row]:
-    """The rows from a position on, checked against the chain before it, and the head.
+def read_rows(connection: sqlite3.Connection, previous: str, first: int = 0) -> list[Row]:
+    """Read the rows from a position to the end, and check them against the chain and the head.
 
-    Raises: ValueError: if they are not those that were written.
+    Args:
+        connection: The run file.
+        previous: The chain of the row before the first.
+        first: The position of the first row to read.
+
+    Raises:
+        ValueError: If a row does not match.
     """
     rows = list[Row]()
     for columns in connection.execute("SELECT * FROM states WHERE position >= ? ORDER BY position", [first]):
-        row = Row(*columns).check()
-        if not all(type(value) is str for value in row.fields.values()) or row.metrics is None:
-            raise ValueError(f"row {row.position} of the states has other fields than a state")
-        if row.position != first + len(rows) or row.chained(before).chain != row.chain:
+        row = parse_row(columns)
+        if row.position != first + len(rows) or chain_hash(previous, columns) != row.chain:
             raise ValueError(f"row {first + len(rows)} of the states does not match the chain")
-        before = row.chain
+        previous = row.chain
         rows.append(row)
-    if connection.execute("SELECT position, chain FROM head").fetchall() != [(first + len(rows) - 1, before)]:
+    if connection.execute("SELECT position, chain FROM head").fetchall() != [(first + len(rows) - 1, previous)]:
         raise ValueError("the last row of the states is not the head of the chain")
     return rows
 
 
 def read_snapshots(connection: sqlite3.Connection) -> list[int]:
-    """The positions that have a snapshot: the first one of the run, from which all others can be had, and some behind it.
+    """Read the positions that have a snapshot, in order: the first state, and some after it.
 
-    Raises: ValueError: if they are not that.
+    Raises:
+        ValueError: If there is none, or they are not in order from position 0.
     """
-    found: list[int] = []
+    positions: list[int] = []
     for (position,) in connection.execute("SELECT position FROM snapshots ORDER BY position"):
-        if position <= found[-1] if found else position != 0:
-            raise ValueError("its whole states are not in order from the first one on")
-        found.append(position)
-    if not found:
-        raise ValueError("it has no whole states")
-    return found
+        if position <= positions[-1] if positions else position != 0:
+            raise ValueError("its snapshots are not in order from the first state on")
+        positions.append(position)
+    if not positions:
+        raise ValueError("it has no snapshots")
+    return positions
 
 
 def read_snapshot(connection: sqlite3.Connection, position: int, kinds: Mapping[str, type]) -> Any:
-    """The state that was written at a position."""
+    """Read the state of a snapshot.
+
+    Args:
+        connection: The run file.
+        position: The position of the snapshot.
+        kinds: Record classes that may be built, by name.
+
+    Raises:
+        ValueError: If the snapshot is missing or damaged.
+    """
     found = connection.execute("SELECT content FROM snapshots WHERE position = ?", [position]).fetchone()
     if found is None:
         raise ValueError(f"the snapshot of state {position} is missing")

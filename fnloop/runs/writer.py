@@ -1,16 +1,15 @@
-"""The background thread that hashes states and writes them to a run file, while training goes on.
+"""The background thread that hashes states and writes them to a run file while training continues.
 
-States are frozen, so they are handed over as they are. What waits is bounded in bytes; what goes wrong is raised where the
-training is. The training holds no lock: a Ctrl-C that came between taking one and noting it would leave the two threads
+States are frozen, so they are queued without a copy. The queue is bounded in bytes, and an error in the thread is raised in
+the training thread. The training thread takes no lock: a Ctrl-C between taking a lock and noting it would leave both threads
 waiting for each other.
 """
 
 import atexit
-import json
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -20,36 +19,39 @@ from typing import Any
 import numpy as np
 
 from fnloop.core.checks import Mode
-from fnloop.core.digest import Hashes, hash_of
+from fnloop.core.digest import Hashes
 from fnloop.core.errors import RunError
-from fnloop.core.fields import children_of, leaves
+from fnloop.core.fields import leaves
 from fnloop.core.formatting import short
-from fnloop.core.parameters import Params
-from fnloop.core.records import evolve
 from fnloop.runs.connection import close_writer, open_to_write
-from fnloop.runs.packing import pack, pack_checked
-from fnloop.runs.store import Row, add_row, add_snapshot, show_metrics, write_numbers
+from fnloop.runs.packing import pack_state
+from fnloop.runs.rows import Row, make_row
+from fnloop.runs.store import add_row, add_snapshot, create_metrics_view
 from fnloop.streams.select import update_best
-from fnloop.training.state import TrainState
 
-# Of the time of training so much of the processor's may go into all that is written, and into snapshots whatever the rows
-# take. What training loses is two to three times that: caches and the threads of BLAS are its own no more.
-BUDGET, LEAST = 0.004, 0.0015
-LIMIT = 1 << 28  # bytes of states that may wait; one may always
-PAUSE = 0.8  # seconds between commits: what waits is written together, which costs a row less than one by one
-SHOWN = 16  # hexadecimal digits of a field's hash
+# The thread's processor time for everything it writes may be this share of the training time, and its time for snapshots at
+# least the smaller share, whatever rows cost. Training slows down by two to three times as much, because the threads share
+# caches and cores.
+TIME_BUDGET, SNAPSHOT_BUDGET = 0.004, 0.0015
+MAX_QUEUED_BYTES = 1 << 28  # of states in the queue, which always has place for one
+PAUSE = 0.8  # seconds between commits: rows written together cost less than one by one
 
 
 class Writer:
-    """Writes the states that are `put` behind the last row of a file, until `close`.
+    """Appends the states that it is given by `put` to a run file, until `close`.
 
     Args:
-        head: the last row, and `state` the state that it is of.
-        names: the metrics that the view shows.
-        monitor: the metric by which the best state is kept, and its mode, or None.
-        best: the best state so far, and its position.
-        snapshot_every: states from one snapshot to the next; None: as many as the budget has room for.
-        release: is called at the end, in the thread.
+        path: The run file, which has at least its first row.
+        head: The last row of the file.
+        state: The state of that row.
+        metric_names: The metrics that the view `metrics` has columns for.
+        monitor: The metric that selects the best state, and its mode, or None.
+        best: The best state so far and its position, or (None, None).
+        snapshot_every: Number of states from one snapshot to the next; None for as many as the time budget allows.
+        release: Called in the thread at the end; releases the lock of the file.
+
+    Raises:
+        RunError: If the file cannot be written.
     """
 
     def __init__(
@@ -57,173 +59,148 @@ class Writer:
         path: Path,
         head: Row,
         state: Any,
-        names: tuple[str, ...],
+        metric_names: tuple[str, ...],
         *,
         monitor: tuple[str, Mode] | None,
         best: tuple[Any, int | None],
         snapshot_every: int | None,
         release: Callable[[], None],
     ) -> None:
-        self._path, self._head, self._last, self._names = path, head, state, dict.fromkeys(names)
+        self._path, self._head, self._last, self._metric_names = path, head, state, dict.fromkeys(metric_names)
         self._monitor, self._best, self._every, self._release = monitor, best, snapshot_every, release
         self._hashes: Hashes = {}
-        self._elapsed, self._size = 0.0, sum(leaf.nbytes for _, leaf in leaves(state) if isinstance(leaf, np.ndarray))
-        self._snapshots, self._spent = 0, 0.0  # their number, and the thread's processor time that went into them
-        self._waiting: deque[tuple[Any, float]] = deque()
-        self._wake: SimpleQueue[None] = SimpleQueue()  # has something when the thread is not to pause
-        self._moved: SimpleQueue[None] = SimpleQueue()  # has something when the thread has got on
-        self._ended = self._done = False
+        self._state_bytes = sum(leaf.nbytes for _, leaf in leaves(state) if isinstance(leaf, np.ndarray))
+        self._training_seconds = 0.0
+        self._snapshots, self._snapshot_seconds = 0, 0.0  # their number, and the processor time they took
+        self._queue: deque[tuple[Any, float]] = deque()
+        self._wake: SimpleQueue[None] = SimpleQueue()  # an item tells the thread not to pause
+        self._progress: SimpleQueue[None] = SimpleQueue()  # an item tells that the thread has written something
+        self._closing = self._finished = False
         self._error: BaseException | None = None
         self._connection = open_to_write(path)
         self._process = os.getpid()
-        self._thread = threading.Thread(target=self._work, name="fnloop-record", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="fnloop-record", daemon=True)
         self._thread.start()
         atexit.register(self.close)
 
     def put(self, state: Any, seconds: float) -> None:
-        """Hand over the next state, which took so long; waits while too much waits.
+        """Queue the next state; wait while the queue is full.
 
-        Raises: RunError: if what came before could not be written.
+        Args:
+            state: The state.
+            seconds: Time the epoch took.
+
+        Raises:
+            RunError: If an earlier state could not be written.
         """
-        while self._error is None and self._waiting and self._bytes() + self._size > LIMIT:
+        while self._error is None and self._queue and self._queued_bytes() + self._state_bytes > MAX_QUEUED_BYTES:
             self._wait()
-        self._raise()
-        self._waiting.append((state, seconds))
-        if self._bytes() > LIMIT // 2 and self._wake.empty():
+        self._raise_error()
+        self._queue.append((state, seconds))
+        if self._queued_bytes() > MAX_QUEUED_BYTES // 2 and self._wake.empty():
             self._wake.put(None)
 
     def close(self) -> None:
-        """Write what waits, and the best and the last state whole.
+        """Write the queue, and snapshots of the best and the last state.
 
-        Raises: RunError: if something could not be written.
+        Raises:
+            RunError: If something could not be written.
         """
         if os.getpid() != self._process:
-            return  # a fork of the process has the writer, but not its thread
-        self._ended = True
+            return  # a forked process has a copy of the writer, but not its thread
+        self._closing = True
         self._wake.put(None)
         if threading.current_thread() is self._thread:
-            return  # the garbage collector closes streams wherever it runs; what waits is still written
-        while not self._done:  # an interrupted Thread.join would take the thread for ended
+            return  # the garbage collector may close a stream in this thread, which still writes the queue
+        while not self._finished:  # after an interrupt, Thread.join would believe that the thread has ended
             self._wait()
         atexit.unregister(self.close)
-        self._raise()
+        self._raise_error()
 
     def _wait(self) -> None:
-        """Until the thread has got on; not for ever, as another may have taken what says so."""
+        """Wait until the thread has written something; not forever, as another thread may have taken the item."""
         with suppress(Empty):
-            self._moved.get(timeout=PAUSE)
+            self._progress.get(timeout=PAUSE)
 
-    def _bytes(self) -> int:
-        """Of the states that wait."""
-        return len(self._waiting) * self._size
+    def _queued_bytes(self) -> int:
+        return len(self._queue) * self._state_bytes
 
-    def _raise(self) -> None:
+    def _raise_error(self) -> None:
         if self._error is not None:
-            held = self._head.position + 1
+            recorded = self._head.position + 1
             raise RunError(
                 f"recording to {short(str(self._path))} failed: {self._error}; "
-                f"it holds {held} state{'s' if held > 1 else ''}, up to epoch {self._head.epoch}"
+                f"it holds {recorded} state{'s' if recorded > 1 else ''}, up to epoch {self._head.epoch}"
             ) from self._error
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         try:
             with ExitStack() as at_end:
                 at_end.callback(self._release)
                 at_end.callback(close_writer, self._connection)
-                self._write_all()
-        except BaseException as error:  # also what a state of one's own raises when it is looked at
+                self._write_until_closed()
+        except BaseException as error:  # also an error that an attribute of a custom state raises
             self._error = error
-            self._waiting.clear()
+            self._queue.clear()
         finally:
-            self._done = True
-            self._moved.put(None)
+            self._finished = True
+            self._progress.put(None)
 
-    def _write_all(self) -> None:
-        while not self._ended or self._waiting:
+    def _write_until_closed(self) -> None:
+        while not self._closing or self._queue:
             with suppress(Empty):
                 self._wake.get(timeout=PAUSE)
-            self._write_what_waits()
-        self._write_ends()
+            self._write_queue()
+        self._write_last_snapshots()
 
-    def _write_what_waits(self) -> None:
-        """One transaction for all that waits by now; the head moves on when it is committed."""
-        if not self._waiting:
+    def _write_queue(self) -> None:
+        """Write all queued states in one transaction; the head moves when it is committed."""
+        if not self._queue:
             return
         head, snapshots = self._head, self._snapshots
         self._connection.execute("BEGIN IMMEDIATE")
-        for _ in range(len(self._waiting)):
-            state, seconds = self._waiting[0]
+        for _ in range(len(self._queue)):
+            state, seconds = self._queue[0]
             head = self._write(head, state, seconds)
-            self._waiting.popleft()
-            if self._moved.empty():
-                self._moved.put(None)
+            self._queue.popleft()
+            if self._progress.empty():
+                self._progress.put(None)
         started = thread_time()
         self._connection.execute("COMMIT")
         if self._snapshots > snapshots:
-            self._spent += thread_time() - started
+            self._snapshot_seconds += thread_time() - started
         self._head = head
 
     def _write(self, head: Row, state: Any, seconds: float) -> Row:
+        """Write a state's row, and its snapshot if that is due."""
         row, hashes = make_row(head.position + 1, state, seconds, head.epoch, self._hashes)
-        self._size = sum(value.nbytes for value, _ in hashes.values() if isinstance(value, np.ndarray))
-        row = row.chained(head.chain)
-        metrics = row.metrics
-        if not metrics.keys() <= self._names.keys():
-            self._names |= dict.fromkeys(metrics)
-            show_metrics(self._connection, tuple(self._names))
+        self._state_bytes = sum(value.nbytes for value, _ in hashes.values() if isinstance(value, np.ndarray))
+        row = row.with_chain(head.chain)
+        if not row.metrics.keys() <= self._metric_names.keys():
+            self._metric_names |= dict.fromkeys(row.metrics)
+            create_metrics_view(self._connection, tuple(self._metric_names))
         add_row(self._connection, row)
-        self._hashes, self._last, self._elapsed = hashes, state, self._elapsed + seconds
-        if self._monitor is not None and metrics and update_best(self._best[0], state, *self._monitor) is state:
+        self._hashes, self._last, self._training_seconds = hashes, state, self._training_seconds + seconds
+        if self._monitor is not None and row.metrics and update_best(self._best[0], state, *self._monitor) is state:
             self._best = state, row.position
-        if self._is_due(row.position):
+        if self._is_snapshot_due(row.position):
             started = thread_time()
             add_snapshot(self._connection, row.position, *pack_state(state, hashes))
-            self._snapshots, self._spent = self._snapshots + 1, self._spent + thread_time() - started
+            self._snapshots, self._snapshot_seconds = self._snapshots + 1, self._snapshot_seconds + thread_time() - started
         return row
 
-    def _is_due(self, position: int) -> bool:
+    def _is_snapshot_due(self, position: int) -> bool:
         if self._every is not None:
             return position % self._every == 0
-        next_one, all_else = self._spent / max(1, self._snapshots), thread_time() - self._spent
-        return self._spent + next_one <= max(BUDGET * self._elapsed - all_else, LEAST * self._elapsed)
+        next_snapshot = self._snapshot_seconds / max(1, self._snapshots)
+        other_seconds = thread_time() - self._snapshot_seconds
+        allowed = max(TIME_BUDGET * self._training_seconds - other_seconds, SNAPSHOT_BUDGET * self._training_seconds)
+        return self._snapshot_seconds + next_snapshot <= allowed
 
-    def _write_ends(self) -> None:
-        """The last state and the best one whole, where they are not yet."""
+    def _write_last_snapshots(self) -> None:
+        """Write snapshots of the last and the best state, unless the file has them."""
         self._connection.execute("BEGIN IMMEDIATE")
         for state, position in ((self._last, self._head.position), self._best):
             if position is not None:
                 add_snapshot(self._connection, position, *pack_state(state))
         self._connection.execute("COMMIT")
-
-
-def make_row(position: int, state: Any, seconds: float, before: int, hashes: Hashes) -> tuple[Row, Hashes]:
-    """The row of a state, not yet in the chain, and the hashes of its parts.
-
-    Args:
-        before: the epochs that the state before it had finished: metrics that are only carried on are not said again.
-        hashes: those of the state before.
-    """
-    now: dict[int, tuple[Any, bytes]] = {}
-    digest = hash_of(state, hashes, now).hex()
-    fields = {name: hash_of(part, now).hex()[:SHOWN] for name, part in children_of(state) or ()}
-    epoch, step, stopped = counts(state, position)
-    metrics = write_numbers(metrics_of(state) if epoch > before else {})
-    return Row(position, epoch, step, float(seconds), stopped, metrics, json.dumps(fields), digest).check(), now
-
-
-def counts(state: Any, position: int) -> tuple[int, int, str | None]:
-    """A state's epoch, its step, and why it stopped: a state of one's own that does not say is counted by its position."""
-    return int(getattr(state, "epoch", position)), int(getattr(state, "step", position)), getattr(state, "stop_reason", None)
-
-
-def metrics_of(state: Any) -> dict[str, float]:
-    """A state's metrics, if it has any."""
-    metrics = getattr(state, "metrics", None)
-    return {str(k): float(v) for k, v in metrics.items()} if isinstance(metrics, Mapping) else {}
-
-
-def pack_state(state: Any, hashes: Hashes | None = None) -> tuple[str, dict[str, Any]]:
-    """A state as it is written: the model is the trainer's, and not said again."""
-    if not isinstance(state, TrainState):
-        return pack_checked(state, hashes)
-    return pack(evolve(state, params=Params(state.params.vector, None)), hashes)  # type: ignore[arg-type]

@@ -91,7 +91,7 @@ def test_undisturbed_finishes_first(number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("where", [(job, "save"), (job, "evaluate"), (job, "write_picture"), (Writer, "_wait")])
+@pytest.mark.parametrize("where", [(job, "save"), (job, "evaluate"), (job, "write_figure"), (Writer, "_wait")])
 def test_a_signal_while_the_results_are_written(type_in, tmp_path, monkeypatch, where, number):
     """All of them are, whenever it comes, and the exit status is the signal's."""
     original = getattr(*where)

@@ -9,7 +9,7 @@ from toolz import drop, iterate, take
 
 import fnloop as fl
 from fnloop.core.records import frozen
-from fnloop.runs import recording
+from fnloop.runs import manifest
 from tests.replay.ground import Counter, count, elsewhere, everything, fingerprint, problem, record_tiny, tiny
 
 EPOCHS = 300
@@ -184,7 +184,7 @@ def test_a_run_that_is_not_finite_any_more(tmp_path, non_finite):
 def test_data_that_the_file_does_not_hold(tmp_path, monkeypatch):
     """Beyond the limit a file has the data's digest: it is asked for, and other data is refused."""
     _, train, validation = tiny()
-    monkeypatch.setattr(recording, "HELD", train.x.nbytes)
+    monkeypatch.setattr(manifest, "MAX_DATA_BYTES", train.x.nbytes)
     states = record_tiny(tmp_path / "a.run", 3, snapshot_every=100)
     run = fl.open_run(tmp_path / "a.run")
     assert len(run.history["loss"]) == 3
@@ -284,7 +284,7 @@ class Typed:
 @pytest.mark.parametrize("state", [{1: 2.0}, {"grade": Grade.A}, Hidden(3), Typed("k"), {"a": Hidden(3)}], ids=str)
 def test_a_state_that_would_not_come_back_is_refused_as_it_is_recorded(tmp_path, state):
     """In a file it would be another."""
-    with pytest.raises(TypeError, match="would not come back from a file as it is"):
+    with pytest.raises(TypeError, match="cannot be restored from a file"):
         fl.last(fl.record(tmp_path / "a.run", None, None)([state]))
     assert list(tmp_path.iterdir()) == []
 

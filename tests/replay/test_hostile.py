@@ -16,8 +16,9 @@ import pytest
 
 import fnloop as fl
 from benchmarks.flips import small_run
-from fnloop.runs import store
-from fnloop.runs.recording import describe
+from fnloop.runs.manifest import make_manifest
+from fnloop.runs.rows import chain_hash, root_hash
+from fnloop.runs.store import APPLICATION_ID
 from tests.replay.ground import elsewhere, tiny
 
 ROOM = 8 << 20  # bytes beside twice the file's size
@@ -30,9 +31,9 @@ ENDLESS = (
 def chain_anew(path):
     """Make the chain right again: who made the file knew how."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        before = store.root(dict(connection.execute("SELECT name, value FROM run").fetchall()))
+        before = root_hash(dict(connection.execute("SELECT name, value FROM run").fetchall()))
         for row in connection.execute("SELECT * FROM states ORDER BY position").fetchall():
-            chain = store._sha256([before, *row[:-1]])
+            chain = chain_hash(before, row)
             connection.execute("UPDATE states SET chain = ? WHERE position = ?", [chain, row[0]])
             connection.execute("UPDATE head SET position = ?, chain = ?", [row[0], chain])
             before = chain
@@ -118,7 +119,7 @@ for table in ("run", "states", "snapshots", "arrays", "head"):
     sql(f"{table} without end", [f"DROP TABLE {table}", f"CREATE VIEW {table} AS {ENDLESS}"], "its tables are not those")
 sql("a view without end", ["DROP VIEW IF EXISTS metrics", f"CREATE VIEW metrics AS SELECT * FROM ({ENDLESS})"], None)
 sql("a newer version", ["PRAGMA user_version=2"], "it was written by a newer version of fnloop")
-sql("no mark", ["PRAGMA application_id=0"], "it has not the mark of one")
+sql("no mark", ["PRAGMA application_id=0"], "it does not have the application id")
 sql("a text that is no UTF-8", ["UPDATE states SET metrics = CAST(x'7bfffe7d' AS TEXT) WHERE position = 1"], "not a run of")
 sql("bytes for a text", ["UPDATE run SET value = x'00' WHERE name = 'trainer'"], "is not a run of fnloop")
 sql("words for numbers", ["UPDATE states SET epoch = 'one' WHERE position = 1"], "is not a run of fnloop")
@@ -177,7 +178,7 @@ sql("a reason to stop", ["UPDATE states SET stopped = 'finished' WHERE position 
 
 for name, model in (("larger", fl.mlp([2, 3, 1])), ("smaller", fl.mlp([2, 1])), ("of other inputs", fl.mlp([1, 3, 1]))):
     with_model, data = tiny(model=model, early_stopping=fl.EarlyStopping("val_loss"))[:2]
-    told = describe(with_model, data, data, "numpy", None, None)[0]["trainer"]
+    told = make_manifest(with_model, data, data, "numpy", None, None)[0].to_json()["trainer"]
     value(f"trainer: {name}", told, "it differs in params")
 
 CONTENT = "UPDATE snapshots SET content = "
@@ -258,7 +259,7 @@ def foreign(folder):
     with closing(sqlite3.connect(folder / "another's.run", isolation_level=None)) as connection:
         connection.execute("CREATE TABLE t (x)")
     with closing(sqlite3.connect(folder / "sealed.run", isolation_level=None)) as connection:
-        connection.execute(f"PRAGMA application_id={store.APPLICATION}")
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute("CREATE TABLE t (x)")
     return {path.stem for path in folder.glob("*.run")}
 

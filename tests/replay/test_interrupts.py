@@ -84,8 +84,8 @@ def test_an_interrupt_anywhere(tmp_path, monkeypatch, method, call):
 
 def two_that_close(path):
     """A thread of the background that trains is closing its file when the process ends, which closes it too."""
-    original, closing = Writer._write_ends, threading.Event()
-    Writer._write_ends = lambda own: (closing.set(), time.sleep(1), original(own))
+    original, closing = Writer._write_last_snapshots, threading.Event()
+    Writer._write_last_snapshots = lambda own: (closing.set(), time.sleep(1), original(own))
     threading.Thread(target=lambda: list(recorded(path)), daemon=True).start()
     closing.wait(30)
 
@@ -103,10 +103,10 @@ def forked(path):
 
 def closed_by_its_own_thread(path):
     """The garbage collector finds the stream there."""
-    original, states = Writer._write_what_waits, [recorded(path)]
+    original, states = Writer._write_queue, [recorded(path)]
     for _ in range(EPOCHS + 1):
         next(states[0])
-    Writer._write_what_waits = lambda own: (states and states.pop().close(), original(own))
+    Writer._write_queue = lambda own: (states and states.pop().close(), original(own))
     time.sleep(1)
 
 
@@ -125,7 +125,7 @@ def test_a_process_ends(tmp_path, end):
 def test_the_lock_is_held_while_the_thread_writes_and_no_longer(tmp_path, monkeypatch):
     """Also where the wait for it is interrupted."""
     path, go_on, once = tmp_path / "a.run", threading.Event(), [KeyboardInterrupt]
-    write_ends, wait = Writer._write_ends, Writer._wait
+    write_ends, wait = Writer._write_last_snapshots, Writer._wait
     list(recorded(path))
 
     def interrupted(own):
@@ -133,7 +133,7 @@ def test_the_lock_is_held_while_the_thread_writes_and_no_longer(tmp_path, monkey
             raise once.pop()
         wait(own)
 
-    monkeypatch.setattr(Writer, "_write_ends", lambda own: (go_on.wait(30), write_ends(own)))
+    monkeypatch.setattr(Writer, "_write_last_snapshots", lambda own: (go_on.wait(30), write_ends(own)))
     monkeypatch.setattr(Writer, "_wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fl.open_run(path).resume(epochs=EPOCHS + 2, progress=False)
@@ -177,7 +177,7 @@ def test_whatever_the_thread_ends_with_is_said_where_the_training_is(tmp_path, m
         raise error("that")
 
     monkeypatch.setattr(Writer, "_write", fails)
-    monkeypatch.setattr(writer, "LIMIT", limit)
+    monkeypatch.setattr(writer, "MAX_QUEUED_BYTES", limit)
     with pytest.warns(fl.RecordingWarning, match="that"):
         assert len(list(recorded(tmp_path / "a.run", 20))) == 21
 

@@ -94,7 +94,7 @@ def test_without_being_told_nothing_is_replaced(tmp_path):
     """As before; and the former run stays when the new one is refused for another reason."""
     path = tmp_path / "a.run"
     train(path)
-    with pytest.raises(fl.RunError, match=r"path must be of a new file, .*continues it, overwrite=True replaces it$"):
+    with pytest.raises(fl.RunError, match=r"path must be a new file, .*continues it, overwrite=True replaces it$"):
         train(path)
     with pytest.raises(ValueError, match="x must be of shape"):
         fl.fit(TRAINER, fl.Dataset(np.zeros((4, 9)), np.zeros(4)), record=path, overwrite=True, progress=False)
@@ -168,10 +168,10 @@ def test_what_is_no_file_is_never_replaced(tmp_path):
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "fifo")
     for name in ("folder", "fifo"):
-        with pytest.raises(fl.RunError, match="no regular file"):
+        with pytest.raises(fl.RunError, match="not a regular file"):
             train(tmp_path / name, overwrite=True)
     (tmp_path / "a.run-wal").write_bytes(b"log")
-    with pytest.raises(fl.RunError, match="the end of a killed run"):
+    with pytest.raises(fl.RunError, match="the last epochs of a killed run"):
         train(tmp_path / "a.run", overwrite=True)
 
 

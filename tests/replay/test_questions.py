@@ -191,7 +191,7 @@ def test_a_fork_of_a_fork_with_changes_is_had_again(recorded, tmp_path):
     assert second.parent["path"] == str(tmp_path / "1.run")
     for path in ("1.run", "2.run"):
         assert fl.open_run(tmp_path / path).verify().ok
-    with pytest.raises(fl.RunError, match=r"path must be of a new file, .*continues it$"):  # a fork replaces nothing
+    with pytest.raises(fl.RunError, match=r"path must be a new file, .*continues it$"):  # a fork replaces nothing
         parent.fork(3, tmp_path / "1.run")
 
 
@@ -347,9 +347,9 @@ def test_a_path_that_sqlite_would_read_as_something_else(tmp_path, monkeypatch):
 def test_a_fork_whose_past_is_too_long_to_be_said_is_refused(tmp_path, monkeypatch):
     """Its file holds the metrics of all epochs before it; what could not be read again is not written."""
     record_tiny(tmp_path / "a.run", 30)
-    monkeypatch.setattr(packing, "MOST_VALUES", 100)
+    monkeypatch.setattr(packing, "MAX_JSON_VALUES", 100)
     monkeypatch.setattr(Reader, "trainer", tiny()[0])
-    with pytest.raises(ValueError, match=r"what a run file says of 'before' must be shorter: a text of .* values is over 100"):
+    with pytest.raises(ValueError, match=r"earlier_metrics is too large for a run file: a text of .* values is over 100"):
         fl.open_run(tmp_path / "a.run").fork(30, tmp_path / "b.run")
     assert not (tmp_path / "b.run").exists()
 
@@ -359,7 +359,7 @@ def test_a_state_of_ones_own_that_counts_oddly_is_refused_as_it_is_recorded(tmp_
     stream = ({"epoch": n} for n in range(3))
     fl.last(fl.record(tmp_path / "a.run", None, None, None, stream))  # a mapping is a state as well
     assert len(fl.open_run(tmp_path / "a.run").rows) == 3
-    with pytest.raises(ValueError, match="row 0 of the states is not that of a state"):
+    with pytest.raises(ValueError, match="row 0 of the states is invalid"):
         fl.last(fl.record(tmp_path / "b.run", None, None, None, [Odd(-1)]))
     assert not (tmp_path / "b.run").exists()
 

@@ -11,7 +11,7 @@ from toolz import take
 
 import fnloop as fl
 from fnloop.runs import writer
-from fnloop.runs.files import free
+from fnloop.runs.files import free_path
 from fnloop.runs.lock import lock
 from tests.replay.ground import begin, elsewhere, fingerprint, record_tiny, tiny
 
@@ -73,9 +73,9 @@ def test_the_second_writer_is_refused(tmp_path, reference, go_on):
     first = begin(slowly, str(path), 30, go_on)
     assert first.stdout.readline() == "there\n"
     said, forked = elsewhere(attempts, str(path))
-    assert "path must be of a new file, there is one" in said[0]
+    assert "path must be a new file, " in said[0]
     for text in said[1:]:
-        assert "is being written by another, and a run can have one writer at a time" in text
+        assert "is being written by another process or stream, and a run has one writer at a time" in text
     assert forked == reference[3]
     out, err = first.communicate("go\n", timeout=60)
     assert (first.returncode, out) == (0, "31\n"), err
@@ -200,9 +200,9 @@ def test_what_a_killed_run_left_is_not_taken_for_a_new_one(tmp_path, what):
     assert log.stat().st_size
     path.rename(tmp_path / "b.run")
     if what == "free":
-        assert free(path) == tmp_path / "a-2.run"
+        assert free_path(path) == tmp_path / "a-2.run"
         return
-    with pytest.raises(fl.RunError, match=r"at '.*a.run-wal' is the end of a killed run that was at '.*a.run'"):
+    with pytest.raises(fl.RunError, match=r"but '.*a.run-wal' has the last epochs of a killed run, recorded in '.*a.run'"):
         fl.last(record_stream(path, 3)) if what == "record" else fl.open_run(tmp_path / "b.run").fork(0, path)
     assert not path.exists()
     (tmp_path / "b.run").rename(path)

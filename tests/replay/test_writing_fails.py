@@ -164,7 +164,7 @@ def test_what_is_said_says_what_is_safe(tmp_path):
     trainer, train, validation = tiny()
     stream = fl.record(tmp_path / "a.run", trainer, train, validation)(take(10_000, fl.epochs(trainer, train, validation)))
     assert stream.failure is None
-    with pytest.warns(fl.RecordingWarning, match=f"{SAID}; training goes on") as warned:
+    with pytest.warns(fl.RecordingWarning, match=f"{SAID}; training continues") as warned:
         state = next(state for state in stream if warned.list)
     assert state.epoch < 9_000  # it is said as it goes on, not after ten thousand epochs
     assert next(stream).epoch == state.epoch + 1

@@ -1,4 +1,4 @@
-"""A recording that fails, as on a full disk, costs the recording and not the training."""
+"""Continue training when recording fails, for example because the disk is full."""
 
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -9,57 +9,64 @@ from fnloop.core.warnings import warn
 from fnloop.runs.writer import Writer
 
 
-class Recorded:
+class RecordedStream:
     """The stream of states that are recorded as they pass.
 
     Args:
-        failures: gets the error that ends the recording before the stream.
+        states: The states, whose generator records them.
+        failures: Receives the error that ends the recording early.
     """
 
     def __init__(self, states: Generator[Any, None, None], failures: list[RunError]) -> None:
         self._states, self._failures = states, failures
 
-    def __iter__(self) -> "Recorded":
+    def __iter__(self) -> "RecordedStream":
         return self
 
     def __next__(self) -> Any:
         return next(self._states)
 
     def close(self) -> None:
-        """End the stream, and write what waits to be written."""
+        """End the stream and finish the run file."""
         self._states.close()
 
     @property
     def failure(self) -> RunError | None:
-        """What ended the recording before the stream; None if nothing did."""
+        """The error that ended the recording before the stream, or None."""
         return next(iter(self._failures), None)
 
 
-class Forgiving:
-    """A writer that gives up with a warning when it cannot write.
+class TolerantWriter:
+    """A writer that warns and stops recording when it cannot write, instead of raising.
 
     Args:
-        failures: gets the error.
+        writer: The writer of the run file.
+        failures: Receives the error.
     """
 
     def __init__(self, writer: Writer, failures: list[RunError]) -> None:
         self._writer, self._failures = writer, failures
 
     def put(self, state: Any, seconds: float) -> None:
-        """Hand over the next state, as long as states can be written."""
+        """Write the next state, unless recording has failed.
+
+        Args:
+            state: The state.
+            seconds: Time the epoch took.
+        """
         self._attempt(lambda: self._writer.put(state, seconds))
 
     def close(self) -> None:
-        """Write what waits."""
+        """Finish the run file, unless recording has failed."""
         self._attempt(self._writer.close)
 
-    def _attempt(self, act: Callable[[], None]) -> None:
+    def _attempt(self, action: Callable[[], None]) -> None:
         if self._failures:
             return
         try:
-            act()
+            action()
         except RunError as error:
             self._failures.append(error)
             with suppress(RunError):
                 self._writer.close()
-            warn(f"{error}; training goes on unrecorded", RecordingWarning)
+            warn(f"{error}; training continues unrecorded", RecordingWarning)
