@@ -8,7 +8,7 @@ import attrs
 
 from fnloop.core.digest import same_bits
 from fnloop.core.fields import is_record
-from fnloop.core.formatting import short
+from fnloop.core.formatting import call_of, short
 
 Facts = Mapping[str, str]
 LONGEST = 60  # characters of one fact in a line
@@ -52,12 +52,17 @@ def short_call(value: Any, without: Collection[str] = ()) -> str:
         return ", ".join(map(short_call, value))
     if not is_record(value):
         return short(value)
-    said = []
-    for field in non_default_fields(value):
-        if field.name not in without:
-            part = short_call(getattr(value, field.name))
-            said.append(part if field.default is attrs.NOTHING else f"{field.name}={part}")
-    return f"{type(value).__name__}({', '.join(said)})"
+    name, positional, named = call_of(value)
+    fields = {field.name: field for field in attrs.fields(type(value))}
+    changed = {field.name for field in non_default_fields(value)}
+    arguments = [short_call(argument) for argument in positional]
+    for label, argument in named.items():
+        if label in without or (label in fields and label not in changed):
+            continue
+        text = short_call(argument)
+        required = label in fields and fields[label].default is attrs.NOTHING and not fields[label].kw_only
+        arguments.append(text if required else f"{label}={text}")
+    return f"{name}({', '.join(arguments)})"
 
 
 def non_default_fields(value: Any) -> list["attrs.Attribute[Any]"]:

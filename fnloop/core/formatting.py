@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Set
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 import numpy as np
@@ -70,12 +70,33 @@ def _show(value: Any, most: int, levels: int) -> str:
     return str(_cut(" ".join(text.split()), WIDE))
 
 
+class Call(NamedTuple):
+    """The call that a record prints as: a name, positional arguments, and arguments by name."""
+
+    name: str
+    positional: tuple[Any, ...]
+    named: Mapping[str, Any]
+
+
+def call_of(record: Any) -> Call:
+    """Return the call that a record prints as: that of its class, or what its method `__as_call__` returns.
+
+    A record with this method is returned by a function under another name, such as `chain`.
+    """
+    kind = type(record)
+    if hasattr(kind, "__as_call__"):
+        call: Call = kind.__as_call__(record)
+        return call
+    return Call(kind.__name__, (), {field.name: getattr(record, field.name) for field in attrs.fields(kind) if field.repr})
+
+
 def _record(value: Any, most: int, levels: int) -> str:
-    name = type(value).__name__
+    name, positional, named = call_of(value)
     if not levels:
         return f"{name}(...)"
-    fields = [field.name for field in attrs.fields(type(value)) if field.repr]
-    return f"{name}({', '.join(f'{field}={_show(getattr(value, field), most, levels - 1)}' for field in fields)})"
+    arguments = [_show(argument, most, levels - 1) for argument in positional]
+    arguments += [f"{label}={_show(argument, most, levels - 1)}" for label, argument in named.items()]
+    return f"{name}({', '.join(arguments)})"
 
 
 def _collection(value: Any, most: int, levels: int) -> str:

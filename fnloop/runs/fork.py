@@ -16,8 +16,8 @@ from fnloop.metrics import is_loss
 from fnloop.runs.manifest import Parent, make_manifest
 from fnloop.runs.replay import Replay
 from fnloop.runs.start import check_target, check_unused, start_run
+from fnloop.schedulers.scheduler import monitored_metrics
 from fnloop.training.adapt import adapt
-from fnloop.training.consistency import schedulers_in
 from fnloop.training.early_stopping import NO_EARLY_STOPPING, EarlyStoppingState
 from fnloop.training.loop import make_epoch
 from fnloop.training.state import TrainState, epoch_start
@@ -99,7 +99,7 @@ def carry_over(
             warn(f"fork: {notes[part]}")
     scheduler, stopping = adapted.scheduler, adapted.early_stopping
     if not same_bits((trainer.scheduler, trainer.schedule_every), (old.scheduler, old.schedule_every)):
-        read = {part.metric for part in schedulers_in(trainer.scheduler) if hasattr(part, "metric")}
+        read = monitored_metrics(trainer.scheduler)
         if not read or (len(before) >= state.epoch and all(read <= metrics.keys() for metrics in before)):
             scheduler = _scheduled(trainer, state, before)
     policy = trainer.early_stopping

@@ -1,79 +1,93 @@
-"""Schedules whose learning rate is a formula of t alone: reading it has no effect, in whatever order."""
+"""Schedules whose learning rate is a formula of t alone, so that it can be read at any t, in any order."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from fnloop.core.arrays import Array
 from fnloop.core.formatting import short
-from fnloop.core.records import frozen
-
-Comparable = Callable[[str], bool]  # whether values of a metric from before can be compared with those to come
-
-
-@frozen
-class SchedulerState:
-    """Where a closed-form schedule stands: `t`, the 0-based epoch (or step) about to be trained, and its learning rate."""
-
-    t: int
-    lr: float
+from fnloop.schedulers.migration import Comparable, Migrated
+from fnloop.schedulers.scheduler import Scheduler, SchedulerState
 
 
-class ClosedForm:
-    """What a formula needs to be a scheduler: `init`, `step`, and the call at any `t`."""
+class ClosedForm(Scheduler):
+    """Base of a schedule in closed form: a subclass defines `formula`, and inherits `init`, `step` and the call at any `t`.
+
+    Examples:
+        >>> import fnloop as fl
+        >>> @fl.frozen
+        ... class SqrtLR(fl.schedulers.ClosedForm):
+        ...     initial_lr: float
+        ...
+        ...     def formula(self, t):
+        ...         return self.initial_lr / (1 + t) ** 0.5
+        >>> SqrtLR(0.1)(3)
+        0.05
+    """
 
     __slots__ = ()
 
-    def formula(self, t: Any) -> Any:
-        """The learning rate at t, an array of floats that hold whole numbers."""
+    def formula(self, t: Array) -> Array:
+        """Return the learning rate at t.
+
+        Args:
+            t: Whole numbers of at least 0, float64, (n,).
+        """
         raise NotImplementedError
 
     def init(self) -> SchedulerState:
-        """The state before anything is trained, at t = 0."""
+        """Return the state at t = 0."""
         return SchedulerState(0, self(0))
 
     def step(self, state: SchedulerState, metrics: Mapping[str, float] | None = None) -> SchedulerState:
-        """The state at t + 1; a closed form asks for no metrics."""
+        """Return the state at t + 1; metrics are not read."""
         return SchedulerState(state.t + 1, self(state.t + 1))
 
-    def migrate(self, state: Any, t: int, comparable: Comparable) -> tuple[SchedulerState, bool]:
-        """This schedule's state at t, whatever schedule was followed before: see `fnloop.schedulers.migrate`."""
-        return SchedulerState(t, self(t)), True
+    def migrate(self, state: Any, t: int, comparable: Comparable) -> Migrated:
+        """Return the state at t, whatever the earlier schedule was."""
+        return Migrated(SchedulerState(t, self(t)), True)
 
     def __call__(self, t: int | Array) -> Any:
-        """The learning rate at t: a float for an int, an array of float64 for an array of ints.
+        """Return the learning rate at t: a float for an int, an array of float64 for an array of ints.
 
-        Raises: TypeError: if t is not whole; ValueError: if it is negative.
+        Raises:
+            TypeError: If t is not an integer or an array of integers.
+            ValueError: If t is negative.
         """
-        at = check_times(t)
-        lr = self.formula(np.atleast_1d(at).astype(np.float64))
-        return float(lr[0]) if at.ndim == 0 else lr.reshape(at.shape)
+        times = check_times(t)
+        lr = self.formula(np.atleast_1d(times).astype(np.float64))
+        return float(lr[0]) if times.ndim == 0 else lr.reshape(times.shape)
 
 
 def check_times(t: int | Array) -> Array:
-    """The array of t, if t is what a schedule can be called with."""
-    at = np.asarray(t)
-    if at.dtype.kind not in "iu":
+    """Return t as an array.
+
+    Raises:
+        TypeError: If t is not an integer or an array of integers.
+        ValueError: If t is negative.
+    """
+    times = np.asarray(t)
+    if times.dtype.kind not in "iu":
         raise TypeError(f"t must be an integer or an array of integers, got {short(t)}")
-    if at.size and at.min() < 0:
+    if times.size and times.min() < 0:
         raise ValueError(f"t must be at least 0, got {short(t)}")
-    return at
+    return times
 
 
-def share(t: Any, length: Any) -> Any:
-    """The share of a phase that has passed t steps after its start, in [0, 1]: 0 before it, 1 after it.
+def fraction(t: Any, length: Any) -> Any:
+    """Return the fraction of a phase that has passed `t` epochs (or steps) after its start, clipped to [0, 1].
 
-    A phase of length 0 has passed from its start on.
+    A phase of length 0 is complete from its start.
     """
     return np.clip(t / length, 0.0, 1.0) if np.all(length) else np.where(t >= 0, 1.0, 0.0)
 
 
-def between(first: Any, last: Any, x: Any) -> Any:
-    """The rate at x in [0, 1] on the straight line between two rates of any sizes: exact at both ends, never beyond them."""
+def interpolate(first: Any, last: Any, x: Any) -> Any:
+    """Interpolate linearly between two rates at x in [0, 1]: exact at both ends, and never outside them."""
     return np.where(x < 0.5, first + (last - first) * x, last - (last - first) * (1 - x))
 
 
 def half_cosine(x: Any) -> Any:
-    """What is left at x in [0, 1] of a descent along half a cosine, from 1 at 0 to exactly 0 at 1."""
+    """Return half a cosine at x in [0, 1], which falls from 1 at 0 to exactly 0 at 1."""
     return (1 + np.cos(np.pi * x)) / 2

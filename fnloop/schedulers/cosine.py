@@ -5,7 +5,7 @@ from typing import Any
 from fnloop.core.checks import NonNegative, Positive, PositiveInt
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
-from fnloop.schedulers.closed_form import ClosedForm, half_cosine, share
+from fnloop.schedulers.closed_form import ClosedForm, fraction, half_cosine
 
 
 @frozen
@@ -29,4 +29,4 @@ class CosineAnnealingLR(ClosedForm):
             raise ValueError(f"eta_min must be at most initial_lr={short(self.initial_lr)}, got {short(self.eta_min)}")
 
     def formula(self, t: Any) -> Any:
-        return self.eta_min + (self.initial_lr - self.eta_min) * half_cosine(share(t, self.T_max))
+        return self.eta_min + (self.initial_lr - self.eta_min) * half_cosine(fraction(t, self.T_max))

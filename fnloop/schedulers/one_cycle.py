@@ -7,7 +7,7 @@ import numpy as np
 
 from fnloop.core.checks import Positive, PositiveInt, choice, real
 from fnloop.core.records import frozen
-from fnloop.schedulers.closed_form import ClosedForm, between, half_cosine, share
+from fnloop.schedulers.closed_form import ClosedForm, fraction, half_cosine, interpolate
 
 
 @frozen
@@ -36,7 +36,7 @@ class OneCycleLR(ClosedForm):
     def formula(self, t: Any) -> Any:
         top, end = max(0.0, self.pct_start * self.total_steps - 1), self.total_steps - 1
         first, last = self.max_lr / self.div_factor, self.max_lr / self.div_factor / self.final_div_factor
-        up, down = share(t, top), share(t - top, end - top)
+        up, down = fraction(t, top), fraction(t - top, end - top)
         if self.anneal_strategy == "cos":
             up, down = 1 - half_cosine(up), 1 - half_cosine(down)
-        return np.where(t <= top, between(first, self.max_lr, up), between(self.max_lr, last, down))
+        return np.where(t <= top, interpolate(first, self.max_lr, up), interpolate(self.max_lr, last, down))

@@ -9,7 +9,7 @@ import numpy as np
 from fnloop.core.checks import NonNegatives, Positive, Times, choice
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
-from fnloop.schedulers.closed_form import ClosedForm, between, half_cosine, share
+from fnloop.schedulers.closed_form import ClosedForm, fraction, half_cosine, interpolate
 
 
 @frozen
@@ -37,9 +37,9 @@ class PiecewiseLR(ClosedForm):
         times, values = np.array(self.times, np.float64), np.array(self.values)
         before = np.searchsorted(times, t, side="right") - 1
         i, j = np.maximum(before, 0), np.minimum(before + 1, len(times) - 1)
-        x = np.where(times[j] > times[i], share(t - times[i], np.maximum(times[j] - times[i], 1)), 0.0)
+        x = np.where(times[j] > times[i], fraction(t - times[i], np.maximum(times[j] - times[i], 1)), 0.0)
         x = {"linear": x, "cos": 1 - half_cosine(x), "previous": np.zeros_like(x)}[self.interpolate]
-        return between(values[i], values[j], x)
+        return interpolate(values[i], values[j], x)
 
 
 @frozen

@@ -5,7 +5,7 @@ from typing import Any
 
 from fnloop.core.checks import Count, NonNegative, Positive
 from fnloop.core.records import frozen
-from fnloop.schedulers.closed_form import ClosedForm, between, share
+from fnloop.schedulers.closed_form import ClosedForm, fraction, interpolate
 
 
 @frozen
@@ -26,7 +26,7 @@ class LinearLR(ClosedForm):
     end_factor: NonNegative = 1.0
 
     def formula(self, t: Any) -> Any:
-        return self.initial_lr * between(self.start_factor, self.end_factor, share(t, self.total_iters))
+        return self.initial_lr * interpolate(self.start_factor, self.end_factor, fraction(t, self.total_iters))
 
 
 @frozen
@@ -48,4 +48,4 @@ class PolynomialLR(ClosedForm):
     end_lr: NonNegative = 0.0
 
     def formula(self, t: Any) -> Any:
-        return between(self.end_lr, self.initial_lr, (1 - share(t, self.total_iters)) ** self.power)
+        return interpolate(self.end_lr, self.initial_lr, (1 - fraction(t, self.total_iters)) ** self.power)

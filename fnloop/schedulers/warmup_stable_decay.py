@@ -7,7 +7,7 @@ import numpy as np
 from fnloop.core.checks import Count, NonNegative, Positive, choice
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
-from fnloop.schedulers.closed_form import ClosedForm, half_cosine, share
+from fnloop.schedulers.closed_form import ClosedForm, fraction, half_cosine
 
 
 @frozen
@@ -33,7 +33,7 @@ class WarmupStableDecayLR(ClosedForm):
             raise ValueError(f"min_lr must be at most initial_lr={short(self.initial_lr)}, got {short(self.min_lr)}")
 
     def formula(self, t: Any) -> Any:
-        x = share(t - self.warmup - self.stable, self.decay)
+        x = fraction(t - self.warmup - self.stable, self.decay)
         left = {"linear": 1 - x, "cos": half_cosine(x), "sqrt": 1 - np.sqrt(x)}[self.anneal_strategy]
         descent = self.min_lr + (self.initial_lr - self.min_lr) * left
-        return np.where(t < self.warmup, self.initial_lr * share(t, self.warmup), descent)
+        return np.where(t < self.warmup, self.initial_lr * fraction(t, self.warmup), descent)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from toolz import accumulate
 
 from fnloop.core.digest import digest
+from fnloop.schedulers.scheduler import monitored_metrics
 from fnloop.testing.global_randomness import GLOBAL, require_no_global_randomness
 from fnloop.testing.law import Law, arrays_of, check_part, copy_leaves, require, require_same, require_unchanged, round_trip
 from fnloop.testing.strategies import metric_histories
-from fnloop.training.consistency import schedulers_in
 
 CONTRACT = Law("contract", "init() and step(state, metrics) must return frozen records of one class, with a number lr")
 RATES = Law("rates", "every rate must be finite and at least 0, whatever the metrics are")
@@ -40,7 +40,7 @@ def check_scheduler(scheduler: Any, *, metrics: Sequence[str] | None = None, max
     See Also: fnloop.testing.schedulers
     """
     check_part("scheduler", scheduler, "init", "step")
-    names = list(_monitored(scheduler)) if metrics is None else list(metrics)
+    names = sorted(monitored_metrics(scheduler)) if metrics is None else list(metrics)
     histories = metric_histories(max_size=20).map(lambda values: [dict.fromkeys(names or ["loss"], value) for value in values])
 
     def contract(history: list[dict[str, float]]) -> None:
@@ -97,8 +97,3 @@ def check_scheduler(scheduler: Any, *, metrics: Sequence[str] | None = None, max
 def _along(scheduler: Any, history: Sequence[Mapping[str, float] | None], state: Any = None) -> Iterator[Any]:
     """The states from one on, by default the first, through a history of metrics."""
     return accumulate(scheduler.step, history, scheduler.init() if state is None else state)  # type: ignore[no-any-return]
-
-
-def _monitored(scheduler: Any) -> Iterator[str]:
-    """The metrics that a schedule and its parts read."""
-    return (part.metric for part in schedulers_in(scheduler) if isinstance(getattr(part, "metric", None), str))

@@ -17,7 +17,7 @@ from fnloop.metrics import is_loss
 from fnloop.optimizers import OptimizerState
 from fnloop.optimizers.elementwise import qualified_slot_names
 from fnloop.schedulers import migrate
-from fnloop.schedulers.closed_form import Comparable
+from fnloop.schedulers.migration import Comparable
 from fnloop.training.early_stopping import NO_EARLY_STOPPING, EarlyStoppingState
 from fnloop.training.encoding import find_names, with_names
 from fnloop.training.state import EpochPlan, StopReason, TrainState, epoch_start

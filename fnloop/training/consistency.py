@@ -1,6 +1,6 @@
 """Whether the parts of a trainer fit each other."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,22 +12,16 @@ from fnloop.metrics import known_mode
 from fnloop.metrics.whole import is_whole
 from fnloop.nn.kinds import PARAMETER_NAMES
 from fnloop.optimizers.masks import named_kinds, named_layers
+from fnloop.schedulers import CombinesSchedulers, MonitorsMetric
 from fnloop.training.tasks import task_of
-
-
-def schedulers_in(scheduler: Any) -> Iterator[Any]:
-    """A schedule, and those that it is made of."""
-    yield scheduler
-    for part in getattr(scheduler, "schedulers", ()):
-        yield from schedulers_in(part)
 
 
 def with_modes(policy: Any, metrics: Sequence[Any]) -> Any:
     """The policy, with the direction of the metric that it reads if only one of these metrics says it."""
-    if getattr(policy, "metric", None) is not None and getattr(policy, "mode", "") is None:
+    if isinstance(policy, MonitorsMetric) and getattr(policy, "mode", "") is None:
         mode = known_mode(policy.metric, metrics)
         return policy if mode is None else evolve(policy, mode=mode)
-    parts = getattr(policy, "schedulers", ())
+    parts = policy.schedulers if isinstance(policy, CombinesSchedulers) else ()
     known = tuple(with_modes(part, metrics) for part in parts)
     same = all(a is b for a, b in zip(parts, known, strict=True))
     return policy if same else evolve(policy, schedulers=known)

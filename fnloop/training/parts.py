@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fnloop.core.checks import choice, real
+from fnloop.core.checks import choice, instance_of, real
 from fnloop.core.formatting import short
 from fnloop.core.lookup import by_name
 from fnloop.core.signatures import call_hint
@@ -12,7 +12,7 @@ from fnloop.losses import get_loss
 from fnloop.metrics import get_metric
 from fnloop.metrics.whole import as_whole
 from fnloop.optimizers import get_optimizer
-from fnloop.schedulers import SCHEDULERS, ConstantLR
+from fnloop.schedulers import SCHEDULERS, ConstantLR, Scheduler
 
 _MODEL = "forward", "init", "inputs", "shape", "views", "layout", "buffers", "check_values"
 _EXAMPLES = {
@@ -22,6 +22,10 @@ _EXAMPLES = {
     "plateau": 'fl.schedulers.ReduceLROnPlateau(1e-3, metric="val_loss")',
     "cosine": "fl.schedulers.CosineAnnealingLR(0.1, T_max=100)",
 }
+
+_check_scheduler = instance_of(
+    Scheduler, "a schedule, such as fl.schedulers.ConstantLR(1e-3), or a number for a constant rate"
+)
 
 
 def model(name: str, value: Any) -> Any:
@@ -55,12 +59,7 @@ def scheduler(name: str, value: Any) -> Any:
         by_name(name, value, SCHEDULERS, otherwise=", each with a rate, or a schedule, or a number for a constant rate")
         example = _EXAMPLES[value.lower()]
         raise ValueError(f"{name} {short(value)} needs a learning rate, write {example}; a number is a constant rate")
-    if isinstance(value, type) or not (hasattr(value, "init") and hasattr(value, "step")):
-        raise TypeError(
-            f"{name} must be a schedule, such as fl.schedulers.ConstantLR(1e-3), or a number for a constant rate, "
-            f"got {short(value)}{call_hint(value)}"
-        )
-    return value
+    return _check_scheduler(name, value)
 
 
 def early_stopping(name: str, value: Any) -> Any:

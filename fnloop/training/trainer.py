@@ -22,8 +22,9 @@ from fnloop.metrics.whole import is_whole
 from fnloop.nn import Sequential
 from fnloop.optimizers import Adam, Elementwise
 from fnloop.schedulers import ConstantLR, Scheduler
+from fnloop.schedulers.scheduler import MonitorsMetric, monitored_metrics, walk_schedulers
 from fnloop.training import parts
-from fnloop.training.consistency import check_layers, check_metrics, schedulers_in, with_modes
+from fnloop.training.consistency import check_layers, check_metrics, with_modes
 from fnloop.training.early_stopping import EarlyStopping
 from fnloop.training.encoding import check_dataset, encode, find_names
 from fnloop.training.state import TrainState
@@ -107,7 +108,7 @@ class Trainer:
         check_metrics(self._metrics(), self.loss, self.model)
         object.__setattr__(self, "scheduler", with_modes(self.scheduler, self._metrics()))
         object.__setattr__(self, "early_stopping", with_modes(self.early_stopping, self._metrics()))
-        if self.schedule_every == "step" and any(hasattr(part, "metric") for part in schedulers_in(self.scheduler)):
+        if self.schedule_every == "step" and monitored_metrics(self.scheduler):
             raise ValueError("schedule_every must be 'epoch' for a scheduler that reads a metric, got 'step'")
 
     def __repr__(self) -> str:
@@ -237,8 +238,8 @@ class Trainer:
     def check_monitored(self, validation: bool) -> None:
         """Refuse to monitor a metric that the run will not produce."""
         produced = self.metric_names(validation)
-        for part in (*schedulers_in(self.scheduler), self.early_stopping):
-            monitored = getattr(part, "metric", None)
+        for part in (*walk_schedulers(self.scheduler), self.early_stopping):
+            monitored = part.metric if isinstance(part, MonitorsMetric) else None
             if monitored is not None and monitored not in produced:
                 hint = "" if validation or not monitored.startswith("val_") else " (no validation data was given)"
                 if monitored in {metric.name for metric in self.whole_metrics()}:

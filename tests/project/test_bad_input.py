@@ -236,8 +236,8 @@ TABLE = [
     (lambda: sch.join([ConstantLR(0.1)] * 2, []), ValueError, ["boundaries", "[]", "one fewer", "2"]),
     (lambda: sch.join([ConstantLR(0.1)] * 2, [3, 4]), ValueError, ["boundaries", "[3, 4]", "one fewer"]),
     (lambda: sch.join([ConstantLR(0.1)] * 3, [4, 3]), ValueError, ["boundaries", "(4, 3)", "ascending"]),
-    (lambda: sch.join([ConstantLR(0.1), 0.2], [3]), TypeError, ["scheduler", "0.2", "init and step"]),
-    (lambda: sch.warmup(0.1, 3), TypeError, ["scheduler", "0.1", "init and step"]),
+    (lambda: sch.join([ConstantLR(0.1), 0.2], [3]), TypeError, ["scheduler", "0.2", "a schedule, such as"]),
+    (lambda: sch.warmup(0.1, 3), TypeError, ["scheduler", "0.1", "a schedule, such as"]),
     (
         lambda: sch.warmup(sch.LinearLR(0.1, total_iters=3, start_factor=0.0), 3),
         ValueError,
