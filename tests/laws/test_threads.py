@@ -22,7 +22,7 @@ from fnloop.core.digest import hash_of
 from fnloop.core.records import evolve
 from fnloop.engines import threads as module
 from fnloop.engines.threads import find_blas, with_threads
-from tests.replay.ground import elsewhere
+from tests.replay.support import in_new_process
 
 pytestmark = pytest.mark.skipif(find_blas() is None, reason="threadpoolctl knows no BLAS of NumPy")
 
@@ -74,7 +74,7 @@ def test_bits_depend_on_the_trainer_alone(solo, setting):
 @pytest.mark.parametrize("setting", ["1", "2"])
 def test_bits_depend_on_the_trainer_alone_in_a_new_process(solo, setting):
     """Which was started with another setting."""
-    assert elsewhere(trained, OPENBLAS_NUM_THREADS=setting) == solo[2]
+    assert in_new_process(trained, OPENBLAS_NUM_THREADS=setting) == solo[2]
 
 
 @pytest.mark.parametrize(("sizes", "threads"), [([10, 16, 1], 1), ([999, 100], 1), ([999, 101], 2), ([1000, 1000, 1], 2)])
@@ -264,7 +264,7 @@ def _in_child(function):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_fork():
     """The child of a process in which another thread computes has the process's setting, and waits for nobody."""
-    assert elsewhere(forked) == ["(0, 2)", "(1, 1)", 0]
+    assert in_new_process(forked) == ["(0, 2)", "(1, 1)", 0]
 
 
 @pytest.mark.parametrize("bad", [0, -1, 1025, 1.0, True, "2"])

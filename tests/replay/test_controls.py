@@ -19,7 +19,7 @@ from fnloop.runs.reader import Reader
 from fnloop.runs.replay import Replay
 from fnloop.training import trainer as trainer_module
 from fnloop.training.state import TrainState
-from tests.replay.ground import elsewhere, everything, fingerprint, problem, record_tiny, tiny
+from tests.replay.support import everything, fingerprint, in_new_process, problem, record_tiny, tiny
 
 
 def nudged(array):
@@ -107,7 +107,7 @@ def test_the_order_of_examples_is_compared_in_order(recorded, monkeypatch):
 
     monkeypatch.setattr(batching, "permutation", permutation)
     assert [int(x) for batch in fl.batches(ids, 8, seed=11, epoch=3) for x in batch.x[:, 0]] == orders[0]
-    assert elsewhere(order_of_ids) == orders[0]
+    assert in_new_process(order_of_ids) == orders[0]
 
 
 def order_of_ids():
@@ -168,9 +168,9 @@ def verify_large(path, threads):
 def test_another_number_of_threads_is_named_and_the_recorded_one_is_set(tmp_path, one_thread, was, other):
     """Whatever the process is set to, and whatever rule chose the number. With another, epoch, fields and number are named."""
     path = str(tmp_path / "a.run")
-    assert elsewhere(record_large, path, one_thread, OPENBLAS_NUM_THREADS=other) == was
+    assert in_new_process(record_large, path, one_thread, OPENBLAS_NUM_THREADS=other) == was
     content = (tmp_path / "a.run").read_bytes()
-    ok, text, differing, said = elsewhere(verify_large, path, int(other), OPENBLAS_NUM_THREADS=was)  # the control
+    ok, text, differing, said = in_new_process(verify_large, path, int(other), OPENBLAS_NUM_THREADS=was)  # the control
     assert not ok
     assert differing[0][0] == 1
     assert "params" in differing[0][1]
@@ -178,7 +178,7 @@ def test_another_number_of_threads_is_named_and_the_recorded_one_is_set(tmp_path
     assert f"the environment differs: BLAS threads was {was}, is {other}" in text
     assert f"cannot go on to the bit, the environment differs: BLAS threads was {was}, is {other}" in said
     assert hashlib.sha256((tmp_path / "a.run").read_bytes()).digest() == hashlib.sha256(content).digest()
-    ok, text, _, said = elsewhere(verify_large, path, None, OPENBLAS_NUM_THREADS=other)
+    ok, text, _, said = in_new_process(verify_large, path, None, OPENBLAS_NUM_THREADS=other)
     assert (ok, text, said) == (True, "verified, 4 of 4", None)
 
 

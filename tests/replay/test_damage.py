@@ -14,7 +14,7 @@ from toolz import take
 import fnloop as fl
 from benchmarks.flips import answers, flip_all, judge, small_run
 from fnloop.runs import writer
-from tests.replay.ground import begin, elsewhere, fingerprint, record_tiny, tiny
+from tests.replay.support import fingerprint, in_new_process, record_tiny, start_process, tiny
 
 STRIDE = 257  # prime: in the end each place in a byte is flipped, in all kinds of pages
 
@@ -78,7 +78,7 @@ def record_until_killed(path):
 def killed(tmp_path):
     """The files of a run that was killed while it was being recorded, and its states."""
     path = tmp_path / "killed.run"
-    process = begin(record_until_killed, str(path))
+    process = start_process(record_until_killed, str(path))
     assert process.stdout.readline() == "there\n"
     while len(fl.open_run(path).rows) < 9:
         sleep(0.01)
@@ -136,7 +136,7 @@ def read_where_nothing_can_be_written(path):
 def test_a_killed_run_is_read_where_nothing_can_be_written_beside_it(killed):
     """What is committed stands in the log beside the file, and is read from there."""
     path, truth = killed
-    assert elsewhere(read_where_nothing_can_be_written, str(path)) == truth
+    assert in_new_process(read_where_nothing_can_be_written, str(path)) == truth
 
 
 TAMPERED = {

@@ -10,7 +10,7 @@ from toolz import drop, iterate, take
 import fnloop as fl
 from fnloop.core.records import frozen
 from fnloop.runs import manifest
-from tests.replay.ground import Counter, count, elsewhere, everything, fingerprint, problem, record_tiny, tiny
+from tests.replay.support import CustomState, custom_step, everything, fingerprint, in_new_process, problem, record_tiny, tiny
 
 EPOCHS = 300
 
@@ -34,14 +34,14 @@ def had_again(path, places):
 def test_every_state_of_a_run_with_everything_is_had_again_to_the_bit(tmp_path):
     """Each of 301 states, in order and at random, and steps within epochs, equal what another process saw as it trained."""
     path = str(tmp_path / "all.run")
-    ends, steps = elsewhere(record_everything, path)
+    ends, steps = in_new_process(record_everything, path)
     assert len(set(ends)) == EPOCHS + 1
-    assert elsewhere(had_again, path, [[epoch] for epoch in range(EPOCHS + 1)]) == ends
+    assert in_new_process(had_again, path, [[epoch] for epoch in range(EPOCHS + 1)]) == ends
     draw = np.random.default_rng(0)
     shuffled = draw.permutation(EPOCHS + 1).tolist()[:12]
     inside = [steps[i] for i in draw.choice(len(steps) - 1, 30, replace=False) if steps[i][1] % 12]
     places = [[epoch] for epoch in shuffled] + [place[:2] for place in inside]
-    assert elsewhere(had_again, path, places) == [ends[epoch] for epoch in shuffled] + [place[2] for place in inside]
+    assert in_new_process(had_again, path, places) == [ends[epoch] for epoch in shuffled] + [place[2] for place in inside]
 
 
 def test_every_step_of_an_epoch(tmp_path):
@@ -66,9 +66,9 @@ def test_every_step_of_an_epoch(tmp_path):
 def test_a_stopped_run_with_its_best_parameters_put_back(tmp_path):
     """Early stopping that ends the run, and restores, is had again; resuming what is stopped changes no byte of the file."""
     path = tmp_path / "stopped.run"
-    ends, _ = elsewhere(record_everything, str(path), 300, 4)
+    ends, _ = in_new_process(record_everything, str(path), 300, 4)
     assert 3 < len(ends) < 300
-    assert elsewhere(had_again, str(path), [[epoch] for epoch in range(len(ends))]) == ends
+    assert in_new_process(had_again, str(path), [[epoch] for epoch in range(len(ends))]) == ends
     before = path.read_bytes()
     run = fl.open_run(path).resume(epochs=400, progress=False)
     assert run.stop_reason == fl.StopReason.NO_IMPROVEMENT.value
@@ -217,20 +217,20 @@ def margin(outputs, y):
 
 def test_a_run_of_a_step_of_ones_own(tmp_path):
     """Any records, any function: had again with the same step, refused with another."""
-    states = list(fl.record(tmp_path / "a.run", None, None)(take(40, iterate(count, Counter(0, 0.0)))))
-    with pytest.raises(fl.RunError, match="record 'Counter', which is not on the list"):
-        fl.open_run(tmp_path / "a.run", step=count).state(0)
-    run = fl.open_run(tmp_path / "a.run", records=[Counter])
+    states = list(fl.record(tmp_path / "a.run", None, None)(take(40, iterate(custom_step, CustomState(0, 0.0)))))
+    with pytest.raises(fl.RunError, match="record 'CustomState', which is not on the list"):
+        fl.open_run(tmp_path / "a.run", step=custom_step).state(0)
+    run = fl.open_run(tmp_path / "a.run", records=[CustomState])
     assert fl.same_bits(run.state(0), states[0])
     with pytest.raises(fl.RunError, match=r"is the run of a step of one's own: open_run\(path, step=...\)"):
         run.state(20)
-    run = fl.open_run(tmp_path / "a.run", step=count, records=[Counter])
+    run = fl.open_run(tmp_path / "a.run", step=custom_step, records=[CustomState])
     assert [run.state(n) for n in range(40)] == states
     assert run.verify().ok
     assert run.bisect(lambda state: state.total > 3).n == next(s.n for s in states if s.total > 3)
-    assert run.resume(epochs=60, progress=False).last == next(drop(60, iterate(count, Counter(0, 0.0))))
-    for wrong in (lambda s: Counter(s.n + 1, s.total), lambda s: Counter(s.n + 1, s.total + 1 / (s.n + 1 + 1e-12))):
-        other = fl.open_run(tmp_path / "a.run", step=wrong, records=[Counter])
+    assert run.resume(epochs=60, progress=False).last == next(drop(60, iterate(custom_step, CustomState(0, 0.0))))
+    for wrong in (lambda s: CustomState(s.n + 1, s.total), lambda s: CustomState(s.n + 1, s.total + 1 / (s.n + 1 + 1e-12))):
+        other = fl.open_run(tmp_path / "a.run", step=wrong, records=[CustomState])
         with pytest.raises(fl.ReplayError, match=r"differs in total; is the step that of the run\?"):
             other.state(20)
         assert not other.verify().ok
@@ -299,8 +299,8 @@ def test_a_run_of_the_other_engine(tmp_path):
     """What JAX trained is had again by JAX, in another process."""
     pytest.importorskip("jax")
     path = str(tmp_path / "a.run")
-    states = elsewhere(record_jax, path)
-    assert elsewhere(had_again, path, [[epoch] for epoch in range(6)]) == states
+    states = in_new_process(record_jax, path)
+    assert in_new_process(had_again, path, [[epoch] for epoch in range(6)]) == states
     run = fl.open_run(path)
     assert run.engine == "jax"
     assert run.verify().ok

@@ -19,7 +19,7 @@ from benchmarks.flips import small_run
 from fnloop.runs.manifest import make_manifest
 from fnloop.runs.rows import chain_hash, root_hash
 from fnloop.runs.store import APPLICATION_ID
-from tests.replay.ground import elsewhere, tiny
+from tests.replay.support import in_new_process, tiny
 
 ROOM = 8 << 20  # bytes beside twice the file's size
 SECONDS = 30
@@ -145,7 +145,7 @@ value("engine: none", "null", "is not a run of fnloop")
 value("engine: unknown", '"../../engine"', "is not a run of fnloop")
 value("monitor: another", '["val_loss", "mean"]', "is not a run of fnloop")
 value("monitor: unknown", '["nothing", "min"]', "is not a run of fnloop")
-value("before: a number", "5", "is not a run of fnloop")
+value("earlier_metrics: a number", "5", "is not a run of fnloop")
 value("parent: a number", "5", "is not a run of fnloop")
 value("preprocessing: a number", "5", "is not a run of fnloop")
 value("environment: numbers", '{"BLAS threads": 5}', "is not a run of fnloop")
@@ -302,9 +302,9 @@ def test_run_files_made_to_do_harm(tmp_path):
     (tmp_path / "ways.run").write_bytes((tmp_path / "valid.run").read_bytes())
     many_ways(tmp_path / "ways.run")
     names = {str(number): name for number, name in enumerate(MADE)}
-    found = {names.get(stem, stem): answer for stem, answer in elsewhere(ask_of_all, str(tmp_path)).items()}
+    found = {names.get(stem, stem): answer for stem, answer in in_new_process(ask_of_all, str(tmp_path)).items()}
     said = {name: said for name, (_, said) in MADE.items()}
-    assert judged(found, {**said, "ways": "twice"}) == {}
+    assert judged(found, {**said, "ways": "two values"}) == {}
 
 
 def test_files_that_are_no_run(tmp_path):
@@ -314,5 +314,5 @@ def test_files_that_are_no_run(tmp_path):
     assert len(names) == 11
     said = dict.fromkeys(names, "is not a run of fnloop")
     said |= {"nothing": "no such file", **dict.fromkeys(("a folder", "a pipe", "endless"), "regular file")}
-    assert judged(elsewhere(ask_of_all, str(tmp_path)), said) == {}
+    assert judged(in_new_process(ask_of_all, str(tmp_path)), said) == {}
     assert not os.path.exists(PLANTED)

@@ -14,7 +14,7 @@ from toolz import take
 import fnloop as fl
 from fnloop.runs import writer
 from fnloop.runs.writer import Writer
-from tests.replay.ground import tiny
+from tests.replay.support import tiny
 
 EPOCHS = 3
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.replay.ground import ROOT, environ
+from tests.replay.support import ROOT, environ
 
 
 @pytest.mark.thorough

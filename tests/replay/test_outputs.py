@@ -13,7 +13,7 @@ import pytest
 
 from fnloop.runs import files
 from fnloop.runs.files import replacing
-from tests.replay.ground import elsewhere
+from tests.replay.support import in_new_process
 
 OLD, NEW = b"the former content, which is longer", b"new content"
 root_only = pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can make this")
@@ -234,7 +234,7 @@ def by_another_user():
 @root_only
 def test_a_folder_that_cannot_be_written():
     """A file in it that can is overwritten in place; one that cannot, and a new one, are refused by name."""
-    mine, read_only, new, *content, there = elsewhere(by_another_user)
+    mine, read_only, new, *content, there = in_new_process(by_another_user)
     assert mine == "written"
     assert "read only" in read_only
     assert "new" in new

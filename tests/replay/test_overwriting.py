@@ -15,7 +15,7 @@ import fnloop as fl
 from fnloop.runs import overwrite as overwriting
 from fnloop.runs import writer
 from fnloop.runs.lock import lock
-from tests.replay.ground import tiny
+from tests.replay.support import tiny
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from fnloop.core.records import frozen
 from fnloop.runs import packing
 from fnloop.runs.bisect import first_true
 from fnloop.runs.reader import Reader
-from tests.replay.ground import Counter, count, everything, fingerprint, problem, record_tiny, tiny
+from tests.replay.support import CustomState, custom_step, everything, fingerprint, problem, record_tiny, tiny
 
 
 @pytest.fixture
@@ -197,8 +197,8 @@ def test_a_fork_of_a_fork_with_changes_is_had_again(recorded, tmp_path):
 
 def test_a_fork_of_steps_of_ones_own(tmp_path):
     """It goes on by the same step; what does not count its epochs itself is counted from the beginning of its file."""
-    fl.last(fl.record(tmp_path / "a.run", None, None)(take(10, iterate(count, Counter(0, 0.0)))))
-    run = fl.open_run(tmp_path / "a.run", step=count, records=[Counter])
+    fl.last(fl.record(tmp_path / "a.run", None, None)(take(10, iterate(custom_step, CustomState(0, 0.0)))))
+    run = fl.open_run(tmp_path / "a.run", step=custom_step, records=[CustomState])
     fork = run.fork(4, tmp_path / "b.run").resume(epochs=5, progress=False)
     assert fork.last == run.last
 

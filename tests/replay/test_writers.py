@@ -13,7 +13,7 @@ import fnloop as fl
 from fnloop.runs import writer
 from fnloop.runs.files import free_path
 from fnloop.runs.lock import lock
-from tests.replay.ground import begin, elsewhere, fingerprint, record_tiny, tiny
+from tests.replay.support import fingerprint, in_new_process, record_tiny, start_process, tiny
 
 
 def slowly(path, epochs, go_on=False, stops=(1,)):
@@ -70,9 +70,9 @@ def test_the_second_writer_is_refused(tmp_path, reference, go_on):
     path = tmp_path / "a.run"
     if go_on:
         record_tiny(path, 5)
-    first = begin(slowly, str(path), 30, go_on)
+    first = start_process(slowly, str(path), 30, go_on)
     assert first.stdout.readline() == "there\n"
-    said, forked = elsewhere(attempts, str(path))
+    said, forked = in_new_process(attempts, str(path))
     assert "path must be a new file, " in said[0]
     for text in said[1:]:
         assert "is being written by another process or stream, and a run has one writer at a time" in text
@@ -88,7 +88,7 @@ def test_the_second_writer_is_refused(tmp_path, reference, go_on):
 def test_two_that_begin_at_once(tmp_path, reference):
     """Of many that want to record to one path one does, and the others are told."""
     path = tmp_path / "a.run"
-    all_at_once = [begin(try_to_record, str(path)) for _ in range(6)]
+    all_at_once = [start_process(try_to_record, str(path)) for _ in range(6)]
     for process in all_at_once:
         assert process.stdout.readline() == "ready\n"
     for process in all_at_once:
@@ -118,7 +118,7 @@ def test_a_reader_beside_the_writer_sees_committed_epochs_only(tmp_path, referen
     """What it sees grows, is a beginning of the run each time, and each state of it can be had."""
     path = tmp_path / "a.run"
     stops = [1, 5, 6, 20, 33, 39]
-    process = begin(slowly, str(path), 40, False, stops)
+    process = start_process(slowly, str(path), 40, False, stops)
     seen, opened = [], None
     for stop in stops:
         assert process.stdout.readline() == "there\n"
@@ -144,7 +144,7 @@ def test_a_reader_beside_the_writer_sees_committed_epochs_only(tmp_path, referen
 def test_the_lock_of_a_killed_writer_holds_nobody_up(tmp_path, reference):
     """Its file stays, the lock does not: the run is gone on with at once, whatever lies beside it."""
     path = tmp_path / "a.run"
-    process = begin(slowly, str(path), 30)
+    process = start_process(slowly, str(path), 30)
     assert process.stdout.readline() == "there\n"
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -195,7 +195,7 @@ def record_stream(path, epochs):
 def test_what_a_killed_run_left_is_not_taken_for_a_new_one(tmp_path, what):
     """Its log stays when its file is taken away; a new file there would get what is in it."""
     path = tmp_path / "a.run"
-    begin(record_slowly_and_die, str(path)).communicate(timeout=100)
+    start_process(record_slowly_and_die, str(path)).communicate(timeout=100)
     log = path.with_name("a.run-wal")
     assert log.stat().st_size
     path.rename(tmp_path / "b.run")

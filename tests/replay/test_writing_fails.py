@@ -17,7 +17,7 @@ from toolz import take
 
 import fnloop as fl
 from fnloop.runs import writer
-from tests.replay.ground import elsewhere, fingerprint, record_tiny, tiny
+from tests.replay.support import fingerprint, in_new_process, record_tiny, tiny
 
 EPOCHS = 16
 PAGE = 4096
@@ -74,7 +74,7 @@ def look(path, reference):
 @pytest.mark.parametrize("resumed", [False, True])
 def test_a_disk_that_is_full_at_any_size(tmp_path, resumed):
     """Over every page of growth: it is said, every state is trained, what was committed is right and can be gone on with."""
-    found = elsewhere(full_at_each_size, str(tmp_path), resumed)
+    found = in_new_process(full_at_each_size, str(tmp_path), resumed)
     for limit, raised, states, right, left in found:
         assert right, (limit, raised, states)
         assert raised is not None or states == EPOCHS + 1
@@ -237,7 +237,7 @@ def read_only():
 
 def test_a_place_that_is_read_only():
     """Nothing can be recorded or gone on with, which is said; what is there can be read."""
-    found, verified, states, there = elsewhere(read_only)
+    found, verified, states, there = in_new_process(read_only)
     for error in found.values():
         assert error is not None
         assert error[0] in ("PermissionError", "RunError")
@@ -268,6 +268,6 @@ def read_only_file():
 
 def test_a_file_that_is_read_only():
     """It is not gone on with, each time for the same reason."""
-    first, second = elsewhere(read_only_file)
+    first, second = in_new_process(read_only_file)
     assert "cannot be written: attempt to write a readonly database" in first
     assert first == second

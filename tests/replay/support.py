@@ -1,4 +1,4 @@
-"""What the proofs stand on: runs to record, a digest of states by other code than the package's, and other processes."""
+"""Support for the tests of replay: runs to record, a digest independent of the package's, and new processes."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def problem(rows=90, inputs=4, seed=3):
-    """Training and validation data of three classes; the last batch of 8 is ragged."""
+    """Return training and validation data of three classes; the last batch of 8 is smaller."""
     draw = np.random.default_rng(seed)
     x = draw.standard_normal((rows + 31, inputs)).astype(np.float32)
     y = (x[:, 0] + 0.5 * draw.standard_normal(rows + 31) > 0).astype(np.int64) + (x[:, 1] > 0.7)
@@ -31,12 +31,10 @@ LAYERS = (nn.Dense(4, 8), nn.BatchNorm(8), nn.Activation("relu"), nn.Dropout(0.2
 
 
 def everything(**changes):
-    """A trainer with all that a state can hold."""
+    """Return a trainer whose states have every kind of field: buffers, moments, plateau and early stopping."""
     return fl.Trainer(
         **{
-            "model": nn.Sequential(
-                4, (nn.Dense(4, 8), nn.BatchNorm(8), nn.Activation("relu"), nn.Dropout(0.2), nn.Dense(8, 3))
-            ),
+            "model": nn.Sequential(4, LAYERS),
             "loss": fl.losses.SoftmaxCrossEntropy(),
             "optimizer": optimizers.chain(optimizers.Adam(), optimizers.add_decayed_weights(1e-3)),
             "scheduler": fl.schedulers.ReduceLROnPlateau(0.02, metric="val_loss", factor=0.7, patience=3, min_lr=1e-5),
@@ -51,7 +49,7 @@ def everything(**changes):
 
 
 def tiny(**changes):
-    """A trainer whose epochs take less than a millisecond, and its data."""
+    """Return a trainer whose epochs take less than a millisecond, and its training and validation data."""
     x = np.random.default_rng(0).standard_normal((20, 3)).astype(np.float32)
     data = fl.Dataset(x, (x.sum(1) > 0).astype(np.int64))
     trainer = fl.Trainer(
@@ -69,27 +67,27 @@ def tiny(**changes):
 
 
 def record_tiny(path, epochs=3, snapshot_every=None, **changes):
-    """The states of a small run that is recorded."""
+    """Record a small run and return its states."""
     trainer, train, validation = tiny(**changes)
     stream = take(epochs + 1, fl.epochs(trainer, train, validation))
     return list(fl.record(path, trainer, train, validation, stream, snapshot_every=snapshot_every))
 
 
 @frozen
-class Counter:
-    """A state of one's own: nothing of it is the package's."""
+class CustomState:
+    """A state that is not a `TrainState`."""
 
     n: int
     total: float
 
 
-def count(state):
-    """A step of one's own."""
-    return Counter(state.n + 1, state.total + 1 / (state.n + 1))
+def custom_step(state):
+    """Return the state after a custom state."""
+    return CustomState(state.n + 1, state.total + 1 / (state.n + 1))
 
 
 def fingerprint(state):
-    """SHA-256 over every leaf's path, type and bytes, by code of its own."""
+    """Return the SHA-256 over every leaf's path, type and bytes, without the package's own digest."""
     hashed = hashlib.sha256()
     _feed(hashed, "", state)
     return hashed.hexdigest()
@@ -97,47 +95,50 @@ def fingerprint(state):
 
 def _feed(hashed, path, value):
     if isinstance(value, np.ndarray):
-        said, content = f"{value.dtype.str}{value.shape}", value.tobytes()
+        kind, content = f"{value.dtype.str}{value.shape}", value.tobytes()
     elif attrs.has(type(value)):
-        said, content = type(value).__qualname__, b""
+        kind, content = type(value).__qualname__, b""
         for field in attrs.fields(type(value)):
             _feed(hashed, f"{path}.{field.name}", getattr(value, field.name))
     elif hasattr(value, "items"):
-        said, content = f"mapping of {len(value)}", b""
+        kind, content = f"mapping of {len(value)}", b""
         for key, item in value.items():
             _feed(hashed, f"{path}[{key}]", item)
     elif isinstance(value, tuple | list):
-        said, content = f"sequence of {len(value)}", b""
+        kind, content = f"sequence of {len(value)}", b""
         for i, item in enumerate(value):
             _feed(hashed, f"{path}[{i}]", item)
     elif isinstance(value, float):
-        said, content = "float", struct.pack("<d", value)
+        kind, content = "float", struct.pack("<d", value)
     else:
-        said, content = type(value).__name__, repr(value).encode()
-    head = f"{path}\0{said}\0{len(content)}\0".encode()
+        kind, content = type(value).__name__, repr(value).encode()
+    head = f"{path}\0{kind}\0{len(content)}\0".encode()
     hashed.update(head + content)
 
 
-def elsewhere(function, *arguments, **more):
-    """What a function of these tests returns in a new process; arguments and result as JSON."""
-    process = begin(function, *arguments, **more)
+def in_new_process(function, *arguments, **variables):
+    """Return what a function of these tests returns in a new process; arguments and result must be JSON values.
+
+    `variables` are added to the environment of the process.
+    """
+    process = start_process(function, *arguments, **variables)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     return json.loads(out.splitlines()[-1])
 
 
-def begin(function, *arguments, **more):
-    """A new process in which a function of these tests runs."""
+def start_process(function, *arguments, **variables):
+    """Start a new process that runs a function of these tests and prints its result."""
     code = (
         f"import json, sys; from {function.__module__} import {function.__name__} as f; "
         "print(json.dumps(f(*json.loads(sys.argv[1]))))"
     )
     command = [sys.executable, "-c", code, json.dumps(arguments)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=ROOT, env=environ(**more), text=True, **pipes)
+    return subprocess.Popen(command, cwd=ROOT, env=environ(**variables), text=True, **pipes)
 
 
-def environ(**more):
-    """The environment of a new process, which finds the package and these tests."""
+def environ(**variables):
+    """Return an environment in which a new process finds the package and these tests."""
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": paths, **more}
+    return {**os.environ, "PYTHONPATH": paths, **variables}
