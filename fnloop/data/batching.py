@@ -12,28 +12,41 @@ from fnloop.core.random import permutation
 from fnloop.core.records import frozen
 from fnloop.data.dataset import Dataset, array_facts
 
-CHUNK = 1 << 16  # bytes of examples gathered at once, an eighth of the data's at most; batches are views into a chunk
+CHUNK = 1 << 16  # bytes gathered at once, at most an eighth of the data; batches are views into a chunk
 
 
 _size = integer(1)
-
-
 _seed = integer(0, 2**64)
-
-
 _epoch = integer(0)
 
 
 @frozen
 class Batch:
-    """The examples of one step, as `Dataset` has them."""
+    """The examples of one step.
+
+    Args:
+        x: The features, (B, D) or with more dimensions.
+        y: The targets, (B,) or (B, K).
+        weights: The weights, (B,), or None.
+
+    Examples:
+        >>> Batch(np.zeros((2, 3)), np.ones(2))
+        Batch(x=(2, 3) float64, y=(2,) float64, 2 examples)
+
+    See Also:
+        `Dataset`, `batches`
+    """
 
     x: Array
     y: Array
     weights: Array | None = None
 
     def cast(self, dtype: str) -> tuple[Array, Array, Array | None]:
-        """The arrays in a dtype."""
+        """Return `(x, y, weights)` in a dtype; arrays that have it already are not copied.
+
+        Args:
+            dtype: Such as `"float32"`.
+        """
         weights = None if self.weights is None else self.weights.astype(dtype, copy=False)
         return self.x.astype(dtype, copy=False), self.y.astype(dtype, copy=False), weights
 
@@ -45,13 +58,20 @@ class Batch:
 
 
 def batches(dataset: Dataset, size: int, *, seed: int, epoch: int) -> Iterator[Batch]:
-    """The batches of one epoch in their order: a pure function of the arguments, whatever came before.
+    """Return the batches of one epoch, in order: a pure function of the arguments.
 
-    Every example comes once; the last batch may be smaller.
+    Every example is in exactly one batch; the last batch may be smaller. The order of an epoch does not depend on the epochs
+    before it.
 
     Args:
-        size: examples in a batch, at least 1.
-        epoch: the 0-based epoch; its order is had without those before it.
+        dataset: The examples.
+        size: Examples in a batch, at least 1.
+        seed: Seed of the order, in [0, 2^64).
+        epoch: The epoch, counted from 0.
+
+    Raises:
+        TypeError: If `dataset` is not a `Dataset`, or another argument is not an integer.
+        ValueError: If an argument is outside its range.
 
     Examples:
         >>> data = Dataset(np.zeros((5, 2)), np.arange(5))
@@ -65,15 +85,32 @@ def batches(dataset: Dataset, size: int, *, seed: int, epoch: int) -> Iterator[B
 
 
 def count_batches(dataset: Dataset, size: int) -> int:
-    """The number of batches in an epoch."""
+    """Return the number of batches in an epoch.
+
+    Args:
+        dataset: The examples.
+        size: Examples in a batch.
+
+    Examples:
+        >>> count_batches(Dataset(np.zeros((5, 2)), np.arange(5)), 2)
+        3
+    """
     return -(-len(dataset) // size)
 
 
 def batches_from(
     dataset: Dataset, size: PositiveInt, seed: Seed, epoch: int, first: int, stop: int, dtype: str | None
 ) -> Iterator[tuple[Array, Array, Array | None]]:
-    """The (x, y, weights) of an epoch's batches in [first, stop), so that it can go on in its middle; cast, if a dtype is
-    given.
+    """Yield `(x, y, weights)` of a range of an epoch's batches, so that an epoch can resume in its middle.
+
+    Args:
+        dataset: The examples.
+        size: Examples in a batch.
+        seed: Seed of the order.
+        epoch: The epoch, counted from 0.
+        first: Index of the first batch.
+        stop: Index after the last batch.
+        dtype: The dtype of the arrays; None keeps theirs.
     """
     order = permutation(len(dataset), seed, epoch)[: stop * size]
     total = dataset.x.nbytes + dataset.y.nbytes
@@ -83,12 +120,12 @@ def batches_from(
         x, y = _gather(dataset.x, rows, dtype), _gather(dataset.y, rows, dtype)
         weights = None if dataset.weights is None else _gather(dataset.weights, rows, dtype)
         for low in range(0, len(rows), size):
-            at = slice(low, low + size)
-            yield x[at], y[at], None if weights is None else weights[at]
+            batch = slice(low, low + size)
+            yield x[batch], y[batch], None if weights is None else weights[batch]
 
 
 def _gather(array: Array, rows: Array, dtype: str | None) -> Array:
-    gathered = np.asarray(array).take(rows, axis=0)  # of a memory-mapped file, only these rows are read
+    gathered = np.asarray(array).take(rows, axis=0)  # reads only these rows of a memory-mapped file
     gathered = gathered.astype(dtype or gathered.dtype, copy=False)
     gathered.flags.writeable = False
     return gathered

@@ -8,9 +8,17 @@ from fnloop.data.tables import DATASET_NAMES, builtin_table
 
 
 def load(name: str) -> TableSplit:
-    """One of the datasets by its name, split 64 : 16 : 20 with seed 42.
+    """Return a dataset by name, split 64 : 16 : 20 with seed 42.
 
-    Raises: ValueError: for an unknown name, with those there are.
+    Args:
+        name: `"lab"` (synthetic), or one of scikit-learn's `"digits"`, `"breast_cancer"`, `"wine"`, `"diabetes"`, `"iris"`.
+
+    Raises:
+        ValueError: If the name is unknown. The message lists the names.
+
+    Examples:
+        >>> load("iris").train
+        Dataset(x=(96, 4) float64, y=(96,) int64, 96 examples)
     """
     if name not in DATASET_NAMES:
         raise ValueError(f"name must be one of {', '.join(DATASET_NAMES)}, got {short(name)}")
@@ -23,7 +31,7 @@ def _loader(name: str) -> Callable[[], TableSplit]:
         return load(name)
 
     loader.__name__ = loader.__qualname__ = name
-    loader.__doc__ = f"The dataset `{name}`, as `load({name!r})` gives it."
+    loader.__doc__ = f"Return the dataset `{name}`: the same as `load({name!r})`."
     return loader
 
 

@@ -1,4 +1,4 @@
-"""From a table's columns to arrays and back: standardised features, coded labels; fitted on the training part alone."""
+"""Preprocessing of tables: standardized features and encoded labels, fitted on the training part alone."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -12,17 +12,26 @@ from fnloop.data.dataset import Dataset
 from fnloop.data.standardization import mean_and_scale
 
 Task = Literal["classification", "regression"]
-LARGEST = 1e150  # the square of a larger number is beyond float64
-MOST_CLASSES = 20  # a target of whole numbers with more distinct values is taken for a quantity
+LARGEST = 1e150  # the square of a larger number overflows float64
+MOST_CLASSES = 20  # a target of integers with more distinct values is a quantity
 
 
 @frozen
 class Preprocessing:
-    """How a table becomes arrays.
+    """How a table becomes arrays, and how predictions become values of the table.
 
-    A column of text becomes a column of 0 and 1 for each of its `categories`; each column is then standardised,
-    (x - mean) / scale, where the scale of a constant column is 1. Labels are coded by their place in `classes`, which are
-    empty for regression; there the target is standardised too.
+    A text column is one-hot encoded. Every column is then standardized: (x - mean) / scale, with scale 1 for a constant
+    column. For classification the target is encoded as the index of its class; for regression it is standardized.
+
+    Args:
+        columns: Names of the feature columns of the table.
+        categories: For each column its categories, sorted; () for a numeric column.
+        mean: Mean of each encoded column, (D,).
+        scale: Standard deviation of each encoded column, (D,).
+        target: Name of the target column.
+        classes: Labels ordered by index; () for regression.
+        target_mean: Mean of the target; 0 for classification.
+        target_scale: Standard deviation of the target; 1 for classification.
     """
 
     columns: tuple[str, ...]
@@ -35,113 +44,178 @@ class Preprocessing:
     target_scale: float
 
     def features(self, table: Mapping[str, Array]) -> Array:
-        """The features of a table: (N, D), float64, standardised.
+        """Return the standardized features of a table: (N, D), float64.
 
-        Raises: ValueError: if a column is missing, is not of its kind, or holds an unknown category.
+        Args:
+            table: Column names to columns; other columns are ignored.
+
+        Raises:
+            ValueError: If a column is missing, text in place of numbers, or has an unknown category.
         """
         missing = [name for name in self.columns if name not in table]
         if missing:
-            raise ValueError(f"the data must have the columns {listed(self.columns)}; missing are {listed(missing)}")
+            raise ValueError(f"the data must have the columns {listed(self.columns)}; missing: {listed(missing)}")
         return (one_hot_columns(table, self.columns, self.categories) - self.mean) / self.scale
 
     def targets(self, values: Array) -> Array:
-        """The coded target: integer labels, or standardised values; (N,).
+        """Return the encoded target: class indices or standardized values, (N,).
 
-        Raises: ValueError: for a label that is none of the classes, or text where a quantity is wanted.
+        Args:
+            values: The target column, (N,).
+
+        Raises:
+            ValueError: If a label is not one of the classes, or if the target of a regression is text.
         """
         if self.classes:
             labels = labels_as_text(values)
-            strange = sorted(set(labels.tolist()) - set(self.classes))
-            if strange:
-                known = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
-                raise ValueError(f"target {short(self.target)} must be one of {known}, got {short(strange[0])}")
+            unknown = sorted(set(labels.tolist()) - set(self.classes))
+            if unknown:
+                classes = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
+                raise ValueError(f"target {short(self.target)} must be one of {classes}, got {short(unknown[0])}")
             return np.searchsorted(np.array(self.classes), labels)
         if values.dtype.kind != "f":
-            raise ValueError(f"target {short(self.target)} must be of numbers, got {short(str(values[0]))}")
+            raise ValueError(f"target {short(self.target)} must be numbers, got {short(str(values[0]))}")
         return (values.astype(np.float64) - self.target_mean) / self.target_scale
 
     def dataset(self, table: Mapping[str, Array]) -> Dataset:
-        """Features and target of a table."""
+        """Return the features and the target of a table as a dataset.
+
+        Args:
+            table: Column names to columns, the target among them.
+
+        Raises:
+            ValueError: If a column is missing or has values of another kind.
+        """
         if self.target not in table:
-            raise ValueError(f"the data must have the target's column {short(self.target)}, got {listed(table)}")
+            raise ValueError(f"the data must have the target column {short(self.target)}, got {listed(table)}")
         return Dataset(self.features(table), self.targets(table[self.target]))
 
     def decode(self, predicted: Array) -> Array:
-        """Predictions in the table's own terms: labels as text, or values in the target's units."""
+        """Return predictions as values of the table: labels as text, or quantities in the units of the target.
+
+        Args:
+            predicted: Class indices, or standardized values, (N,).
+        """
         return np.array(self.classes)[predicted] if self.classes else predicted * self.target_scale + self.target_mean
 
 
 def categories_of(table: Mapping[str, Array], columns: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """The texts that stand in each column, sorted; none for a column of numbers."""
+    """Return the categories of each column, sorted; () for a numeric column.
+
+    Args:
+        table: Column names to columns.
+        columns: The columns to look at.
+
+    Examples:
+        >>> categories_of({"age": np.array([1.0, 2.0]), "city": np.array(["Rome", "Bonn"])}, ["age", "city"])
+        ((), ('Bonn', 'Rome'))
+    """
     return tuple(() if table[name].dtype.kind == "f" else tuple(np.unique(table[name]).tolist()) for name in columns)
 
 
 def fit_preprocessing(
     table: Mapping[str, Array], target: str, classes: Sequence[str], categories: tuple[tuple[str, ...], ...]
 ) -> Preprocessing:
-    """The preprocessing by the statistics of a (training) table.
+    """Return the preprocessing with the statistics of a table, which should be the training part.
 
     Args:
-        classes: all labels there are, sorted; empty for regression.
-        categories: all texts that each column beside the target may hold.
-    Raises: ValueError: if a column's numbers are too large to have a variance.
+        table: Column names to columns.
+        target: Name of the target column.
+        classes: All labels, sorted; () for regression.
+        categories: All categories of each column other than the target; () for a numeric column.
+
+    Raises:
+        ValueError: If a value is larger than 1e150 in size, or a column with no categories is text.
     """
     columns = tuple(name for name in table if name != target)
     for name, values in table.items():
         if values.dtype.kind == "f" and float(np.abs(values).max()) > LARGEST:
             raise ValueError(
-                f"column {short(name)} must hold numbers of at most {LARGEST:g} in size, got {np.abs(values).max():g}"
+                f"column {short(name)} must have numbers of at most {LARGEST:g} in size, got {np.abs(values).max():g}"
             )
     x = one_hot_columns(table, columns, categories).astype(np.float64, copy=False)
     mean, scale = mean_and_scale(x, _epsilons(table, columns, categories))
     y = np.zeros((1, 1)) if classes else table[target].astype(np.float64)[:, None]
-    target_mean, target_scale = mean_and_scale(y, 0.0 if classes else np.finfo(table[target].dtype).eps)
+    target_mean, target_scale = mean_and_scale(y, 0.0 if classes else float(np.finfo(table[target].dtype).eps))
     return Preprocessing(
-        columns,
-        categories,
-        mean,
-        scale,
-        target,
-        tuple(classes),
-        float(target_mean[0]),
-        float(target_scale[0]),
+        columns=columns,
+        categories=categories,
+        mean=mean,
+        scale=scale,
+        target=target,
+        classes=tuple(classes),
+        target_mean=float(target_mean[0]),
+        target_scale=float(target_scale[0]),
     )
 
 
 def _epsilons(table: Mapping[str, Array], columns: Sequence[str], categories: Sequence[Sequence[str]]) -> Array:
-    """The relative rounding error of the values that each expanded column was made of; a category has none."""
-    epsilons = [0.0 if known else np.finfo(table[name].dtype).eps for name, known in zip(columns, categories, strict=True)]
-    return np.repeat(epsilons, [len(known) or 1 for known in categories])
+    """The relative rounding error of the values of each encoded column; a one-hot column has none."""
+    epsilons = [0.0 if texts else np.finfo(table[name].dtype).eps for name, texts in zip(columns, categories, strict=True)]
+    return np.repeat(epsilons, [len(texts) or 1 for texts in categories])
 
 
 def one_hot_columns(table: Mapping[str, Array], columns: Sequence[str], categories: Sequence[Sequence[str]]) -> Array:
-    """The columns side by side, each category of a text column in one of its own: (N, D), float64."""
+    """Return columns as one array, text columns one-hot encoded: (N, D), float64.
+
+    Args:
+        table: Column names to columns.
+        columns: The columns to encode, in order.
+        categories: The categories of each of them; () for a numeric column.
+
+    Raises:
+        ValueError: If a numeric column has text, or a text column an unknown category.
+
+    Examples:
+        >>> one_hot_columns({"city": np.array(["Rome", "Bonn"])}, ["city"], [("Bonn", "Rome")])
+        array([[0., 1.],
+               [1., 0.]])
+    """
     parts = []
-    for name, known in zip(columns, categories, strict=True):
+    for name, texts in zip(columns, categories, strict=True):
         values = table[name]
-        if not known:
+        if not texts:
             if values.dtype.kind != "f":
-                raise ValueError(f"column {short(name)} must be of numbers, got {short(str(values[0]))}")
+                raise ValueError(f"column {short(name)} must be numbers, got {short(str(values[0]))}")
             parts.append(values[:, None])
             continue
-        strange = set(labels_as_text(values).tolist()) - set(known)
-        if strange:
-            raise ValueError(f"column {short(name)} must hold one of {listed(known)}, got {short(min(strange))}")
-        parts.append((labels_as_text(values)[:, None] == np.array(known)).astype(np.float64))
+        unknown = set(labels_as_text(values).tolist()) - set(texts)
+        if unknown:
+            raise ValueError(f"column {short(name)} must be one of {listed(texts)}, got {short(min(unknown))}")
+        parts.append((labels_as_text(values)[:, None] == np.array(texts)).astype(np.float64))
     return np.concatenate(parts, axis=1)
 
 
 def infer_task(values: Array) -> Task:
-    """What a target asks for: text, or whole numbers with few distinct values, are classes; all else is a quantity."""
+    """Return the task that a target suggests.
+
+    Text is a classification, and so are integers with at most 20 distinct values, each of which occurs at least twice on
+    average. Everything else is a regression.
+
+    Args:
+        values: The target column, (N,): float64 or text.
+
+    Examples:
+        >>> infer_task(np.array([0.0, 1.0, 1.0, 0.0])), infer_task(np.array([0.5, 1.0]))
+        ('classification', 'regression')
+    """
     if values.dtype.kind != "f":
         return "classification"
     distinct = np.unique(values)
-    whole = bool(np.all(distinct == np.floor(distinct)))
-    return "classification" if whole and len(distinct) <= min(MOST_CLASSES, len(values) // 2) else "regression"
+    are_integers = bool(np.all(distinct == np.floor(distinct)))
+    return "classification" if are_integers and len(distinct) <= min(MOST_CLASSES, len(values) // 2) else "regression"
 
 
 def labels_as_text(values: Array) -> Array:
-    """Labels as text; whole numbers without their fraction."""
+    """Return labels as text; integers have no decimal point.
+
+    Args:
+        values: Labels, (N,): float64 or text.
+
+    Examples:
+        >>> labels_as_text(np.array([1.0, 2.5])).tolist()
+        ['1', '2.5']
+    """
     if values.dtype.kind != "f":
         return values.astype(str)
     return np.array([str(int(value)) if value == int(value) else repr(float(value)) for value in values])

@@ -1,4 +1,4 @@
-"""Split a dataset into training, validation and test parts: by class, by group, or in order."""
+"""Split a dataset into training, validation and test parts: stratified by class, by group, or in order."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,9 +18,14 @@ _fraction, _seed = real("[0, 1)"), optional(integer(0, 2**64))
 
 @frozen
 class Split:
-    """A dataset in parts; a part whose fraction was 0 is None. The rows of each are in the order of the dataset.
+    """A dataset in three parts, which unpacks: `train, validation, test = fl.split(data)`.
 
-    It unpacks: `train, validation, test = fl.split(data)`.
+    The rows of each part are in the order of the dataset.
+
+    Args:
+        train: The training set.
+        validation: The validation set; None if its fraction is 0.
+        test: The test set; None if its fraction is 0.
     """
 
     train: Dataset
@@ -40,23 +45,24 @@ def split(
     groups: Any = None,
     seed: int | None = 42,
 ) -> Split:
-    """Split a dataset at random: every row is in one part, and each class is spread evenly over the parts.
+    """Split a dataset at random; every row is in exactly one part.
 
-    A part's share of a class differs from its share of all rows by less than one row. Different targets are different
-    classes, so that where all differ, as in regression, the split is a plain random one.
+    With `stratify`, the number of rows of a class in a part differs from its exact share by less than one row. Every distinct
+    target is a class, so that a split for regression, where all targets differ, is a plain random one.
 
     Args:
-        test: The fraction of all rows, in [0, 1).
-        validation: The fraction of the other rows, in [0, 1).
-        stratify: Whether to spread the classes.
-        groups: One label a row, such as a patient's; rows of one group stay together. Sizes and classes are then only as even
-            as the groups allow: the largest come first, each to the part that lacks it most.
-        seed: Of the random choice, in [0, 2^64). None keeps the order: the first rows are for training, the last for the
-            test, as for time series; it needs `stratify=False`.
+        data: The dataset.
+        test: Fraction of all rows for the test set, in [0, 1).
+        validation: Fraction of the other rows for the validation set, in [0, 1).
+        stratify: Whether each class has the same share of every part.
+        groups: One label for each row, such as a patient's; rows with the same label stay together. Sizes and classes are then
+            only as even as the groups allow: the largest groups are assigned first, each to the part that lacks it most.
+        seed: Seed of the random split, in [0, 2^64). None keeps the order, as time series need: the first rows are the
+            training set, the last the test set. It requires `stratify=False`.
 
     Raises:
-        TypeError: If the data is not a dataset, or an argument is not of its type.
-        ValueError: If a fraction is outside its interval, a part would be empty, or `groups` does not fit the data.
+        TypeError: If `data` is not a `Dataset`, or an argument has the wrong type.
+        ValueError: If a fraction is outside its interval, a part would be empty, or `groups` does not match the data.
 
     Examples:
         >>> data = Dataset(np.arange(10.0).reshape(10, 1), [0, 1, 1, 1, 0, 1, 0, 1, 0, 1])
@@ -65,25 +71,28 @@ def split(
         (np.int64(3), np.int64(3))
 
     Source: Cox 1987, A constructive procedure for unbiased controlled rounding.
+
+    See Also:
+        `fnloop.datasets.split_table`, which splits a table and standardizes it
     """
     if not isinstance(data, Dataset):
         raise TypeError(f"data must be a fl.Dataset(x, y), got {short(data)}")
     sizes = _sizes(len(data), _fraction("test", test), _fraction("validation", validation))
     seed, stratify = _seed("seed", seed), boolean("stratify", stratify)
-    group = None if groups is None else _codes_of_groups(groups, len(data))
-    if seed is None and (stratify or group is not None):
-        raise ValueError("seed must be an integer where classes are spread (stratify=True) or groups kept together, got None")
-    classes = _codes_of_classes(data.y) if stratify else np.zeros(len(data), np.int64)
-    if group is not None:
-        part = _by_group(group, classes, sizes, seed)
+    group_of_row = None if groups is None else _group_indices(groups, len(data))
+    if seed is None and (stratify or group_of_row is not None):
+        raise ValueError("seed must be an integer for a split by class (stratify=True) or by group, got None")
+    class_of_row = _class_indices(data.y) if stratify else np.zeros(len(data), np.int64)
+    if group_of_row is not None:
+        part_of_row = _assign_groups(group_of_row, class_of_row, sizes, seed)
     else:
-        part = np.repeat(np.arange(3), sizes) if seed is None else _by_class(classes, sizes, seed)
-    train, validated, tested = (_take(data, np.flatnonzero(part == place)) for place in range(3))
-    return Split(train, validated, tested)  # type: ignore[arg-type]  # there are rows for training
+        part_of_row = np.repeat(np.arange(3), sizes) if seed is None else _assign_rows(class_of_row, sizes, seed)
+    train, validation_part, test_part = (_take(data, np.flatnonzero(part_of_row == part)) for part in range(3))
+    return Split(train, validation_part, test_part)  # type: ignore[arg-type]  # train is never None: _sizes leaves it a row
 
 
 def _take(data: Dataset, rows: Array) -> Dataset | None:
-    """The dataset's rows, with all its classes, also those that are in other rows."""
+    """The dataset's rows; their classes are those of the whole dataset."""
     if not len(rows):
         return None
     labels = unique_labels(data.y) if data.y.dtype.kind in "Ub" else ()
@@ -93,108 +102,114 @@ def _take(data: Dataset, rows: Array) -> Dataset | None:
 
 
 def _sizes(n: int, test: float, validation: float) -> Array:
-    """The number of rows in each part, at least one where the fraction is not 0."""
-    tested = max(test > 0, round(n * test))
-    validated = max(validation > 0, round((n - tested) * validation))
-    if n - tested - validated < 1:
+    """The number of rows in each part; at least one if the fraction is not 0."""
+    n_test = max(test > 0, round(n * test))
+    n_validation = max(validation > 0, round((n - n_test) * validation))
+    if n - n_test - n_validation < 1:
         raise ValueError(
             f"test and validation must leave a row for training, got {short(test)} and "
             f"{short(validation)} of {n} row{'s' * (n > 1)}"
         )
-    return np.array([n - tested - validated, validated, tested])
+    return np.array([n - n_test - n_validation, n_validation, n_test])
 
 
-def _codes_of_classes(y: Array) -> Array:
-    """The class of each row; those of one row are one class together, as each of them is in one part anyway."""
-    _, codes, counts = np.unique(y, axis=0, return_inverse=True, return_counts=True)
-    codes = codes.reshape(-1)
-    codes[counts[codes] == 1] = len(counts)
-    return np.unique(codes, return_inverse=True)[1]
+def _class_indices(y: Array) -> Array:
+    """The class of each row. Classes with a single row are merged: there is nothing to stratify."""
+    _, indices, counts = np.unique(y, axis=0, return_inverse=True, return_counts=True)
+    indices = indices.reshape(-1)
+    indices[counts[indices] == 1] = len(counts)
+    return np.unique(indices, return_inverse=True)[1]
 
 
-def _codes_of_groups(groups: Any, n: int) -> Array:
-    values = np.asarray(groups)
-    if values.dtype.kind == "O" and all(isinstance(value, str) for value in values.flat):
-        values = values.astype(str)
-    if values.dtype.kind not in "biufUSM":
+def _group_indices(groups: Any, n: int) -> Array:
+    """The group of each row."""
+    labels = np.asarray(groups)
+    if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels.flat):
+        labels = labels.astype(str)
+    if labels.dtype.kind not in "biufUSM":
         raise TypeError(f"groups must be numbers or strings, got {short(groups)}")
-    if values.shape != (n,):
-        raise ValueError(f"groups must be one label for each of the {n} rows, got shape {values.shape}")
-    if (values != values).any():
-        raise ValueError(f"groups must have no missing labels, got one in row {int((values != values).argmax())}")
-    return np.unique(values, return_inverse=True)[1]
+    if labels.shape != (n,):
+        raise ValueError(f"groups must be one label for each of the {n} rows, got shape {labels.shape}")
+    if (labels != labels).any():
+        raise ValueError(f"groups must have no missing labels, got one in row {int((labels != labels).argmax())}")
+    return np.unique(labels, return_inverse=True)[1]
 
 
-def _by_class(classes: Array, sizes: Array, seed: int) -> Array:
-    """The part of each row."""
-    in_class, n = np.bincount(classes), len(classes)
-    draws = iter(words(3 * len(in_class) + 1, seed, Stream.SPLIT, 1).tolist())
-    ends = _rounded(np.multiply.outer(in_class, sizes), n, draws).cumsum(axis=1)
-    order = np.lexsort((words(n, seed, Stream.SPLIT, 0), classes))
-    place = np.arange(n) - np.repeat(in_class.cumsum() - in_class, in_class)  # within the class, in random order
-    part = np.empty(n, np.int64)
-    part[order] = (place[:, None] >= ends[classes[order], :2]).sum(axis=1)
-    return part
+def _assign_rows(class_of_row: Array, sizes: Array, seed: int) -> Array:
+    """The part of each row, stratified by class."""
+    class_sizes, n = np.bincount(class_of_row), len(class_of_row)
+    random_words = iter(words(3 * len(class_sizes) + 1, seed, Stream.SPLIT, 1).tolist())
+    ends = _controlled_rounding(np.multiply.outer(class_sizes, sizes), n, random_words).cumsum(axis=1)
+    order = np.lexsort((words(n, seed, Stream.SPLIT, 0), class_of_row))
+    rank = np.arange(n) - np.repeat(class_sizes.cumsum() - class_sizes, class_sizes)  # within the class, in random order
+    part_of_row = np.empty(n, np.int64)
+    part_of_row[order] = (rank[:, None] >= ends[class_of_row[order], :2]).sum(axis=1)
+    return part_of_row
 
 
-def _rounded(table: Array, unit: int, draws: Iterator[int]) -> Array:
-    """A table of three columns whose rows and columns sum to multiples of the unit, rounded to multiples, in units.
+def _controlled_rounding(table: Array, unit: int, random_words: Iterator[int]) -> Array:
+    """Round the entries of a table of three columns to multiples of a unit, keeping all row and column sums; in units.
 
-    All sums stay, each entry goes to the next multiple below or above, and is expected to be what it was: while two rows have
-    broken entries in the same two columns, a random one of the two largest amounts that can go round these four is moved.
+    The row and column sums must be multiples of the unit. Each entry is rounded to the next multiple below or above it, and
+    its expected value is the entry itself.
+
+    While two rows have fractional entries in the same two columns, an amount is moved around these four entries that makes
+    one of them whole: one of the two largest possible amounts, at random.
     """
-    whole, broken = np.divmod(table, unit)
-    waiting: list[list[int]] = []  # rows with broken entries, any two of which share one column at most
-    rows = broken.tolist()
+    whole, fractional = np.divmod(table, unit)
+    waiting: list[list[int]] = []  # rows with fractional entries, of which no two share more than one column
+    rows = fractional.tolist()
     for new in rows:
-        left = [new]
-        while left:
-            row = left.pop()
+        pending = [new]
+        while pending:
+            row = pending.pop()
             columns = [p for p in range(3) if 0 < row[p] < unit]
             for i, other in enumerate(waiting):
                 shared = [p for p in columns if 0 < other[p] < unit]
                 if len(shared) > 1:
                     p, q = shared[:2]
-                    _go_round([(row, p), (row, q), (other, q), (other, p)], unit, draws)
-                    left += [row, waiting.pop(i)]
+                    _shift_around([(row, p), (row, q), (other, q), (other, p)], unit, random_words)
+                    pending += [row, waiting.pop(i)]
                     break
             else:
                 if columns:
                     waiting.append(row)
-    if waiting:  # three rows, each pair of columns broken in one of them
+    if waiting:  # three rows, each with a different pair of fractional columns
         a, b, c = (next(row for row in waiting if not 0 < row[p] < unit) for p in (2, 0, 1))
-        _go_round([(a, 0), (a, 1), (b, 1), (b, 2), (c, 2), (c, 0)], unit, draws)
+        _shift_around([(a, 0), (a, 1), (b, 1), (b, 2), (c, 2), (c, 0)], unit, random_words)
     rounded: Array = whole + np.array(rows) // unit
     return rounded
 
 
-def _go_round(entries: list[tuple[list[int], int]], unit: int, draws: Iterator[int]) -> None:
-    """Add an amount to every other entry and take it from those between, so that one of them is whole."""
-    values = [row[p] for row, p in entries]
+def _shift_around(cycle: list[tuple[list[int], int]], unit: int, random_words: Iterator[int]) -> None:
+    """Add an amount to every other entry of a cycle and subtract it from the others, so that one entry becomes whole."""
+    values = [row[p] for row, p in cycle]
     up = min(unit - value if i % 2 == 0 else value for i, value in enumerate(values))
     down = min(value if i % 2 == 0 else unit - value for i, value in enumerate(values))
-    amount = up if next(draws) % (up + down) < down else -down
-    for i, (row, p) in enumerate(entries):
+    amount = up if next(random_words) % (up + down) < down else -down
+    for i, (row, p) in enumerate(cycle):
         row[p] += amount if i % 2 == 0 else -amount
 
 
-def _by_group(groups: Array, classes: Array, sizes: Array, seed: int) -> Array:
-    """The part of each row, the same for all of a group."""
-    members, n = np.bincount(groups), len(groups)
-    wanted = np.flatnonzero(sizes).tolist()
-    if len(members) < len(wanted):
-        raise ValueError(f"groups must be {len(wanted)} or more, one for each part, got {len(members)}")
-    of_class = np.bincount(classes)
-    lacking = np.multiply.outer(sizes, of_class) / n  # rows of each class that each part still lacks
-    sorted_classes, starts = classes[np.argsort(groups, kind="stable")], members.cumsum() - members
-    order = np.lexsort((words(len(members), seed, Stream.SPLIT, 2), -members)).tolist()
-    parts, empty = np.empty(len(members), np.int64), list(wanted)
-    for left, group in zip(range(len(order), 0, -1), order, strict=True):
-        found, counts = np.unique(sorted_classes[starts[group] : starts[group] + members[group]], return_counts=True)
-        lack = lacking[:, found] @ (counts / of_class[found])
-        allowed = empty if left == len(empty) else wanted  # the last groups are for the parts that have none
-        part = int(allowed[np.argmax(lack[allowed])])
-        parts[group] = part
-        lacking[part, found] -= counts
+def _assign_groups(group_of_row: Array, class_of_row: Array, sizes: Array, seed: int) -> Array:
+    """The part of each row, the same for all rows of a group."""
+    group_sizes, n = np.bincount(group_of_row), len(group_of_row)
+    parts = np.flatnonzero(sizes).tolist()
+    if len(group_sizes) < len(parts):
+        raise ValueError(f"groups must be {len(parts)} or more, one for each part, got {len(group_sizes)}")
+    class_sizes = np.bincount(class_of_row)
+    lacking = np.multiply.outer(sizes, class_sizes) / n  # rows of each class that each part still lacks
+    classes_by_group = class_of_row[np.argsort(group_of_row, kind="stable")]
+    starts = group_sizes.cumsum() - group_sizes
+    order = np.lexsort((words(len(group_sizes), seed, Stream.SPLIT, 2), -group_sizes)).tolist()  # the largest first
+    part_of_group, empty = np.empty(len(group_sizes), np.int64), list(parts)
+    for groups_left, group in zip(range(len(order), 0, -1), order, strict=True):
+        in_group = classes_by_group[starts[group] : starts[group] + group_sizes[group]]
+        classes, counts = np.unique(in_group, return_counts=True)
+        need = lacking[:, classes] @ (counts / class_sizes[classes])
+        candidates = empty if groups_left == len(empty) else parts  # the last groups go to the parts that have none
+        part = int(candidates[np.argmax(need[candidates])])
+        part_of_group[group] = part
+        lacking[part, classes] -= counts
         empty = [other for other in empty if other != part]
-    return parts[groups]
+    return part_of_group[group_of_row]

@@ -15,13 +15,21 @@ from fnloop.data.tables import Table
 
 @frozen
 class TableSplit:
-    """A dataset in three parts: `train`, `validation` and `test`, and how it was made from its table."""
+    """A table in three parts.
+
+    Args:
+        train: The training set.
+        validation: The validation set.
+        test: The test set.
+        preprocessing: How the table became arrays; fitted on the training set.
+        task: `"classification"` or `"regression"`.
+    """
 
     train: Dataset
     validation: Dataset
     test: Dataset
     preprocessing: Preprocessing
-    task: str
+    task: Task
 
 
 def split_table(
@@ -33,12 +41,29 @@ def split_table(
     validation: float = 0.2,
     seed: int = 42,
 ) -> TableSplit:
-    """Split a table, by class where there are classes, and standardise by the training part.
+    """Split a table at random, stratified by class, and standardize it by its training part.
 
     Args:
-        task: by default what the target says (`preprocessing.infer_task`).
-        test: fraction of all rows; validation: fraction of the rest; both in (0, 1).
-    Raises: ValueError: if the target is not there, a class has too few examples, or there are too few rows.
+        table: Column names to columns of equal length.
+        target: Name of the target column.
+        task: `"classification"` or `"regression"`; by default inferred from the target.
+        test: Fraction of all rows for the test set, in (0, 1).
+        validation: Fraction of the other rows for the validation set, in (0, 1).
+        seed: Seed of the random split, in [0, 2^32).
+
+    Raises:
+        TypeError: If `seed` is not an integer.
+        ValueError: If a fraction or the seed is outside its range, the target is not a column or the only one, a class has
+            fewer than 5 rows, or there are too few rows for three parts.
+
+    Examples:
+        >>> table = {"x": np.arange(20.0), "y": np.repeat([0.0, 1.0], 10)}
+        >>> parts = split_table(table, "y")
+        >>> len(parts.train), len(parts.validation), len(parts.test)
+        (12, 4, 4)
+
+    See Also:
+        `fnloop.split`, which splits a dataset
     """
     for name, fraction in (("test", test), ("validation", validation)):
         if not 0 < fraction < 1:
@@ -47,17 +72,18 @@ def split_table(
     if target not in table:
         raise ValueError(f"target must be one of the columns {listed(table)}, got {short(target)}")
     if len(table) < 2:
-        raise ValueError(f"the data must have a column beside the target {short(target)}, between commas, got none")
+        raise ValueError(f"the data must have columns other than the target {short(target)}, separated by commas, got none")
     task = task or infer_task(table[target])
     labels = _labels(table[target], target) if task == "classification" else None
     if labels is None and table[target].dtype.kind != "f":
-        raise ValueError(f"target {short(target)} must be of numbers for regression, got {short(str(table[target][0]))}")
+        raise ValueError(f"target {short(target)} must be numbers for regression, got {short(str(table[target][0]))}")
     rows = _split_rows(len(table[target]), labels, test, validation, seed)
     parts = [{name: values[part] for name, values in table.items()} for part in rows]
-    known = categories_of(table, [name for name in table if name != target])
-    how = fit_preprocessing(parts[0], target, () if labels is None else np.unique(labels).tolist(), known)
-    train, validation_part, test_part = (how.dataset(part) for part in parts)
-    return TableSplit(train, validation_part, test_part, how, task)
+    categories = categories_of(table, [name for name in table if name != target])
+    classes = () if labels is None else np.unique(labels).tolist()
+    preprocessing = fit_preprocessing(parts[0], target, classes, categories)
+    train, validation_part, test_part = (preprocessing.dataset(part) for part in parts)
+    return TableSplit(train=train, validation=validation_part, test=test_part, preprocessing=preprocessing, task=task)
 
 
 def _labels(values: Array, target: str) -> Array:
@@ -67,26 +93,25 @@ def _labels(values: Array, target: str) -> Array:
         raise ValueError(f"target {short(target)} must have at least 2 classes, got only {short(str(classes[0]))}")
     if counts.min() < 5:
         rare = str(classes[counts.argmin()])
-        raise ValueError(
-            f"each class of {short(target)} must have 5 rows or more to split, got {counts.min()} of {short(rare)}"
-        )
+        raise ValueError(f"each class of {short(target)} must have at least 5 rows, got {counts.min()} of {short(rare)}")
     return labels
 
 
-def _split_rows(n: int, labels: Array | None, test: float, validation: float, seed: int) -> list[Array]:
+def _split_rows(n: int, labels: Array | None, test: float, validation: float, seed: int) -> tuple[Array, Array, Array]:
+    """The row numbers of the training, validation and test part."""
     from sklearn.model_selection import train_test_split
 
     if n < 5:
-        raise ValueError(f"the data must have at least 5 rows to be split, got {n}")
-    least = 1 if labels is None else len(np.unique(labels))
-    tested_rows = math.ceil(n * test)
-    validated_rows = math.ceil((n - tested_rows) * validation)
-    if min(tested_rows, validated_rows, n - tested_rows - validated_rows) < least:
+        raise ValueError(f"the data must have at least 5 rows, got {n}")
+    minimum = 1 if labels is None else len(np.unique(labels))
+    n_test = math.ceil(n * test)
+    n_validation = math.ceil((n - n_test) * validation)
+    if min(n_test, n_validation, n - n_test - n_validation) < minimum:
         raise ValueError(
-            f"test and validation must leave each part {least} rows or more, got {short(test)} and "
+            f"test and validation must leave each part at least {minimum} rows, got {short(test)} and "
             f"{short(validation)} of {n} rows"
         )
-    rest, tested = train_test_split(np.arange(n), test_size=test, random_state=seed, stratify=labels)
-    kept = None if labels is None else labels[rest]
-    trained, validated = train_test_split(rest, test_size=validation, random_state=seed, stratify=kept)
-    return [trained, validated, tested]
+    rest, test_rows = train_test_split(np.arange(n), test_size=test, random_state=seed, stratify=labels)
+    rest_labels = None if labels is None else labels[rest]
+    train_rows, validation_rows = train_test_split(rest, test_size=validation, random_state=seed, stratify=rest_labels)
+    return train_rows, validation_rows, test_rows

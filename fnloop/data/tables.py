@@ -1,4 +1,4 @@
-"""Tables from files and from scikit-learn: a mapping of column names to 1-dimensional arrays, of float64 or of text."""
+"""Tables from files and from scikit-learn: column names mapped to 1-dimensional arrays of float64 or text."""
 
 import csv
 import os
@@ -16,7 +16,13 @@ DATASET_NAMES = ("lab", "digits", "breast_cancer", "wine", "diabetes", "iris")
 
 
 def builtin_table(name: str) -> tuple[dict[str, Array], str]:
-    """One of scikit-learn's small datasets as a table, and its target's name; labels are text where they have names."""
+    """Return one of the datasets in `DATASET_NAMES` as a table, with the name of its target.
+
+    Labels are text if scikit-learn has names for them.
+
+    Args:
+        name: One of `DATASET_NAMES`.
+    """
     from sklearn import datasets
 
     if name == "lab":
@@ -39,20 +45,40 @@ def builtin_table(name: str) -> tuple[dict[str, Array], str]:
 
 
 def read_table(path: str, target: str | None = None) -> tuple[dict[str, Array], str | None]:
-    """Read a CSV file with a header, or an `.npz` with `x` and perhaps `y`; with the name of the target, if there is one.
+    """Return the table of a file, with the name of its target, or None if it has none.
 
-    The target of a CSV file is its last column, unless another is given. Codes in it, such as 00501, stay text.
+    The file is a CSV file with a header, or an `.npz` file with `x` and, optionally, `y`. The target of a CSV file is its last
+    column by default. A target of codes with leading zeros, such as 00501, stays text.
 
-    Raises: ValueError: if the file is not such a table; the message says where; OSError: if it cannot be read.
+    Args:
+        path: Path of the file.
+        target: Name of the target column; None for the file's default.
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: If the file is not such a table. The message has the row or the column.
     """
     if path.endswith(".npz"):
-        table, own = _read_npz(path)
-        return table, target or own
+        table, file_target = _read_npz(path)
+        return table, target or file_target
     return _read_csv(path, target)
 
 
 def from_arrays(x: Array, y: Array | None = None) -> dict[str, Array]:
-    """A table of the columns x0, x1, ..., and `target`."""
+    """Return arrays as a table with the columns `x0`, `x1`, ... and, if there are targets, `target`.
+
+    Args:
+        x: The features, (N, D).
+        y: The targets, (N,) or (N, 1), or None.
+
+    Raises:
+        TypeError: If an array is not numeric (or, for y, text).
+        ValueError: If the shapes do not match, or a value is not finite.
+
+    Examples:
+        >>> from_arrays(np.array([[1.0, 2.0]]), np.array([0]))
+        {'x0': array([1.]), 'x1': array([2.]), 'target': array([0.])}
+    """
     check_array("x", x, ndims=(2,))
     table = {f"x{i}": np.asarray(values, dtype=np.float64) for i, values in enumerate(x.T)}
     if y is None:
@@ -63,7 +89,16 @@ def from_arrays(x: Array, y: Array | None = None) -> dict[str, Array]:
 
 
 def column(values: Array, name: str) -> Array:
-    """A column of float64 or text."""
+    """Return values as a table column of float64 or text, (N,).
+
+    Args:
+        values: Numbers or text, (N,) or (N, 1).
+        name: Name of the column, for messages.
+
+    Raises:
+        TypeError: If the values are neither numbers nor text.
+        ValueError: If the shape is another, a value is not finite, or an integer is larger than float64 can represent exactly.
+    """
     values = np.asarray(values)
     values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
     if values.ndim != 1:
@@ -73,7 +108,7 @@ def column(values: Array, name: str) -> Array:
     check_array(name, values, ndims=(1,))
     if values.dtype.kind in "iu" and np.any((values > 2**53) | (values < -(2**53))):
         raise ValueError(
-            f"{name} must hold integers of at most 2**53 in size, got {np.abs(values).max()}; as text larger ones are labels"
+            f"{name} must be integers of at most 2**53 in size, got {np.abs(values).max()}; store larger ones as text"
         )
     return values.astype(np.float64)
 
@@ -82,13 +117,13 @@ def _read_npz(path: str) -> tuple[dict[str, Array], str | None]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             if "x" not in arrays:
-                raise ValueError(f"it must hold an array 'x', got {listed(arrays)}")
+                raise ValueError(f"it must have an array 'x', got {listed(arrays)}")
             y = arrays.get("y")
             return from_arrays(arrays["x"], y), None if y is None else "target"
     except OSError:
         raise
     except Exception as error:
-        raise ValueError(f"{path}: not a table to read: {error}") from None
+        raise ValueError(f"{path}: not a valid table: {error}") from None
 
 
 def _read_csv(path: str, target: str | None) -> tuple[dict[str, Array], str]:
@@ -102,12 +137,12 @@ def _read_csv(path: str, target: str | None) -> tuple[dict[str, Array], str]:
     _check_commas(lines[0], path)
     header, rows = [name.strip() for name in lines[0]], lines[1:]
     if len(set(header)) < len(header) or not all(header):
-        raise ValueError(f"{path}: the header must give each column a name of its own, got {listed(header)}")
+        raise ValueError(f"{path}: the header must have a unique name for each column, got {listed(header)}")
     if all(_is_number(name) for name in header):
-        raise ValueError(f"{path}: the first line must be a header with the names of the columns, got {','.join(lines[0])}")
+        raise ValueError(f"{path}: the first line must be a header with column names, got {','.join(lines[0])}")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
-            raise ValueError(f"{path}: row {number} must have {len(header)} cells, as the header has, got {len(row)}")
+            raise ValueError(f"{path}: row {number} must have {len(header)} cells, like the header, got {len(row)}")
     target = target or header[-1]
     columns = {name: [row[i].strip() for row in rows] for i, name in enumerate(header)}
     table = {name: _parse(cells, name, path) for name, cells in columns.items()}
@@ -115,11 +150,11 @@ def _read_csv(path: str, target: str | None) -> tuple[dict[str, Array], str]:
 
 
 def _check_commas(first: list[str], path: str) -> None:
-    """Refuse a file whose cells are separated by something else: its first line is a single cell to us."""
-    found = [what for mark, what in _SEPARATORS.items() if mark in first[0]]
-    if len(first) == 1 and found:
+    """Raise if the cells are separated by something other than commas; the first line is then a single cell."""
+    separators = [name for character, name in _SEPARATORS.items() if character in first[0]]
+    if len(first) == 1 and separators:
         raise ValueError(
-            f"{path}: cells must be separated by commas, the first line has {found[0]} and no comma; save it with commas"
+            f"{path}: cells must be separated by commas, but the first line has {separators[0]}; save the file with commas"
         )
 
 
@@ -147,19 +182,26 @@ def _is_number(cell: str) -> bool:
 
 
 def _are_codes(cells: list[str]) -> bool:
-    """Whether whole numbers are codes, which would be lost as numbers: by a leading zero, or where two would become one."""
-    whole = {cell for cell in cells if cell.isdecimal()}
-    return any(cell[0] == "0" and len(cell) > 1 for cell in whole) or len({float(cell) for cell in whole}) < len(whole)
+    """Whether integers are codes that must stay text: with a leading zero, or different codes that are equal as floats."""
+    integers = {cell for cell in cells if cell.isdecimal()}
+    has_leading_zero = any(cell[0] == "0" and len(cell) > 1 for cell in integers)
+    return has_leading_zero or len({float(cell) for cell in integers}) < len(integers)
 
 
 def load_table(data: str, target: str | None = None) -> tuple[dict[str, Array], str | None]:
-    """The table of a file, or of one of the names in `DATASET_NAMES`, and its target: the one given, or its own.
+    """Return the table of a file or of a built-in dataset, with the name of its target.
 
-    Raises: ValueError: for what is neither; OSError: if the file cannot be read.
+    Args:
+        data: Path of a CSV or `.npz` file, or one of `DATASET_NAMES`. A file of that name has precedence.
+        target: Name of the target column; None for the default of the file or dataset.
+
+    Raises:
+        OSError: If there is no such file, or it cannot be read.
+        ValueError: If the file is not a table.
     """
     if data in DATASET_NAMES and not os.path.exists(data):
-        table, own = builtin_table(data)
-        return table, target or own
+        table, dataset_target = builtin_table(data)
+        return table, target or dataset_target
     if not os.path.exists(data):
         raise FileNotFoundError(
             f"no such file: {short(data)}{did_you_mean(data, DATASET_NAMES)}; "

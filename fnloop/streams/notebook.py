@@ -1,4 +1,4 @@
-"""Progress in a notebook: one output, which is updated in place and keeps its last form in the file."""
+"""Progress in a notebook: one output, updated in place; the saved notebook has its last version."""
 
 import sys
 from collections.abc import Callable
@@ -8,18 +8,24 @@ from typing import Any
 
 from fnloop.core.records import frozen
 
-PAUSE = 0.1  # seconds between two updates, each of which is a message to the browser
+MIN_INTERVAL = 0.1  # seconds between two updates; each is a message to the browser
 
 
 def in_notebook() -> bool:
-    """Whether a Jupyter kernel runs this process, so that an output can be updated."""
+    """Return whether a Jupyter kernel runs this process, so that outputs can be updated in place."""
     ipython = sys.modules.get("IPython")
     return getattr(ipython and ipython.get_ipython(), "kernel", None) is not None
 
 
 @frozen
 class Bar:
-    """How far a run is: as a bar with a line of text, or where no HTML is shown as the line alone."""
+    """The progress of a run: HTML with a bar and a text, or the text alone where HTML is not shown.
+
+    Args:
+        done: Number of finished epochs.
+        total: Expected number of epochs; None for no bar.
+        text: The text after the bar.
+    """
 
     done: int
     total: int | None
@@ -34,31 +40,37 @@ class Bar:
 
 
 class Output:
-    """An output of the cell that runs: `show(bar)` replaces what it shows, a few times a second, and `close()` the last time.
+    """An output of the running cell, updated in place at most ten times a second.
 
-    The first bar is shown at once.
+    Args:
+        clock: A function that returns the time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
-        self._clock, self._shown_at = clock, 0.0
+        self._clock, self._updated_at = clock, 0.0
         self._handle: Any = None
-        self._late: Bar | None = None
+        self._skipped: Bar | None = None
 
     def show(self, bar: Bar) -> None:
+        """Show a bar: the first at once, a later one unless the last update was less than 0.1 s ago.
+
+        Args:
+            bar: Replaces the bar before it.
+        """
         now = self._clock()
         if self._handle is None:
             from IPython.display import display
 
             self._handle = display(bar, display_id=True)  # type: ignore[no-untyped-call]
-            self._shown_at = now
-        elif now - self._shown_at < PAUSE:
-            self._late = bar
+            self._updated_at = now
+        elif now - self._updated_at < MIN_INTERVAL:
+            self._skipped = bar
         else:
             self._handle.update(bar)
-            self._shown_at, self._late = now, None
+            self._updated_at, self._skipped = now, None
 
     def close(self) -> None:
-        """Show the last bar that was not shown yet."""
-        if self._handle is not None and self._late is not None:
-            self._handle.update(self._late)
-            self._late = None
+        """Show the last bar, if it was skipped."""
+        if self._handle is not None and self._skipped is not None:
+            self._handle.update(self._skipped)
+            self._skipped = None

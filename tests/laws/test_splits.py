@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fnloop as fl
-from fnloop.data.splits import _rounded
+from fnloop.data.splits import _controlled_rounding
 
 FRACTIONS = st.sampled_from([0, 0.01, 0.1, 0.2, 1 / 3, 0.5, 0.7, 0.99])
 SEEDS = st.integers(0, 2**64 - 1)
@@ -69,12 +69,12 @@ def test_class_shares_are_within_a_row(y, test, validation, seed):
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=12), st.integers(1, 60), st.integers(0, 60), SEEDS)
-def test_tables_are_rounded(rows, first, second, seed):
+def test_tables_are_controlled_rounding(rows, first, second, seed):
     """Sums stay, and each entry is one of the two nearest multiples."""
     unit = first + second + 7
     table = np.multiply.outer(rows, [first, second, 7])
     table = np.append(table, [[-sum(table[:, p].tolist()) % unit for p in range(3)]], axis=0)  # columns sum to multiples
-    rounded = _rounded(table, unit, iter(np.random.default_rng(seed).integers(0, 2**63, 100).tolist()))
+    rounded = _controlled_rounding(table, unit, iter(np.random.default_rng(seed).integers(0, 2**63, 100).tolist()))
     assert (rounded.sum(0) * unit == table.sum(0)).all()
     assert (rounded.sum(1) * unit == table.sum(1)).all()
     assert (abs(rounded * unit - table) < unit).all()
@@ -146,7 +146,7 @@ def test_parts_know_all_classes_and_columns():
         ({"validation": -0.1}, ValueError, r"validation must be a real number in \[0, 1\), got -0.1"),
         ({"test": 0.99, "validation": 0.99}, ValueError, "must leave a row for training, got 0.99 and 0.99 of 10 rows"),
         ({"seed": -1}, ValueError, "seed must be an integer of at least 0"),
-        ({"seed": None}, ValueError, r"seed must be an integer where classes are spread \(stratify=True\)"),
+        ({"seed": None}, ValueError, r"seed must be an integer for a split by class \(stratify=True\)"),
         ({"stratify": 1}, TypeError, "stratify must be True or False, got 1"),
         ({"groups": [1, 2]}, ValueError, r"groups must be one label for each of the 10 rows, got shape \(2,\)"),
         ({"groups": [1] * 10}, ValueError, "groups must be 3 or more, one for each part, got 1"),
