@@ -19,6 +19,7 @@ from fnloop.core.signatures import call_hint, did_you_mean
 
 Check = Callable[[str, Any], Any]
 Mode = Literal["min", "max"]
+Task = Literal["classification", "multilabel", "regression", "quantiles"]
 Held = TypeVar("Held")
 Else = TypeVar("Else")
 

@@ -91,6 +91,13 @@ def call_hint(value: Any) -> str:
     return f"; call it: {value.__name__}(...)" if own and hasattr(value, "__name__") else ""
 
 
+def name_of(function: Any) -> str:
+    """Return the name of a function, also if some of its arguments are bound by `functools.partial`."""
+    while not hasattr(function, "__name__") and hasattr(function, "func"):
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
 def curry(function: Callable[..., Any]) -> Any:
     """Decorate a function so that it may be called in parts: until each required argument is given, a call returns the rest.
 

@@ -1,10 +1,12 @@
-"""Losses: the mean over examples of a function of the model's outputs, with the gradient derived by hand.
+"""Losses, with gradients derived by hand.
 
-`forward(outputs, targets)` returns each example's loss, (N,), and `backward()`, the gradient of their *mean* over the outputs.
-A user's own loss for regression is a record over `Regression` with one function; any other is a record of the form `Loss`.
+`forward(outputs, targets)` returns the loss of each example, (N,), and `backward`, which computes the gradient of their mean
+with respect to the outputs. A custom loss is a plain function (`FromFunction`), or a subclass of `Regression`,
+`Classification` or `Loss`.
 """
 
 from fnloop.losses.binary_cross_entropy import BinaryCrossEntropy
+from fnloop.losses.classification import Classification
 from fnloop.losses.focal import Focal
 from fnloop.losses.from_function import FromFunction
 from fnloop.losses.hinge import Hinge
@@ -21,6 +23,7 @@ from fnloop.losses.softmax_cross_entropy import SoftmaxCrossEntropy
 
 __all__ = [
     "BinaryCrossEntropy",
+    "Classification",
     "Focal",
     "FromFunction",
     "Hinge",

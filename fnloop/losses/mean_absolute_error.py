@@ -1,7 +1,6 @@
 """The mean absolute error."""
 
-from typing import Any
-
+from fnloop.core.arrays import AnyArray
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
 from fnloop.losses.regression import Regression, Slope
@@ -9,15 +8,19 @@ from fnloop.losses.regression import Regression, Slope
 
 @frozen
 class MeanAbsoluteError(Regression):
-    """The mean over examples and outputs of the absolute error: loss = mean_k |f_k - y_k|, df = sign(f - y) / (N K).
+    """The absolute error, averaged over outputs and examples.
 
-    At the kink, where the error is 0, the derivative is 0. The constant that it is least for is the median.
+        loss = mean_k |f_k - y_k|        df = sign(f - y) / (N K)
 
-    Shapes: `outputs` f are (N, K); `targets` y are (N, K), or (N,) for K = 1.
+    The derivative at an error of 0 is 0. The constant prediction with the smallest loss is the median of the targets.
+
+    Shapes:
+        outputs: (N, K), the predictions f.
+        targets: (N, K), or (N,) for K = 1; the values y.
     """
 
     metrics = ("r2",)
 
-    def rho(self, error: Any) -> tuple[Any, Slope]:
+    def rho(self, error: AnyArray) -> tuple[AnyArray, Slope]:
         sign = namespace(error).sign(error)
         return error * sign, lambda scale: sign * scale

@@ -1,21 +1,30 @@
 """The mean squared error."""
 
-from typing import Any
-
+from fnloop.core.arrays import AnyArray
 from fnloop.core.records import frozen
 from fnloop.losses.regression import Regression, Slope
 
 
 @frozen
 class MeanSquaredError(Regression):
-    """The mean over examples and outputs of the squared error: loss = mean_k (f_k - y_k)², df = 2 (f - y) / (N K).
+    """The squared error, averaged over outputs and examples.
 
-    Where the square of an error is beyond the dtype, the loss is infinite: from errors of 1.8e19 on in float32.
+        loss = mean_k (f_k - y_k)²        df = 2 (f - y) / (N K)
 
-    Shapes: `outputs` f are (N, K); `targets` y are (N, K), or (N,) for K = 1.
+    An error whose square overflows the dtype, from 1.8e19 in float32, gives an infinite loss.
+
+    Shapes:
+        outputs: (N, K), the predictions f.
+        targets: (N, K), or (N,) for K = 1; the values y.
+
+    Examples:
+        >>> import numpy as np
+        >>> values, backward = MeanSquaredError().forward(np.array([[1.0], [4.0]]), np.array([1.0, 2.0]))
+        >>> values, backward().ravel()
+        (array([0., 4.]), array([0., 2.]))
     """
 
     metrics = ("r2",)
 
-    def rho(self, error: Any) -> tuple[Any, Slope]:
+    def rho(self, error: AnyArray) -> tuple[AnyArray, Slope]:
         return error * error, lambda scale: error * (2 * scale)

@@ -1,14 +1,11 @@
-"""Losses by the names that the field has for them."""
+"""Losses by their common names."""
 
-from collections.abc import Callable
-from typing import Any
-
-from fnloop.core.formatting import short
+from fnloop.core.checks import instance_of
 from fnloop.core.lookup import by_name
 from fnloop.core.signatures import call_hint
 from fnloop.losses.binary_cross_entropy import BinaryCrossEntropy
 from fnloop.losses.focal import Focal
-from fnloop.losses.from_function import FromFunction
+from fnloop.losses.from_function import FromFunction, PerExample
 from fnloop.losses.hinge import Hinge
 from fnloop.losses.huber import Huber
 from fnloop.losses.kl_divergence import KLDivergence
@@ -36,28 +33,31 @@ LOSSES: dict[str, Loss] = {
     )
     for name in names.split()
 }
-_NEEDED = "forward", "check", "check_outputs", "predict"
+_check_loss = instance_of(
+    Loss,
+    "a name, such as 'mse', a loss, such as fl.losses.Huber(delta=2.0), or a function of (outputs, targets) that returns one "
+    "value for each example",
+)
 
 
-def get_loss(loss: str | Loss | Callable[[Any, Any], Any]) -> Loss:
-    """The loss of that name, whatever its case, with its defaults; a loss as it is; of a function, the loss that it gives.
+def get_loss(loss: str | Loss | PerExample) -> Loss:
+    """Return the loss with this name.
+
+    Args:
+        loss: A name, in any case, for a loss with its default parameters; a loss, which is returned unchanged; or a function
+            of (outputs, targets) that returns one value for each example, which becomes a `FromFunction`.
+
+    Raises:
+        TypeError: If it is none of these, such as a class or an object that lacks members of `Loss`.
+        ValueError: If the name is unknown.
 
     Examples:
         >>> get_loss("mse")
         MeanSquaredError()
         >>> get_loss("Binary_CrossEntropy")
         BinaryCrossEntropy(label_smoothing=0.0, class_weights=None)
-
-    Raises: ValueError: for an unknown name, with those that there are; TypeError: for what is no loss.
     """
     if isinstance(loss, str):
         return by_name("loss", loss, LOSSES)
-    found: Any = loss
-    if not isinstance(loss, type) and all(hasattr(loss, method) for method in _NEEDED):
-        return found  # type: ignore[no-any-return]
-    if not callable(loss) or call_hint(loss) or isinstance(loss, type) or hasattr(loss, "forward"):
-        raise TypeError(
-            f"loss must be a name, such as 'mse', a loss, such as fl.losses.Huber(delta=2.0), or a function of "
-            f"(outputs, targets) that returns one value an example, got {short(loss)}{call_hint(loss)}"
-        )
-    return FromFunction(loss)
+    is_function = callable(loss) and not hasattr(loss, "forward") and not call_hint(loss)
+    return FromFunction(loss) if is_function else _check_loss("loss", loss)  # type: ignore[arg-type]

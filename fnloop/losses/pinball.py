@@ -2,8 +2,8 @@
 
 from typing import Annotated, Any
 
-from fnloop.core.arrays import Array
-from fnloop.core.checks import real, sequence_of
+from fnloop.core.arrays import AnyArray, Array
+from fnloop.core.checks import Task, real, sequence_of
 from fnloop.core.constants import constant_array
 from fnloop.core.formatting import short
 from fnloop.core.namespace import namespace
@@ -17,7 +17,7 @@ _quantiles = sequence_of(_quantile)
 
 
 def _one_or_several(name: str, value: Any) -> float | tuple[float, ...]:
-    """A quantile, or a tuple of at least two."""
+    """Check one quantile or several; a single one becomes a number."""
     if not hasattr(value, "__iter__"):
         return _quantile(name, value)  # type: ignore[no-any-return]
     values: tuple[float, ...] = _quantiles(name, value)
@@ -28,46 +28,51 @@ def _one_or_several(name: str, value: Any) -> float | tuple[float, ...]:
 
 @frozen
 class Pinball(Regression):
-    """The quantile loss: an error costs q a unit below the target and 1 - q a unit above it.
+    """The quantile loss: a prediction below the target costs q per unit, one above it 1 - q per unit.
 
         loss = mean_k max(q (y_k - f_k), (q - 1) (y_k - f_k))        df = (1 - q where f > y, -q where f < y, else 0) / (N K)
 
-    The constant that minimises it is the q-quantile of the targets; q = 0.5 gives half the absolute error. With several
-    quantiles the model has one output for each, all for the same target. Nothing keeps them in order: where there are few
-    examples, predicted quantiles may cross.
+    The constant prediction with the smallest loss is the q-quantile of the targets; q = 0.5 gives half the absolute error. For
+    several quantiles the model has one output each, all for the same target. Their order is not enforced: predicted quantiles
+    may cross where examples are few.
 
     Args:
-        quantile: q in (0, 1), or several of them; unitless.
-    Shapes: with one quantile `outputs` f are (N, K) and `targets` y are (N, K), or (N,) for K = 1; with K quantiles `outputs`
-        are (N, K) and `targets` are (N,) or (N, 1).
-    Raises: TypeError, ValueError: if a quantile is not a number in (0, 1); for another number of quantiles than outputs, where
-        loss and model meet.
-    Source: Koenker & Bassett 1978. It is scikit-learn's `mean_pinball_loss`, and the quantile loss of other libraries.
+        quantile: q in (0, 1), or several of them. Default: 0.5.
+
+    Shapes:
+        outputs: (N, K), the predictions f; for K quantiles one column each.
+        targets: (N, K), or (N,) for K = 1; for several quantiles (N,) or (N, 1). The values y.
+
+    Raises:
+        TypeError: If a quantile is not a number.
+        ValueError: If a quantile is not in (0, 1). A trainer raises it if the number of quantiles does not fit the model.
+
+    Source: Koenker & Bassett 1978; scikit-learn's `mean_pinball_loss`.
     """
 
     quantile: Annotated[Any, _one_or_several] = 0.5
 
     @property
     def metrics(self) -> tuple[str, ...]:  # type: ignore[override]
-        """What is measured by default: nothing for several quantiles, where each output would need a target of its own."""
+        """The default metrics: none for several quantiles, whose outputs share one target."""
         return () if isinstance(self.quantile, tuple) else ("mae",)
 
-    def task(self, outputs: int) -> str:
+    def task(self, outputs: int) -> Task | None:
         return "quantiles" if isinstance(self.quantile, tuple) else "regression"
 
     def check_outputs(self, outputs: int) -> None:
         if isinstance(self.quantile, tuple) and len(self.quantile) != outputs:
             raise ValueError(f"Pinball({short(self.quantile)}) needs a model with {len(self.quantile)} outputs, got {outputs}")
 
-    def check(self, targets: Array, outputs: int) -> None:
+    def check_targets(self, targets: Array, outputs: int) -> None:
         check_shape(targets, columns=1 if isinstance(self.quantile, tuple) else outputs)
 
-    def forward(self, outputs: Any, targets: Any) -> tuple[Any, Backward]:
+    def forward(self, outputs: AnyArray, targets: AnyArray) -> tuple[AnyArray, Backward]:
         if isinstance(self.quantile, tuple):
             targets = namespace(outputs).broadcast_to(targets.reshape(-1, 1), outputs.shape)
         return Regression.forward(self, outputs, targets)
 
-    def rho(self, error: Any) -> tuple[Any, Slope]:
+    def rho(self, error: AnyArray) -> tuple[AnyArray, Slope]:
         sign = namespace(error).sign(error)
         q = constant_array(self.quantile, error.dtype) if isinstance(self.quantile, tuple) else self.quantile
         slope = ((sign > 0).astype(error.dtype) - q) * (sign * sign)

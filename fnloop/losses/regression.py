@@ -1,47 +1,53 @@
-"""What the losses for regression have in common: each is one function of the error."""
+"""What the losses for regression have in common: each is a function of the error."""
 
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
 
-from fnloop.core.arrays import Array
+from fnloop.core.arrays import AnyArray, Array
+from fnloop.core.checks import Task
+from fnloop.core.records import frozen
 from fnloop.losses.classes import check_shape
-from fnloop.losses.loss import Backward
+from fnloop.losses.loss import Backward, Loss
 
-Slope = Callable[[float], Any]
+Slope = Callable[[float], AnyArray]
 
 
-class Regression:
-    """What a function of the error needs to be a loss. A subclass gives `rho`, the name that M-estimation has for it.
+@frozen
+class Regression(Loss):
+    """A base for losses that are a function of the error. A subclass defines `rho`, its name in M-estimation.
 
         loss = mean_k rho(f_k - y_k)        df = rho'(f - y) / (N K)
 
-    Shapes: `outputs` f are (N, K); `targets` y are (N, K), or (N,) for K = 1.
+    Shapes:
+        outputs: (N, K), the predictions f.
+        targets: (N, K), or (N,) for K = 1; the values y.
+
+    Examples:
+        >>> import fnloop as fl
+        >>> @fl.frozen
+        ... class Quartic(Regression):
+        ...     def rho(self, error):
+        ...         return error**4, lambda scale: error**3 * (4 * scale)
+        >>> fl.Trainer(model=fl.mlp([3, 1]), loss=Quartic()).metrics
+        ('mae',)
     """
 
-    __slots__ = ()
-    metrics: tuple[str, ...] = ("mae",)
+    metrics = ("mae",)
 
-    def rho(self, error: Any) -> tuple[Any, Slope]:
-        """The function of the error f - y, element by element, and `slope(scale)`, its derivative times the scale."""
-        raise NotImplementedError
+    @abstractmethod
+    def rho(self, error: AnyArray) -> tuple[AnyArray, Slope]:
+        """Return the function of the error f - y, element by element, and `slope(scale)`, its derivative times the scale."""
 
-    def task(self, outputs: int) -> str:
+    def task(self, outputs: int) -> Task | None:
         return "regression"
 
-    def check_outputs(self, outputs: int) -> None:
-        """Any number of outputs will do."""
-
-    def check(self, targets: Array, outputs: int) -> None:
+    def check_targets(self, targets: Array, outputs: int) -> None:
         check_shape(targets, columns=outputs)
 
-    def forward(self, outputs: Any, targets: Any) -> tuple[Any, Backward]:
+    def forward(self, outputs: AnyArray, targets: AnyArray) -> tuple[AnyArray, Backward]:
         error = outputs - targets.reshape(outputs.shape)
         values, slope = self.rho(error)
         return values.sum(1) / values.shape[1], lambda: slope(1 / error.size)
-
-    def predict(self, outputs: Array) -> Array:
-        """The values themselves: (N,) for one output, else (N, K)."""
-        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
     def probabilities(self, outputs: Array) -> Array:
         raise TypeError(f"{type(self).__name__} has no probabilities: it is a loss for regression")

@@ -1,7 +1,7 @@
-"""What an example of each class counts: given as numbers, or balanced by the training data."""
+"""Class weights: given as numbers, or balanced from the training data."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self
 
 import numpy as np
 
@@ -9,9 +9,6 @@ from fnloop.core.arrays import Array
 from fnloop.core.checks import optional, real, sequence_of
 from fnloop.core.formatting import short
 from fnloop.core.records import evolve
-
-L = TypeVar("L")
-Weights = tuple[Any, ...]  # of numbers, one for each class, or for several labels of pairs of them
 
 _numbers = sequence_of(real("[0, inf)"))
 _pairs = sequence_of(_numbers)
@@ -29,8 +26,36 @@ def _numbers_or_balanced(name: str, value: Any) -> Any:
 ClassWeights = Annotated[Any, optional(_numbers_or_balanced)]
 
 
+class ClassWeighted:
+    """The members of a loss with class weights. A subclass has the field `class_weights`."""
+
+    __slots__ = ()
+    class_weights: Any
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether the weights are numbers; False while they are `"balanced"`."""
+        return not isinstance(self.class_weights, str)
+
+    def resolve(self, targets: Array, outputs: int, weights: Array | None = None) -> Self:
+        """Return the loss with balanced weights computed from the training targets."""
+        if self.is_resolved:
+            return self
+        return evolve(self, class_weights=balanced(class_masses(targets, outputs, weights)))
+
+    def resolved_weights(self) -> Any:
+        """Return the weights, which must be numbers.
+
+        Raises:
+            ValueError: If they are `"balanced"`.
+        """
+        if not self.is_resolved:
+            raise ValueError(f"class_weights must be numbers to compute {type(self).__name__}, got 'balanced'; see resolve")
+        return self.class_weights
+
+
 def check_class_weights(weights: Any, classes: int) -> None:
-    """Refuse weights that are not one for each of so many classes."""
+    """Check that there is one weight for each class."""
     if weights is None or weights == "balanced":
         return
     if len(weights) != classes or any(isinstance(weight, tuple) for weight in weights):
@@ -38,7 +63,7 @@ def check_class_weights(weights: Any, classes: int) -> None:
 
 
 def check_label_weights(weights: Any, labels: int) -> None:
-    """Refuse weights that are neither a pair (w0, w1) nor such a pair for each of so many labels."""
+    """Check that the weights are one pair (w0, w1), or one for each label."""
     if weights is None or weights == "balanced" or (len(weights) == 2 and not isinstance(weights[0], tuple)):
         return
     if not (len(weights) == labels and all(isinstance(pair, tuple) and len(pair) == 2 for pair in weights)):
@@ -46,39 +71,15 @@ def check_label_weights(weights: Any, labels: int) -> None:
         raise ValueError(f"class_weights must be {allowed}, got {len(weights)}: {short(weights)}")
 
 
-def known(weights: Any) -> Any:
-    """The weights, which are numbers once the training data is known.
-
-    Raises: ValueError: if they are still to be balanced.
-    """
-    if isinstance(weights, str):
-        raise ValueError(
-            "class_weights='balanced' depend on the training data, which is not known here: hand over trainer.resolve(train), "
-            "which has their values, or the .trainer of what fl.fit returned"
-        )
-    return weights
-
-
-def given(loss: L, targets: Array, outputs: int, weights: Array | None = None) -> L:
-    """The loss with the class weights that balance the training targets."""
-    return evolve(loss, class_weights=balanced(masses(targets, outputs, weights)))
-
-
-def given_labels(loss: L, targets: Array, outputs: int, weights: Array | None = None) -> L:
-    """The same for a loss of independent labels: a pair of weights for each."""
-    columns = targets.reshape(len(targets), -1).T
-    pairs = tuple(
-        balanced(masses(column, 1, weights), f" of label {i}" if outputs > 1 else "") for i, column in enumerate(columns)
-    )
-    return evolve(loss, class_weights=pairs if outputs > 1 else pairs[0])
-
-
 def balanced(mass: Array, where: str = "") -> tuple[float, ...]:
-    """The weights that make all classes count alike: n / (K n_k), for the n_k examples of each of K classes.
+    """Return the weights that give all classes the same total: n / (K n_k), as in scikit-learn's `compute_class_weight`.
 
-    They are those of scikit-learn's `compute_class_weight("balanced", ...)`.
+    Args:
+        mass: The number of examples of each class, n_k, or the sum of their weights; (K,).
+        where: Text for the error message, such as " of label 1".
 
-    Raises: ValueError: for a class without examples.
+    Raises:
+        ValueError: If a class has no examples.
     """
     if not mass.all():
         raise ValueError(
@@ -87,8 +88,8 @@ def balanced(mass: Array, where: str = "") -> tuple[float, ...]:
     return tuple((mass.sum() / (len(mass) * mass)).tolist())
 
 
-def masses(targets: Array, outputs: int, weights: Array | None = None) -> Array:
-    """How many examples each class has, (K,), each counted by its weight; a row of probabilities counts for each class."""
+def class_masses(targets: Array, outputs: int, weights: Array | None = None) -> Array:
+    """Return the total weight of the examples of each class, (K,); a row of probabilities adds to every class."""
     w = np.ones(len(targets)) if weights is None else weights.astype(np.float64)
     if outputs == 1:
         ones = float(w @ targets.reshape(-1))

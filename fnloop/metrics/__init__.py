@@ -1,4 +1,7 @@
-"""What is measured: metrics as sums over examples, and which of two values is better."""
+"""Metrics: sums over examples, functions of all examples at once, and the comparison of two values.
+
+A custom metric is a plain function, or subclasses `Metric` or `WholeMetric`.
+"""
 
 from fnloop.metrics.accuracy import Accuracy, SubsetAccuracy, TopKAccuracy
 from fnloop.metrics.compare import improves, look_up, worst

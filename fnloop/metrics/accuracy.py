@@ -1,37 +1,45 @@
-"""The share of examples whose class is right, or among the likeliest few."""
+"""The share of examples whose class is predicted correctly, or is among the most likely few."""
 
 from typing import Any
 
-from fnloop.core.arrays import Array
+from fnloop.core.arrays import AnyArray, Array
 from fnloop.core.checks import Flag, PositiveInt
 from fnloop.core.constants import indices
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
+from fnloop.metrics.classification import ClassesOrLabels
+from fnloop.metrics.metric import Metric
 
 
 @frozen
-class Accuracy:
-    """The share of examples whose class is right; for K labels an example, the share of labels that are right.
+class Accuracy(ClassesOrLabels, Metric):
+    """The share of examples whose class is predicted correctly; for K labels an example, the share of correct labels.
 
-    For several labels it is 1 less scikit-learn's `hamming_loss`, as in Keras and torchmetrics; the share of examples whose
-    labels are all right, which is scikit-learn's `accuracy_score`, is `SubsetAccuracy`.
+    For several labels it is 1 minus scikit-learn's `hamming_loss`, as in Keras and torchmetrics. `SubsetAccuracy` is the share
+    of examples whose labels are all correct, which is scikit-learn's `accuracy_score`.
 
     Args:
-        multilabel: whether each output is a label of its own; a trainer sets it for a loss of several labels.
-    Shapes: `outputs` are logits, (N, 1) for two classes and (N, K) else; `targets` are integer labels (N,) or (N, 1), or
-        one-hot rows (N, K), or for several labels rows (N, K) of 0 and 1.
+        multilabel: Whether each output is an independent label; a trainer sets it from its loss. Default: False.
+
+    Shapes:
+        outputs: (N, 1) for two classes, else (N, K); logits.
+        targets: (N,) or (N, 1), integer labels; (N, K), one-hot rows; or for several labels (N, K), 0 and 1.
+
+    Examples:
+        >>> import numpy as np
+        >>> int(Accuracy().sums(np.array([[2.0], [-1.0], [3.0]]), np.array([1, 1, 1]))[0])  # the number of correct predictions
+        2
     """
 
     multilabel: Flag = False
 
     name = "accuracy"
-    task = "classification"
     mode = "max"
 
-    def sums(self, outputs: Any, targets: Any) -> list[Any]:
+    def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
         count = namespace(outputs).count_nonzero
         if self.multilabel:
-            return list(count(right_labels(outputs, targets), 0))
+            return list(count(correct_labels(outputs, targets), 0))
         if outputs.shape[-1] == 1:
             return [count((outputs > 0).ravel() == (targets > 0.5).ravel())]
         return [count(outputs.argmax(-1) == labels_of(targets, outputs))]
@@ -44,18 +52,20 @@ class Accuracy:
 
 
 @frozen
-class SubsetAccuracy:
-    """The share of examples all of whose labels are right; scikit-learn's `accuracy_score` for several labels.
+class SubsetAccuracy(Metric):
+    """The share of examples whose labels are all predicted correctly; scikit-learn's `accuracy_score` for several labels.
 
-    Shapes: `outputs` are logits, (N, K); `targets` are rows (N, K) of 0 and 1.
+    Shapes:
+        outputs: (N, K), logits.
+        targets: (N, K), 0 and 1.
     """
 
     name = "subset_accuracy"
     task = "multilabel"
     mode = "max"
 
-    def sums(self, outputs: Any, targets: Any) -> list[Any]:
-        return [namespace(outputs).count_nonzero(right_labels(outputs, targets).all(1))]
+    def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
+        return [namespace(outputs).count_nonzero(correct_labels(outputs, targets).all(1))]
 
     def width(self, outputs: int) -> int:
         return 1
@@ -65,16 +75,22 @@ class SubsetAccuracy:
 
 
 @frozen
-class TopKAccuracy:
-    """The share of examples whose class is among the k that score highest.
+class TopKAccuracy(Metric):
+    """The share of examples whose class has one of the k highest scores.
 
-    Of classes that score alike the first ones count as higher, as they do for a prediction: with k = 1 it is the accuracy. A
-    class with the score NaN is among none. The metric is called `top_5_accuracy` for k = 5.
+    Its name is `top_5_accuracy` for k = 5. Equal scores are ranked in the order of the classes, as for predictions: for k = 1
+    it is the accuracy. A class with the score NaN is ranked last.
 
     Args:
-        k: at least 1, and below the number of the model's outputs.
-    Shapes: `outputs` are (N, K); `targets` are integer labels (N,) or (N, 1), or one-hot rows (N, K).
-    Raises: TypeError, ValueError: if k is no such number; for a model with too few outputs, where they meet.
+        k: The number of classes, at least 1 and below the number of outputs. Default: 5.
+
+    Shapes:
+        outputs: (N, K), scores.
+        targets: (N,) or (N, 1), integer labels; or (N, K), one-hot rows.
+
+    Raises:
+        TypeError: If k is not an integer.
+        ValueError: If k is below 1. A trainer raises it if its model has too few outputs.
     """
 
     k: PositiveInt = 5
@@ -86,11 +102,11 @@ class TopKAccuracy:
     def name(self) -> str:
         return f"top_{self.k}_accuracy"
 
-    def sums(self, outputs: Any, targets: Any) -> list[Any]:
+    def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
         xp = namespace(outputs)
-        own = labels_of(targets, outputs).reshape(-1, 1)
-        score = xp.take_along_axis(outputs, own.astype(int), 1)
-        before = indices(outputs.shape[1], own.dtype) < own
+        label = labels_of(targets, outputs).reshape(-1, 1)
+        score = xp.take_along_axis(outputs, label.astype(int), 1)
+        before = indices(outputs.shape[1], label.dtype) < label
         higher = ~(outputs < score) & (before | ~(outputs == score))
         return [xp.count_nonzero(xp.count_nonzero(higher, 1) < self.k)]
 
@@ -103,11 +119,11 @@ class TopKAccuracy:
         return float(sums[0] / examples)
 
 
-def right_labels(outputs: Any, targets: Any) -> Any:
-    """Whether each label, 0 or 1, is the one predicted, (N, K)."""
+def correct_labels(outputs: AnyArray, targets: AnyArray) -> AnyArray:
+    """Return whether each label, 0 or 1, is predicted correctly, (N, K)."""
     return (outputs > 0) == (targets.reshape(outputs.shape) > 0.5)
 
 
-def labels_of(targets: Any, outputs: Any) -> Any:
-    """The class of each target, (N,), whether they are labels or rows."""
+def labels_of(targets: AnyArray, outputs: AnyArray) -> AnyArray:
+    """Return the class of each target, (N,), from labels or rows."""
     return targets.argmax(-1) if targets.shape == outputs.shape else targets.ravel()

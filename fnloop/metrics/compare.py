@@ -1,4 +1,4 @@
-"""Which of two values of a metric is better."""
+"""Comparison of two values of a metric."""
 
 import math
 from collections.abc import Mapping
@@ -8,19 +8,25 @@ from fnloop.core.formatting import listed, short
 
 
 def worst(mode: Mode) -> float:
-    """The value that no other is worse than."""
+    """Return the worst value, which every other improves."""
     return math.inf if mode == "min" else -math.inf
 
 
 def improves(value: float, best: float, mode: Mode, min_delta: float = 0.0) -> bool:
-    """Whether a value is better than the best by more than `min_delta`; NaN never is."""
+    """Return whether a value is better than the best one by more than `min_delta`; NaN never is.
+
+    Examples:
+        >>> improves(0.5, 0.6, "min"), improves(0.5, 0.6, "min", min_delta=0.2)
+        (True, False)
+    """
     return value < best - min_delta if mode == "min" else value > best + min_delta
 
 
 def look_up(metrics: Mapping[str, float], metric: str) -> float:
-    """The value of a metric.
+    """Return the value of a metric.
 
-    Raises: ValueError: if it is not there, with those that are.
+    Raises:
+        ValueError: If the run does not have this metric; the message lists those that it has.
     """
     if metric not in metrics:
         raise ValueError(f"metric {short(metric)} is not produced by this run; it produces {listed(metrics)}")

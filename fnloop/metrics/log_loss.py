@@ -1,36 +1,39 @@
-"""The log loss, which tells how good predicted probabilities are."""
+"""The log loss, which measures the quality of predicted probabilities."""
 
 from typing import Any
 
-from fnloop.core.arrays import Array
+from fnloop.core.arrays import AnyArray, Array
 from fnloop.core.checks import Flag
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
 from fnloop.metrics.accuracy import labels_of
-from fnloop.metrics.metric import widest
+from fnloop.metrics.classification import ClassesOrLabels
+from fnloop.metrics.metric import Metric, widest
 
 
 @frozen
-class LogLoss:
-    """The mean over examples of -log p, for the probability p that the model gives to the right class.
+class LogLoss(ClassesOrLabels, Metric):
+    """The mean of -log p over examples, where p is the predicted probability of the correct class.
 
-    It is scikit-learn's `log_loss` of the probabilities, and the plain cross-entropy: without the weights, label smoothing or
-    focus that the loss may have, so that models trained by different losses can be compared. For several labels it is the mean
-    over labels of each one's own. It is computed in float64 from the logits, not from rounded probabilities.
+    It is scikit-learn's `log_loss`, the plain cross-entropy without the weights, label smoothing or focus of the loss. So it
+    compares models that were trained with different losses. For several labels it is the mean over labels. It is computed in
+    float64 from the logits, not from rounded probabilities.
 
     Args:
-        multilabel: whether each output is a label of its own; a trainer sets it for a loss of several labels.
-    Shapes: `outputs` are logits, (N, 1) for two classes and (N, K) else; `targets` are labels (N,) or (N, 1), or rows (N, K).
+        multilabel: Whether each output is an independent label; a trainer sets it from its loss. Default: False.
+
+    Shapes:
+        outputs: (N, 1) for two classes, else (N, K); logits.
+        targets: (N,) or (N, 1), labels; or (N, K), rows.
     """
 
     multilabel: Flag = False
 
     name = "log_loss"
-    task = "classification"
     needs = "probabilities"
     mode = "min"
 
-    def sums(self, outputs: Any, targets: Any) -> list[Any]:
+    def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
         z = outputs.astype(widest(outputs))
         if self.multilabel or z.shape[1] == 1:
             y, softplus = targets.reshape(z.shape), namespace(z).logaddexp
@@ -38,8 +41,8 @@ class LogLoss:
         log_p = log_softmax(z)
         if targets.shape == z.shape:
             return [-(targets * log_p).sum()]
-        own = labels_of(targets, z).reshape(-1, 1).astype(int)
-        return [-namespace(z).take_along_axis(log_p, own, 1).sum()]
+        label = labels_of(targets, z).reshape(-1, 1).astype(int)
+        return [-namespace(z).take_along_axis(log_p, label, 1).sum()]
 
     def width(self, outputs: int) -> int:
         return 1
@@ -48,8 +51,8 @@ class LogLoss:
         return float(sums[0] / examples)
 
 
-def log_softmax(z: Any) -> Any:
-    """The logarithms of the classes' probabilities, (N, K), precise also where one has a probability near 1."""
+def log_softmax(z: AnyArray) -> AnyArray:
+    """Return the logarithms of the probabilities of the classes, (N, K), accurate also for probabilities near 1."""
     xp = namespace(z)
     z = z - z.max(1, keepdims=True)
     highest = xp.arange(z.shape[1]) == z.argmax(1)[:, None]

@@ -1,68 +1,154 @@
-"""What a metric is: a few statistics summed over examples, and a value that is a function of the sums.
+"""The contract of a metric: statistics that are summed over examples, and a value computed from the sums.
 
-So it is the same whatever the batches were, a ragged last batch counts by its size, and a run can stop and go on in the middle
-of an epoch.
+The value does not depend on how the examples were divided into batches, a smaller last batch counts by its size, and a run can
+stop and resume within an epoch.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from fnloop.core.arrays import Array
-from fnloop.core.checks import OptionalMode
+from fnloop.core.arrays import AnyArray, Array
+from fnloop.core.checks import Mode, OptionalMode, Task
 from fnloop.core.formatting import short
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
+from fnloop.core.signatures import name_of
 
-PerExample = Callable[[Any, Any], Any]
+PerExample = Callable[[AnyArray, AnyArray], AnyArray]
+Statistics = Sequence[Any]  # numbers of either engine
+Needs = Literal["predictions", "probabilities", "outputs"]
 
 
-class Metric(Protocol):
-    """A metric: `sums(outputs, targets)` adds `width(K)` statistics over examples, `value` reads their total.
+class Described(Protocol):
+    """The members that `Metric` and `WholeMetric` have in common."""
 
-    `width` raises a ValueError for a model that the metric cannot be measured on. A metric may also have a `task`,
-    "classification" or "regression", which restricts it to losses of that kind, and a `mode`, "min" or "max", which says
-    whether its smallest or its largest value is best. Without a mode, what monitors the metric must be told. Statistics that
-    are no sums have a method `merge(a, b)`: it takes those of two sets of examples, as sequences of numbers, and returns those
-    of both together.
-    """
+    __slots__ = ()
 
     @property
-    def name(self) -> str: ...
-    def sums(self, outputs: Any, targets: Any) -> list[Any]: ...
-    def width(self, outputs: int) -> int: ...
-    def value(self, sums: Array, examples: float) -> float: ...
+    @abstractmethod
+    def name(self) -> str:
+        """The name of the metric in `state.metrics`; on validation data it has the prefix `val_`."""
+
+    @property
+    def mode(self) -> Mode | None:
+        """`"min"` if the smallest value is best, `"max"` if the largest; None if the caller must say."""
+        return None
+
+    @property
+    def task(self) -> Task | None:
+        """The task of the losses that the metric can be measured with; None for any."""
+        return None
+
+    @property
+    def needs(self) -> Needs | None:
+        """What the metric reads: `"probabilities"` restricts it to losses that define them."""
+        return None
+
+    def for_task(self, task: Task | None) -> Self:
+        """Return the metric that reads the outputs of this task; most metrics read only one."""
+        return self
 
 
-def make_merge(metrics: Sequence[Metric], outputs: int) -> Callable[[Sequence[Any], Sequence[Any]], list[Any]]:
-    """The function `merge(a, b)` of the statistics of two sets of examples: the sum of the loss, and what each metric has."""
-    widths = [metric.width(outputs) for metric in metrics]
-    ways = [getattr(metric, "merge", _add) for metric in metrics]
-    if all(way is _add for way in ways):
-        return _add
-    ends = list(accumulate(widths, initial=1))
+@runtime_checkable
+class Metric(Described, Protocol):
+    """A metric from statistics that are summed over examples.
 
-    def merge(a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
-        merged = _add(a[:1], b[:1])
-        for way, start, end in zip(ways, ends, ends[1:], strict=False):
-            merged += way(a[start:end], b[start:end])
+    A custom metric is a frozen record that subclasses this protocol and defines `name`, `sums`, `width` and `value`. The other
+    members have defaults. An object that has all members without being a subclass is a metric, too.
+
+    Shapes:
+        outputs: (N, K), for N examples and K outputs of the model.
+        targets: (N,) or (N, K), as in the dataset.
+
+    Examples:
+        >>> import fnloop as fl
+        >>> @fl.frozen
+        ... class Bias(fl.metrics.Metric):
+        ...     name = "bias"
+        ...     def sums(self, outputs, targets):
+        ...         return [(outputs[:, 0] - targets).sum()]
+        ...     def width(self, outputs):
+        ...         return 1
+        ...     def value(self, sums, examples):
+        ...         return float(sums[0] / examples)
+        >>> fl.Trainer(model=fl.mlp([3, 1]), loss="mse", metrics=Bias()).metrics
+        (Bias(),)
+
+    See Also:
+        `Mean`: A metric from a function that returns one value for each example.
+        `WholeMetric`: A metric that needs all examples at once.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
+        """Return the statistics of these examples, `width(K)` numbers."""
+
+    @abstractmethod
+    def width(self, outputs: int) -> int:
+        """Return the number of statistics for a model with this number of outputs.
+
+        Raises:
+            ValueError: If the metric cannot be measured on such a model.
+        """
+
+    @abstractmethod
+    def value(self, sums: Array, examples: float) -> float:
+        """Return the metric.
+
+        Args:
+            sums: The statistics of all examples.
+            examples: The number of examples.
+        """
+
+    def merge(self, a: Statistics, b: Statistics) -> list[Any]:
+        """Return the statistics of two sets of examples together: by default the sum of those of each."""
+        return add(a, b)
+
+
+def make_merge(metrics: Sequence[Metric], outputs: int) -> Callable[[Statistics, Statistics], list[Any]]:
+    """Return a function `merge(a, b)` of the statistics of two sets of examples: the sum of the losses, then each metric's."""
+    if all(getattr(metric.merge, "__func__", None) is Metric.merge for metric in metrics):
+        return add  # one pass over all statistics is faster than one for each metric
+    ends = list(accumulate((metric.width(outputs) for metric in metrics), initial=1))
+
+    def merge(a: Statistics, b: Statistics) -> list[Any]:
+        merged = add(a[:1], b[:1])
+        for metric, start, end in zip(metrics, ends, ends[1:], strict=False):
+            merged += metric.merge(a[start:end], b[start:end])
         return merged
 
     return merge
 
 
-def _add(a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
+def add(a: Statistics, b: Statistics) -> list[Any]:
+    """Return the elementwise sum."""
     return [x + y for x, y in zip(a, b, strict=True)]
 
 
 @frozen
-class Mean:
-    """A user's own metric: the mean over examples of `function(outputs, targets)`, of shape (N,).
+class Mean(Metric):
+    """The mean over examples of a custom function; a trainer wraps a function given as a metric in it.
 
     Args:
-        mode: `"min"` if the smallest value is best, `"max"` if the largest; None: whoever monitors the metric must say.
+        function: A function of (outputs, targets) that returns one value for each example, (N,).
+        mode: `"min"` if the smallest value is best, `"max"` if the largest. Default: None, for which the code that monitors
+            the metric must state the mode.
+
+    Raises:
+        ValueError: When the metric is computed, if the function returns another shape.
+
+    Examples:
+        >>> def overestimates(outputs, targets):
+        ...     return (outputs[:, 0] > targets) * 1.0
+        >>> metric = Mean(overestimates, mode="min")
+        >>> metric.name, metric.values(np.array([[2.0], [3.0]]), np.array([1.0, 5.0]))
+        ('overestimates', array([1., 0.]))
     """
 
     function: PerExample
@@ -72,18 +158,19 @@ class Mean:
     def name(self) -> str:
         return name_of(self.function)
 
-    def values(self, outputs: Any, targets: Any) -> Any:
-        """What the function returns, if it is one value an example."""
+    def values(self, outputs: AnyArray, targets: AnyArray) -> AnyArray:
+        """Call the function and check that it returns one value for each example."""
         values = self.function(outputs, targets)
         if not hasattr(values, "__array_namespace__"):
             values = np.asarray(values)
         if values.shape not in {(len(outputs),), (len(outputs), 1)}:
             raise ValueError(
-                f"metric {short(self.name)} must return one value an example, of shape {(len(outputs),)}, got {values.shape}"
+                f"metric {short(self.name)} must return one value for each example, of shape {(len(outputs),)}, "
+                f"got {values.shape}"
             )
         return values
 
-    def sums(self, outputs: Any, targets: Any) -> list[Any]:
+    def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
         values = self.values(outputs, targets)
         return [values.sum(dtype=widest(values))]
 
@@ -94,13 +181,6 @@ class Mean:
         return float(sums[0] / examples)
 
 
-def name_of(function: Any) -> str:
-    """The name of a function, also of one with arguments bound by `functools.partial`."""
-    while not hasattr(function, "__name__") and hasattr(function, "func"):
-        function = function.func
-    return str(getattr(function, "__name__", type(function).__name__))
-
-
-def widest(like: Any) -> Any:
-    """The dtype to sum in: float64, but where the array's namespace has no wider one than float32."""
+def widest(like: AnyArray) -> Any:
+    """Return the widest floating dtype of the array's namespace: float64, or float32 under JAX's default settings."""
     return namespace(like).zeros(0).dtype

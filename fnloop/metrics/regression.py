@@ -1,49 +1,52 @@
-"""How far predicted quantities are from the true ones."""
+"""Metrics for regression."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from fnloop.core.arrays import Array
+from fnloop.core.arrays import AnyArray, Array
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
-from fnloop.metrics.metric import widest
+from fnloop.metrics.metric import Metric, Statistics, widest
 
 
 @frozen
-class R2:
-    """The coefficient of determination, R² = 1 - sum (y - f)² / sum (y - mean y)²; over several outputs, their mean.
+class R2(Metric):
+    """The coefficient of determination; for several outputs, their mean.
 
-    For constant targets it is 1 if the residuals are 0, else 0, as in scikit-learn. The targets are summed as differences from
-    the first of them, in float64, so that their spread keeps its digits however far their mean is from 0. They are read in the
-    trainer's dtype: in float32, targets that agree in their first 7 digits are all the same.
+        R² = 1 - sum (y - f)² / sum (y - mean y)²
 
-    Shapes: `outputs` and `targets` are (N, K), or `targets` (N,) for K = 1.
+    For constant targets it is 1 if all residuals are 0, else 0, as in scikit-learn. The targets are summed as differences from
+    the first target, in float64, so that their variance is accurate however far their mean is from 0. They are read in the
+    trainer's dtype: in float32, targets that agree in their first 7 digits are equal.
+
+    Shapes:
+        outputs: (N, K), the predictions f.
+        targets: (N, K), or (N,) for K = 1; the values y.
     """
 
     name = "r2"
     task = "regression"
     mode = "max"
 
-    def sums(self, outputs: Any, targets: Any) -> list[Any]:
-        """The number of examples, and for each output the first target, the sums of the differences d from it and of d², and
-        that of the squared residuals.
+    def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
+        """Return the number of examples; then for each output the first target, and the sums of the differences d from it,
+        of d², and of the squared residuals.
         """
         y = targets.reshape(outputs.shape).astype(widest(outputs))
         d, residual = y - y[0], y - outputs
-        each = namespace(y).stack((y[0], d.sum(0), (d * d).sum(0), (residual * residual).sum(0)), 1)
-        return [len(y), *each.reshape(-1)]
+        columns = namespace(y).stack((y[0], d.sum(0), (d * d).sum(0), (residual * residual).sum(0)), 1)
+        return [len(y), *columns.reshape(-1)]
 
-    def merge(self, a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
-        """The statistics of both, with the differences of b taken from the first target of a."""
+    def merge(self, a: Statistics, b: Statistics) -> list[Any]:
+        """Return the statistics of both sets, with the differences of b taken from the first target of a."""
         merged, n = [a[0] + b[0]], b[0]
         for i in range(1, len(a), 4):
             first, d, squares, residual = a[i : i + 4]
-            other, more, more_squares, more_residual = b[i : i + 4]
-            shift = other - first
-            merged += [first, d + (more + n * shift), squares + (more_squares + shift * (2 * more + n * shift))]
-            merged.append(residual + more_residual)
+            first_b, d_b, squares_b, residual_b = b[i : i + 4]
+            shift = first_b - first
+            merged += [first, d + (d_b + n * shift), squares + (squares_b + shift * (2 * d_b + n * shift))]
+            merged.append(residual + residual_b)
         return merged
 
     def width(self, outputs: int) -> int:
@@ -51,26 +54,28 @@ class R2:
 
     def value(self, sums: Array, examples: float) -> float:
         _, d, squares, residual = sums[1:].reshape(-1, 4).T
-        spread = np.maximum(squares - d * d / sums[0], 0.0)
-        constant = spread == 0
-        ratio = residual / np.where(constant, 1.0, spread)
+        variation = np.maximum(squares - d * d / sums[0], 0.0)
+        constant = variation == 0
+        ratio = residual / np.where(constant, 1.0, variation)
         return float(np.where(constant, residual == 0, 1 - ratio).mean())
 
 
 @frozen
-class RMSE:
-    """The root of the mean squared error, in the units of the targets; over several outputs, the mean of their roots.
+class RMSE(Metric):
+    """The root mean squared error, in the units of the targets; for several outputs, the mean of their roots.
 
-    It is scikit-learn's `root_mean_squared_error`. The sums are of float64.
+    It is scikit-learn's `root_mean_squared_error`, summed in float64.
 
-    Shapes: `outputs` and `targets` are (N, K), or `targets` (N,) for K = 1.
+    Shapes:
+        outputs: (N, K), the predictions f.
+        targets: (N, K), or (N,) for K = 1; the values y.
     """
 
     name = "rmse"
     task = "regression"
     mode = "min"
 
-    def sums(self, outputs: Any, targets: Any) -> list[Any]:
+    def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
         y = targets.reshape(outputs.shape).astype(widest(outputs))
         return list(((y - outputs) ** 2).sum(0))
 
@@ -82,17 +87,19 @@ class RMSE:
 
 
 @frozen
-class MAE:
-    """The mean absolute error, mean |y - f| over examples and outputs, in the units of the targets; the smallest is best.
+class MAE(Metric):
+    """The mean absolute error over examples and outputs, mean |y - f|, in the units of the targets.
 
-    Shapes: `outputs` and `targets` are (N, K), or `targets` (N,) for K = 1.
+    Shapes:
+        outputs: (N, K), the predictions f.
+        targets: (N, K), or (N,) for K = 1; the values y.
     """
 
     name = "mae"
     task = "regression"
     mode = "min"
 
-    def sums(self, outputs: Any, targets: Any) -> list[Any]:
+    def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
         y = targets.reshape(outputs.shape).astype(widest(outputs))
         return [abs(y - outputs).sum() / outputs.shape[1]]
 

@@ -1,44 +1,80 @@
-"""Metrics that are no sums over examples: functions of all targets and predictions, such as those of scikit-learn."""
+"""Metrics that need all examples at once, such as the functions of scikit-learn."""
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
 
 from fnloop.core.arrays import Array
-from fnloop.core.checks import OptionalMode, choice, optional
+from fnloop.core.checks import OptionalMode, Task, choice, optional
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
-from fnloop.metrics.metric import name_of
+from fnloop.core.signatures import name_of
+from fnloop.metrics.metric import Described, Needs
 from fnloop.metrics.truth import truth
 
-# What scikit-learn's functions take where it is not what `predict` gives.
-_OF = {
+# The second argument of scikit-learn's functions that do not take predictions.
+_SECOND_ARGUMENT = {
     **dict.fromkeys(("brier_score_loss", "log_loss", "d2_brier_score", "d2_log_loss_score"), "probabilities"),
     **dict.fromkeys(("roc_auc_score", "average_precision_score", "top_k_accuracy_score"), "probabilities"),
     "hinge_loss": "outputs",
 }
-Of = Annotated[str | None, optional(choice("predictions", "probabilities", "outputs"))]
+Of = Annotated[Needs | None, optional(choice("predictions", "probabilities", "outputs"))]
 
 
-class WholeMetric(Protocol):
-    """A metric of all examples at once: `measure(outputs, targets, loss, task)`, a number, NaN where it is not
-    defined.
+class Interpretation(Protocol):
+    """The members of a loss that define what its outputs mean."""
 
-    It is measured at the end of an epoch on the validation data, and by `evaluate`; there is none of the training data, whose
-    outputs change within the epoch. `outputs` are of float64, (N, K); `task` is what the loss is for. The metric's own `mode`
-    and `task` are as in `Metric`.
+    def predict(self, outputs: Array) -> Array:
+        """Return the predictions."""
+        ...
+
+    def probabilities(self, outputs: Array) -> Array:
+        """Return the probabilities."""
+        ...
+
+
+@runtime_checkable
+class WholeMetric(Described, Protocol):
+    """A metric of all examples at once.
+
+    It is measured on the validation data at the end of an epoch, and by `evaluate`; never on the training data, whose outputs
+    change during the epoch. A custom metric is a frozen record that subclasses this protocol and defines `name` and `measure`;
+    the other members have defaults. An object that has all members without being a subclass is a metric, too.
+
+    Examples:
+        >>> import fnloop as fl
+        >>> @fl.frozen
+        ... class MaxError(fl.metrics.WholeMetric):
+        ...     name = "max_error"
+        ...     def measure(self, outputs, targets, loss, task):
+        ...         return float(abs(outputs[:, 0] - targets).max())
+        >>> fl.Trainer(model=fl.mlp([3, 1]), loss="mse", metrics=MaxError()).metrics
+        (MaxError(),)
+
+    See Also:
+        `Whole`: A metric from a function of all targets and predictions.
     """
 
-    @property
-    def name(self) -> str: ...
-    def measure(self, outputs: Array, targets: Array, loss: Any, task: str | None) -> float: ...
+    __slots__ = ()
+
+    @abstractmethod
+    def measure(self, outputs: Array, targets: Array, loss: Interpretation, task: Task | None) -> float:
+        """Return the metric, NaN where it is undefined.
+
+        Args:
+            outputs: The outputs of the model, in float64, (N, K).
+            targets: The targets, (N,) or (N, K), as in the dataset.
+            loss: The loss, which defines predictions and probabilities.
+            task: The task of the loss.
+        """
 
 
 def _function(name: str, value: Any) -> Any:
-    """A function of scikit-learn as its name, which is data; any other as it is."""
+    """Check a function; one of scikit-learn becomes its name, which can be written to a file."""
     if isinstance(value, str):
         if value not in _sklearn().__all__:
             raise ValueError(f"{name} must be a function or the name of one in sklearn.metrics, got {short(value)}")
@@ -49,26 +85,27 @@ def _function(name: str, value: Any) -> Any:
 
 
 @frozen
-class Whole:
-    """A function of all targets and all predictions, `function(targets, predictions) -> number`, as scikit-learn has them.
+class Whole(WholeMetric):
+    """A metric from a function of all targets and predictions, `function(targets, predictions) -> number`.
 
-    A trainer takes scikit-learn's functions as they are: `metrics=("accuracy", sklearn.metrics.cohen_kappa_score)`, or with
-    arguments, `functools.partial(sklearn.metrics.f1_score, average="weighted")`. They are computed once an epoch, on all of
-    the validation data, and by `evaluate`; there is no value of the training data, whose outputs change within the epoch.
+    A trainer accepts functions of scikit-learn directly, `metrics=("accuracy", sklearn.metrics.cohen_kappa_score)`, also with
+    keyword arguments, `functools.partial(sklearn.metrics.f1_score, average="weighted")`. They are computed on the whole
+    validation set at the end of an epoch, and by `evaluate`; never on the training data, whose outputs change during the
+    epoch.
 
     Args:
         function: The function, or the name of one in `sklearn.metrics`.
-        of: What it takes as its second argument: `"predictions"`, what `predict` gives; `"probabilities"`, (N, K), but for two
-            classes (N,), those of class 1; `"outputs"` of the model, (N,) or (N, K). None: what scikit-learn's function takes,
-            and predictions for any other.
-        mode: `"min"` if the smallest value is best, `"max"` if the largest. None: by the end of the name of scikit-learn's
-            function, as it documents them: `_loss`, `_error` and `_deviance` are smallest at best; for another function,
-            whoever monitors the metric must say.
-        options: Further keyword arguments of the function.
+        of: The second argument of the function: `"predictions"`, as returned by `predict`; `"probabilities"`, (N, K), or (N,)
+            of class 1 for two classes; or the model's `"outputs"`, (N,) or (N, K). Default: None, which is what a function of
+            scikit-learn takes, and predictions for any other function.
+        mode: `"min"` if the smallest value is best, `"max"` if the largest. Default: None. A function of scikit-learn then has
+            the mode `"min"` if its name ends in `_loss`, `_error` or `_deviance`, else `"max"`; for any other function the
+            code that monitors the metric must state the mode.
+        options: Additional keyword arguments of the function. Default: none.
 
     Raises:
-        TypeError: For what is no function.
-        ValueError: For a name that scikit-learn does not have.
+        TypeError: If `function` is not a function.
+        ValueError: If scikit-learn has no function with this name, or the function does not return a number.
 
     Examples:
         >>> from sklearn.metrics import mean_absolute_error
@@ -82,10 +119,10 @@ class Whole:
     options: Mapping[str, Any] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        known = isinstance(self.function, str)
+        is_named = isinstance(self.function, str)
         if self.of is None:
-            object.__setattr__(self, "of", _OF.get(self.name, "predictions") if known else "predictions")
-        if self.mode is None and known:
+            object.__setattr__(self, "of", _SECOND_ARGUMENT.get(self.name, "predictions") if is_named else "predictions")
+        if self.mode is None and is_named:
             object.__setattr__(self, "mode", "min" if self.name.endswith(("_loss", "_error", "_deviance")) else "max")
 
     @property
@@ -93,20 +130,20 @@ class Whole:
         return self.function if isinstance(self.function, str) else name_of(self.function)
 
     @property
-    def needs(self) -> str | None:
+    def needs(self) -> Needs | None:
         return self.of
 
-    def measure(self, outputs: Array, targets: Array, loss: Any, task: str | None) -> float:
+    def measure(self, outputs: Array, targets: Array, loss: Interpretation, task: Task | None) -> float:
         if not np.isfinite(outputs).all():
             return np.nan
         function = getattr(_sklearn(), self.function) if isinstance(self.function, str) else self.function
-        value = np.asarray(function(truth(targets, outputs, task), self._second(outputs, loss, task), **self.options))
+        value = np.asarray(function(truth(targets, outputs, task), self._second_argument(outputs, loss, task), **self.options))
         if value.shape or value.dtype.kind not in "biuf":
             raise ValueError(f"the function must return a number, got {short(value)}")
         return float(value)
 
-    def _second(self, outputs: Array, loss: Any, task: str | None) -> Array:
-        """What the function takes beside the targets."""
+    def _second_argument(self, outputs: Array, loss: Interpretation, task: Task | None) -> Array:
+        """Return the second argument of the function, after the targets."""
         if self.of == "predictions":
             return np.asarray(loss.predict(outputs))
         if self.of == "outputs":
@@ -116,22 +153,17 @@ class Whole:
 
 
 def is_sklearn(function: Any) -> bool:
-    """Whether it is one of the functions of scikit-learn's metrics."""
+    """Return whether this is a function of `sklearn.metrics`."""
     if not getattr(function, "__module__", "").startswith("sklearn.metrics"):
         return False
     return getattr(_sklearn(), getattr(function, "__name__", ""), None) is function
 
 
-def as_whole(function: Any) -> Whole | None:
-    """A function of scikit-learn, or one with keyword arguments, as a metric; None for any other."""
+def from_sklearn(function: Callable[..., Any]) -> Whole | None:
+    """Return the metric of a function of scikit-learn, with or without keyword arguments; None for any other function."""
     if isinstance(function, partial) and not function.args and is_sklearn(function.func):
         return Whole(function.func, options=function.keywords)
     return Whole(function) if is_sklearn(function) else None
-
-
-def is_whole(metric: object) -> bool:
-    """Whether it has what a metric of all examples at once needs."""
-    return all(hasattr(metric, needed) for needed in ("name", "measure"))
 
 
 def _sklearn() -> Any:

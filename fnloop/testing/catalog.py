@@ -76,7 +76,6 @@ from fnloop.schedulers import (
     times,
     warmup,
 )
-from fnloop.training.tasks import task_of
 
 INPUTS = 3
 
@@ -245,7 +244,7 @@ PLATEAU = ReduceLROnPlateau(0.05, metric="loss", patience=1, min_delta=0.05)
 def metrics_of(kind: str) -> tuple[str | Metric, ...]:
     """All metrics that suit a kind of problem."""
     loss, outputs = LOSSES[kind]
-    task = str(task_of(loss, outputs))
+    task = str(loss.task(outputs))
     if task != "classification":
         return METRICS[task]
     return METRICS["scores" if isinstance(loss, Hinge) else "two classes" if outputs == 1 else "classes"]
@@ -257,7 +256,7 @@ def dataset(kind: str, rows: int, seed: int = 0, inputs: int = INPUTS) -> Datase
     x = generator.standard_normal((rows, inputs))
     if kind == "kl":
         return Dataset(x, generator.dirichlet(np.full(outputs, 0.5), rows))
-    task = task_of(loss, outputs)
+    task = loss.task(outputs)
     if task == "multilabel":
         return Dataset(x, generator.integers(0, 2, (rows, outputs)))
     if task == "quantiles":

@@ -11,7 +11,6 @@ from fnloop.metrics.truth import truth
 from fnloop.training.encoding import encode
 from fnloop.training.measurement import quiet
 from fnloop.training.state import TrainState
-from fnloop.training.tasks import task_of
 from fnloop.training.trainer import Trainer, check_trainer
 
 
@@ -41,7 +40,7 @@ def confusion_matrix(trainer: Trainer, state: TrainState, data: Dataset, *, engi
     data = encode(data, state.names, "data")
     trainer.check_data(data, "data")
     k, loss = trainer.model.outputs, trainer.loss
-    task = task_of(loss, k)
+    task = loss.task(k)
     if task not in {"classification", "multilabel"}:
         raise ValueError(f"trainer must have a loss for classes, got {type(loss).__name__}")
     with quiet():

@@ -1,4 +1,4 @@
-"""Whether the parts of a trainer fit each other."""
+"""Checks that the parts of a trainer fit together."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,30 +7,36 @@ import numpy as np
 
 from fnloop.core.display import pluralize
 from fnloop.core.formatting import listed, short
+from fnloop.core.protocols import fulfils
 from fnloop.core.records import evolve
-from fnloop.metrics import known_mode
-from fnloop.metrics.whole import is_whole
+from fnloop.losses import Loss
+from fnloop.metrics import Metric, known_mode
+from fnloop.metrics.named import AnyMetric
 from fnloop.nn.kinds import PARAMETER_NAMES
+from fnloop.optimizers import Elementwise
 from fnloop.optimizers.masks import named_kinds, named_layers
 from fnloop.schedulers import CombinesSchedulers, MonitorsMetric
-from fnloop.training.tasks import task_of
 
 
-def with_modes(policy: Any, metrics: Sequence[Any]) -> Any:
-    """The policy, with the direction of the metric that it reads if only one of these metrics says it."""
+def with_modes(policy: Any, metrics: Sequence[AnyMetric]) -> Any:
+    """Return a schedule or early stopping with the mode of its metric, if only one of these metrics states it."""
     if isinstance(policy, MonitorsMetric) and getattr(policy, "mode", "") is None:
         mode = known_mode(policy.metric, metrics)
         return policy if mode is None else evolve(policy, mode=mode)
     parts = policy.schedulers if isinstance(policy, CombinesSchedulers) else ()
-    known = tuple(with_modes(part, metrics) for part in parts)
-    same = all(a is b for a, b in zip(parts, known, strict=True))
-    return policy if same else evolve(policy, schedulers=known)
+    new_parts = tuple(with_modes(part, metrics) for part in parts)
+    is_unchanged = all(new is old for new, old in zip(new_parts, parts, strict=True))
+    return policy if is_unchanged else evolve(policy, schedulers=new_parts)
 
 
-def check_layers(model: Any, optimizer: Any) -> None:
-    """Refuse an optimizer that names a layer or a kind of parameters which the model does not have."""
-    layers = 1 + max((place.layer for place in model.layout), default=-1)
-    kinds = [kind for kind in dict.fromkeys(place.kind for place in model.layout) if kind]
+def check_layers(model: Any, optimizer: Elementwise) -> None:
+    """Check that the model has the layers and kinds of parameters that the optimizer names.
+
+    Raises:
+        ValueError: If it lacks one.
+    """
+    layers = 1 + max((array.layer for array in model.layout), default=-1)
+    kinds = [kind for kind in dict.fromkeys(array.kind for array in model.layout) if kind]
     for part in optimizer.parts:
         for layer in named_layers(part):
             if layer >= layers:
@@ -44,35 +50,36 @@ def check_layers(model: Any, optimizer: Any) -> None:
                 )
 
 
-def check_metrics(metrics: Sequence[Any], loss: Any, model: Any) -> None:
-    """Refuse metrics that do not fit each other, the model and the loss, which is for what its own metrics are for."""
-    task = task_of(loss, model.outputs)
+def check_metrics(metrics: Sequence[AnyMetric], loss: Loss, model: Any) -> None:
+    """Check that the metrics have different names and fit the loss and the model.
+
+    Raises:
+        ValueError: If two metrics have the same name, or one does not fit.
+    """
+    task = loss.task(model.outputs)
     names = [metric.name for metric in metrics]
     if len({*names, "loss"}) <= len(names):
-        raise ValueError(f"metrics must have names of their own, none of them 'loss', got {names}")
+        raise ValueError(f"metrics must have different names, none of them 'loss', got {names}")
     for metric in metrics:
-        mode, by_name = getattr(metric, "mode", None), known_mode(metric.name)
-        if None not in (mode, by_name) and mode != by_name:
-            raise ValueError(f"metrics: {short(metric.name)} has mode {mode}, but by its name {by_name}: give it another name")
-        needed = "multilabel" if getattr(metric, "multilabel", False) else getattr(metric, "task", None)
-        if needed is not None and task is not None and needed != task:
-            outputs = pluralize(model.outputs, "output")
+        mode_by_name = known_mode(metric.name)
+        if None not in (metric.mode, mode_by_name) and metric.mode != mode_by_name:
             raise ValueError(
-                f"metrics: {short(metric.name)} needs a loss for {_TASKS.get(needed, needed)}, got "
-                f"{type(loss).__name__}, which with {outputs} is one for {_TASKS.get(task, task)}"
+                f"metrics: {short(metric.name)} has mode {metric.mode}, but its name implies {mode_by_name}: rename the metric"
+            )
+        if None not in (metric.task, task) and metric.task != task:
+            raise ValueError(
+                f"metrics: {short(metric.name)} needs a loss for {_in_words(metric.task)}, got {type(loss).__name__}, which "
+                f"with {pluralize(model.outputs, 'output')} is a loss for {_in_words(task)}"
             )
         try:
-            if not is_whole(metric):
-                metric.width(model.outputs)
-            if getattr(metric, "needs", None) == "probabilities":
+            if fulfils(metric, Metric):
+                metric.width(model.outputs)  # type: ignore[union-attr]
+            if metric.needs == "probabilities":
                 loss.probabilities(np.zeros((1, model.outputs)))
         except (TypeError, ValueError) as error:
             raise ValueError(f"metrics: {short(metric.name)}: {error}") from None
 
 
-_TASKS = {
-    "classification": "classification",
-    "multilabel": "multi-label classification",
-    "regression": "regression",
-    "quantiles": "several quantiles",
-}
+def _in_words(task: str | None) -> str:
+    """Return the name of a task in a message."""
+    return {"multilabel": "multi-label classification", "quantiles": "several quantiles"}.get(str(task), str(task))

@@ -1,4 +1,4 @@
-"""From a dataset's own names and labels to the arrays that a model is trained on, in the terms of the training data."""
+"""Encoding of datasets with named columns and labels as arrays, by the names in the training data."""
 
 from typing import Any
 
@@ -10,60 +10,65 @@ from fnloop.core.records import evolve
 from fnloop.data.dataset import Dataset
 from fnloop.data.names import Names, encode_labels, select_columns, unique_labels
 from fnloop.training.state import TrainState
-from fnloop.training.tasks import task_of
 
 
 def encode_datasets(trainer: Any, train: Any, validation: Any) -> tuple[Names, Dataset, Dataset | None]:
-    """The names that a run takes from its training data, and both datasets in their terms.
+    """Return the names of the columns and classes of the training data, and both datasets encoded by them.
 
     Raises:
-        TypeError: For what is no dataset, or labels where the loss is for numbers.
-        ValueError: If the classes do not fit the model, or the validation data has a label that the training data does not
-            have, or lacks a column that it has.
+        TypeError: If one is not a dataset, or has labels although the loss is for numbers.
+        ValueError: If the classes do not fit the model, or the validation data has an unknown label or lacks a column.
     """
     names = find_names(trainer, train)
     return names, encode(train, names, "train"), None if validation is None else encode(validation, names, "validation")
 
 
 def find_names(trainer: Any, train: Any, name: str = "train") -> Names:
-    """The names of the columns of training data, and its classes if it has labels.
+    """Return the names of the columns of training data, and its classes if the targets are labels.
 
-    Labels are text, booleans, and numbers where the dataset's `classes` say so, or where the loss is for classes and as many
-    different whole numbers as the model has classes are not their codes, 0 to K - 1.
+    Targets are labels if they are text or booleans, if the dataset has `classes`, or if the loss is for classification and
+    they are integers outside 0 to K - 1, as many different ones as the model has classes.
     """
     y, classes = check_dataset(train, name).y, train.classes
     outputs = trainer.model.outputs
-    task, places = task_of(trainer.loss, outputs), max(2, outputs)
+    task, class_count = trainer.loss.task(outputs), max(2, outputs)
     if not classes and y.ndim == 1 and y.dtype.kind in "bU":
         classes = unique_labels(y)
     elif not classes and task == "classification":
-        classes = _numbered(y, places)
-    known = hasattr(trainer.loss, "task") or bool(getattr(trainer.loss, "metrics", ()))
-    of_numbers = known and task in {"regression", "quantiles"}
-    if not classes or (of_numbers and y.dtype.kind != "U"):
+        classes = _integer_labels(y, class_count)
+    is_numeric = task in {"regression", "quantiles"}
+    if not classes or (is_numeric and y.dtype.kind != "U"):
         return Names(train.columns)
-    if of_numbers:
+    if is_numeric:
         raise TypeError(f"{name}: y must be numbers for {type(trainer.loss).__name__}, got {short(str(y.flat[0]))} at [0]")
-    if task == "classification" and len(classes) != places:
+    if task == "classification" and len(classes) != class_count:
         raise ValueError(
             f"{name} has {len(classes)} classes, {listed(map(repr, classes))}; a model with {outputs} "
-            f"output{'' if outputs == 1 else 's'} is for {places}"
+            f"output{'' if outputs == 1 else 's'} needs {class_count}"
         )
     return Names(train.columns, classes)
 
 
-def _numbered(y: Array, places: int) -> tuple[Any, ...]:
-    """The labels if they are whole numbers, as many as there are places, but not all of 0 to places - 1; else ()."""
-    if y.shape[1:] not in ((), (1,)) or (y.min() >= 0 and y.max() < places) or not np.array_equal(y, np.floor(y)):
+def _integer_labels(y: Array, class_count: int) -> tuple[Any, ...]:
+    """Return the different labels if they are integers, as many as there are classes, and not all codes; else ()."""
+    is_column, are_codes = y.shape[1:] in ((), (1,)), y.min() >= 0 and y.max() < class_count
+    if not is_column or are_codes or not np.array_equal(y, np.floor(y)):
         return ()
-    found = unique_labels(y)
-    return found if len(found) == places else ()
+    labels = unique_labels(y)
+    return labels if len(labels) == class_count else ()
 
 
 def encode(data: Any, names: Names, name: str) -> Dataset:
-    """A dataset in the terms of the training data: its columns by name, its labels by their place among the classes.
+    """Return a dataset encoded by the names of the training data: its columns in their order, its labels as codes.
 
-    Raises: TypeError, ValueError: for a label that is none of the classes, or if a column is missing.
+    Args:
+        data: The dataset.
+        names: The names of the training data.
+        name: The name of the argument, for the error.
+
+    Raises:
+        TypeError: If `data` is not a dataset, or its targets are text although the state has no classes.
+        ValueError: If a label is not among the classes, or a column is missing.
     """
     x = select_columns(check_dataset(data, name).x, data.columns, names.columns, name)
     y = data.y
@@ -71,29 +76,30 @@ def encode(data: Any, names: Names, name: str) -> Dataset:
         y = encode_labels(y, names.classes, f"{name}: y")
     elif y.dtype.kind == "U":
         raise TypeError(
-            f"{name}: y must be numbers, as the state has no classes, got {short(str(y.flat[0]), 60)} at [0]; "
-            "fl.epochs and fl.init_state(trainer, train) make states that know the classes of train"
+            f"{name}: y must be numbers because the state has no classes, got {short(str(y.flat[0]), 60)} at [0]; "
+            "the states of fl.epochs and fl.init_state(trainer, train) have the classes of train"
         )
     return data if x is data.x and y is data.y else Dataset(x, y, data.weights)
 
 
 def check_dataset(data: Any, name: str) -> Dataset:
-    """The dataset, if it is one."""
+    """Check a dataset, and return it unchanged."""
     if not isinstance(data, Dataset):
         raise TypeError(f"{name} must be a fl.Dataset(x, y), got {short(data)}")
     return data
 
 
 def with_names(state: TrainState, names: Names, name: str = "state") -> TrainState:
-    """The state with names, if it has none or the same.
+    """Return the state with these names, which must not contradict its own.
 
-    Raises: ValueError: if it was trained with others.
+    Raises:
+        ValueError: If the state was trained with other names.
     """
-    own = state.names
-    for what, ours, theirs in (("columns", own.columns, names.columns), ("classes", own.classes, names.classes)):
-        if ours and ours != theirs and (theirs or what == "classes"):
+    old = state.names
+    for what, before, now in (("columns", old.columns, names.columns), ("classes", old.classes, names.classes)):
+        if before and before != now and (now or what == "classes"):
             raise ValueError(
-                f"{name} was trained on the {what} {listed(map(repr, ours), 60)}; train has {listed(map(repr, theirs), 60)}"
+                f"{name} was trained on the {what} {listed(map(repr, before), 60)}; train has {listed(map(repr, now), 60)}"
             )
-    merged = own.columns or names.columns, own.classes or names.classes
-    return state if merged == (own.columns, own.classes) else evolve(state, names=Names(*merged))
+    merged = old.columns or names.columns, old.classes or names.classes
+    return state if merged == (old.columns, old.classes) else evolve(state, names=Names(*merged))

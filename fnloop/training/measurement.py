@@ -14,7 +14,6 @@ from fnloop.engines import get_engine
 from fnloop.engines.threads import with_threads
 from fnloop.metrics import Whole
 from fnloop.training.state import TrainState, restored
-from fnloop.training.tasks import task_of
 from fnloop.training.trainer import Trainer
 
 # What overflows is found in the result and answered as the trainer says, not warned of on the way.
@@ -78,7 +77,7 @@ def _near(a: float, b: float) -> bool:
 def make_whole(trainer: Trainer, data: Dataset) -> Callable[[Array], Values] | None:
     """The function of the model's outputs that gives the metrics of all examples at once; None if there are none."""
     metrics, outputs = trainer.whole_metrics(), trainer.model.outputs
-    task = task_of(trainer.loss, outputs)
+    task = trainer.loss.task(outputs)
 
     def measure(outputs: Array) -> Values:
         values, outputs = {}, outputs.astype(np.float64)

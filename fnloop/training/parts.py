@@ -1,4 +1,7 @@
-"""The parts of a trainer: what each may be given as, and what an error says of anything else."""
+"""The forms in which each field of a trainer may be given, and the errors for anything else.
+
+The protocols state what a part is; the functions here add names, numbers and plain functions.
+"""
 
 from typing import Any
 
@@ -10,9 +13,10 @@ from fnloop.core.lookup import by_name
 from fnloop.core.signatures import call_hint
 from fnloop.losses import get_loss
 from fnloop.metrics import get_metric
-from fnloop.metrics.whole import as_whole
+from fnloop.metrics.whole import from_sklearn
 from fnloop.optimizers import get_optimizer
 from fnloop.schedulers import SCHEDULERS, ConstantLR, Scheduler
+from fnloop.training.early_stopping import EarlyStopping
 
 _MODEL = "forward", "init", "inputs", "shape", "views", "layout", "buffers", "check_values"
 _EXAMPLES = {
@@ -24,68 +28,74 @@ _EXAMPLES = {
 }
 
 _check_scheduler = instance_of(
-    Scheduler, "a schedule, such as fl.schedulers.ConstantLR(1e-3), or a number for a constant rate"
+    Scheduler, "a schedule, such as fl.schedulers.ConstantLR(1e-3), or a number for a constant learning rate"
 )
 
 
+def _model_hint(value: Any) -> str:
+    if isinstance(value, list | tuple) and value:
+        widths = all(isinstance(item, int) for item in value)
+        return f"; write fl.mlp({short(value)})" if widths else "; write fl.nn.Sequential(inputs, layers)"
+    if not isinstance(value, type) and hasattr(value, "forward") and hasattr(value, "initial"):
+        return "; to train a single layer write fl.nn.Sequential(inputs, (layer,))"
+    return call_hint(value)
+
+
 def model(name: str, value: Any) -> Any:
-    """The check for a model."""
+    """Check a model."""
     if isinstance(value, type) or not all(hasattr(value, needed) for needed in _MODEL):
-        hint = call_hint(value)
-        if isinstance(value, list | tuple) and value:
-            widths = all(isinstance(item, int) for item in value)
-            hint = f"; write fl.mlp({short(value)})" if widths else "; write fl.nn.Sequential(inputs, layers)"
-        elif not isinstance(value, type) and hasattr(value, "forward") and hasattr(value, "initial"):
-            hint = "; a layer alone is a model as fl.nn.Sequential(inputs, (layer,))"
-        raise TypeError(f"{name} must be a model, such as fl.mlp([10, 16, 1]), got {short(value)}{hint}")
+        raise TypeError(f"{name} must be a model, such as fl.mlp([10, 16, 1]), got {short(value)}{_model_hint(value)}")
     return value
 
 
 def loss(name: str, value: Any) -> Any:
-    """The check for a loss, or its name."""
+    """Check a loss, the name of one, or a function."""
     return get_loss(value)
 
 
 def optimizer(name: str, value: Any) -> Any:
-    """The check for an optimizer, or its name."""
+    """Check an optimizer, or the name of one."""
     return get_optimizer(value)
 
 
 def scheduler(name: str, value: Any) -> Any:
-    """The check for a schedule, or a number: a constant rate."""
+    """Check a schedule, or a number, which becomes a constant learning rate."""
     if isinstance(value, int | float | np.number) and not isinstance(value, bool):
         return ConstantLR(real("(0, inf)")(name, value))
     if isinstance(value, str):
-        by_name(name, value, SCHEDULERS, otherwise=", each with a rate, or a schedule, or a number for a constant rate")
+        by_name(name, value, SCHEDULERS, otherwise=", each with a learning rate, or a schedule, or a number")
         example = _EXAMPLES[value.lower()]
         raise ValueError(f"{name} {short(value)} needs a learning rate, write {example}; a number is a constant rate")
     return _check_scheduler(name, value)
 
 
+def _early_stopping_hint(value: Any) -> str:
+    if isinstance(value, str):
+        return f"; write fl.EarlyStopping({short(value, 40)})"
+    if isinstance(value, int):
+        return "; write fl.EarlyStopping()" if value is True else f"; write fl.EarlyStopping(patience={short(value, 40)})"
+    return call_hint(value)
+
+
 def early_stopping(name: str, value: Any) -> Any:
-    """The check for a policy of early stopping, or None."""
-    if value is not None and (isinstance(value, type) or not (hasattr(value, "init") and hasattr(value, "step"))):
-        hint = call_hint(value)
-        if isinstance(value, str):
-            hint = f"; write fl.EarlyStopping({short(value, 40)})"
-        elif isinstance(value, int):
-            hint = "; write fl.EarlyStopping()" if value is True else f"; write fl.EarlyStopping(patience={short(value, 40)})"
-        raise TypeError(f"{name} must be a fl.EarlyStopping or None, got {short(value)}{hint}")
+    """Check a policy of early stopping, or None."""
+    if value is not None and not isinstance(value, EarlyStopping):
+        raise TypeError(f"{name} must be a fl.EarlyStopping or None, got {short(value)}{_early_stopping_hint(value)}")
     return value
 
 
 def metrics(name: str, value: Any) -> Any:
-    """The check for metrics: one or several, names, metrics or functions; or None for what suits the loss."""
+    """Check one or several metrics, names of metrics or functions; None is the default, the metrics of the loss."""
     if value is None:
         return None
-    several = tuple(value) if isinstance(value, tuple | list) else (value,)
-    for metric in several:
+    values = tuple(value) if isinstance(value, tuple | list) else (value,)
+    for metric in values:
         get_metric(metric)
-    return tuple(as_whole(metric) or metric for metric in several)
+    return tuple(from_sklearn(metric) or metric for metric in values)
 
 
 def dtype(name: str, value: Any) -> Any:
-    """The check for the dtype of a computation: its name, or NumPy's type."""
+    """Check the dtype of a computation, given by its name or as NumPy's type."""
     if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
         value = np.dtype(value).name
     return choice("float32", "float64")(name, value)

@@ -12,7 +12,6 @@ from fnloop.engines import get_engine
 from fnloop.losses.from_function import FromFunction
 from fnloop.metrics import Mean
 from fnloop.training.measurement import make_whole, quiet
-from fnloop.training.tasks import task_of
 from fnloop.training.trainer import Trainer
 
 
@@ -45,7 +44,7 @@ def try_functions(trainer: Trainer, train: Dataset, validation: Dataset | None, 
 def _waves(trainer: Trainer, rows: int) -> Array:
     """Outputs that a model might have: for classes they are of all of them, else positive, which every function takes."""
     waves = np.cos(np.arange(rows * trainer.model.outputs)).reshape(rows, -1)
-    task = task_of(trainer.loss, trainer.model.outputs)
+    task = trainer.loss.task(trainer.model.outputs)
     return waves if task in {"classification", "multilabel"} else waves + 1.5
 
 

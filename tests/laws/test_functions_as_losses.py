@@ -82,19 +82,19 @@ def hidden(outputs, targets):
 WRONG = {
     "mean": (
         lambda outputs, targets: ((outputs - targets) ** 2).mean(),
-        r"must return one value an example.*got an array of .*\(\)",
+        r"must return one value for each example.*got an array of .*\(\)",
     ),
-    "a list": (lambda outputs, targets: [0.0] * len(outputs), r"one value an example.*got a list"),
+    "a list": (lambda outputs, targets: [0.0] * len(outputs), r"one value for each example.*got a list"),
     "constant": (
         lambda outputs, targets: targets[:, 0] ** 2,
-        r"cannot be differentiated by autograd: .*not come from",
+        r"cannot be differentiated by autograd: .*not depend on",
     ),
     "other order": (
         lambda targets, outputs: outputs[:, 5] - targets[:, 0],
         r"loss '<lambda>' is called as function\(outputs, targets\), here with arrays of shapes \(3, 2\) .*raised IndexError",
     ),
     "another argument": (lambda a, b, c: a, r"\(outputs, targets\), here .* raised TypeError: .*missing 1 required"),
-    "hidden": (hidden, r"loss 'hidden' cannot be differentiated by autograd: .*write it with autograd.numpy"),
+    "hidden": (hidden, r"loss 'hidden' cannot be differentiated by autograd: .*use autograd.numpy"),
 }
 
 

@@ -396,7 +396,7 @@ TABLE = [
     (lambda: trainer(metrics=("magic",)), ValueError, ["metrics", "magic", "accuracy", "r2"]),
     (lambda: trainer(metrics=(fl.metrics.F1,)), TypeError, ["metrics", "F1", "TopKAccuracy(3)"]),
     (lambda: trainer(metrics=(3,)), TypeError, ["metrics", "3", "names"]),
-    (lambda: trainer(metrics=("f1", fl.metrics.F1())), ValueError, ["metrics", "f1", "names of their own"]),
+    (lambda: trainer(metrics=("f1", fl.metrics.F1())), ValueError, ["metrics", "f1", "different names"]),
     (lambda: trainer(metrics=("top_5_accuracy",)), ValueError, ["metrics", "'top_5_accuracy'", "k", "below", "1", "5"]),
     (lambda: softmax(metrics=(fl.metrics.TopKAccuracy(3),)), ValueError, ["'top_3_accuracy'", "outputs, 3", "got 3"]),
     *[
