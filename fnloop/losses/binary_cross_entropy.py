@@ -65,12 +65,15 @@ class BinaryCrossEntropy(weighting.ClassWeighted, Loss):
         weighting.check_label_weights(self.class_weights, len(pairs))
 
     def task(self, outputs: int) -> Task | None:
+        """Return classification for one output, multi-label classification for several."""
         return "classification" if outputs == 1 else "multilabel"
 
     def check_outputs(self, outputs: int) -> None:
+        """Check that the class weights fit this number of labels."""
         weighting.check_label_weights(self.class_weights, outputs)
 
     def check_targets(self, targets: Array, outputs: int) -> None:
+        """Check that targets are in [0, 1], one for each output."""
         if outputs > 1 and targets.shape[1:] != (outputs,):
             raise ValueError(
                 f"targets must be of shape (N, {outputs}), 0 or 1 for each label, got {targets.shape}; if each example has "
@@ -80,6 +83,7 @@ class BinaryCrossEntropy(weighting.ClassWeighted, Loss):
         classes.check_unit_interval(targets)
 
     def forward(self, outputs: AnyArray, targets: AnyArray) -> tuple[AnyArray, Backward]:
+        """Return the loss of each example, (N,), and the backward function."""
         xp, z, y = namespace(outputs), outputs, targets.reshape(outputs.shape)
         # The loss of the class that z favours, plus a small remainder: added last, neither loses its digits.
         favoured, e = xp.heaviside(z, 0.5), xp.exp(xp.minimum(z, -z))

@@ -30,9 +30,11 @@ class Classification(Loss):
     metrics = ("accuracy",)
 
     def task(self, outputs: int) -> Task | None:
+        """Return classification."""
         return "classification"
 
     def check_targets(self, targets: Array, outputs: int) -> None:
+        """Check that targets are classes, as labels or as rows of probabilities."""
         classes.check_targets(targets, outputs)
 
     def predict(self, outputs: Array) -> Array:

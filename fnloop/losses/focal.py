@@ -48,9 +48,11 @@ class Focal(weighting.ClassWeighted, Classification):
     class_weights: ClassWeights = None
 
     def check_outputs(self, outputs: int) -> None:
+        """Check that there is a weight for each class."""
         weighting.check_class_weights(self.class_weights, max(2, outputs))
 
     def forward(self, outputs: AnyArray, targets: AnyArray) -> tuple[AnyArray, Backward]:
+        """Return the loss of each example, (N,), and the backward function."""
         return classes.with_classes_first(self._forward, outputs, targets)
 
     def _forward(self, z: AnyArray, y: AnyArray) -> tuple[AnyArray, Backward]:

@@ -61,24 +61,30 @@ class FromFunction(Loss):
 
     @property
     def name(self) -> str:
+        """The name of the function."""
         return name_of(self.function)
 
     @property
     def metrics(self) -> tuple[str, ...]:
+        """The default metrics: those of `like`, else none."""
         return () if self.like is None else tuple(self.like.metrics)
 
     def task(self, outputs: int) -> Task | None:
+        """Return the task of `like`, else None."""
         return None if self.like is None else self.like.task(outputs)
 
     def check_outputs(self, outputs: int) -> None:
+        """Check the number of outputs as `like` does."""
         if self.like is not None:
             self.like.check_outputs(outputs)
 
     def check_targets(self, targets: Array, outputs: int) -> None:
+        """Check targets as `like` does."""
         if self.like is not None:
             self.like.check_targets(targets, outputs)
 
     def forward(self, outputs: AnyArray, targets: AnyArray) -> tuple[AnyArray, Backward]:
+        """Return the loss of each example, (N,), and the backward function."""
         return self._losses(outputs, targets), lambda: self._gradient(outputs, targets)
 
     def predict(self, outputs: Array) -> Array:
@@ -86,6 +92,7 @@ class FromFunction(Loss):
         return Loss.predict(self, outputs) if self.like is None else np.asarray(self.like.predict(outputs))
 
     def probabilities(self, outputs: Array) -> Array:
+        """Return the probabilities of the loss `like`."""
         if self.like is None:
             raise TypeError(
                 f"loss {short(self.name)} has no probabilities; losses.FromFunction({self.name}, like=...) defines them"

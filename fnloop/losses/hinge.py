@@ -29,15 +29,18 @@ class Hinge(Classification):
     """
 
     def check_targets(self, targets: Array, outputs: int) -> None:
+        """Check that targets are classes, as labels or as one-hot rows."""
         classes.check_targets(targets, outputs)
         hard = (targets == 0) | (targets == 1)
         if (outputs == 1 or targets.shape[1:] == (outputs,)) and not hard.all():
             raise ValueError(f"targets must be 0 or 1 for Hinge, not probabilities, got {targets[~hard][0]}")
 
     def forward(self, outputs: AnyArray, targets: AnyArray) -> tuple[AnyArray, Backward]:
+        """Return the loss of each example, (N,), and the backward function."""
         return classes.with_classes_first(_forward, outputs, targets)
 
     def probabilities(self, outputs: Array) -> Array:
+        """Raise a TypeError: the outputs are scores."""
         raise TypeError("Hinge has no probabilities: its outputs are scores")
 
 

@@ -31,5 +31,6 @@ class Huber(Regression):
     delta: Positive = 1.0
 
     def rho(self, error: AnyArray) -> tuple[AnyArray, Slope]:
+        """Return the Huber function of the error, and its slope."""
         near = namespace(error).clip(error, -self.delta, self.delta)
         return near * (error - near / 2), lambda scale: near * scale

@@ -28,14 +28,17 @@ class KLDivergence(Classification):
     """
 
     def check_outputs(self, outputs: int) -> None:
+        """Check that there are at least two classes."""
         if outputs < 2:
             raise ValueError(f"KLDivergence needs a model with 2 or more outputs, one for each class, got {outputs}")
 
     def check_targets(self, targets: Array, outputs: int) -> None:
+        """Check that targets are rows of probabilities."""
         classes.check_shape(targets, outputs)
         classes.check_rows(targets)
 
     def forward(self, outputs: AnyArray, targets: AnyArray) -> tuple[AnyArray, Backward]:
+        """Return the loss of each example, (N,), and the backward function."""
         return classes.with_classes_first(_forward, outputs, targets)
 
 

@@ -22,6 +22,7 @@ class LogCosh(Regression):
     """
 
     def rho(self, error: AnyArray) -> tuple[AnyArray, Slope]:
+        """Return log cosh of the error, and its slope."""
         xp = namespace(error)
         size = error * xp.sign(error)
         t, e = xp.tanh(xp.minimum(size, 1.0)), xp.exp(-size)

@@ -22,5 +22,6 @@ class MeanAbsoluteError(Regression):
     metrics = ("r2",)
 
     def rho(self, error: AnyArray) -> tuple[AnyArray, Slope]:
+        """Return the absolute error, and its slope."""
         sign = namespace(error).sign(error)
         return error * sign, lambda scale: sign * scale

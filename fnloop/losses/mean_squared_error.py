@@ -27,4 +27,5 @@ class MeanSquaredError(Regression):
     metrics = ("r2",)
 
     def rho(self, error: AnyArray) -> tuple[AnyArray, Slope]:
+        """Return the squared error, and its slope."""
         return error * error, lambda scale: error * (2 * scale)

@@ -58,21 +58,26 @@ class Pinball(Regression):
         return () if isinstance(self.quantile, tuple) else ("mae",)
 
     def task(self, outputs: int) -> Task | None:
+        """Return regression for one quantile, quantiles for several."""
         return "quantiles" if isinstance(self.quantile, tuple) else "regression"
 
     def check_outputs(self, outputs: int) -> None:
+        """Check that there is an output for each quantile."""
         if isinstance(self.quantile, tuple) and len(self.quantile) != outputs:
             raise ValueError(f"Pinball({short(self.quantile)}) needs a model with {len(self.quantile)} outputs, got {outputs}")
 
     def check_targets(self, targets: Array, outputs: int) -> None:
+        """Check the shape of the targets."""
         check_shape(targets, columns=1 if isinstance(self.quantile, tuple) else outputs)
 
     def forward(self, outputs: AnyArray, targets: AnyArray) -> tuple[AnyArray, Backward]:
+        """Return the loss of each example, (N,), and the backward function."""
         if isinstance(self.quantile, tuple):
             targets = namespace(outputs).broadcast_to(targets.reshape(-1, 1), outputs.shape)
         return Regression.forward(self, outputs, targets)
 
     def rho(self, error: AnyArray) -> tuple[AnyArray, Slope]:
+        """Return the pinball function of the error, and its slope."""
         sign = namespace(error).sign(error)
         q = constant_array(self.quantile, error.dtype) if isinstance(self.quantile, tuple) else self.quantile
         slope = ((sign > 0).astype(error.dtype) - q) * (sign * sign)

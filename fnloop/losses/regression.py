@@ -39,15 +39,19 @@ class Regression(Loss):
         """Return the function of the error f - y, element by element, and `slope(scale)`, its derivative times the scale."""
 
     def task(self, outputs: int) -> Task | None:
+        """Return regression."""
         return "regression"
 
     def check_targets(self, targets: Array, outputs: int) -> None:
+        """Check that there is a target for each output."""
         check_shape(targets, columns=outputs)
 
     def forward(self, outputs: AnyArray, targets: AnyArray) -> tuple[AnyArray, Backward]:
+        """Return the loss of each example, (N,), and the backward function."""
         error = outputs - targets.reshape(outputs.shape)
         values, slope = self.rho(error)
         return values.sum(1) / values.shape[1], lambda: slope(1 / error.size)
 
     def probabilities(self, outputs: Array) -> Array:
+        """Raise a TypeError: the outputs are values."""
         raise TypeError(f"{type(self).__name__} has no probabilities: it is a loss for regression")

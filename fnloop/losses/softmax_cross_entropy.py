@@ -50,11 +50,13 @@ class SoftmaxCrossEntropy(weighting.ClassWeighted, Classification):
     class_weights: ClassWeights = None
 
     def check_outputs(self, outputs: int) -> None:
+        """Check that there are at least two classes, and a weight for each."""
         if outputs < 2:
             raise ValueError(f"SoftmaxCrossEntropy needs a model with 2 or more outputs, one for each class, got {outputs}")
         weighting.check_class_weights(self.class_weights, outputs)
 
     def forward(self, outputs: AnyArray, targets: AnyArray) -> tuple[AnyArray, Backward]:
+        """Return the loss of each example, (N,), and the backward function."""
         return with_classes_first(self._forward, outputs, targets)
 
     def _forward(self, z: AnyArray, y: AnyArray) -> tuple[AnyArray, Backward]:

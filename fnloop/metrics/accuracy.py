@@ -37,6 +37,7 @@ class Accuracy(ClassesOrLabels, Metric):
     mode = "max"
 
     def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
+        """Return the number of correct predictions, for several labels that of each label."""
         count = namespace(outputs).count_nonzero
         if self.multilabel:
             return list(count(correct_labels(outputs, targets), 0))
@@ -45,9 +46,11 @@ class Accuracy(ClassesOrLabels, Metric):
         return [count(outputs.argmax(-1) == labels_of(targets, outputs))]
 
     def width(self, outputs: int) -> int:
+        """Return the number of labels, or 1."""
         return outputs if self.multilabel else 1
 
     def value(self, sums: Array, examples: float) -> float:
+        """Return the share of correct predictions."""
         return float(sums.mean() / examples)
 
 
@@ -65,12 +68,15 @@ class SubsetAccuracy(Metric):
     mode = "max"
 
     def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
+        """Return the number of examples whose labels are all correct."""
         return [namespace(outputs).count_nonzero(correct_labels(outputs, targets).all(1))]
 
     def width(self, outputs: int) -> int:
+        """Return 1."""
         return 1
 
     def value(self, sums: Array, examples: float) -> float:
+        """Return the share of examples whose labels are all correct."""
         return float(sums[0] / examples)
 
 
@@ -100,9 +106,11 @@ class TopKAccuracy(Metric):
 
     @property
     def name(self) -> str:
+        """The name, with k."""
         return f"top_{self.k}_accuracy"
 
     def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
+        """Return the number of examples whose class has one of the k highest scores."""
         xp = namespace(outputs)
         label = labels_of(targets, outputs).reshape(-1, 1)
         score = xp.take_along_axis(outputs, label.astype(int), 1)
@@ -111,11 +119,13 @@ class TopKAccuracy(Metric):
         return [xp.count_nonzero(xp.count_nonzero(higher, 1) < self.k)]
 
     def width(self, outputs: int) -> int:
+        """Return 1, and check that k is below the number of outputs."""
         if outputs <= self.k:
             raise ValueError(f"k must be below the number of outputs, {outputs}, or every example counts, got {self.k}")
         return 1
 
     def value(self, sums: Array, examples: float) -> float:
+        """Return the share of examples whose class has one of the k highest scores."""
         return float(sums[0] / examples)
 
 

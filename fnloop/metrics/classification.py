@@ -14,6 +14,7 @@ class ClassesOrLabels:
 
     @property
     def task(self) -> Task | None:
+        """Classification, or multi-label classification if `multilabel`."""
         return "multilabel" if self.multilabel else "classification"
 
     def for_task(self, task: Task | None) -> Self:

@@ -62,6 +62,7 @@ class Precision(Confusion):
     name = "precision"
 
     def value(self, sums: Array, examples: float) -> float:
+        """Return correct / predicted."""
         correct, predicted, _ = sums.reshape(3, -1)
         return macro(correct, predicted)
 
@@ -83,6 +84,7 @@ class Recall(Confusion):
     name = "recall"
 
     def value(self, sums: Array, examples: float) -> float:
+        """Return correct / actual."""
         correct, _, actual = sums.reshape(3, -1)
         return macro(correct, actual)
 
@@ -106,6 +108,7 @@ class F1(Confusion):
     name = "f1"
 
     def value(self, sums: Array, examples: float) -> float:
+        """Return 2 correct / (predicted + actual)."""
         correct, predicted, actual = sums.reshape(3, -1)
         return macro(2 * correct, predicted + actual)
 
@@ -128,6 +131,7 @@ class BalancedAccuracy(Confusion):
     name = "balanced_accuracy"
 
     def value(self, sums: Array, examples: float) -> float:
+        """Return the mean recall."""
         correct, predicted, actual = sums.reshape(3, -1)
         if len(actual) > 1 and not self.multilabel:
             return float((correct[actual > 0] / actual[actual > 0]).mean())

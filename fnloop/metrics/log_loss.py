@@ -34,6 +34,7 @@ class LogLoss(ClassesOrLabels, Metric):
     mode = "min"
 
     def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
+        """Return the sum of -log p."""
         z = outputs.astype(widest(outputs))
         if self.multilabel or z.shape[1] == 1:
             y, softplus = targets.reshape(z.shape), namespace(z).logaddexp
@@ -45,9 +46,11 @@ class LogLoss(ClassesOrLabels, Metric):
         return [-namespace(z).take_along_axis(log_p, label, 1).sum()]
 
     def width(self, outputs: int) -> int:
+        """Return 1."""
         return 1
 
     def value(self, sums: Array, examples: float) -> float:
+        """Return the mean of -log p."""
         return float(sums[0] / examples)
 
 

@@ -156,6 +156,7 @@ class Mean(Metric):
 
     @property
     def name(self) -> str:
+        """The name of the function."""
         return name_of(self.function)
 
     def values(self, outputs: AnyArray, targets: AnyArray) -> AnyArray:
@@ -171,13 +172,16 @@ class Mean(Metric):
         return values
 
     def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
+        """Return the sum of the function's values."""
         values = self.values(outputs, targets)
         return [values.sum(dtype=widest(values))]
 
     def width(self, outputs: int) -> int:
+        """Return 1."""
         return 1
 
     def value(self, sums: Array, examples: float) -> float:
+        """Return the mean of the function's values."""
         return float(sums[0] / examples)
 
 

@@ -38,6 +38,7 @@ class ROCAUC(ClassesOrLabels, WholeMetric):
     mode = "max"
 
     def measure(self, outputs: Array, targets: Array, loss: Interpretation, task: Task | None) -> float:
+        """Return the area under the curve."""
         from sklearn.metrics import roc_auc_score
 
         def area(is_class: Array, score: Array) -> float:
@@ -70,6 +71,7 @@ class AveragePrecision(ClassesOrLabels, WholeMetric):
     mode = "max"
 
     def measure(self, outputs: Array, targets: Array, loss: Interpretation, task: Task | None) -> float:
+        """Return the mean precision."""
         from sklearn.metrics import average_precision_score
 
         def area(is_class: Array, score: Array) -> float:

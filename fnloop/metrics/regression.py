@@ -30,8 +30,9 @@ class R2(Metric):
     mode = "max"
 
     def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
-        """Return the number of examples; then for each output the first target, and the sums of the differences d from it,
-        of d², and of the squared residuals.
+        """Return the number of examples, and four statistics of each output.
+
+        They are the first target, and the sums of the differences d from it, of d², and of the squared residuals.
         """
         y = targets.reshape(outputs.shape).astype(widest(outputs))
         d, residual = y - y[0], y - outputs
@@ -50,9 +51,11 @@ class R2(Metric):
         return merged
 
     def width(self, outputs: int) -> int:
+        """Return the number of statistics: 1, and 4 for each output."""
         return 1 + 4 * outputs
 
     def value(self, sums: Array, examples: float) -> float:
+        """Return the coefficient of determination."""
         _, d, squares, residual = sums[1:].reshape(-1, 4).T
         variation = np.maximum(squares - d * d / sums[0], 0.0)
         constant = variation == 0
@@ -76,13 +79,16 @@ class RMSE(Metric):
     mode = "min"
 
     def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
+        """Return the sum of squared errors of each output."""
         y = targets.reshape(outputs.shape).astype(widest(outputs))
         return list(((y - outputs) ** 2).sum(0))
 
     def width(self, outputs: int) -> int:
+        """Return the number of outputs."""
         return outputs
 
     def value(self, sums: Array, examples: float) -> float:
+        """Return the root mean squared error."""
         return float(np.sqrt(sums / examples).mean())
 
 
@@ -100,11 +106,14 @@ class MAE(Metric):
     mode = "min"
 
     def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
+        """Return the sum over examples of the mean absolute error of their outputs."""
         y = targets.reshape(outputs.shape).astype(widest(outputs))
         return [abs(y - outputs).sum() / outputs.shape[1]]
 
     def width(self, outputs: int) -> int:
+        """Return 1."""
         return 1
 
     def value(self, sums: Array, examples: float) -> float:
+        """Return the mean absolute error."""
         return float(sums[0] / examples)

@@ -127,13 +127,16 @@ class Whole(WholeMetric):
 
     @property
     def name(self) -> str:
+        """The name of the function."""
         return self.function if isinstance(self.function, str) else name_of(self.function)
 
     @property
     def needs(self) -> Needs | None:
+        """What the second argument of the function is."""
         return self.of
 
     def measure(self, outputs: Array, targets: Array, loss: Interpretation, task: Task | None) -> float:
+        """Return the value of the function; NaN if an output is not finite."""
         if not np.isfinite(outputs).all():
             return np.nan
         function = getattr(_sklearn(), self.function) if isinstance(self.function, str) else self.function
