@@ -1,6 +1,6 @@
-"""Checkpoints: a state in one `.npz` file, without pickle, whole or not there at all.
+"""Checkpoints: a state in one `.npz` file, written atomically and without pickle.
 
-The file is a zip of the arrays, by layer, and of `record.json`, the records around them with the digest of the whole.
+The file is a zip of the arrays, by layer, and of `record.json`: the records that hold the arrays, and the digest of the whole.
 """
 
 import io
@@ -9,9 +9,9 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,11 +47,31 @@ _DAMAGE = (
 
 @frozen
 class Checkpoint:
-    """What a file holds: a state (or its parameters alone), and what is needed to use it where that was given."""
+    """The content of a checkpoint file.
+
+    Args:
+        state: The state, or its parameters alone.
+        trainer: The trainer, if it was saved.
+        preprocessing: The preprocessing, if it was saved.
+    """
 
     state: Any
     trainer: Trainer | None = None
     preprocessing: Preprocessing | None = None
+
+
+class StateSummary(NamedTuple):
+    """What a file records of a state besides its arrays, to compare it with others.
+
+    Attributes:
+        epoch: Number of finished epochs.
+        metrics: The metrics of the state; empty if the file has none.
+        loss: Identity of the loss, or None if it is not known.
+    """
+
+    epoch: int
+    metrics: Mapping[str, float]
+    loss: str | None
 
 
 def save(
@@ -61,14 +81,26 @@ def save(
     trainer: Trainer | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> None:
-    """Write a state (or `state.params` alone) to a file: to a temporary one beside it, flushed, then renamed.
+    """Write a state, or `state.params` alone, to a file.
 
-    Whatever happens on the way, the path holds the former file or the new one, whole.
+    The content goes to a temporary file in the same folder, which is flushed and then renamed: at any time the path has the
+    former file or the new one, whole.
 
     Args:
-        trainer: written beside it if given, with the loss, the optimizer and the scheduler.
-        preprocessing: written beside it if given, so that predictions need this file alone.
-    Raises: TypeError: for what is no state, or holds what is no data; OSError: if it cannot be written there.
+        state: The state, or its parameters.
+        path: Path of the file, by convention with the suffix `.npz`; an existing file is replaced.
+        trainer: Also saved if given, with the loss, the optimizer and the scheduler.
+        preprocessing: Also saved if given, so that the file alone is enough for predictions.
+
+    Raises:
+        TypeError: If `state` is neither of these, or something holds a value that is not data, such as a function.
+        OSError: If the file cannot be written.
+
+    Examples:
+        fl.save(state, "best.npz", trainer=trainer)
+
+    See Also:
+        load, load_checkpoint, checkpoint
     """
     if not isinstance(state, TrainState | Params):
         raise TypeError(f"state must be a TrainState or Params, got {type(state).__name__}")
@@ -78,15 +110,23 @@ def save(
     write_checkpoint(Checkpoint(state, trainer, preprocessing), path)
 
 
-def write_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str], **more: Any) -> None:
-    """Write the file of a checkpoint.
+def write_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str], *, params_of: StateSummary | None = None) -> None:
+    """Write a checkpoint file.
 
     Args:
-        more: what else its header says, as JSON.
+        checkpoint: The content.
+        path: Path of the file.
+        params_of: For parameters alone, the summary of their state.
+
+    Raises:
+        TypeError: If the checkpoint holds a value that is not data.
+        OSError: If the file cannot be written.
     """
     arrays: dict[str, Array] = {}
     tree = encode(checkpoint, arrays)
-    header = {"format": FORMAT, "version": VERSION, "digest": digest(checkpoint), "record": tree, **more}
+    header = {"format": FORMAT, "version": VERSION, "digest": digest(checkpoint), "record": tree}
+    if params_of is not None:
+        header["params_of"] = {**params_of._asdict(), "metrics": encode(params_of.metrics, {})}
     members = {"record.json": json.dumps(header, indent=1, allow_nan=False).encode()}
     for name, array in arrays.items():
         content = io.BytesIO()
@@ -94,44 +134,94 @@ def write_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str], **mor
         members[f"{name}.npy"] = content.getvalue()
     with replacing(check_file_path(path)) as file, zipfile.ZipFile(file, "w") as archive:
         for name, member in members.items():
-            archive.writestr(zipfile.ZipInfo(name), member)  # ZipInfo's fixed date: equal states, equal files
+            archive.writestr(zipfile.ZipInfo(name), member)  # ZipInfo has a fixed date: equal states give equal files
 
 
 def load(path: str | os.PathLike[str], *, records: Iterable[type] = ()) -> Any:
-    """Read the state (or the parameters alone) of a file, to the bit.
+    """Read the state, or the parameters alone, of a checkpoint file, to the bit.
 
     Args:
-        records: record classes of your own that the state may hold.
-    Raises: CheckpointError: if the file is not a checkpoint, or damaged; OSError: if it cannot be read.
+        path: Path of the file.
+        records: Custom record classes that the state may hold.
+
+    Raises:
+        CheckpointError: If the file is not a checkpoint, or is damaged.
+        OSError: If the file cannot be read.
+        TypeError: If an argument has the wrong type.
+
+    Examples:
+        fl.epochs(trainer, train, validation, start=fl.load("last.npz"))
+
+    See Also:
+        save, load_checkpoint
     """
     return load_checkpoint(path, records=records).state
 
 
 def load_checkpoint(path: str | os.PathLike[str], *, records: Iterable[type] = ()) -> Checkpoint:
-    """Read all that a file holds: the state, the trainer and the preprocessing.
+    """Read the whole content of a checkpoint file: the state, the trainer and the preprocessing.
 
-    Raises: CheckpointError: if the file is not a checkpoint, or damaged; OSError: if it cannot be read.
+    Args:
+        path: Path of the file.
+        records: Custom record classes that the content may hold.
+
+    Raises:
+        CheckpointError: If the file is not a checkpoint, or is damaged.
+        OSError: If the file cannot be read.
+        TypeError: If an argument has the wrong type.
+
+    Examples:
+        fl.load_checkpoint("best.npz").trainer
+
+    See Also:
+        load, save
     """
     check_file_path(path)
-    kinds = {**RECORD_TYPES, **{kind.__name__: kind for kind in check_records(records)}}
-    header, arrays = read_parts(path)
-    with reporting_damage(path):
-        checkpoint = decode(header["record"], arrays, kinds)
+    record_types = {**RECORD_TYPES, **{cls.__name__: cls for cls in check_records(records)}}
+    header, arrays = _read(path)
+    with _reporting_damage(path):
+        checkpoint = decode(header["record"], arrays, record_types)
         if not isinstance(checkpoint, Checkpoint) or digest(checkpoint) != header["digest"]:
             raise ValueError("its content does not match its digest")
     return checkpoint
 
 
-def read_parts(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Read the header of a checkpoint and its arrays by name, each as it was written, without making records of them.
+def read_summary(path: str | os.PathLike[str]) -> tuple[StateSummary, dict[str, Array]]:
+    """Read the summary of a checkpoint's state and its parameters by layer, without building records.
 
-    Raises: CheckpointError: if the file is not a checkpoint, or damaged; OSError: if it cannot be read.
+    Raises:
+        CheckpointError: If the file is not a checkpoint, or is damaged.
+        OSError: If the file cannot be read.
     """
+    header, arrays = _read(path)
+    with _reporting_damage(path):
+        state = header["record"]["state"]
+        summary, prefix = (header.get("params_of"), "state.") if state["type"] == "Params" else (state, "state.params.")
+        params = params_arrays(arrays, prefix)
+        if summary is None:
+            return StateSummary(0, {}, None), params
+        metrics = {name: float(value) for name, value in decode(summary["metrics"], {}, {}).items()}
+        return StateSummary(int(summary["epoch"]), metrics, summary.get("loss")), params
+
+
+def params_arrays(arrays: Mapping[str, Array], prefix: str = "") -> dict[str, Array]:
+    """Return the arrays of parameters among encoded arrays.
+
+    Args:
+        arrays: The arrays by dotted path, as `encode` gives them.
+        prefix: The path of the parameters, with a dot at the end.
+    """
+    starts = f"{prefix}layers.", f"{prefix}vector"
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(starts)}
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Read the header of a checkpoint, and its arrays by name."""
     with open(path, "rb") as file:
         content = file.read()
-    with reporting_damage(path):
+    with _reporting_damage(path):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = {info.filename: _read(archive, info, len(content)) for info in archive.infolist()}
+            members = {info.filename: _member(archive, info, len(content)) for info in archive.infolist()}
         header = json.loads(members.pop("record.json"))
         if header["format"] != FORMAT:
             raise ValueError(f"its format is {short(header['format'])}, not {short(FORMAT)}")
@@ -141,20 +231,21 @@ def read_parts(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, 
 
 
 @contextmanager
-def reporting_damage(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Whatever is not as it was written is an error that says so."""
+def _reporting_damage(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn errors from unexpected content into a `CheckpointError` with the path."""
     try:
         yield
     except UnknownRecord as error:
         raise CheckpointError(f"{short(os.fspath(path))} {error}") from error
     except _DAMAGE as error:
-        what = str(error) or type(error).__name__
-        raise CheckpointError(f"{short(os.fspath(path))} is not a checkpoint of fnloop, or is damaged: {what}") from error
+        reason = str(error) or type(error).__name__
+        raise CheckpointError(f"{short(os.fspath(path))} is not a checkpoint of fnloop, or is damaged: {reason}") from error
 
 
-def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
+    """Read a member of the archive, if it is not compressed and not larger than the file."""
     if info.compress_type != zipfile.ZIP_STORED or info.file_size > limit or info.header_offset < 0:
-        raise ValueError(f"member {short(info.filename)} is not stored as it is")
+        raise ValueError(f"member {short(info.filename)} is compressed or larger than the file")
     return archive.read(info)
 
 

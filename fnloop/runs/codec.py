@@ -1,6 +1,6 @@
-"""Records to JSON and arrays, and back: exact in every bit, and only to records on an allow-list.
+"""Records to JSON and arrays, and back: exact to the bit, and only to record classes on an allow-list.
 
-A record's own constructor checks what comes back, so the codec is a walk and nothing more.
+The constructor of a record checks the decoded fields, so the codec itself is only a walk over the tree.
 """
 
 import math
@@ -18,32 +18,42 @@ from fnloop.core.parameters import Params
 
 
 class UnknownRecord(ValueError):
-    """A file may be whole, and be of records that only its user knows."""
+    """A file has a record of a class that is not on the list; the file itself may be whole."""
 
 
 def check_records(records: Any) -> tuple[type, ...]:
-    """The record classes that a user adds to the list."""
-    found = tuple(records) if isinstance(records, Iterable) and not isinstance(records, type) else (None,)
-    if not all(isinstance(kind, type) for kind in found):
+    """Check the custom record classes that a caller allows, and return them.
+
+    Raises:
+        TypeError: If `records` is not a sequence of classes.
+    """
+    classes = tuple(records) if isinstance(records, Iterable) and not isinstance(records, type) else (None,)
+    if not all(isinstance(cls, type) for cls in classes):
         raise TypeError(f"records must be a sequence of record classes, got {short(records)}")
-    return found
+    return classes
 
 
 def encode(value: Any, arrays: dict[str, Array], path: str = "") -> Any:
-    """A value as JSON; its arrays go to `arrays` under their dotted path, parameters layer by layer.
+    """Return a value as a JSON tree, and put its arrays into `arrays`.
 
-    Raises: TypeError: for what is not data, such as a function.
+    Args:
+        value: A record, or a nested sequence or mapping of records, arrays, numbers and texts.
+        arrays: Receives each array under its dotted path; parameters are split into the arrays of their layers.
+        path: The dotted path of the value itself.
+
+    Raises:
+        TypeError: If the value holds something that is not data, such as a function.
     """
     if isinstance(value, Params) and value.model is not None:
-        parts = [_place(array, arrays, name) for name, array in _named(value.layers, f"{path}.layers")]
+        parts = [_put(array, arrays, name) for name, array in _arrays_of(value.layers, f"{path}.layers")]
         return {"type": "Params", "model": encode(value.model, arrays, f"{path}.model"), "vector": {"parts": parts}}
     if attrs.has(type(value)):
         fields = {name: encode(getattr(value, name), arrays, f"{path}.{name}") for name in field_names(type(value))}
         return {"type": type(value).__name__, **fields}
     if isinstance(value, np.ndarray):
-        return {"array": _place(value, arrays, path)}
+        return {"array": _put(value, arrays, path)}
     if isinstance(value, np.generic):
-        return {"scalar": _place(np.asarray(value), arrays, path)}
+        return {"scalar": _put(np.asarray(value), arrays, path)}
     if isinstance(value, Mapping):
         return {"mapping": {key: encode(item, arrays, f"{path}.{key}") for key, item in value.items()}}
     if isinstance(value, tuple | list):
@@ -55,29 +65,38 @@ def encode(value: Any, arrays: dict[str, Array], path: str = "") -> Any:
     raise TypeError(f"{path.lstrip('.')} cannot be written to a file, only data can: got {short(value)}")
 
 
-def _named(layers: Any, path: str) -> Iterator[tuple[str, Array]]:
-    """The arrays of nested records and sequences in their order, each with its dotted path."""
+def _arrays_of(layers: Any, path: str) -> Iterator[tuple[str, Array]]:
+    """Yield the arrays of nested records and sequences in order, each with its dotted path."""
     if isinstance(layers, np.ndarray):
         yield path, layers
         return
     for name, item in layers._asdict().items() if hasattr(layers, "_asdict") else enumerate(layers):
-        yield from _named(item, f"{path}.{name}")
+        yield from _arrays_of(item, f"{path}.{name}")
 
 
-def _place(array: Array, arrays: dict[str, Array], path: str) -> str:
-    arrays[path.lstrip(".")] = array
-    return path.lstrip(".")
+def _put(array: Array, arrays: dict[str, Array], path: str) -> str:
+    """Put an array under its path, and return the path."""
+    name = path.lstrip(".")
+    arrays[name] = array
+    return name
 
 
-def decode(tree: Any, arrays: Mapping[str, Array], kinds: Mapping[str, type]) -> Any:
-    """The value that was encoded.
+def decode(tree: Any, arrays: Mapping[str, Array], record_types: Mapping[str, type]) -> Any:
+    """Return the value that was encoded.
 
     Args:
-        kinds: the records that may be built, by name.
-    Raises: KeyError, TypeError, ValueError: if the tree is not one that `encode` makes of these records.
+        tree: The JSON tree.
+        arrays: The arrays by their dotted paths.
+        record_types: Record classes that may be built, by name.
+
+    Raises:
+        UnknownRecord: If the tree has a record of another class.
+        KeyError: If an array or a field is missing.
+        TypeError: If a field has the wrong type.
+        ValueError: If a field is invalid.
     """
     if isinstance(tree, list):
-        return tuple(decode(item, arrays, kinds) for item in tree)
+        return tuple(decode(item, arrays, record_types) for item in tree)
     if not isinstance(tree, dict):
         return tree
     if tree.keys() == {"array"}:
@@ -89,10 +108,10 @@ def decode(tree: Any, arrays: Mapping[str, Array], kinds: Mapping[str, type]) ->
     if tree.keys() == {"float"}:
         return struct.unpack(">d", bytes.fromhex(tree["float"]))[0]
     if tree.keys() == {"mapping"}:
-        return {key: decode(item, arrays, kinds) for key, item in tree["mapping"].items()}
-    if tree["type"] not in kinds:
+        return {key: decode(item, arrays, record_types) for key, item in tree["mapping"].items()}
+    if tree["type"] not in record_types:
         raise UnknownRecord(
-            f"asks for a record {short(tree['type'])}, which is not on the list of known ones (your own go into records=[...])"
+            f"has a record {short(tree['type'])}, which is not on the list of known ones (allow a custom one by records=[...])"
         )
-    fields = {name: decode(item, arrays, kinds) for name, item in tree.items() if name != "type"}
-    return kinds[tree["type"]](**fields)
+    fields = {name: decode(item, arrays, record_types) for name, item in tree.items() if name != "type"}
+    return record_types[tree["type"]](**fields)

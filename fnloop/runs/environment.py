@@ -1,4 +1,4 @@
-"""What the bits of a run depend on besides trainer and data: versions, the BLAS and its threads, the processor."""
+"""The environment that the bits of a run depend on: versions, the BLAS and its threads, the processor."""
 
 import hashlib
 import platform
@@ -9,6 +9,7 @@ import numpy as np
 
 from fnloop.core.random import Stream, normal
 from fnloop.core.version import __version__
+from fnloop.engines import get_engine
 from fnloop.engines.threads import find_blas, with_threads
 from fnloop.training.trainer import MOST_THREADS
 
@@ -17,9 +18,13 @@ THREADS = "BLAS threads"
 
 
 def current_environment(engine: str = "numpy", threads: int | None = None) -> dict[str, str]:
-    """What is here now, by name, where the BLAS uses so many threads, or as many as the process has set.
+    """Return the environment of this process, as text by name.
 
-    The canary is the hash of some fixed computations, which finds the differences that have no name.
+    Its `canary` is the hash of some fixed computations, which finds differences that no version shows.
+
+    Args:
+        engine: The engine; one on JAX adds its version and device.
+        threads: The number of BLAS threads to set meanwhile; by default the number that is set.
     """
     return with_threads(threads, _environment, engine)
 
@@ -28,7 +33,7 @@ def _environment(engine: str) -> dict[str, str]:
     blas = find_blas()
     info = blas.info if blas else {}
     simd = np.show_config(mode="dicts")["SIMD Extensions"]
-    found = {
+    environment = {
         "fnloop": __version__,
         "Python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -39,36 +44,36 @@ def _environment(engine: str) -> dict[str, str]:
         "CPU features": " ".join([*simd.get("baseline", ()), *simd.get("found", ())]),
         "canary": canary(),
     }
-    return found | _jax(engine) if engine != "numpy" else found
+    return environment if engine == "numpy" else {**environment, "engine": _jax(engine)}
 
 
-def _jax(engine: str) -> dict[str, str]:
-    from fnloop.engines import get_engine
+def _jax(engine: str) -> str:
+    get_engine(engine)  # raises EngineError without JAX or without the device
+    from fnloop.engines.jax.fold import find_device
 
-    device = get_engine(engine).device  # type: ignore[attr-defined]
-    return {"engine": f"JAX {metadata.version('jax')} on {device.device_kind}"}
+    return f"JAX {metadata.version('jax')} on {find_device(engine).device_kind}"
 
 
 def canary() -> str:
-    """The SHA-256 of fixed matrix products, exp, log, tanh and sums: other bits in any of them give another."""
+    """Return the SHA-256 of fixed matrix products, exp, log, tanh and sums; any different bit changes it."""
     hashed = hashlib.sha256()
-    drawn = normal(2 * 128 * 128, 0, Stream.CANARY).reshape(2, 128, 128)
-    for x, y in (drawn, drawn.astype(np.float32)):
+    samples = normal(2 * 128 * 128, 0, Stream.CANARY).reshape(2, 128, 128)
+    for x, y in (samples, samples.astype(np.float32)):
         flat = x.ravel() @ y.ravel(), x.sum()
         for value in (x @ y, x @ y[0], np.exp(x), np.log(np.abs(x)), np.tanh(x), x.sum(0), *map(np.atleast_1d, flat)):
             hashed.update(value.tobytes())
     return hashed.hexdigest()
 
 
-def environment_differences(recorded: Environment, here: Environment) -> tuple[str, ...]:
-    """In what two environments differ, a line each."""
-    names = dict.fromkeys([*recorded, *here])
-    pairs = ((name, recorded.get(name, "none"), here.get(name, "none")) for name in names)
+def environment_differences(recorded: Environment, current: Environment) -> tuple[str, ...]:
+    """Return the differences between two environments, as one line each."""
+    names = dict.fromkeys([*recorded, *current])
+    pairs = ((name, recorded.get(name, "none"), current.get(name, "none")) for name in names)
     return tuple(f"{name} was {old[:60]}, is {new[:60]}" for name, old, new in pairs if old != new)
 
 
 def recorded_threads(recorded: Environment) -> int | None:
-    """The number of BLAS threads that an environment notes, or None if it notes none that can be set."""
+    """Return the number of BLAS threads of an environment, or None if it has no number that can be set."""
     threads = recorded.get(THREADS, "")
-    known = threads.isdecimal() and len(threads) < 5 and 1 <= int(threads) <= MOST_THREADS
-    return int(threads) if known else None
+    is_valid = threads.isdecimal() and len(threads) < 5 and 1 <= int(threads) <= MOST_THREADS
+    return int(threads) if is_valid else None

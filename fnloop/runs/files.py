@@ -1,4 +1,4 @@
-"""Write files whole, and harm nothing that is at their path already."""
+"""Write files atomically, and respect what is at their path."""
 
 import io
 import os
@@ -16,9 +16,11 @@ from fnloop.core.formatting import short
 
 
 def check_file_path(path: Any) -> Path:
-    """The path, if a file can have it.
+    """Check that an argument can be the path of a file, and return it.
 
-    Raises: TypeError: for what is no path; OSError: if it is too long.
+    Raises:
+        TypeError: If it is not a path.
+        OSError: If it is too long.
     """
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must be a file's path, got {short(path)}")
@@ -32,16 +34,18 @@ def check_file_path(path: Any) -> Path:
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Yield a file to write to; its content takes the path's place at the end, or not at all if anything fails.
+    """Yield a file to write to, which replaces the file at the path at the end, or never if anything fails.
 
-    The content goes to a new file in the same folder, which is flushed and then renamed: at any time the path holds the former
-    file or the new one, whole. What is there already is respected:
+    The content goes to a new file in the same folder, which is flushed and then renamed: at any time the path has the former
+    file or the new one, whole. What is at the path is respected:
 
-    - A symbolic link stays, and the file that it points to is replaced. Another name of that file (a hard link) keeps the
-      former content.
+    - A symbolic link stays, and its target is replaced. A hard link to that file keeps the former content.
     - A file keeps its mode, its extended attributes and, where that is allowed, its owner. A read-only file is refused.
     - A file in a folder that cannot be written is overwritten in place, once the content is complete.
-    - What is no regular file, such as a FIFO, a device or `/dev/stdout`, is written through.
+    - A FIFO, a device, or an open file such as `/dev/stdout` is written to.
+
+    Args:
+        path: Path of the file.
 
     Raises:
         OSError: If the path cannot be written.
@@ -54,24 +58,24 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
-    """The way to write to a path, by what is there."""
+    """Choose how to write to a path by what is at it."""
     descriptor, former = _descriptor(path), _stat(path)
     if descriptor is not None or (former is not None and not stat.S_ISREG(former.st_mode)):
-        return _through(path if descriptor is None else descriptor)
+        return _buffered(path if descriptor is None else descriptor)
     target = Path(os.path.realpath(path))
     if former is None:
         if not target.parent.is_dir():
             raise FileNotFoundError(
                 f"path must link into a folder that exists, {short(str(path))} links to {short(str(target))}"
             )
-        return _beside(target, None)
+        return _renamed(target, None)
     if not os.access(target, os.W_OK):
         raise PermissionError(EACCES, os.strerror(EACCES), str(path))
-    return _beside(target, former) if os.access(target.parent, os.W_OK) else _in_place(target)
+    return _renamed(target, former) if os.access(target.parent, os.W_OK) else _in_place(target)
 
 
 @contextmanager
-def _through(path: Path | int) -> Iterator[BinaryIO]:
+def _buffered(path: Path | int) -> Iterator[BinaryIO]:
     """Collect the content, which may need seeking, then send it to a device, a FIFO or an open file."""
     content = io.BytesIO()
     yield content
@@ -80,21 +84,21 @@ def _through(path: Path | int) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _beside(target: Path, former: os.stat_result | None) -> Iterator[BinaryIO]:
-    """A new file beside the target, which is renamed to it at the end."""
+def _renamed(target: Path, former: os.stat_result | None) -> Iterator[BinaryIO]:
+    """Write a new file in the same folder, and rename it to the target at the end."""
     partial = partial_path(target)
-    mode = 0o666 if former is None else 0o600  # nobody reads the new file who could not read the former one
+    mode = 0o666 if former is None else 0o600  # who could not read the former file cannot read the new one
     try:
         with open(partial, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             if former is not None:
-                _make_like(partial, target, former)
+                _copy_attributes(partial, target, former)
             yield file
             file.flush()
             os.fsync(file.fileno())
         _rename(partial, target)
     finally:
         partial.unlink(missing_ok=True)
-    with suppress(OSError):  # not every folder can be opened to be flushed, and the file is there
+    with suppress(OSError):  # some file systems cannot flush a folder, and the file is complete
         folder = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -103,21 +107,22 @@ def _beside(target: Path, former: os.stat_result | None) -> Iterator[BinaryIO]:
 
 
 def partial_path(path: Path) -> Path:
-    """A name in the same folder for what is not complete yet; no longer than a file's name may be."""
+    """Return a path in the same folder for a file that is not complete yet; its name is never too long."""
     return path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.partial")
 
 
-def _make_like(partial: Path, target: Path, former: os.stat_result) -> None:
+def _copy_attributes(partial: Path, target: Path, former: os.stat_result) -> None:
     """Give a new file the owner, the mode and the extended attributes of the former one, as far as that is allowed."""
     mode = stat.S_IMODE(former.st_mode)
     if os.name == "posix" and not any(_chown(partial, owner, former.st_gid) for owner in (former.st_uid, -1)):
-        mode = mode & 0o707 | (mode & 0o007) << 3  # its group is another one, which is given no more than all others are
+        mode = mode & 0o707 | (mode & 0o007) << 3  # the group differs, and gets no more rights than everybody
     shutil.copystat(target, partial)
     os.utime(partial)
     os.chmod(partial, mode)
 
 
 def _chown(path: Path, owner: int, group: int) -> bool:
+    """Whether the owner and the group of a file could be changed."""
     try:
         os.chown(path, owner, group)
     except OSError:
@@ -128,7 +133,7 @@ def _chown(path: Path, owner: int, group: int) -> bool:
 def _rename(partial: Path, target: Path) -> None:
     try:
         os.replace(partial, target)
-    except OSError as error:  # a mount point, or another's file in a folder like /tmp
+    except OSError as error:  # the target is a mount point, or the file of another user in a folder like /tmp
         if error.errno not in (EACCES, EBUSY, EPERM, EROFS) or not target.exists():
             raise
         _overwrite(target, partial.read_bytes())
@@ -136,30 +141,30 @@ def _rename(partial: Path, target: Path) -> None:
 
 @contextmanager
 def _in_place(target: Path) -> Iterator[BinaryIO]:
-    """Collect the content, then write it over the target's."""
+    """Collect the content, then overwrite the target with it."""
     content = io.BytesIO()
     yield content
     _overwrite(target, content.getbuffer())
 
 
 def _overwrite(target: Path, content: bytes | memoryview) -> None:
-    """Write over a file; if that fails, as on a full disk, its former content is put back."""
+    """Overwrite a file; if that fails, for example on a full disk, restore its former content."""
     with open(target, "r+b", buffering=0) as file:
         former = file.read()
         try:
-            _put(file.fileno(), content)
+            _write_all(file.fileno(), content)
         except BaseException:
-            _put(file.fileno(), former)
+            _write_all(file.fileno(), former)
             raise
 
 
-def _put(file: int, content: bytes | memoryview) -> None:
-    os.lseek(file, 0, os.SEEK_SET)
-    left = memoryview(content)
-    while left:
-        left = left[os.write(file, left) :]
-    os.ftruncate(file, len(content))
-    os.fsync(file)
+def _write_all(descriptor: int, content: bytes | memoryview) -> None:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    remaining = memoryview(content)
+    while remaining:
+        remaining = remaining[os.write(descriptor, remaining) :]
+    os.ftruncate(descriptor, len(content))
+    os.fsync(descriptor)
 
 
 def _stat(path: Path) -> os.stat_result | None:
@@ -170,9 +175,9 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def _descriptor(path: Path) -> int | None:
-    """The number of the open file that a path such as `/dev/stdout` or `/dev/fd/3` names.
+    """Return the descriptor that a path such as `/dev/stdout` or `/dev/fd/3` names, or None.
 
-    It may be any file that a shell opened, to append to it for example, and is not the process's to replace.
+    The shell opened that file, perhaps to append to it, so it must not be replaced.
     """
     for _ in range(40):  # as many links as Linux follows
         folder = os.path.realpath(path.parent)
@@ -185,9 +190,9 @@ def _descriptor(path: Path) -> int | None:
 
 
 def free_path(path: Path) -> Path:
-    """The path, or the first of `name-2.end`, `name-3.end`, ..., at which there is nothing, nor what a killed run left."""
-    others = (path.with_name(f"{path.stem}-{i}{path.suffix}") for i in count(2))
-    return next(other for other in chain([path], others) if not any(os.path.lexists(f"{other}{end}") for end in ("", "-wal")))
+    """Return the path, or the first of `name-2.end`, `name-3.end`, ... that has neither a file nor the log of a killed run."""
+    candidates = chain([path], (path.with_name(f"{path.stem}-{i}{path.suffix}") for i in count(2)))
+    return next(path for path in candidates if not any(os.path.lexists(f"{path}{end}") for end in ("", "-wal")))
 
 
 def write_figure(figure: Any, path: Path) -> None:

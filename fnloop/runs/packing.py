@@ -59,9 +59,9 @@ def pack_checked(value: Any, hashes: Hashes | None = None) -> tuple[str, dict[st
         ValueError: If its JSON is too large.
     """
     text, arrays = pack(value, hashes)
-    packed, kinds = json.loads(text), {kind.__name__: kind for kind in _record_classes(value)}
+    packed, record_types = json.loads(text), {cls.__name__: cls for cls in _record_classes(value)}
     try:
-        restored = decode(packed["tree"], {path: arrays[name] for path, name in packed["arrays"].items()}, kinds)
+        restored = decode(packed["tree"], {path: arrays[name] for path, name in packed["arrays"].items()}, record_types)
         difference = next(_different_leaves(value, restored), None)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TypeError(f"a {type(value).__name__} cannot be restored from a file: {error}") from None
@@ -101,13 +101,13 @@ def _different_leaves(a: Any, b: Any) -> Iterator[str]:
             yield path or "it"
 
 
-def unpack(connection: sqlite3.Connection, text: str, kinds: Mapping[str, type]) -> Any:
+def unpack(connection: sqlite3.Connection, text: str, record_types: Mapping[str, type]) -> Any:
     """Return a packed value, with each array checked against its hash.
 
     Args:
         connection: The run file that holds the arrays.
         text: The JSON of `pack`.
-        kinds: Record classes that may be built, by name.
+        record_types: Record classes that may be built, by name.
 
     Raises:
         UnknownRecord: If the value has a record of another class.
@@ -116,7 +116,7 @@ def unpack(connection: sqlite3.Connection, text: str, kinds: Mapping[str, type])
     packed = json.loads(check_size(text))
     hash_by_path = packed["arrays"]
     arrays = {name: read_array(connection, name) for name in set(hash_by_path.values())}
-    return decode(packed["tree"], {path: arrays[name] for path, name in hash_by_path.items()}, kinds)
+    return decode(packed["tree"], {path: arrays[name] for path, name in hash_by_path.items()}, record_types)
 
 
 def read_array(connection: sqlite3.Connection, name: str) -> Array:

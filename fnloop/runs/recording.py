@@ -87,7 +87,7 @@ def record(
     monitored = None if trainer is None else trainer.monitored(validation is not None, monitor)
 
     def start(state: Any) -> Writer:
-        if trainer is not None:
+        if trainer is not None and train is not None:
             _check_first(trainer, state, train, validation is not None)
         manifest, arrays = make_manifest(trainer, train, validation, engine, monitored, preprocessing)
         return start_run(path, manifest, arrays, state, every, overwrite)
@@ -147,9 +147,9 @@ def _check_path(path: Path, overwrite: bool) -> None:
         check_unused(path, ", overwrite=True replaces it")
 
 
-def _check_first(trainer: Trainer, state: Any, train: Dataset | None, validated: bool) -> None:
+def _check_first(trainer: Trainer, state: Any, train: Dataset, validated: bool) -> None:
     """Check that the trainer would continue from the first state of a stream without changing it."""
-    adapted, _ = adapt(trainer, state, train, validated, "states")  # type: ignore[arg-type]
+    adapted, _ = adapt(trainer, state, train, validated, "states")
     if adapted is not state:
         fields = [name for name in field_names(TrainState) if not same_bits(getattr(adapted, name), getattr(state, name))]
         raise ValueError(f"states must be those of this trainer and data; the first one differs in {listed(fields)}")

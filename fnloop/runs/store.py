@@ -112,13 +112,13 @@ def read_snapshots(connection: sqlite3.Connection) -> list[int]:
     return positions
 
 
-def read_snapshot(connection: sqlite3.Connection, position: int, kinds: Mapping[str, type]) -> Any:
+def read_snapshot(connection: sqlite3.Connection, position: int, record_types: Mapping[str, type]) -> Any:
     """Read the state of a snapshot.
 
     Args:
         connection: The run file.
         position: The position of the snapshot.
-        kinds: Record classes that may be built, by name.
+        record_types: Record classes that may be built, by name.
 
     Raises:
         ValueError: If the snapshot is missing or damaged.
@@ -126,4 +126,4 @@ def read_snapshot(connection: sqlite3.Connection, position: int, kinds: Mapping[
     found = connection.execute("SELECT content FROM snapshots WHERE position = ?", [position]).fetchone()
     if found is None:
         raise ValueError(f"the snapshot of state {position} is missing")
-    return unpack(connection, found[0], kinds)
+    return unpack(connection, found[0], record_types)

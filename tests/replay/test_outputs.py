@@ -188,7 +188,7 @@ def test_what_cannot_be_renamed_is_written_in_place(tmp_path, monkeypatch):
         written.append(original(file, content[:4]))
         return written[0]
 
-    put = files._put
+    put = files._write_all
 
     def put_once_full(file, content):
         with pytest.MonkeyPatch.context() as patched:
@@ -196,7 +196,7 @@ def test_what_cannot_be_renamed_is_written_in_place(tmp_path, monkeypatch):
                 patched.setattr(os, "write", full)
             put(file, content)
 
-    monkeypatch.setattr(files, "_put", put_once_full)
+    monkeypatch.setattr(files, "_write_all", put_once_full)
     with pytest.raises(OSError, match="No space"):
         write(path, OLD * 3)
     assert path.read_bytes() == NEW

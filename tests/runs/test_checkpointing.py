@@ -121,8 +121,8 @@ def other(path, what):
 WHAT = {
     "damaged": "damaged",
     "no checkpoint": "not a checkpoint",
-    "parameters alone": "does not say how good",
-    "without metrics": "does not say how good",
+    "parameters alone": "has no metrics of its state",
+    "without metrics": "has no metrics of its state",
     "another metric": "val_f1, and not 'val_loss'",
     "another model": "another model",
 }
