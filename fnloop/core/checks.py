@@ -157,23 +157,22 @@ def instance_of(protocol: type, what: str, hint: Callable[[Any], str] | None = N
     def check(name: str, value: Any) -> Any:
         if fulfils(value, protocol):
             return value
-        added = (hint(value) if hint else "") or call_hint(value) or _lacks(value, protocol)
+        added = (hint(value) if hint else "") or call_hint(value) or _missing_hint(value, protocol)
         raise TypeError(f"{name} must be {what}, got {short(value)}{added}")
 
     return check
 
 
-def _lacks(value: Any, protocol: type) -> str:
+def _missing_hint(value: Any, protocol: type) -> str:
     """Return what to add to an error about an object that lacks members; nothing for one of a built-in type."""
     missing = missing_members(value, protocol)
     if not missing or type(value).__module__ == "builtins":
         return ""
-    required: frozenset[str] = getattr(
-        protocol, "__abstractmethods__", frozenset()
-    )  # empty: no member is known to have a default
-    defaults = [name for name in missing if required and name not in required]
-    inherit = f"; a subclass of {protocol.__name__} inherits {' and '.join(defaults)}" if defaults else ""
-    return f"; it has no {listed(missing)}{inherit}"
+    abstract = getattr(protocol, "__abstractmethods__", None) or missing  # if none is marked, all are required
+    required = [name for name in missing if name in abstract]
+    if required:
+        return f"; it has no {listed(required, 60)}"
+    return f"; it has no {listed(missing, 40)}; inherit from {protocol.__name__}"
 
 
 def optional(check: Check) -> Check:

@@ -1,56 +1,19 @@
-"""All parameters of a model in one flat vector, and the layers as views into it."""
+"""The layout of a model's parameters in one flat vector."""
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
-
-from fnloop.core.arrays import Array
-from fnloop.core.display import html_table, one_line, pluralize, shape_and_dtype
-from fnloop.core.records import frozen
-
-
-class Shaped(Protocol):
-    """What can lay its parameters out in a flat vector: any model."""
-
-    @property
-    def size(self) -> int: ...
-    def unflatten(self, vector: Any) -> tuple[Any, ...]: ...
-
-
-@frozen
-class Params:
-    """The parameters of a model: the flat vector, and the architecture that gives it meaning.
-
-    Shapes: `vector` is (P,), contiguous and read-only.
-    """
-
-    vector: Array
-    model: Shaped
-
-    @property
-    def layers(self) -> tuple[Any, ...]:
-        """A record of views into the vector for each layer, such as `DenseParams(weights, biases)`."""
-        return self.model.unflatten(self.vector)
-
-    def __repr__(self) -> str:
-        return one_line("Params", {"vector": shape_and_dtype(self.vector)}, pluralize(len(self._shapes()), "layer"))
-
-    def _repr_html_(self) -> str:
-        return html_table("Params", {"vector": shape_and_dtype(self.vector), **self._shapes()})
-
-    def _shapes(self) -> dict[str, str]:
-        """The shapes of each layer's arrays."""
-        shapes: dict[str, str] = {}
-        for place in getattr(self.model, "layout", ()):
-            name = f"layers[{place.layer}]"
-            shapes[name] = f"{shapes[name]}, {place.shape}" if name in shapes else f"{place.shape}"
-        return shapes
+from typing import Any, NamedTuple
 
 
 class Slot(NamedTuple):
-    """The place of one array in the flat vector, which of the model's `layers` it belongs to, and its kind.
+    """The place of one array in the flat vector.
 
-    The kind is the array's name in the record of its layer: `weights`, `biases`, ...
+    Attributes:
+        start: The index of its first element.
+        stop: The index after its last element.
+        shape: Its shape.
+        layer: The index of its layer among the layers with parameters. Default: `0`.
+        kind: Its name in the layer's record of parameters, such as `"weights"`; `""` if it has none. Default: `""`.
     """
 
     start: int
@@ -60,15 +23,25 @@ class Slot(NamedTuple):
     kind: str = ""
 
     def view(self, vector: Any) -> Any:
+        """Return the array as a view into the vector."""
         return vector[self.start : self.stop].reshape(self.shape)
 
 
 def lay_out(layers: Sequence[Sequence[tuple[int, ...]]], kinds: Sequence[Sequence[str]] = ()) -> tuple[Slot, ...]:
-    """Lay arrays one after the other: for each layer with parameters the shapes of its arrays, and their kinds if known."""
-    placed: list[Slot] = []
+    """Return the slots of arrays that follow one another in a flat vector.
+
+    Args:
+        layers: For each layer with parameters, the shapes of its arrays.
+        kinds: For each of these layers, the names of its arrays. Default: `()`, all names are `""`.
+
+    Examples:
+        >>> [slot[:3] for slot in lay_out([[(3, 2), (2,)]])]
+        [(0, 6, (3, 2)), (6, 8, (2,))]
+    """
+    slots: list[Slot] = []
     start = 0
     for layer, shapes in enumerate(layers):
         for i, shape in enumerate(shapes):
-            placed.append(Slot(start, start + math.prod(shape), shape, layer, kinds[layer][i] if kinds else ""))
-            start = placed[-1].stop
-    return tuple(placed)
+            slots.append(Slot(start, start + math.prod(shape), shape, layer, kinds[layer][i] if kinds else ""))
+            start = slots[-1].stop
+    return tuple(slots)

@@ -1,4 +1,4 @@
-"""Models: layers whose parameters stand in one flat vector, each with its forward and its hand-derived backward pass."""
+"""Models and layers: parameters in one flat vector, and a hand-derived backward function for each layer."""
 
 from fnloop.nn.activations import ACTIVATIONS, Activation
 from fnloop.nn.convolution import Conv1d, Conv2d
@@ -8,6 +8,7 @@ from fnloop.nn.embedding import Embedding, EmbeddingParams
 from fnloop.nn.function import Function
 from fnloop.nn.initializers import INITIALIZERS
 from fnloop.nn.layer import Context, Layer
+from fnloop.nn.model import Model, Params
 from fnloop.nn.model_summary import Summary, summary
 from fnloop.nn.normalization import BatchNorm, LayerNorm, NormParams
 from fnloop.nn.pooling import AvgPool1d, AvgPool2d, GlobalAvgPool, MaxPool1d, MaxPool2d
@@ -37,7 +38,9 @@ __all__ = [
     "LayerNorm",
     "MaxPool1d",
     "MaxPool2d",
+    "Model",
     "NormParams",
+    "Params",
     "Reshape",
     "Residual",
     "Sequential",

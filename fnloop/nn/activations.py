@@ -1,36 +1,38 @@
-"""Activations: functions between the layers, each with its derivative."""
+"""Activations: elementwise functions between layers, each with its backward function."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
 
+from fnloop.core.arrays import AnyArray
 from fnloop.core.checks import choice
 from fnloop.core.namespace import apply_into, namespace
 from fnloop.core.records import frozen
-from fnloop.nn.layer import Plain
-
-Differentiable = Callable[[Any], tuple[Any, Callable[[Any], Any]]]
+from fnloop.nn.layer import Context, Forward, Layer, WithBackward
 
 
-def identity(x: Any) -> tuple[Any, Callable[[Any], Any]]:
+def identity(x: AnyArray) -> WithBackward:
     """y = x."""
     return x, lambda dy: dy
 
 
-def relu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """y = x where x > 0, else 0; dx = dy there, else 0: at the kink the derivative is 0, on every engine."""
+def relu(x: AnyArray) -> WithBackward:
+    """y = x and dx = dy where x > 0, else 0. The derivative at 0 is 0, on every engine."""
     kept = (x > 0).astype(x.dtype)
     return x * kept, lambda dy: dy * kept
 
 
-def leaky_relu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """y = x where x > 0, else x / 100. Source: Maas, Hannun & Ng 2013."""
+def leaky_relu(x: AnyArray) -> WithBackward:
+    """y = x where x > 0, else x / 100.
+
+    Source: Maas, Hannun & Ng 2013.
+    """
     kept = (x > 0).astype(x.dtype)
     slope = kept + 0.01 * (1 - kept)
     return x * slope, lambda dy: dy * slope
 
 
-def elu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """y = x where x > 0, else exp(x) - 1; dx = dy exp(min(x, 0)), by JAX right to the last bit of 1.
+def elu(x: AnyArray) -> WithBackward:
+    """y = x where x > 0, else exp(x) - 1; dx = dy exp(min(x, 0)), on JAX with an absolute error of one bit of 1.
 
     Source: Clevert, Unterthiner & Hochreiter 2016.
     """
@@ -39,7 +41,7 @@ def elu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
     return x * kept + xp.expm1(below), lambda dy: dy * xp.exp(below)
 
 
-def gelu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
+def gelu(x: AnyArray) -> WithBackward:
     """y = x sigmoid(2 c (x + 0.044715 x³)) with c = sqrt(2 / π), which is x (1 + tanh(c (x + 0.044715 x³))) / 2.
 
     Source: Hendrycks & Gimpel 2016, section 2.
@@ -52,16 +54,19 @@ def gelu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
     return x * s, lambda dy: dy * (s + slope(near * (c + c * 0.134145 * square)))
 
 
-def silu(x: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """y = x sigmoid(x), also called swish. Source: Elfwing, Uchibe & Doya 2018."""
+def silu(x: AnyArray) -> WithBackward:
+    """y = x sigmoid(x), also called swish.
+
+    Source: Elfwing, Uchibe & Doya 2018.
+    """
     s, slope = sigmoid(x)
     return x * s, lambda dy: dy * (s + slope(x))
 
 
-def sigmoid(x: Any) -> tuple[Any, Callable[[Any], Any]]:
+def sigmoid(x: AnyArray) -> WithBackward:
     """y = 1 / (1 + exp(-x)); dx = dy y (1 - y).
 
-    Computed from exp(-|x|), so that no x overflows and the smaller of y and 1 - y keeps its digits.
+    It is computed from exp(-|x|), so that no x overflows and the smaller of y and 1 - y is accurate.
     """
     xp, e = namespace(x), -x
     e = apply_into(e, xp.exp, apply_into(e, xp.minimum, x, e))  # of -|x|, by a minimum because JAX's |x| has the slope 1 at 0
@@ -71,7 +76,7 @@ def sigmoid(x: Any) -> tuple[Any, Callable[[Any], Any]]:
     y = xp.minimum(x, 0.0)
     y = apply_into(y, xp.multiply, apply_into(y, xp.exp, y), larger)
 
-    def backward(dy: Any) -> Any:
+    def backward(dy: AnyArray) -> AnyArray:
         slope = 1 - smaller
         slope = apply_into(slope, xp.multiply, slope, smaller)
         return apply_into(slope, xp.multiply, slope, dy)
@@ -79,24 +84,30 @@ def sigmoid(x: Any) -> tuple[Any, Callable[[Any], Any]]:
     return y, backward
 
 
-def logistic(x: Any) -> Any:
-    """1 / (1 + exp(-x)), the value of `sigmoid` alone."""
+def logistic(x: AnyArray) -> AnyArray:
+    """Return 1 / (1 + exp(-x)), the value of `sigmoid` without its backward function."""
     return sigmoid(x)[0]
 
 
-def tanh(x: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """y = tanh(x); dx = dy (1 - y²), which is right to the last bit of 1: in float32 it is 0 from |x| = 9 on."""
+def tanh(x: AnyArray) -> WithBackward:
+    """y = tanh(x); dx = dy (1 - y²), with an absolute error of one bit of 1: in float32, dx is 0 where |x| > 9."""
     y = namespace(x).tanh(x)
     return y, lambda dy: dy * (1 - y * y)
 
 
-def softplus(x: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """y = log(1 + exp(x)), which no x overflows; dx = dy sigmoid(x). Source: Dugas et al. 2001."""
+def softplus(x: AnyArray) -> WithBackward:
+    """y = log(1 + exp(x)), computed so that no x overflows; dx = dy sigmoid(x).
+
+    Source: Dugas et al. 2001.
+    """
     return namespace(x).logaddexp(x, 0.0), lambda dy: dy * logistic(x)
 
 
-def softmax(x: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """y_k = exp(x_k) / sum_j exp(x_j) over the last axis; dx = y (dy - sum_j dy_j y_j). Losses from logits do not want it."""
+def softmax(x: AnyArray) -> WithBackward:
+    """y_k = exp(x_k) / sum_j exp(x_j) over the last axis; dx = y (dy - sum_j dy_j y_j).
+
+    Do not put it before a loss that takes logits.
+    """
     xp = namespace(x)
     exp = xp.exp(x - x.max(-1, keepdims=True))
     y = exp / exp.sum(-1, keepdims=True)
@@ -104,24 +115,29 @@ def softmax(x: Any) -> tuple[Any, Callable[[Any], Any]]:
 
 
 _ALL = (relu, leaky_relu, elu, gelu, silu, tanh, sigmoid, softplus, identity, softmax)
-FUNCTIONS: dict[str, Differentiable] = {activation.__name__: activation for activation in _ALL}
+FUNCTIONS: dict[str, Callable[[AnyArray], WithBackward]] = {function.__name__: function for function in _ALL}
 ACTIVATIONS = tuple(FUNCTIONS)
-# The initialisation that keeps the signal's variance through each activation, where it is not Glorot's.
+# The initializer that keeps the variance of the signal through each activation, if it is not Glorot's.
 DEFAULT_INITIALIZER = dict.fromkeys(("relu", "leaky_relu", "elu", "gelu", "silu"), "he_uniform")
 
 
 @frozen
-class Activation(Plain):
-    """A layer without parameters that applies an activation by its name.
+class Activation(Layer):
+    """Apply an activation function to each value; `softmax` to each vector along the last axis.
 
     Args:
         name: `relu`, `leaky_relu`, `elu`, `gelu`, `silu`, `tanh`, `sigmoid`, `softplus`, `identity` or `softmax`.
-    Shapes: `x` and `y` are (N, ...), of any shape.
+
+    Shapes:
+        `x` and `y` are (N, ...), of any shape.
+
+    Raises:
+        ValueError: If the name is unknown.
     """
 
     name: Annotated[str, choice(*ACTIVATIONS)]
 
-    def forward(self, params: Any, x: Any) -> tuple[Any, Callable[[Any, Any, bool], Any]]:
-        """The activation of x, and the function that takes dy back to dx."""
+    def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
+        """Return the activation of x, the backward function, and no buffers."""
         y, backward = FUNCTIONS[self.name](x)
-        return y, lambda dy, grads, wanted: backward(dy) if wanted else None
+        return y, lambda dy, grads, need_dx: backward(dy) if need_dx else None, ()

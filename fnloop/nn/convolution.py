@@ -1,4 +1,4 @@
-"""Convolutions over series and images: one gather of windows and one matrix product."""
+"""Convolutions over series and images, as one gather of windows and one matrix product."""
 
 import math
 from dataclasses import KW_ONLY
@@ -6,17 +6,17 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.core.arrays import Array
+from fnloop.core.arrays import AnyArray, Array
 from fnloop.core.checks import Flag, PositiveInt, choice
 from fnloop.core.records import frozen
 from fnloop.nn.dense import DenseParams, WeightParams, sum_rows
 from fnloop.nn.initializers import INITIALIZERS, initial_weights
-from fnloop.nn.layer import Backward, expect
-from fnloop.nn.windows import OverImages, OverSeries, Padding, windows
+from fnloop.nn.layer import Context, Forward, Layer, expect
+from fnloop.nn.windows import Padding, Size1d, Size2d, windows
 
 
-class Convolution:
-    """What convolutions share over any number of dimensions."""
+class Convolution(Layer):
+    """The common part of convolutions over any number of dimensions."""
 
     __slots__ = ()
     inputs: PositiveInt
@@ -29,7 +29,7 @@ class Convolution:
 
     @property
     def params(self) -> type[DenseParams] | type[WeightParams]:
-        """The record of the layer's parameters."""
+        """The type of the layer's parameters."""
         return DenseParams if self.bias else WeightParams
 
     @property
@@ -38,51 +38,67 @@ class Convolution:
         return ((*self.kernel_size, self.inputs, self.outputs), (self.outputs,))[: 1 + self.bias]
 
     def initial(self, seed: int, address: int) -> tuple[Array, ...]:
-        """Random weights and zero biases, float64."""
+        """Return random weights and zero biases, float64."""
         weights = initial_weights(self.init, self.shapes[0], seed, address)
         return (weights, np.zeros(self.outputs))[: 1 + self.bias]
 
-    def forward(self, params: Any, x: Any) -> tuple[Any, Backward]:
-        """The layer's value, and the function that takes dy back: it writes dw and db, and returns dx if it is wanted."""
+    def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
+        """Return the outputs, the backward function, and no buffers."""
         expect(x, *(None for _ in self.kernel_size), self.inputs)
-        taken, counts, put_back = windows(x, self.kernel_size, self.stride, self.padding)
+        taken, counts, add_back = windows(x, self.kernel_size, self.stride, self.padding)
         fan_in = math.prod(self.kernel_size) * self.inputs
         rows, w = taken.reshape(-1, fan_in), params.weights.reshape(fan_in, self.outputs)
         y = rows.dot(w)
         if self.bias:
             y += params.biases
 
-        def backward(dy: Any, grads: Any, wanted: bool) -> Any:
+        def backward(dy: AnyArray, grads: Any, need_dx: bool) -> AnyArray | None:
             dy = dy.reshape(-1, self.outputs)
             np.dot(rows.T, dy, out=grads.weights.reshape(fan_in, self.outputs))
             if self.bias:
                 sum_rows(dy, grads.biases)
-            return put_back(np.dot(dy, w.T)) if wanted else None
+            return add_back(np.dot(dy, w.T)) if need_dx else None
 
-        return y.reshape(len(x), *counts, self.outputs), backward
+        return y.reshape(len(x), *counts, self.outputs), backward, ()
 
 
 @frozen
 class Conv1d(Convolution):
-    """A linear map of each window of a series: y_t = b + sum_i x_(t stride + i - padding) w_i, with zeros beyond the ends.
+    """Apply a linear map to each window of a series.
+
+        y_t = b + sum_i x_(t stride + i - padding) w_i
 
     Args:
-        inputs, outputs: channels.
-        kernel_size: the window's length; stride: the distance between windows.
-        padding: the number of zeros to add at either end, or `"same"`: as many as ceil(T / stride) windows need, shared by
-            both ends, with one more at the far end where they are odd. At stride 1 the length then stays.
-        init: of the weights, as in `Dense`.
-        bias: whether there is a b.
-    Shapes: `x` is (N, T, `inputs`), channels last; `y` is (N, (T + 2 padding - kernel_size) // stride + 1, `outputs`), or (N,
-        ceil(T / stride), `outputs`) with `"same"`; the weights are (kernel_size, `inputs`, `outputs`).
-    Source: LeCun et al. 1989; the product of windows is Chellapilla, Puri & Simard 2006.
+        inputs: The number of input channels.
+        outputs: The number of output channels.
+        kernel_size: The length of a window.
+        stride: The distance between windows. Default: `1`.
+        padding: The number of zeros to add at each end, or `"same"`: as many as ceil(T / stride) windows need, half at each
+            end, with one more at the far end if their number is odd. With stride 1, `"same"` keeps the length. Default: `0`.
+        init: Initializer of the weights, as in `Dense`. Default: `"he_uniform"`.
+        bias: Whether to add b. Default: `True`.
+
+    Shapes:
+        `x` is (N, T, `inputs`), channels last. `y` is (N, (T + 2 padding - kernel_size) // stride + 1, `outputs`), or
+        (N, ceil(T / stride), `outputs`) with `"same"`. The weights are (kernel_size, `inputs`, `outputs`).
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If a number is out of range, or `init` or `padding` is unknown.
+
+    Examples:
+        >>> from fnloop.nn import Sequential
+        >>> Sequential((100, 3), [Conv1d(3, 8, 5, padding="same")]).shape
+        (100, 8)
+
+    Source: LeCun et al. 1989; as a matrix product, Chellapilla, Puri & Simard 2006.
     """
 
     inputs: PositiveInt
     outputs: PositiveInt
-    kernel_size: OverSeries
+    kernel_size: Size1d
     _: KW_ONLY
-    stride: OverSeries = (1,)
+    stride: Size1d = (1,)
     padding: Padding = 0
     init: Annotated[str, choice(*INITIALIZERS)] = "he_uniform"
     bias: Flag = True
@@ -90,21 +106,40 @@ class Conv1d(Convolution):
 
 @frozen
 class Conv2d(Convolution):
-    """A linear map of each window of an image: y_st = b + sum_ij x_(s stride + i - padding, t stride + j - padding) w_ij.
+    """Apply a linear map to each window of an image.
+
+        y_st = b + sum_ij x_(s stride + i - padding, t stride + j - padding) w_ij
 
     Args:
-        inputs, outputs: channels.
-        kernel_size, stride: numbers for both height and width, or a pair of them; padding, init, bias: as in `Conv1d`.
-    Shapes: `x` is (N, height, width, `inputs`), channels last; `y` is (N, height', width', `outputs`), each extent as in
-        `Conv1d`; the weights are (*kernel_size, `inputs`, `outputs`).
-    Source: as in `Conv1d`.
+        inputs: The number of input channels.
+        outputs: The number of output channels.
+        kernel_size: The height and width of a window: a number for both, or a pair.
+        stride: The distance between windows, a number or a pair. Default: `1`.
+        padding: The number of zeros to add at each edge, or `"same"`, as in `Conv1d`. Default: `0`.
+        init: Initializer of the weights, as in `Dense`. Default: `"he_uniform"`.
+        bias: Whether to add b. Default: `True`.
+
+    Shapes:
+        `x` is (N, height, width, `inputs`), channels last. `y` is (N, height', width', `outputs`), each extent as in `Conv1d`.
+        The weights are (*kernel_size, `inputs`, `outputs`).
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If a number is out of range, or `init` or `padding` is unknown.
+
+    Examples:
+        >>> from fnloop.nn import Sequential
+        >>> Sequential((28, 28, 1), [Conv2d(1, 8, 3)]).shape
+        (26, 26, 8)
+
+    Source: LeCun et al. 1989.
     """
 
     inputs: PositiveInt
     outputs: PositiveInt
-    kernel_size: OverImages
+    kernel_size: Size2d
     _: KW_ONLY
-    stride: OverImages = (1, 1)
+    stride: Size2d = (1, 1)
     padding: Padding = 0
     init: Annotated[str, choice(*INITIALIZERS)] = "he_uniform"
     bias: Flag = True

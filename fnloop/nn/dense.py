@@ -5,18 +5,20 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from fnloop.core.arrays import Array
+from fnloop.core.arrays import AnyArray, Array
 from fnloop.core.checks import Flag, PositiveInt, choice
 from fnloop.core.constants import ones
 from fnloop.core.records import frozen
 from fnloop.core.sums import total
 from fnloop.nn.initializers import INITIALIZERS, initial_weights
-from fnloop.nn.layer import Backward
+from fnloop.nn.layer import Context, Forward, Layer
 
 
 class DenseParams(NamedTuple):
-    """The parameters of a layer with weights and biases, views into the flat vector: of `Dense`, `weights` (D, K) and `biases`
-    (K,).
+    """The parameters of a layer with weights and biases, views into the flat vector.
+
+    Shapes:
+        For `Dense`, `weights` is (D, K) and `biases` (K,).
     """
 
     weights: Any
@@ -24,26 +26,41 @@ class DenseParams(NamedTuple):
 
 
 class WeightParams(NamedTuple):
-    """The parameters of a layer with weights alone, a view into the flat vector: of `Dense`, `weights` (D, K)."""
+    """The parameters of a layer without biases, a view into the flat vector.
+
+    Shapes:
+        For `Dense`, `weights` is (D, K).
+    """
 
     weights: Any
 
 
-COPIED = range(1 << 17, 1 << 20)  # multiplications of a product
-MANY = 4096  # rows of a sum
+TRANSPOSE_BY_COPY = range(1 << 17, 1 << 20)  # multiplications of a product; measured
+SUM_BY_BLAS = 4096  # rows up to which a sum by BLAS keeps its digits
 
 
 @frozen
-class Dense:
-    """A linear map: y = x w + b, or y = x w without a bias.
+class Dense(Layer):
+    """Apply a linear map: y = x w + b, or y = x w without a bias.
 
         dx = dy wᵀ      dw = xᵀ dy      db = sum over examples of dy
 
     Args:
-        inputs, outputs: D and K, at least 1.
-        init: of the weights, `glorot_`, `he_` or `lecun_` with `uniform` or `normal`, or `orthogonal`; biases start at zero.
-        bias: whether there is a b; before a `BatchNorm`, which has a shift of its own, it has no effect.
-    Shapes: `x` is (N, D) with D = `inputs`, `y` is (N, K) with K = `outputs`.
+        inputs: D, the number of inputs.
+        outputs: K, the number of outputs.
+        init: Initializer of the weights: `glorot_`, `he_` or `lecun_` with `uniform` or `normal`, or `orthogonal`. Biases
+            start at zero. Default: `"glorot_uniform"`.
+        bias: Whether to add b. Before a `BatchNorm`, which adds a shift, it has no effect. Default: `True`.
+
+    Shapes:
+        `x` is (N, D), `y` is (N, K), w is (D, K), b is (K,).
+
+    Raises:
+        ValueError: If `inputs` or `outputs` is below 1, or `init` is unknown.
+
+    Examples:
+        >>> Dense(3, 2).shapes
+        ((3, 2), (2,))
     """
 
     inputs: PositiveInt
@@ -54,7 +71,7 @@ class Dense:
 
     @property
     def params(self) -> type[DenseParams] | type[WeightParams]:
-        """The record of the layer's parameters."""
+        """The type of the layer's parameters."""
         return DenseParams if self.bias else WeightParams
 
     @property
@@ -63,35 +80,35 @@ class Dense:
         return ((self.inputs, self.outputs), (self.outputs,))[: 1 + self.bias]
 
     def initial(self, seed: int, address: int) -> tuple[Array, ...]:
-        """Random weights and zero biases, float64."""
+        """Return random weights and zero biases, float64."""
         weights = initial_weights(self.init, (self.inputs, self.outputs), seed, address)
         return (weights, np.zeros(self.outputs))[: 1 + self.bias]
 
-    def forward(self, params: Any, x: Any) -> tuple[Any, Backward]:
-        """The layer's value, and the function that takes dy back: it writes dw and db, and returns dx if it is wanted."""
+    def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
+        """Return the outputs, the backward function, and no buffers."""
         if x.ndim != 2:
-            raise ValueError(f"Dense takes (N, {self.inputs}); where there are more dimensions, Flatten stands before it")
+            raise ValueError(f"Dense takes (N, {self.inputs}); put a Flatten before it for more dimensions")
         y = x.dot(params.weights)
         if self.bias:
             y += params.biases
 
-        def backward(dy: Any, grads: Any, wanted: bool) -> Any:
+        def backward(dy: AnyArray, grads: Any, need_dx: bool) -> AnyArray | None:
             x.T.dot(dy, grads.weights)
             if self.bias:
                 sum_rows(dy, grads.biases)
-            return dy.dot(_transposed(params.weights, len(dy))) if wanted else None
+            return dy.dot(_transposed(params.weights, len(dy))) if need_dx else None
 
-        return y, backward
+        return y, backward, ()
 
 
-def sum_rows(dy: Any, biases: Any) -> None:
-    """Write the sum of dy over its rows, by BLAS where there are few, without its growing error where there are many."""
-    if len(dy) <= MANY:
-        ones(len(dy), dy.dtype).dot(dy, biases)
+def sum_rows(dy: Array, out: Array) -> None:
+    """Write the sum over the rows of dy to `out`: by BLAS if there are few rows, else in a way whose error does not grow."""
+    if len(dy) <= SUM_BY_BLAS:
+        ones(len(dy), dy.dtype).dot(dy, out)
     else:
-        biases[...] = total(dy)
+        out[...] = total(dy)
 
 
-def _transposed(weights: Any, n: int) -> Any:
-    """The transposed weights; copied for a product with n rows that is neither tiny nor large: BLAS is then twice as fast."""
-    return weights.T.copy() if n * weights.size in COPIED else weights.T
+def _transposed(weights: Array, n: int) -> Array:
+    """Return the transposed weights for a product with n rows, copied where that makes BLAS twice as fast."""
+    return weights.T.copy() if n * weights.size in TRANSPOSE_BY_COPY else weights.T

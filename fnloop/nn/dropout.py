@@ -1,35 +1,41 @@
-"""Dropout, drawn by address."""
+"""Dropout, with a mask that is a function of its address."""
 
 from typing import Annotated, Any
 
+from fnloop.core.arrays import AnyArray
 from fnloop.core.checks import real
 from fnloop.core.records import frozen
-from fnloop.nn.layer import Backward, Context, Plain
+from fnloop.nn.layer import Context, Forward, Layer
 
 
 @frozen
-class Dropout(Plain):
-    """In training each value is set to zero with probability `rate`, and the others are scaled to keep the mean: y = x k / (1
-    - rate).
+class Dropout(Layer):
+    """In training, set each value to zero with probability `rate`, and scale the others to keep the mean.
 
-    Which are kept depends on the trainer's seed, the step and the layer's place alone: a step taken again drops the same.
+        y = x mask / (1 - rate)
+
+    The mask depends only on the trainer's seed, the step and the layer's address: a replayed step drops the same values.
     Outside training y = x.
 
     Args:
-        rate: in [0, 1).
-    Shapes: `x` and `y` are (N, ...), of any shape.
-    Source: Srivastava et al. 2014, in the inverted form.
+        rate: The probability, in [0, 1). Default: `0.5`.
+
+    Shapes:
+        `x` and `y` are (N, ...), of any shape.
+
+    Raises:
+        ValueError: If `rate` is outside its interval.
+
+    Source: Srivastava et al. 2014, the inverted form.
     """
 
     rate: Annotated[float, real("[0, 1)")] = 0.5
 
-    buffers = ()
-
-    def forward(self, params: Any, x: Any, context: Context) -> tuple[Any, Backward, tuple[Any, ...]]:
-        """The values that are kept, the function that takes dy back to dx, and no buffers."""
+    def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
+        """Return the scaled values, the backward function, and no buffers."""
         if context.draw is None or not self.rate:
-            return x, lambda dy, grads, wanted: dy if wanted else None, ()
+            return x, lambda dy, grads, need_dx: dy if need_dx else None, ()
         drawn = context.draw(x.size, context.address).reshape(x.shape)
-        kept = (drawn >= self.rate).astype(x.dtype)
-        kept *= 1 / (1 - self.rate)
-        return x * kept, lambda dy, grads, wanted: dy * kept if wanted else None, ()
+        mask = (drawn >= self.rate).astype(x.dtype)
+        mask *= 1 / (1 - self.rate)
+        return x * mask, lambda dy, grads, need_dx: dy * mask if need_dx else None, ()

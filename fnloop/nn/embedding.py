@@ -1,34 +1,39 @@
-"""Embedding: a vector for each of a number of things."""
+"""Embedding: a learned vector for each index."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fnloop.core.arrays import Array
+from fnloop.core.arrays import AnyArray, Array
 from fnloop.core.checks import PositiveInt
 from fnloop.core.formatting import short
 from fnloop.core.random import Stream, normal
 from fnloop.core.records import frozen
-from fnloop.nn.layer import Backward
+from fnloop.nn.layer import Context, Forward, Layer
 
 
 class EmbeddingParams(NamedTuple):
-    """The parameters of an embedding, a view into the flat vector: `vectors` (V, E)."""
+    """The parameters of an `Embedding`, a view into the flat vector: `vectors` (V, E)."""
 
     vectors: Any
 
 
 @frozen
-class Embedding:
-    """The learned vector of each index: y = vectors[x].
+class Embedding(Layer):
+    """Look up the learned vector of each index: y = vectors[x].
 
-    Indices come as numbers of the model's dtype, exact to 2^24 in float32; gradients of an index that comes several times add
-    up.
+    Indices are numbers of the model's dtype, which is exact up to 2^24 in float32. The gradients of an index that occurs
+    several times are added up. Vectors start with standard normal values.
 
     Args:
-        inputs: V, how many there are.
-        outputs: E, the length of a vector; vectors start with standard normal values.
-    Shapes: `x` is (N, ...) of whole numbers in [0, V), `y` is (N, ..., E).
+        inputs: V, the number of indices.
+        outputs: E, the length of a vector.
+
+    Shapes:
+        `x` is (N, ...), whole numbers in [0, V); `y` is (N, ..., E).
+
+    Raises:
+        ValueError: If a number is below 1; before training also for data that are not whole numbers in [0, V).
     """
 
     inputs: PositiveInt
@@ -38,27 +43,31 @@ class Embedding:
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shape of the layer's parameters."""
+        """The shape of the vectors, (V, E)."""
         return ((self.inputs, self.outputs),)
 
     def initial(self, seed: int, address: int) -> tuple[Array, ...]:
-        """Standard normal vectors, float64."""
+        """Return standard normal vectors, float64."""
         return (normal(self.inputs * self.outputs, seed, Stream.INITIAL, address).reshape(self.shapes[0]),)
 
     def check_values(self, x: Array) -> None:
-        """Refuse what is no index."""
+        """Check that values are indices.
+
+        Raises:
+            ValueError: If a value is not a whole number in [0, V).
+        """
         if not np.array_equal(x, np.floor(x)) or x.min() < 0 or x.max() >= self.inputs:
             raise ValueError(
                 f"x must be whole numbers in [0, {self.inputs}) for {short(self)}, got values from {x.min()} to {x.max()}"
             )
 
-    def forward(self, params: EmbeddingParams, x: Any) -> tuple[Any, Backward]:
-        """The vectors, and the function that takes dy back."""
+    def forward(self, params: EmbeddingParams, x: AnyArray, context: Context) -> Forward:
+        """Return the vectors, the backward function, and no buffers."""
         index = x.astype(np.int32)
 
-        def backward(dy: Any, grads: EmbeddingParams, wanted: bool) -> Any:
+        def backward(dy: AnyArray, grads: EmbeddingParams, need_dx: bool) -> AnyArray | None:
             grads.vectors[...] = 0
             np.add.at(grads.vectors, index, dy)
-            return np.zeros(x.shape, dy.dtype) if wanted else None
+            return np.zeros(x.shape, dy.dtype) if need_dx else None
 
-        return params.vectors[index], backward
+        return params.vectors[index], backward, ()

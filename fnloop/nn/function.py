@@ -1,4 +1,4 @@
-"""A model that is a function of its own, differentiated by whatever the user likes to do it with."""
+"""A model from a function of the flat parameter vector, with any automatic differentiation."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,38 +6,45 @@ from typing import Any
 import attrs
 import numpy as np
 
-from fnloop.core.arrays import Array, read_only
+from fnloop.core.arrays import AnyArray, Array, read_only
 from fnloop.core.checks import Extents
 from fnloop.core.formatting import short
-from fnloop.core.parameters import Params, Slot
+from fnloop.core.parameters import Slot
 from fnloop.core.records import frozen
-from fnloop.nn.layer import EVALUATION, Backward, Context
-
-Apply = Callable[[Any, Any], Any]
+from fnloop.nn.layer import EVALUATION, Context, Forward
+from fnloop.nn.model import Params
 
 
 @frozen
 class Function:
-    """A model from any initial vector and `value_and_grad`: its outputs are a function of the flat vector and the examples.
+    """A model whose outputs are any differentiable function of the flat vector and the examples.
 
-    The engines differentiate through it: by `value_and_grad`, such as HIPS autograd's, the NumPy engine; by JAX itself, where
-    `apply` is written so that JAX can trace it, the JAX engine.
+    The NumPy engine differentiates it with `value_and_grad`, such as that of HIPS autograd. The JAX engine uses JAX, which
+    must be able to trace `apply`.
 
     Args:
-        inputs: the shape of one example, (D,), or a number for it.
-        initial: `initial(seed)` returns the initial parameters, (P,), and is pure.
-        apply: `apply(vector, x)` returns the outputs for the examples x, (N, K).
-        value_and_grad: takes a function of the vector and returns one that gives its value and its gradient, (P,).
+        inputs: The shape of an example; a number D means (D,).
+        initial: A pure function: `initial(seed)` returns the initial parameters.
+        apply: A pure function: `apply(vector, x)` returns the outputs for the examples x.
+        value_and_grad: Takes a function of the vector, and returns a function from the vector to its value and gradient.
+
+    Shapes:
+        `x` is (N, *`inputs`), the outputs are (N, K), the vector and its gradient are (P,).
+
+    Raises:
+        TypeError: If an argument is not a function.
+        ValueError: If `initial` or `apply` returns an array of another shape.
 
     Examples:
-        Function(4, lambda seed: np.zeros(4), lambda vector, x: (x @ vector)[:, None], autograd.value_and_grad)
-    Raises: TypeError: for what is no function; ValueError: if `initial` or `apply` gives arrays of other shapes.
+        >>> import autograd
+        >>> Function(4, lambda seed: np.zeros(4), lambda vector, x: (x @ vector)[:, None], autograd.value_and_grad).size
+        4
     """
 
     inputs: Extents
     initial: Callable[[int], Array]
-    apply: Apply
-    value_and_grad: Callable[[Callable[[Any], Any]], Callable[[Any], tuple[Any, Any]]]
+    apply: Callable[[AnyArray, AnyArray], AnyArray]
+    value_and_grad: Callable[[Callable[[AnyArray], AnyArray]], Callable[[AnyArray], tuple[AnyArray, AnyArray]]]
     size: int = attrs.field(init=False, repr=False)
     shape: tuple[int, ...] = attrs.field(init=False, repr=False)
 
@@ -63,33 +70,33 @@ class Function:
 
     @property
     def layout(self) -> tuple[Slot, ...]:
-        """One array, the vector."""
+        """One slot, the whole vector."""
         return (Slot(0, self.size, (self.size,), 0),)
 
     def init(self, seed: int, dtype: str = "float32") -> Params:
-        """The initial parameters, a pure function of the seed."""
+        """Return the initial parameters, a pure function of the seed."""
         return Params(read_only(np.array(self.initial(seed), dtype)), self)
 
-    def views(self, vector: Any) -> Any:
-        """The vector itself, alone in a list."""
+    def views(self, vector: AnyArray) -> list[AnyArray]:
+        """Return a list of one item, the vector."""
         return [vector]
 
-    def unflatten(self, vector: Any) -> tuple[Any, ...]:
-        """The vector itself, as the one layer's."""
+    def unflatten(self, vector: AnyArray) -> tuple[Any, ...]:
+        """Return the vector as the parameters of a single layer."""
         return ((vector,),)
 
     def check_values(self, x: Array) -> None:
-        """Any values will do."""
+        """Allow any values."""
 
-    def forward(self, params: Any, x: Any, context: Context = EVALUATION) -> tuple[Any, Backward, tuple[Any, ...]]:
-        """The outputs for x, and the function that takes their cotangent back and writes the gradient."""
+    def forward(self, params: Any, x: AnyArray, context: Context = EVALUATION) -> Forward:
+        """Return the outputs for x, the backward function, and no buffers."""
         (vector,) = params
 
-        def backward(dy: Any, grads: Any, wanted: bool) -> None:
+        def backward(dy: AnyArray, grads: Any, need_dx: bool) -> None:
             _, grads[0][...] = self.value_and_grad(lambda v: (self.apply(v, x) * dy).sum())(vector)
 
         return self.apply(vector, x), backward, ()
 
-    def __call__(self, vector: Any, x: Any, buffers: tuple[Any, ...] = ()) -> Any:
-        """The outputs for x."""
+    def __call__(self, vector: AnyArray, x: AnyArray, buffers: tuple[AnyArray, ...] = ()) -> AnyArray:
+        """Return the outputs for x."""
         return self.apply(vector, x)

@@ -1,4 +1,4 @@
-"""Initial weights, scaled so that the variance of the signal is kept from layer to layer."""
+"""Initial weights, scaled so that each layer keeps the variance of the signal."""
 
 import math
 
@@ -17,18 +17,23 @@ INITIALIZERS = (*(f"{name}_{kind}" for name in _VARIANCE for kind in ("uniform",
 
 
 def initial_weights(name: str, shape: tuple[int, ...], seed: int, address: int) -> Array:
-    """Weights of a shape (..., D, K), float64, whose extents before the last two are those of a kernel.
+    """Return random weights, float64.
 
-    The uniform ones are on (-a, a) with a² = 3 variance. Orthogonal weights, as a matrix (fan-in, K), have orthonormal
-    columns, or rows where there are fewer of them; the signs are those of a matrix drawn evenly from all of these (Saxe et al.
-    2014).
+    Uniform weights are on (-a, a) with a² = 3 variance. Orthogonal weights, as a matrix (fan-in, K), have orthonormal columns,
+    or orthonormal rows if K > fan-in; they are drawn uniformly from all such matrices (Saxe et al. 2014).
+
+    Args:
+        name: One of `INITIALIZERS`.
+        shape: (*kernel, D, K); the fan-in is D times the size of the kernel.
+        seed: The trainer's seed.
+        address: The layer's address.
     """
-    *window, fan_in, fan_out = shape
+    *kernel, fan_in, fan_out = shape
     if name == "orthogonal":
         return _orthogonal(math.prod(shape[:-1]), fan_out, seed, address).reshape(shape)
     scheme, kind = name.split("_")
-    field = math.prod(window)
-    variance = _VARIANCE[scheme](field * fan_in, field * fan_out)
+    kernel_size = math.prod(kernel)
+    variance = _VARIANCE[scheme](kernel_size * fan_in, kernel_size * fan_out)
     if kind == "normal":
         drawn = variance**0.5 * normal(math.prod(shape), seed, Stream.INITIAL, address)
     else:
@@ -39,6 +44,7 @@ def initial_weights(name: str, shape: tuple[int, ...], seed: int, address: int) 
 
 
 def _orthogonal(rows: int, columns: int, seed: int, address: int) -> Array:
+    """Return a random matrix (rows, columns) with orthonormal columns, or rows if there are fewer."""
     tall = max(rows, columns), min(rows, columns)
     q, r = np.linalg.qr(normal(rows * columns, seed, Stream.INITIAL, address).reshape(tall))
     q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)

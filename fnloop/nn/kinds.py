@@ -1,4 +1,4 @@
-"""What each array of a layer is called: its kind, such as weights or biases."""
+"""The names of a layer's arrays, such as weights and biases."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,14 +7,14 @@ import numpy as np
 
 from fnloop.nn.dense import DenseParams
 from fnloop.nn.embedding import EmbeddingParams
-from fnloop.nn.layer import Layer
+from fnloop.nn.layer import Layer, make_params
 from fnloop.nn.normalization import NormParams
 
-PARAMETER_NAMES = DenseParams._fields + NormParams._fields + EmbeddingParams._fields  # of the layers that there are
+PARAMETER_NAMES = DenseParams._fields + NormParams._fields + EmbeddingParams._fields  # of the package's layers
 
 
 def parameter_names(layer: Layer) -> tuple[str, ...]:
-    """The kind of each of a layer's arrays: its name in the layer's record of parameters, or "" where it has none.
+    """Return the name of each of a layer's arrays in its record of parameters; `""` for an array without a name.
 
     Examples:
         >>> from fnloop.nn import Dense
@@ -22,12 +22,12 @@ def parameter_names(layer: Layer) -> tuple[str, ...]:
         ('weights', 'biases')
     """
     arrays = [np.broadcast_to(np.float32(0), shape) for shape in layer.shapes]
-    named = list(_named(getattr(layer.params, "_make", layer.params)(arrays)))
-    return tuple(next((name for name, there in named if there is array), "") for array in arrays)
+    named = list(_named(make_params(layer, arrays)))
+    return tuple(next((name for name, leaf in named if leaf is array), "") for array in arrays)
 
 
 def _named(record: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """The arrays of a record, and of the records within it, each with its name in the innermost one."""
+    """Yield the arrays of a record and of its inner records, each with its name in the innermost one."""
     if isinstance(record, Mapping):
         pairs = list(record.items())
     elif isinstance(record, tuple | list):

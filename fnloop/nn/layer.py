@@ -1,22 +1,28 @@
-"""What a layer is, and what it is given beside its parameters."""
+"""The contract of a layer, and what its forward pass gets besides parameters and values."""
 
-from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple, Protocol
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from inspect import signature
+from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
-from fnloop.core.arrays import Array
-from fnloop.core.checks import sequence_of
+import numpy as np
+
+from fnloop.core.arrays import AnyArray, Array
+from fnloop.core.checks import instance_of, sequence_of
 from fnloop.core.formatting import short
-from fnloop.core.signatures import call_hint
 
-Backward = Callable[[Any, Any, bool], Any]
-Draw = Callable[[int, int], Any]
+Backward = Callable[[AnyArray, Any, bool], Any]
+Draw = Callable[[int, int], AnyArray]
 
 
 class Context(NamedTuple):
-    """What a forward pass has beside parameters and values.
+    """What a layer's forward pass gets besides parameters and values.
 
-    `buffers` are the layer's arrays that are no parameters, such as running moments. `draw(n, address)` gives n uniform
-    numbers in [0, 1), the same for the same step and address, on every engine; it is None where nothing is trained.
+    Attributes:
+        buffers: The layer's arrays that are not parameters, such as running moments.
+        draw: In training, `draw(n, address)` returns n uniform numbers in [0, 1). They depend on the trainer's seed, the step
+            and the address only, and are the same on every engine. None outside training.
+        address: The address of this layer, to pass to `draw`.
     """
 
     buffers: tuple[Any, ...] = ()
@@ -25,76 +31,159 @@ class Context(NamedTuple):
 
 
 EVALUATION = Context()
+Forward = tuple[AnyArray, Backward, tuple[AnyArray, ...]]  # the outputs, the backward function, the new buffers
+WithBackward = tuple[AnyArray, Callable[[AnyArray], AnyArray]]  # y, and the function from dy to dx
 
 
+@runtime_checkable
 class Layer(Protocol):
-    """What a model is made of.
+    """The contract of a layer: a frozen record without arrays, whose parameters are passed to it.
 
-    `shapes` says what arrays of parameters it has, `initial` what they start as, and `params` makes the record of them;
-    `forward(params, x)` returns the value and its `backward(dy, grads, wanted)`, which writes the gradients into `grads`, a
-    record like `params`, and returns dx if it is wanted. `address` is the layer's own in what it draws.
+    Inherit from it to write a layer. Only `forward` is required: the defaults of all else are those of a layer without
+    parameters and buffers.
 
-    A layer that has `buffers`, a tuple of arrays (which may be empty), is given a `Context` too: its `forward(params, x,
-    context)` returns the value, its backward, and the new buffers.
+    Examples:
+        >>> import fnloop as fl
+        >>> @fl.frozen
+        ... class Scale(fl.nn.Layer):
+        ...     factor: float
+        ...     def forward(self, params, x, context):
+        ...         return x * self.factor, lambda dy, grads, need_dx: dy * self.factor if need_dx else None, ()
+        >>> fl.nn.Sequential(3, [fl.nn.Dense(3, 2), Scale(0.5)]).shape
+        (2,)
+
+    See Also:
+        fnloop.testing.check_layer: Checks gradients, purity and shapes of a layer.
     """
 
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]: ...
-    @property
-    def params(self) -> Callable[..., Any]: ...
-    def initial(self, seed: int, address: int) -> tuple[Array, ...]: ...
-    @property
-    def forward(self) -> Callable[..., tuple[Any, ...]]: ...
-
-
-def layer(name: str, value: Any) -> Layer:
-    """The check for a layer."""
-    if isinstance(value, type) or not all(hasattr(value, part) for part in ("shapes", "params", "initial", "forward")):
-        hint = f"; write fl.nn.Activation({short(value, 40)})" if isinstance(value, str) else call_hint(value)
-        raise TypeError(f"{name} must be an instance with shapes, params, initial and forward, got {short(value)}{hint}")
-    checked: Layer = value
-    return checked
-
-
-OneLayer = Annotated[Layer, layer]
-Layers = Annotated[tuple[Layer, ...], sequence_of(layer)]
-
-
-class Plain:
-    """What a layer without parameters of its own has to say of them."""
-
     __slots__ = ()
-    shapes: tuple[tuple[int, ...], ...] = ()
-    params = staticmethod(tuple)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shape of each array of parameters. Default: `()`, no parameters."""
+        return ()
+
+    @property
+    def params(self) -> Callable[..., Any]:
+        """The type of `params` in `forward`: a NamedTuple with a field for each array, or `tuple`. Default: `tuple`."""
+        return tuple
+
+    @property
+    def buffers(self) -> tuple[Array, ...]:
+        """The initial buffers, float64. Default: `()`, no buffers."""
+        return ()
 
     def initial(self, seed: int, address: int) -> tuple[Array, ...]:
-        """No arrays."""
+        """Return the initial parameters, an array of each of the `shapes`. Default: `()`.
+
+        Args:
+            seed: The trainer's seed.
+            address: The address of this layer, the second counter in `fnloop.random.uniform(n, seed, stream, address)`.
+        """
         return ()
+
+    def check_values(self, x: Array) -> None:
+        """Check the values of a data set before training, such as indices in a range. Default: any values are allowed.
+
+        Raises:
+            ValueError: If a value is not allowed.
+        """
+        return
+
+    @abstractmethod
+    def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
+        """Return the outputs for x, the backward function, and the new buffers.
+
+        `backward(dy, grads, need_dx)` gets the gradient of the loss with respect to the outputs. It overwrites each array of
+        `grads`, a record like `params`, with the gradient of a parameter. It returns the gradient with respect to x if
+        `need_dx` is true; otherwise its result is ignored.
+
+        Args:
+            params: The record of this layer's parameters, views into the flat vector; read-only.
+            x: The values, (N, ...); read-only.
+            context: Buffers, random numbers, and whether this is training.
+        """
+
+
+class ForwardError(TypeError):
+    """A `forward` that does not keep the contract of a layer."""
+
+
+_is_layer = instance_of(
+    Layer,
+    "a layer, such as fl.nn.Dense(3, 2)",
+    lambda value: f"; write fl.nn.Activation({short(value, 40)})" if isinstance(value, str) else "",
+)
+
+
+def require_layer(name: str, value: Any) -> Layer:
+    """Check that a value is a layer whose `forward` takes the right number of arguments."""
+    layer: Layer = _is_layer(name, value)
+    try:
+        parameters = signature(layer.forward)
+        parameters.bind(None, None, None)
+    except TypeError:
+        raise TypeError(f"{name}, {short(layer)}: forward must take (params, x, context), got {parameters}") from None
+    except ValueError:  # a forward without a signature, such as a compiled one
+        pass
+    return layer
+
+
+OneLayer = Annotated[Layer, require_layer]
+Layers = Annotated[tuple[Layer, ...], sequence_of(require_layer)]
+
+
+def checked_forward(layer: Layer, params: Any, x: AnyArray, context: Context) -> Forward:
+    """Return what the layer's `forward` returns.
+
+    Raises:
+        ForwardError: If it is not a tuple of three: the outputs, the backward function, and as many buffers as the layer has.
+    """
+    result = layer.forward(params, x, context)
+    if not isinstance(result, tuple) or len(result) != 3:
+        got = f"{len(result)} values" if isinstance(result, tuple) else short(result)
+        raise ForwardError(f"forward of {short(layer)} must return (y, backward, buffers), got {got}")
+    y, backward, buffers = result
+    if not hasattr(y, "shape"):
+        raise ForwardError(f"forward of {short(layer)} must return an array as its first value, got {short(y)}")
+    if not callable(backward):
+        raise ForwardError(f"forward of {short(layer)} must return a function as its second value, got {short(backward)}")
+    if not isinstance(buffers, tuple) or len(buffers) != len(layer.buffers):
+        raise ForwardError(
+            f"forward of {short(layer)} must return a tuple of {len(layer.buffers)} buffers as its third value, "
+            f"got {short(buffers)}"
+        )
+    return result
+
+
+def make_params(layer: Layer, arrays: Iterable[Any]) -> Any:
+    """Return the layer's record of parameters, with these arrays."""
+    return getattr(layer.params, "_make", layer.params)(arrays)
+
+
+def evaluation_context(layer: Layer) -> Context:
+    """Return the context outside training with the layer's initial buffers, float32."""
+    return Context(tuple(buffer.astype(np.float32) for buffer in layer.buffers))
+
+
+def base_address(address: int) -> int:
+    """Return the number to which the index of an inner layer is added to get its address, modulo 2^64."""
+    return (address + 1) * 0x9E3779B97F4A7C15
 
 
 def child_address(address: int, i: int) -> int:
-    """The address of the i-th layer inside a layer: one of its own, spread over 64 bits at any depth."""
-    return ((address + 1) * 0x9E3779B97F4A7C15 + i) % 2**64
+    """Return the address of the i-th layer inside a layer; addresses of all layers at all depths differ."""
+    return (base_address(address) + i) % 2**64
 
 
-def contextual(layer: Layer) -> Callable[[Any, Any, Context], tuple[Any, Backward, tuple[Any, ...]]]:
-    """The forward pass of any layer, with a context, and with the new buffers in what it returns."""
-    if hasattr(layer, "buffers"):
-        return layer.forward
+def expect(x: AnyArray, *shape: Any) -> None:
+    """Check that values have the shape (N, *shape); None allows any extent, and a leading `...` any number of extents.
 
-    def forward(params: Any, x: Any, context: Context) -> tuple[Any, Backward, tuple[Any, ...]]:
-        y, backward = layer.forward(params, x)
-        return y, backward, ()
-
-    return forward
-
-
-def expect(x: Any, *extents: Any) -> None:
-    """Refuse values that are not of shape (N, *extents): None stands for any extent, and a first `...` for any number of
-    them.
+    Raises:
+        ValueError: If they have another shape.
     """
-    kept = extents[1:] if extents[0] is ... else extents
-    given = x.shape[max(1, x.ndim - len(kept)) :] if extents[0] is ... else x.shape[1:]
-    if len(given) != len(kept) or any(e not in (None, n) for e, n in zip(kept, given, strict=True)):
-        words = {None: "any", ...: "..."}
-        raise ValueError(f"it takes ({', '.join(['N', *(words.get(extent, str(extent)) for extent in extents)])})")
+    required = shape[1:] if shape[0] is ... else shape
+    actual = x.shape[max(1, x.ndim - len(required)) :] if shape[0] is ... else x.shape[1:]
+    if len(actual) != len(required) or any(a not in (None, b) for a, b in zip(required, actual, strict=True)):
+        names = {None: "any", ...: "..."}
+        raise ValueError(f"it takes ({', '.join(['N', *(names.get(extent, str(extent)) for extent in shape)])})")

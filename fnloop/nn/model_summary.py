@@ -1,26 +1,33 @@
-"""What a model is made of: its layers, the shapes of their values, and how many parameters each has."""
+"""The summary of a model: its layers, the shapes of their outputs, and the number of parameters of each."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from html import escape
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fnloop.core.arrays import AnyArray, Array
+from fnloop.core.checks import instance_of
 from fnloop.core.display import short_call
 from fnloop.core.records import frozen
-from fnloop.nn.layer import Context, Layer, contextual
+from fnloop.nn.layer import Layer, evaluation_context, make_params
+from fnloop.nn.model import Model
 from fnloop.nn.residual import Residual
 from fnloop.nn.sequential import Sequential
 
-EXAMPLES = 3  # tried, to see shapes; not two, as which one value alone would pass for a value and its backward
-LONGEST = 60  # characters of a layer
+MAX_LENGTH = 60  # of a layer, in characters
 
 
 class Row(NamedTuple):
-    """A layer, or a model: how deep it lies in others, and the shape of its value for one example.
+    """A layer of a model.
 
-    `parameters` and `buffers` count its numbers, those of the layers inside it included.
+    Attributes:
+        depth: The number of layers that it is inside of.
+        layer: The layer, as a call.
+        shape: The shape of its outputs for one example.
+        parameters: The number of parameters, with those of inner layers.
+        buffers: The number of values in its buffers, with those of inner layers.
     """
 
     depth: int
@@ -32,10 +39,16 @@ class Row(NamedTuple):
 
 @frozen
 class Summary:
-    """A model's layers in their order, with the shapes of their values and the numbers of their parameters.
+    """The layers of a model in order, with the shapes of their outputs and their numbers of parameters.
 
-    `str` and `repr` of it are a table. A layer that is made of others, such as a `Residual`, comes before them; its parameters
-    are the sum of theirs.
+    `str` and `repr` return a table. A layer that contains others, such as a `Residual`, comes before them; its parameters are
+    the sum of theirs.
+
+    Attributes:
+        inputs: The shape of an example.
+        rows: A row for each layer.
+        parameters: The number of parameters of the model.
+        buffers: The number of values in its buffers.
     """
 
     inputs: tuple[int, ...]
@@ -45,8 +58,8 @@ class Summary:
 
     def __str__(self) -> str:
         lines = [_HEADER, *self._lines()]
-        first, second, third = (max(map(len, column)) for column in zip(*lines, strict=True))
-        table = [f"{layer:{first}}  {shape:{second}}  {count:>{third}}".rstrip() for layer, shape, count in lines]
+        layer_width, shape_width, count_width = (max(map(len, column)) for column in zip(*lines, strict=True))
+        table = [f"{a:{layer_width}}  {b:{shape_width}}  {c:>{count_width}}".rstrip() for a, b, c in lines]
         return "\n".join([table[0], "-" * len(table[0]), *table[1:], "-" * len(table[0]), self._total()])
 
     __repr__ = __str__
@@ -63,12 +76,12 @@ class Summary:
         yield "inputs", _shape(self.inputs), ""
         for row in self.rows:
             layer = "  " * row.depth + " ".join(row.layer.split())
-            cut = layer if len(layer) <= LONGEST else f"{layer[: LONGEST - 3]}..."
+            cut = layer if len(layer) <= MAX_LENGTH else f"{layer[: MAX_LENGTH - 3]}..."
             yield cut, _shape(row.shape), f"{row.parameters:,}"
 
     def _total(self) -> str:
-        beside = f", {self.buffers:,} numbers in buffers" if self.buffers else ""
-        return f"{self.parameters:,} parameters{beside}"
+        buffers = f", {self.buffers:,} numbers in buffers" if self.buffers else ""
+        return f"{self.parameters:,} parameters{buffers}"
 
 
 _HEADER = "layer", "output shape", "parameters"
@@ -80,10 +93,10 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def summary(model: Any) -> Summary:
-    """The layers of a model, with the shapes of their values and the numbers of their parameters; print it, or look at it.
+    """Return a table of a model's layers, with the shapes of their outputs and their numbers of parameters.
 
     Args:
-        model: An `fl.mlp`, `nn.Sequential` or `nn.Function`, or a trainer, whose model it is then.
+        model: A model, such as an `nn.Sequential`, or a trainer with a model.
 
     Raises:
         TypeError: If it is neither.
@@ -100,42 +113,41 @@ def summary(model: Any) -> Summary:
         ---------------------------------------
         30 parameters
     """
-    model = getattr(model, "model", model)
-    if isinstance(model, type) or not all(hasattr(model, part) for part in ("inputs", "shape", "size", "buffers")):
-        raise TypeError(f"model must be a model, such as fl.mlp([10, 16, 1]), or a trainer, got {type(model).__name__}")
-    if isinstance(model, Sequential):
-        rows = list(_chain(model.layers, np.zeros((EXAMPLES, *model.inputs), np.float32), 0))
+    found: Model = _is_model("model", getattr(model, "model", model))
+    if isinstance(found, Sequential):
+        rows = list(_rows(found.layers, np.zeros((2, *found.inputs), np.float32), 0))
     else:
-        rows = [Row(0, type(model).__name__, model.shape, model.size, _numbers(model.buffers))]
-    return Summary(model.inputs, tuple(rows), model.size, _numbers(model.buffers))
+        rows = [Row(0, type(found).__name__, found.shape, found.size, _count(found.buffers))]
+    return Summary(found.inputs, tuple(rows), found.size, _count(found.buffers))
 
 
-def _chain(layers: tuple[Layer, ...], x: Any, depth: int) -> Iterator[Row]:
-    """The rows of layers one after the other, for values x that come to the first."""
+_is_model = instance_of(Model, "a model, such as fl.mlp([10, 16, 1]), or a trainer")
+
+
+def _rows(layers: tuple[Layer, ...], x: AnyArray, depth: int) -> Iterator[Row]:
+    """Yield the rows of a chain of layers with inputs x."""
     for layer in layers:
-        y = _value(layer, x)
+        y = _outputs(layer, x)
         parameters = sum(math.prod(shape) for shape in layer.shapes)
-        inner = _INSIDE.get(type(layer))
-        name = short_call(layer) if inner is None else type(layer).__name__
-        yield Row(depth, name, y.shape[1:], parameters, _numbers(getattr(layer, "buffers", ())))
-        if inner is not None:
-            yield from _chain(inner(layer), x, depth + 1)
+        inner_layers = _INNER_LAYERS.get(type(layer))
+        name = short_call(layer) if inner_layers is None else type(layer).__name__
+        yield Row(depth, name, y.shape[1:], parameters, _count(layer.buffers))
+        if inner_layers is not None:
+            yield from _rows(inner_layers(layer), x, depth + 1)
         x = y
 
 
-def _value(layer: Layer, x: Any) -> Any:
-    """The layer's value for x, with parameters of zeros."""
-    arrays = [np.zeros(shape, np.float32) for shape in layer.shapes]
-    buffers = tuple(buffer.astype(np.float32) for buffer in getattr(layer, "buffers", ()))
-    params = getattr(layer.params, "_make", layer.params)(arrays)
-    return contextual(layer)(params, x, Context(buffers))[0]
+def _outputs(layer: Layer, x: AnyArray) -> AnyArray:
+    """Return the layer's outputs for x with parameters of zeros."""
+    params = make_params(layer, [np.zeros(shape, np.float32) for shape in layer.shapes])
+    return layer.forward(params, x, evaluation_context(layer))[0]
 
 
-def _numbers(buffers: Any) -> int:
+def _count(buffers: Iterable[Array]) -> int:
     return sum(buffer.size for buffer in buffers)
 
 
-_INSIDE: dict[type, Callable[[Any], tuple[Layer, ...]]] = {
+_INNER_LAYERS: dict[type, Callable[[Any], tuple[Layer, ...]]] = {
     Sequential: lambda layer: layer.layers,
     Residual: lambda layer: (layer.layer,),
 }

@@ -1,27 +1,27 @@
-"""Normalisation: values brought to mean 0 and variance 1, then scaled and shifted by parameters."""
+"""Normalization to mean 0 and variance 1, followed by a learned scale and shift."""
 
 from dataclasses import KW_ONLY
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from fnloop.core.arrays import Array
+from fnloop.core.arrays import AnyArray, Array
 from fnloop.core.checks import Positive, PositiveInt, real
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
 from fnloop.core.sums import mean, total
-from fnloop.nn.layer import Backward, Context, expect
+from fnloop.nn.layer import Context, Forward, Layer, expect
 
 
 class NormParams(NamedTuple):
-    """The parameters of a normalisation, views into the flat vector: `scale` and `shift`, both (C,)."""
+    """The parameters of a normalization, views into the flat vector: `scale` and `shift`, both (C,)."""
 
     scale: Any
     shift: Any
 
 
-class Normalization:
-    """What the normalisations share: their parameters."""
+class Normalization(Layer):
+    """The common part of normalizations: their parameters."""
 
     __slots__ = ()
     params = NormParams
@@ -29,26 +29,32 @@ class Normalization:
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shape of each of the layer's parameters."""
+        """The shapes of scale and shift."""
         return (self.features,), (self.features,)
 
     def initial(self, seed: int, address: int) -> tuple[Array, ...]:
-        """A scale of ones and a shift of zeros, float64."""
+        """Return a scale of ones and a shift of zeros, float64."""
         return np.ones(self.features), np.zeros(self.features)
 
 
 @frozen
 class LayerNorm(Normalization):
-    """Normalise each vector over its last axis: y = scale (x - mean) / sqrt(variance + eps) + shift.
+    """Normalize each vector over its last axis: y = scale (x - mean) / sqrt(variance + eps) + shift.
 
-        dx = (dz - mean dz - z mean(dz z)) / sqrt(variance + eps),  with z the normalised x and dz = dy scale
+        dx = (dz - mean dz - z mean(dz z)) / sqrt(variance + eps),  with z the normalized x and dz = dy scale
 
-    A variance beyond the dtype, of values above about 1e18 in float32, makes the values NaN.
+    If the variance overflows, which values above about 1e18 cause in float32, y is NaN.
 
     Args:
-        features: C, the last extent.
-        eps: above 0; in the units of the variance.
-    Shapes: `x` and `y` are (N, ..., C).
+        features: C, the number of channels.
+        eps: Added to the variance; above 0, in its units. Default: `1e-5`.
+
+    Shapes:
+        `x` and `y` are (N, ..., C).
+
+    Raises:
+        ValueError: If `features` or `eps` is out of range.
+
     Source: Ba, Kiros & Hinton 2016.
     """
 
@@ -56,37 +62,44 @@ class LayerNorm(Normalization):
     _: KW_ONLY
     eps: Positive = 1e-5
 
-    def forward(self, params: NormParams, x: Any) -> tuple[Any, Backward]:
-        """The layer's value, and the function that takes dy back."""
+    def forward(self, params: NormParams, x: AnyArray, context: Context) -> Forward:
+        """Return the scaled and shifted vectors, the backward function, and no buffers."""
         expect(x, ..., self.features)
         centred = x - x.mean(-1, keepdims=True)
         root = _root((centred * centred).mean(-1, keepdims=True) + self.eps)
         z = centred / root
 
-        def backward(dy: Any, grads: NormParams, wanted: bool) -> Any:
-            dz = _parameters(dy, z, grads, params)
-            return (dz - dz.mean(-1, keepdims=True) - z * (dz * z).mean(-1, keepdims=True)) / root if wanted else None
+        def backward(dy: AnyArray, grads: NormParams, need_dx: bool) -> AnyArray | None:
+            dz = _write_gradients(dy, z, grads, params)
+            return (dz - dz.mean(-1, keepdims=True) - z * (dz * z).mean(-1, keepdims=True)) / root if need_dx else None
 
-        return z * params.scale + params.shift, backward
+        return z * params.scale + params.shift, backward, ()
 
 
 @frozen
 class BatchNorm(Normalization):
-    """Normalise each channel over the batch: y = scale (x - mean) / sqrt(variance + eps) + shift.
+    """Normalize each channel over the batch: y = scale (x - mean) / sqrt(variance + eps) + shift.
 
-    In training mean and variance are those of the batch, over all axes but the last, and the running moments, which are the
-    state's `buffers`, follow: moment' = (1 - momentum) moment + momentum (the batch's), with n - 1 in the variance's
-    denominator. Outside training the running moments are used instead. The gradient goes through the batch's moments; dx is
-    as in `LayerNorm`, over the batch, and so is the limit of the variance.
+    In training, mean and variance are those of the batch, over all axes but the last, and the gradient flows through them: dx
+    is as in `LayerNorm`, but over the batch. The running mean and variance, the layer's buffers, are updated:
 
-    A batch with one value for each channel has no variance. It is normalised by the running moments, as outside training, and
-    leaves them as they are: a last batch of one example changes nothing.
+        moment' = (1 - momentum) moment + momentum (moment of the batch; its variance with n - 1 in the denominator)
+
+    Outside training, the running mean and variance are used. A training batch with one value for each channel, such as a last
+    batch of one example, has no variance: it is normalized as outside training, and does not change the buffers. If the
+    variance overflows, y is NaN, as in `LayerNorm`.
 
     Args:
-        features: C, the last extent.
-        momentum: of the running moments, in (0, 1].
-        eps: above 0; in the units of the variance.
-    Shapes: `x` and `y` are (N, ..., C); the buffers are the running mean and variance, both (C,).
+        features: C, the number of channels.
+        momentum: Weight of the batch in the running mean and variance, in (0, 1]. Default: `0.1`.
+        eps: Added to the variance; above 0, in its units. Default: `1e-5`.
+
+    Shapes:
+        `x` and `y` are (N, ..., C); the running mean and variance are (C,).
+
+    Raises:
+        ValueError: If an argument is out of range.
+
     Source: Ioffe & Szegedy 2015.
     """
 
@@ -97,11 +110,11 @@ class BatchNorm(Normalization):
 
     @property
     def buffers(self) -> tuple[Array, ...]:
-        """The running mean and variance before anything is seen."""
+        """The initial running mean and variance: zeros and ones."""
         return np.zeros(self.features), np.ones(self.features)
 
-    def forward(self, params: NormParams, x: Any, context: Context) -> tuple[Any, Backward, tuple[Any, ...]]:
-        """The layer's value, the function that takes dy back, and the running moments."""
+    def forward(self, params: NormParams, x: AnyArray, context: Context) -> Forward:
+        """Return the scaled and shifted values, the backward function, and the new running mean and variance."""
         expect(x, ..., self.features)
         running_mean, running_variance = context.buffers
         n = x.size // self.features
@@ -109,34 +122,34 @@ class BatchNorm(Normalization):
             root = (running_variance + self.eps) ** 0.5
             z = (x - running_mean) / root
 
-            def backward_at(dy: Any, grads: NormParams, wanted: bool) -> Any:
-                dz = _parameters(dy, z, grads, params)
-                return dz / root if wanted else None
+            def backward_running(dy: AnyArray, grads: NormParams, need_dx: bool) -> AnyArray | None:
+                dz = _write_gradients(dy, z, grads, params)
+                return dz / root if need_dx else None
 
-            return z * params.scale + params.shift, backward_at, context.buffers
-        here = mean(x)
-        centred = x - here
-        spread = mean(centred * centred)
-        root = _root(spread + self.eps)
+            return z * params.scale + params.shift, backward_running, context.buffers
+        batch_mean = mean(x)
+        centred = x - batch_mean
+        variance = mean(centred * centred)
+        root = _root(variance + self.eps)
         z = centred / root
 
-        def backward(dy: Any, grads: NormParams, wanted: bool) -> Any:
-            dz = _parameters(dy, z, grads, params)
-            return (dz - mean(dz) - z * mean(dz * z)) / root if wanted else None
+        def backward(dy: AnyArray, grads: NormParams, need_dx: bool) -> AnyArray | None:
+            dz = _write_gradients(dy, z, grads, params)
+            return (dz - mean(dz) - z * mean(dz * z)) / root if need_dx else None
 
         keep = 1 - self.momentum
-        unbiased = n / (n - 1) * spread
-        moved = keep * running_mean + self.momentum * here, keep * running_variance + self.momentum * unbiased
-        return z * params.scale + params.shift, backward, moved
+        unbiased = n / (n - 1) * variance
+        updated = keep * running_mean + self.momentum * batch_mean, keep * running_variance + self.momentum * unbiased
+        return z * params.scale + params.shift, backward, updated
 
 
-def _parameters(dy: Any, z: Any, grads: NormParams, params: NormParams) -> Any:
-    """Write the gradients of scale and shift, and return that of z."""
+def _write_gradients(dy: AnyArray, z: AnyArray, grads: NormParams, params: NormParams) -> AnyArray:
+    """Write the gradients of scale and shift, and return the gradient of z."""
     grads.scale[...] = total(dy * z)
     grads.shift[...] = total(dy)
     return dy * params.scale
 
 
-def _root(variance: Any) -> Any:
-    """The deviation; NaN for a variance that is not finite, which would make zeros of the values."""
+def _root(variance: AnyArray) -> AnyArray:
+    """Return the standard deviation; NaN for an infinite variance, by which all values would become zero."""
     return namespace(variance).where(variance < np.inf, variance, np.nan) ** 0.5

@@ -1,146 +1,193 @@
-"""Pooling: one value for each window of a series or an image, channel by channel."""
+"""Pooling: reduce each window of a series or an image to one value, channel by channel."""
 
 import math
-from collections.abc import Callable
+from abc import abstractmethod
 from typing import Any
 
 import attrs
 import numpy as np
 
+from fnloop.core.arrays import AnyArray
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
 from fnloop.core.sums import total
-from fnloop.nn.layer import Backward, Plain, expect
-from fnloop.nn.windows import OverImages, OverSeries, Padding, filled, windows
+from fnloop.nn.layer import Context, Forward, Layer, WithBackward, expect
+from fnloop.nn.windows import Padding, Size1d, Size2d, count_values, windows
 
-_same = attrs.Factory(lambda self: self.kernel_size, takes_self=True)
+_kernel_size = attrs.Factory(lambda self: self.kernel_size, takes_self=True)
 
 
-class Pool(Plain):
-    """What pooling over windows has in common. A subclass says what is made of each window, and how its dy is shared."""
+class Pool(Layer):
+    """The common part of pooling over windows; a subclass defines how to reduce a window."""
 
     __slots__ = ()
     kernel_size: tuple[int, ...]
     stride: tuple[int, ...]
     padding: int | str
-    outside = 0.0  # the value of the places that padding adds
+    padding_value = 0.0
 
     def __attrs_post_init__(self) -> None:
         if self.padding != "same" and 2 * int(self.padding) > min(self.kernel_size):
             raise ValueError(
-                f"padding must be at most half of kernel_size={short(self.kernel_size)}, so that no window lies outside, "
+                f"padding must be at most half of kernel_size={short(self.kernel_size)}, so that each window covers a value, "
                 f"got {short(self.padding)}"
             )
 
-    def reduce(self, taken: Any, inside: Any) -> tuple[Any, Callable[[Any], Any]]:
-        """The values (N, W, C) of the windows (N, W, S, C), and the function that shares dy (N, W, C) among them.
+    @abstractmethod
+    def reduce(self, taken: AnyArray, count: Any) -> WithBackward:
+        """Return a value for each window, and the function from its dy to the gradient of the windows.
 
-        `inside` is the number of values of each window that are no padding, (W, 1), or one number for all.
+        Args:
+            taken: The windows, (N, W, S, C): W windows of S values.
+            count: The number of values of each window that are not padding, (W, 1), or one number for all windows.
         """
-        raise NotImplementedError
 
-    def forward(self, params: Any, x: Any) -> tuple[Any, Backward]:
-        """The values of the windows, and the function that takes dy back to dx."""
+    def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
+        """Return the values of the windows, the backward function, and no buffers."""
         expect(x, *(None for _ in self.kernel_size), None)
-        taken, counts, put_back = windows(x, self.kernel_size, self.stride, self.padding, self.outside)
-        y, share = self.reduce(taken, filled(x.shape[1:-1], self.kernel_size, self.stride, self.padding))
+        taken, counts, add_back = windows(x, self.kernel_size, self.stride, self.padding, self.padding_value)
+        y, reduce_backward = self.reduce(taken, count_values(x.shape[1:-1], self.kernel_size, self.stride, self.padding))
         return (
             y.reshape(len(x), *counts, x.shape[-1]),
-            lambda dy, grads, wanted: put_back(share(dy.reshape(y.shape))) if wanted else None,
+            lambda dy, grads, need_dx: add_back(reduce_backward(dy.reshape(y.shape))) if need_dx else None,
+            (),
         )
 
 
 class MaxPool(Pool):
-    """The largest value of each window; where several are the largest, they share the gradient equally."""
+    """Take the maximum of each window; values that are equally large share the gradient equally."""
 
     __slots__ = ()
-    outside = -math.inf
+    padding_value = -math.inf
 
-    def reduce(self, taken: Any, inside: Any) -> tuple[Any, Callable[[Any], Any]]:
+    def reduce(self, taken: AnyArray, count: Any) -> WithBackward:
         y = taken.max(2)
 
-        def share(dy: Any) -> Any:
+        def backward(dy: AnyArray) -> AnyArray:
             largest = taken == y[:, :, None]
             return largest * (dy / largest.sum(2, dtype=dy.dtype))[:, :, None]
 
-        return y, share
+        return y, backward
 
 
 class AvgPool(Pool):
-    """The mean of each window."""
+    """Take the mean of each window."""
 
     __slots__ = ()
 
-    def reduce(self, taken: Any, inside: Any) -> tuple[Any, Callable[[Any], Any]]:
-        part = 1 / inside if isinstance(inside, int) else (1 / inside).astype(taken.dtype)
-        return total(taken, 2) * part, lambda dy: np.broadcast_to((dy * part)[:, :, None], taken.shape)
+    def reduce(self, taken: AnyArray, count: Any) -> WithBackward:
+        weight = 1 / count if isinstance(count, int) else (1 / count).astype(taken.dtype)
+        return total(taken, 2) * weight, lambda dy: np.broadcast_to((dy * weight)[:, :, None], taken.shape)
 
 
 @frozen
 class MaxPool1d(MaxPool):
-    """The largest value of each window of a series, channel by channel; ties share the gradient equally.
+    """Take the maximum of each window of a series, channel by channel; equally large values share the gradient equally.
 
     Args:
-        kernel_size: the window's length; stride: the distance between windows, by default that length.
-        padding: the number of places to add at either end, at most half of the window, or `"same"`, as in `Conv1d`. Added
-            places have no value: no maximum is one of theirs, and a mean does not count them.
-    Shapes: `x` is (N, T, C), `y` is (N, (T + 2 padding - kernel_size) // stride + 1, C): what does not fill a window is left
-        out; with `"same"`, `y` is (N, ceil(T / stride), C).
-    Raises: ValueError: if padding is more than half of the window.
+        kernel_size: The length of a window.
+        stride: The distance between windows. Default: `kernel_size`.
+        padding: The number of positions to add at each end, at most half of the window, or `"same"`, as in `Conv1d`. Added
+            positions have no value: they are never the maximum, and a mean does not count them. Default: `0`.
+
+    Shapes:
+        `x` is (N, T, C). `y` is (N, (T + 2 padding - kernel_size) // stride + 1, C): values at the end that do not fill a
+        window are ignored. With `"same"`, `y` is (N, ceil(T / stride), C).
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If a number is out of range, or `padding` is more than half of the window.
     """
 
-    kernel_size: OverSeries
-    stride: OverSeries = attrs.field(default=_same, metadata={"default": "kernel_size"})
+    kernel_size: Size1d
+    stride: Size1d = attrs.field(default=_kernel_size, metadata={"default": "kernel_size"})
     padding: Padding = 0
 
 
 @frozen
 class MaxPool2d(MaxPool):
-    """The largest value of each window of an image, as in `MaxPool1d`.
+    """Take the maximum of each window of an image, channel by channel; equally large values share the gradient equally.
 
-    Shapes: `x` is (N, height, width, C), `y` is (N, height', width', C).
+    Args:
+        kernel_size: The height and width of a window: a number for both, or a pair.
+        stride: The distance between windows, a number or a pair. Default: `kernel_size`.
+        padding: The number of positions to add at each edge, or `"same"`, as in `MaxPool1d`. Default: `0`.
+
+    Shapes:
+        `x` is (N, height, width, C), `y` is (N, height', width', C), each extent as in `MaxPool1d`.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If a number is out of range, or `padding` is more than half of the window.
     """
 
-    kernel_size: OverImages
-    stride: OverImages = attrs.field(default=_same, metadata={"default": "kernel_size"})
+    kernel_size: Size2d
+    stride: Size2d = attrs.field(default=_kernel_size, metadata={"default": "kernel_size"})
     padding: Padding = 0
 
 
 @frozen
 class AvgPool1d(AvgPool):
-    """The mean of each window of a series; arguments and shapes are those of `MaxPool1d`."""
+    """Take the mean of each window of a series, channel by channel.
 
-    kernel_size: OverSeries
-    stride: OverSeries = attrs.field(default=_same, metadata={"default": "kernel_size"})
+    Args:
+        kernel_size: The length of a window.
+        stride: The distance between windows. Default: `kernel_size`.
+        padding: The number of positions to add at each end, or `"same"`, as in `MaxPool1d`. Default: `0`.
+
+    Shapes:
+        `x` is (N, T, C), `y` is as in `MaxPool1d`.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If a number is out of range, or `padding` is more than half of the window.
+    """
+
+    kernel_size: Size1d
+    stride: Size1d = attrs.field(default=_kernel_size, metadata={"default": "kernel_size"})
     padding: Padding = 0
 
 
 @frozen
 class AvgPool2d(AvgPool):
-    """The mean of each window of an image; arguments and shapes are those of `MaxPool2d`."""
+    """Take the mean of each window of an image, channel by channel.
 
-    kernel_size: OverImages
-    stride: OverImages = attrs.field(default=_same, metadata={"default": "kernel_size"})
+    Args:
+        kernel_size: The height and width of a window: a number for both, or a pair.
+        stride: The distance between windows, a number or a pair. Default: `kernel_size`.
+        padding: The number of positions to add at each edge, or `"same"`, as in `MaxPool1d`. Default: `0`.
+
+    Shapes:
+        `x` is (N, height, width, C), `y` is as in `MaxPool2d`.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If a number is out of range, or `padding` is more than half of the window.
+    """
+
+    kernel_size: Size2d
+    stride: Size2d = attrs.field(default=_kernel_size, metadata={"default": "kernel_size"})
     padding: Padding = 0
 
 
 @frozen
-class GlobalAvgPool(Plain):
-    """The mean over all places, channel by channel: of a series, an image, or the vectors of an `Embedding`.
+class GlobalAvgPool(Layer):
+    """Take the mean over all positions of a series, an image, or the vectors of an `Embedding`, channel by channel.
 
-    The sum over the places must be within the dtype; it keeps its digits however many they are.
+    The rounding error does not grow with the number of positions; their sum must not overflow the dtype.
 
-    Shapes: `x` is (N, ..., C), `y` is (N, C).
+    Shapes:
+        `x` is (N, ..., C), `y` is (N, C).
     """
 
-    def forward(self, params: Any, x: Any) -> tuple[Any, Backward]:
-        """The means, and the function that takes dy back to dx."""
+    def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
+        """Return the means, the backward function, and no buffers."""
         expect(x, ..., None, None)
-        between = x.shape[1:-1]
-        share = 1 / math.prod(between)
+        positions = x.shape[1:-1]
+        weight = 1 / math.prod(positions)
 
-        def backward(dy: Any, grads: Any, wanted: bool) -> Any:
-            each = dy.reshape(len(x), *(1 for _ in between), -1) * share
-            return np.broadcast_to(each, x.shape) if wanted else None
+        def backward(dy: AnyArray, grads: Any, need_dx: bool) -> AnyArray | None:
+            dx = dy.reshape(len(x), *(1 for _ in positions), -1) * weight
+            return np.broadcast_to(dx, x.shape) if need_dx else None
 
-        return total(x, 1) * share, backward
+        return total(x, 1) * weight, backward, ()

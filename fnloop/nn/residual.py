@@ -1,19 +1,27 @@
-"""Residual: a layer beside the identity."""
+"""Residual: a layer plus the identity."""
 
 from collections.abc import Callable
 from typing import Any
 
-from fnloop.core.arrays import Array
+from fnloop.core.arrays import AnyArray, Array
 from fnloop.core.records import frozen
-from fnloop.nn.layer import Backward, Context, OneLayer, contextual
+from fnloop.nn.layer import Context, Forward, Layer, OneLayer, checked_forward
 
 
 @frozen
-class Residual:
-    """What a layer adds to its input: y = x + f(x), dx = dy + dx_f.
+class Residual(Layer):
+    """Add a layer's outputs to its inputs: y = x + f(x), dx = dy + dx_f.
 
     Args:
-        layer: f, of any kind whose values have the shape of its input; several of them stand in a `Sequential`.
+        layer: f; its outputs must have the shape of its inputs. To use several layers, put them in a `Sequential`.
+
+    Shapes:
+        `x` and `y` are (N, ...), of any shape that the layer takes.
+
+    Raises:
+        TypeError: If `layer` is not a layer.
+        ValueError: If its outputs have another shape than its inputs, from the `Sequential` that the residual is in.
+
     Source: He et al. 2016.
     """
 
@@ -21,30 +29,30 @@ class Residual:
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shapes of the layer's parameters."""
+        """The shapes of the inner layer's parameters."""
         return self.layer.shapes
 
     @property
     def params(self) -> Callable[..., Any]:
-        """The layer's own record of them."""
+        """The type of the inner layer's parameters."""
         return self.layer.params
 
     @property
     def buffers(self) -> tuple[Array, ...]:
-        """The layer's own."""
-        return getattr(self.layer, "buffers", ())
+        """The inner layer's initial buffers."""
+        return self.layer.buffers
 
     def initial(self, seed: int, address: int) -> tuple[Array, ...]:
-        """The layer's own."""
+        """Return the inner layer's initial parameters."""
         return self.layer.initial(seed, address)
 
-    def forward(self, params: Any, x: Any, context: Context) -> tuple[Any, Backward, tuple[Any, ...]]:
-        """The sum, the function that takes dy back, and the layer's new buffers."""
-        y, backward, buffers = contextual(self.layer)(params, x, context)
+    def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
+        """Return the sum, the backward function, and the inner layer's new buffers."""
+        y, backward, buffers = checked_forward(self.layer, params, x, context)
         if y.shape != x.shape:
             raise ValueError(f"the layer in Residual must keep the shape {x.shape[1:]}, it gives {y.shape[1:]}")
-        return x + y, lambda dy, grads, wanted: _plus(dy, backward(dy, grads, wanted)), buffers
+        return x + y, lambda dy, grads, need_dx: _add(dy, backward(dy, grads, need_dx)), buffers
 
 
-def _plus(dy: Any, dx: Any) -> Any:
+def _add(dy: AnyArray, dx: AnyArray | None) -> AnyArray | None:
     return dx if dx is None else dy + dx

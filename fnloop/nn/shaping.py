@@ -1,30 +1,42 @@
-"""Layers that only change the shape of an example."""
+"""Layers that change only the shape of an example."""
 
 import math
 from typing import Any
 
+from fnloop.core.arrays import AnyArray
 from fnloop.core.checks import Extents
 from fnloop.core.records import frozen
-from fnloop.nn.layer import Backward, Plain
+from fnloop.nn.layer import Context, Forward, Layer
 
 
 @frozen
-class Flatten(Plain):
-    """One row an example: `x` is (N, ...), `y` is (N, D) with D the number of values of an example."""
+class Flatten(Layer):
+    """Flatten each example to a row.
 
-    def forward(self, params: Any, x: Any) -> tuple[Any, Backward]:
-        """The rows, and the function that takes dy back to dx."""
+    Shapes:
+        `x` is (N, ...), `y` is (N, D) with D the number of values of an example.
+    """
+
+    def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
+        """Return the rows, the backward function, and no buffers."""
         y = x.reshape(len(x), math.prod(x.shape[1:]))
-        return y, lambda dy, grads, wanted: dy.reshape(x.shape) if wanted else None
+        return y, lambda dy, grads, need_dx: dy.reshape(x.shape) if need_dx else None, ()
 
 
 @frozen
-class Reshape(Plain):
-    """Examples of another shape with the same values in C order: `x` is (N, ...), `y` is (N, *`shape`)."""
+class Reshape(Layer):
+    """Give each example another shape; the values keep their C order.
+
+    Args:
+        shape: The new shape of an example; a number D means (D,).
+
+    Shapes:
+        `x` is (N, ...), `y` is (N, *`shape`).
+    """
 
     shape: Extents
 
-    def forward(self, params: Any, x: Any) -> tuple[Any, Backward]:
-        """The examples in that shape, and the function that takes dy back to dx."""
+    def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
+        """Return the reshaped examples, the backward function, and no buffers."""
         y = x.reshape(len(x), *self.shape)
-        return y, lambda dy, grads, wanted: dy.reshape(x.shape) if wanted else None
+        return y, lambda dy, grads, need_dx: dy.reshape(x.shape) if need_dx else None, ()

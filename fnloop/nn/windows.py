@@ -1,4 +1,4 @@
-"""Windows over a series or an image: what stands in each, taken by one gather, and how it goes back."""
+"""Windows over a series or an image, taken by one gather, and the sum that takes gradients back."""
 
 import math
 from collections.abc import Callable
@@ -7,26 +7,26 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from fnloop.core.arrays import Array, read_only
+from fnloop.core.arrays import AnyArray, Array, read_only
 from fnloop.core.checks import Check, extents, integer
 from fnloop.core.formatting import short
 from fnloop.core.namespace import namespace
 
 
-def spread(dims: int) -> Check:
-    """The check for as many positive integers as dimensions; one number stands for all of them."""
+def size_over(dims: int) -> Check:
+    """Return the check for a positive integer for each dimension, or one for all; it becomes a tuple."""
 
     def check(name: str, value: Any) -> tuple[int, ...]:
-        checked = extents(name, value)
-        if len(checked) not in (1, dims):
+        size = extents(name, value)
+        if len(size) not in (1, dims):
             raise ValueError(f"{name} must be a positive integer or {dims} of them, got {short(value)}")
-        return checked * dims if len(checked) == 1 else checked
+        return size * dims if len(size) == 1 else size
 
     return check
 
 
 def padding(name: str, value: Any) -> int | str:
-    """The check for a padding: the number of places to add at either end, or `"same"`."""
+    """Check a padding: the number of positions to add at each end, or `"same"`."""
     if isinstance(value, str):
         if value != "same":
             raise ValueError(f'{name} must be an integer of at least 0, or "same", got {short(value)}')
@@ -35,16 +35,16 @@ def padding(name: str, value: Any) -> int | str:
     return number
 
 
-OverSeries = Annotated[Any, spread(1)]  # given as a number or several, held as tuple[int, ...]
-OverImages = Annotated[Any, spread(2)]
+Size1d = Annotated[Any, size_over(1)]  # given as a number or several, held as tuple[int, ...]
+Size2d = Annotated[Any, size_over(2)]
 Padding = Annotated[Any, padding]  # held as int or "same"
 Size = tuple[int, ...]
 
 
-def margins(extents: Size, size: Size, stride: Size, padding: int | str) -> tuple[tuple[int, int], ...]:
-    """The places that padding adds before and after each extent.
+def padding_widths(extents: Size, size: Size, stride: Size, padding: int | str) -> tuple[tuple[int, int], ...]:
+    """Return the number of positions that padding adds before and after each extent.
 
-    `"same"` adds as many as ceil(extent / stride) windows need; where that is odd, one more after than before.
+    `"same"` adds as many as ceil(extent / stride) windows need; if their number is odd, one more after than before.
     """
     if isinstance(padding, int):
         return ((padding, padding),) * len(extents)
@@ -53,20 +53,25 @@ def margins(extents: Size, size: Size, stride: Size, padding: int | str) -> tupl
 
 
 @lru_cache(maxsize=64)
-def filled(extents: Size, size: Size, stride: Size, padding: int | str) -> Any:
-    """The number of places of each window that are not added by padding, (W, 1), or one number for all windows."""
-    added = margins(extents, size, stride, padding)
-    if not any(map(any, added)):
+def count_values(extents: Size, size: Size, stride: Size, padding: int | str) -> Any:
+    """Return the number of values of each window that are not padding, (W, 1), or one number for all windows."""
+    widths = padding_widths(extents, size, stride, padding)
+    if not any(map(any, widths)):
         return math.prod(size)
-    there = np.pad(np.ones(extents), added)
-    index, _ = places(there.shape, size, stride)
-    return read_only(there.reshape(-1)[index].sum(1, keepdims=True))
+    is_value = np.pad(np.ones(extents), widths)
+    index, _ = window_indices(is_value.shape, size, stride)
+    return read_only(is_value.reshape(-1)[index].sum(1, keepdims=True))
 
 
 @lru_cache(maxsize=64)
-def places(extents: tuple[int, ...], size: tuple[int, ...], stride: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
-    """What each window takes, as indices (windows, window size) into the flattened extents; and how many windows there are
-    each way.
+def window_indices(extents: Size, size: Size, stride: Size) -> tuple[Array, Size]:
+    """Return the indices of each window's values, and the number of windows along each dimension.
+
+    Shapes:
+        The indices are (W, S), into the flattened extents: W windows of S values.
+
+    Raises:
+        ValueError: If a window is larger than the extents.
     """
     counts = tuple((n - s) // step + 1 for n, s, step in zip(extents, size, stride, strict=True))
     if min(counts) < 1:
@@ -79,28 +84,39 @@ def places(extents: tuple[int, ...], size: tuple[int, ...], stride: tuple[int, .
 
 
 def windows(
-    x: Any, size: Size, stride: Size, padding: int | str = 0, outside: float = 0.0
-) -> tuple[Any, Size, Callable[[Any], Any]]:
-    """The windows of x (N, *extents, C), their counts each way, and the way back, which adds up the shares of each place.
+    x: AnyArray, size: Size, stride: Size, padding: int | str = 0, padding_value: float = 0.0
+) -> tuple[AnyArray, Size, Callable[[AnyArray], AnyArray]]:
+    """Return the windows of x, their number along each dimension, and the backward function.
+
+    The backward function adds up, for each value of x, the gradients of all windows that hold it.
 
     Args:
-        padding: as in `margins`; outside: the value of the places that it adds.
-    Shapes: the windows are (N, W, S, C), with W the product of the counts and S that of the size.
+        x: Values (N, *extents, C).
+        size: The size of a window.
+        stride: The distance between windows.
+        padding: As in `padding_widths`.
+        padding_value: The value of added positions.
+
+    Shapes:
+        The windows are (N, W, S, C): W windows of S values.
+
+    Raises:
+        ValueError: If a window is larger than the padded extents.
     """
     xp, dims, (n, *_, channels) = namespace(x), len(size), x.shape
-    added = margins(x.shape[1:-1], size, stride, padding)
-    if any(map(any, added)):
-        x = xp.pad(x, ((0, 0), *added, (0, 0)), constant_values=outside)
-    index, counts = places(x.shape[1:-1], size, stride)
+    widths = padding_widths(x.shape[1:-1], size, stride, padding)
+    if any(map(any, widths)):
+        x = xp.pad(x, ((0, 0), *widths, (0, 0)), constant_values=padding_value)
+    index, counts = window_indices(x.shape[1:-1], size, stride)
     taken = xp.take(x.reshape(n, -1, channels), index, axis=1, mode="clip")
-    last = tuple(step * (count - 1) + 1 for step, count in zip(stride, counts, strict=True))
+    span = tuple(step * (count - 1) + 1 for step, count in zip(stride, counts, strict=True))
 
-    def backward(d: Any) -> Any:
-        dx, each = np.zeros(x.shape, d.dtype), d.reshape(n, *counts, *size, channels)
+    def backward(d: AnyArray) -> AnyArray:
+        dx, by_position = np.zeros(x.shape, d.dtype), d.reshape(n, *counts, *size, channels)
         for offset in np.ndindex(*size):
-            at = tuple(slice(o, o + width, step) for o, width, step in zip(offset, last, stride, strict=True))
-            dx[(slice(None), *at)] += each[(slice(None), *(slice(None),) * dims, *offset)]
-        inner = (slice(before, extent - after) for extent, (before, after) in zip(x.shape[1:-1], added, strict=True))
-        return dx[(slice(None), *inner)]
+            at = tuple(slice(start, start + width, step) for start, width, step in zip(offset, span, stride, strict=True))
+            dx[(slice(None), *at)] += by_position[(slice(None), *(slice(None),) * dims, *offset)]
+        kept = (slice(before, extent - after) for extent, (before, after) in zip(x.shape[1:-1], widths, strict=True))
+        return dx[(slice(None), *kept)]
 
     return taken, counts, backward

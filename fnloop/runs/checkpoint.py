@@ -19,9 +19,9 @@ from fnloop.core.arrays import Array
 from fnloop.core.digest import digest
 from fnloop.core.errors import CheckpointError
 from fnloop.core.formatting import short
-from fnloop.core.parameters import Params
 from fnloop.core.records import RECORD_TYPES, frozen
 from fnloop.data.preprocessing import Preprocessing
+from fnloop.nn.model import Params
 from fnloop.runs.codec import UnknownRecord, check_records, decode, encode
 from fnloop.runs.files import check_file_path, replacing
 from fnloop.training.state import TrainState

@@ -14,7 +14,7 @@ import numpy as np
 from fnloop.core.arrays import Array, read_only
 from fnloop.core.fields import field_names
 from fnloop.core.formatting import short
-from fnloop.core.parameters import Params
+from fnloop.nn.model import Params
 
 
 class UnknownRecord(ValueError):

@@ -14,8 +14,8 @@ from fnloop.core.arrays import Array
 from fnloop.core.digest import Hashes, bits, hash_of
 from fnloop.core.fields import children_of, is_record, leaves
 from fnloop.core.formatting import short
-from fnloop.core.parameters import Params
 from fnloop.core.records import evolve
+from fnloop.nn.model import Params
 from fnloop.runs.codec import decode, encode
 from fnloop.training.state import TrainState
 

@@ -8,9 +8,9 @@ from toolz import iterate
 
 from fnloop.core.errors import ReplayError, RunError
 from fnloop.core.formatting import listed, short
-from fnloop.core.parameters import Params
 from fnloop.core.records import evolve
 from fnloop.engines.threads import with_threads
+from fnloop.nn.model import Params
 from fnloop.runs.connection import reporting_damage
 from fnloop.runs.environment import current_environment, environment_differences, recorded_threads
 from fnloop.runs.reader import Advance, Reader

@@ -12,14 +12,14 @@ from fnloop.core.parameters import lay_out
 from fnloop.core.random import Stream, uniform
 from fnloop.core.records import evolve
 from fnloop.losses import MeanSquaredError
-from fnloop.nn import Context, Dense, Flatten, Sequential
-from fnloop.nn.layer import Backward, Draw, contextual
+from fnloop.nn import Context, Dense, Flatten, Layer, Sequential
+from fnloop.nn.layer import Draw, Forward, make_params, require_layer
 from fnloop.optimizers import SGD
 from fnloop.testing.catalog import dataset
 from fnloop.testing.engine_laws import check_engine
 from fnloop.testing.global_randomness import GLOBAL, require_no_global_randomness
 from fnloop.testing.gradients import GRADIENT, require_gradient
-from fnloop.testing.law import Law, check_part, copy_leaves, require, require_same, require_unchanged
+from fnloop.testing.law import Law, copy_leaves, require, require_same, require_unchanged
 from fnloop.training.trainer import Trainer
 
 CONTRACT = Law("contract", "initial must fill the shapes with finite numbers; y and dx must keep rows, shapes and dtype")
@@ -55,9 +55,8 @@ def check_layer(
     central differences in float64, at normal parameters and inputs.
 
     Args:
-        layer: anything with `shapes`, `params`, `initial` and `forward(params, x) -> (y, backward(dy, grads, wanted))`; or, if
-            it has `buffers`, `forward(params, x, context) -> (y, backward, buffers)`, as in training. Any real values do.
-        inputs: the shape of one example: D for x of shape (N, D), or a tuple.
+        layer: The layer, a `fnloop.nn.Layer` that takes any real values.
+        inputs: The shape of an example: D for x of shape (N, D), or a tuple.
         engine: `"jax"` to check as well that JAX traces it and agrees.
         max_examples: tried for each law; by default as many as Hypothesis's profile says.
     Raises: LawError: with the law's name and the smallest counter-example.
@@ -68,7 +67,7 @@ def check_layer(
 
     See Also: check_gradients, fnloop.testing.layers
     """
-    check_part("layer", layer, "shapes", "params", "initial", "forward")
+    require_layer("layer", layer)
     shape = inputs if isinstance(inputs, tuple) else (integer(1)("inputs", inputs),)
 
     def case(rows: int, seed: int, dtype: str = "float64") -> Case:
@@ -88,7 +87,7 @@ def check_layer(
         require(done.dx.shape == x.shape, shape_of_dx=done.dx.shape, shape_of_x=x.shape)
         unwanted = _run(layer, case(rows, seed, dtype), wanted=False)
         require_same(done.grads, unwanted.grads, ("gradients where dx is wanted", "where it is not"))
-        before = [np.shape(buffer) for buffer in getattr(layer, "buffers", ())]
+        before = [np.shape(buffer) for buffer in layer.buffers]
         require([buffer.shape for buffer in done.buffers] == before, new_buffers=done.buffers, shapes_before=before)
         for name, array in (("y", done.y), ("dx", done.dx), *(("buffers", buffer) for buffer in done.buffers)):
             require(array.dtype == dtype, name, dtype=str(array.dtype), dtype_of_x=dtype)
@@ -143,16 +142,15 @@ def _draw(n: int, address: int) -> Array:
     return uniform(n, 0, Stream.DROPOUT, 0, address)
 
 
-def _forward(layer: Any, vector: Array, x: Array, draw: Draw | None = _draw) -> tuple[Any, Backward, tuple[Any, ...]]:
-    """The one place where a layer is called."""
-    buffers = tuple(np.asarray(buffer, x.dtype) for buffer in getattr(layer, "buffers", ()))
-    return contextual(layer)(_views(layer, vector), x, Context(buffers, draw, 1))
+def _forward(layer: Layer, vector: Array, x: Array, draw: Draw | None = _draw) -> Forward:
+    """Call the layer's `forward`, in training unless `draw` is None."""
+    buffers = tuple(np.asarray(buffer, x.dtype) for buffer in layer.buffers)
+    return layer.forward(_views(layer, vector), x, Context(buffers, draw, 1))
 
 
-def _views(layer: Any, vector: Array) -> Any:
-    """The layer's record of views into a flat vector."""
-    make = getattr(layer.params, "_make", layer.params)
-    return make([slot.view(vector) for slot in lay_out([layer.shapes])])
+def _views(layer: Layer, vector: Array) -> Any:
+    """Return the layer's record of views into a flat vector."""
+    return make_params(layer, [slot.view(vector) for slot in lay_out([layer.shapes])])
 
 
 def _cotangent(y: Any) -> Array:

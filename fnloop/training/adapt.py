@@ -10,10 +10,10 @@ import numpy as np
 
 from fnloop.core.digest import same_bits, stable_repr
 from fnloop.core.formatting import short
-from fnloop.core.parameters import Params
 from fnloop.core.records import evolve
 from fnloop.data.dataset import Dataset
 from fnloop.metrics import is_loss
+from fnloop.nn.model import Params
 from fnloop.optimizers import OptimizerState
 from fnloop.optimizers.elementwise import qualified_slot_names
 from fnloop.schedulers import migrate
@@ -136,7 +136,7 @@ def _check_model(trainer: Trainer, state: TrainState, name: str) -> Any:
     if same_bits(old, new):
         return old
     for kind, had, has in (
-        ("parameters", _shapes(old.layout), _shapes(new.layout)),  # type: ignore[attr-defined]
+        ("parameters", _shapes(old.layout), _shapes(new.layout)),
         ("buffers", [b.shape for b in state.buffers], [np.shape(b) for b in new.buffers]),
     ):
         if had != has:

@@ -8,7 +8,6 @@ import numpy as np
 from fnloop.core.arrays import read_only
 from fnloop.core.digest import stable_repr
 from fnloop.core.errors import NonFiniteError
-from fnloop.core.parameters import Params
 from fnloop.core.records import evolve
 from fnloop.core.warnings import warn
 from fnloop.data.batching import Batch, count_batches
@@ -18,6 +17,7 @@ from fnloop.engines import get_engine
 from fnloop.engines.numpy import fold as numpy_engine
 from fnloop.engines.numpy.fold import Moved
 from fnloop.engines.threads import with_threads
+from fnloop.nn.model import Params
 from fnloop.training.adapt import adapt, make_check, make_plan
 from fnloop.training.early_stopping import NO_EARLY_STOPPING, EarlyStoppingState
 from fnloop.training.encoding import encode, encode_datasets, find_names, with_names

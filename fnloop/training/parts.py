@@ -10,15 +10,16 @@ import numpy as np
 from fnloop.core.checks import choice, instance_of, real
 from fnloop.core.formatting import short
 from fnloop.core.lookup import by_name
+from fnloop.core.protocols import fulfils
 from fnloop.core.signatures import call_hint
 from fnloop.losses import get_loss
 from fnloop.metrics import get_metric
 from fnloop.metrics.whole import from_sklearn
+from fnloop.nn import Layer, Model
 from fnloop.optimizers import get_optimizer
 from fnloop.schedulers import SCHEDULERS, ConstantLR, Scheduler
 from fnloop.training.early_stopping import EarlyStopping
 
-_MODEL = "forward", "init", "inputs", "shape", "views", "layout", "buffers", "check_values"
 _EXAMPLES = {
     "constant": "fl.schedulers.ConstantLR(1e-3)",
     "step": "fl.schedulers.StepLR(0.1, 30)",
@@ -36,16 +37,10 @@ def _model_hint(value: Any) -> str:
     if isinstance(value, list | tuple) and value:
         widths = all(isinstance(item, int) for item in value)
         return f"; write fl.mlp({short(value)})" if widths else "; write fl.nn.Sequential(inputs, layers)"
-    if not isinstance(value, type) and hasattr(value, "forward") and hasattr(value, "initial"):
-        return "; to train a single layer write fl.nn.Sequential(inputs, (layer,))"
-    return call_hint(value)
+    return "; to train a single layer write fl.nn.Sequential(inputs, (layer,))" if fulfils(value, Layer) else ""
 
 
-def model(name: str, value: Any) -> Any:
-    """Check a model."""
-    if isinstance(value, type) or not all(hasattr(value, needed) for needed in _MODEL):
-        raise TypeError(f"{name} must be a model, such as fl.mlp([10, 16, 1]), got {short(value)}{_model_hint(value)}")
-    return value
+model = instance_of(Model, "a model, such as fl.mlp([10, 16, 1])", _model_hint)
 
 
 def loss(name: str, value: Any) -> Any:

@@ -9,9 +9,9 @@ import numpy as np
 from fnloop.core.arrays import Array, read_only
 from fnloop.core.display import html_table, one_line, pluralize
 from fnloop.core.formatting import short
-from fnloop.core.parameters import Params
 from fnloop.core.records import evolve, frozen
 from fnloop.data.names import Names
+from fnloop.nn.model import Params
 from fnloop.optimizers import OptimizerState
 from fnloop.training.early_stopping import EarlyStoppingState
 

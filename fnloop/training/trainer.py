@@ -18,7 +18,7 @@ from fnloop.data.dataset import Dataset
 from fnloop.losses import Loss
 from fnloop.metrics import Metric, PerExample, WholeMetric, check_mode, get_metric, known_mode, look_up, mode_of
 from fnloop.metrics.named import AnyMetric, MetricLike
-from fnloop.nn import Sequential
+from fnloop.nn import Model
 from fnloop.optimizers import Adam, Elementwise
 from fnloop.schedulers import ConstantLR, Scheduler
 from fnloop.schedulers.scheduler import MonitorsMetric, monitored_metrics, walk_schedulers
@@ -85,7 +85,7 @@ class Trainer:
     """
 
     _: KW_ONLY
-    model: Annotated[Sequential, parts.model]
+    model: Annotated[Model, parts.model]
     loss: Annotated[Converted[Loss, str | PerExample], parts.loss]
     optimizer: Annotated[Converted[Elementwise, str], parts.optimizer] = attrs.field(default=Adam())
     scheduler: Annotated[Converted[Scheduler, float], parts.scheduler] = attrs.field(default=ConstantLR(1e-3))

@@ -41,6 +41,15 @@ class Circle:
     def area(self, scale): ...
 
 
+class Nameless:
+    sides = 0
+
+    def area(self, scale): ...
+
+
+class Nothing: ...
+
+
 class Inherits(Shape):
     sides = 3
 
@@ -79,7 +88,9 @@ def test_the_answer_is_that_of_isinstance(value):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (Circle(), r"got <.*Circle.*>; it has no sides, name; a subclass of Shape inherits name"),
+        (Circle(), r"got <.*Circle.*>; it has no sides"),
+        (Nothing(), r"got <.*Nothing.*>; it has no sides, area"),
+        (Nameless(), r"got <.*Nameless.*>; it has no name; inherit from Shape"),
         (Square, r"got <class '.*Square'>; call it: Square\(\.\.\.\)"),
         (fl.mlp, r"got <function mlp.*>; call it: mlp\(\.\.\.\)"),
         (3, r"got 3"),

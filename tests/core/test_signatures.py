@@ -27,7 +27,9 @@ PUBLIC = {
     for name, value in vars(module).items()
     if not name.startswith("_") and not isinstance(value, ModuleType) and getattr(value, "__module__", "").startswith("fnloop")
 }
-RECORDS = [value for value in PUBLIC.values() if isinstance(value, type) and attrs.has(value)]
+RECORDS = [
+    value for value in PUBLIC.values() if isinstance(value, type) and attrs.has(value) and not inspect.isabstract(value)
+]
 
 
 def trainer(**changes):

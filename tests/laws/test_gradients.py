@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import fnloop as fl
 from fnloop import losses
 from fnloop.engines.numpy import fold as engine
+from fnloop.nn.layer import EVALUATION
 from tests.strategies import ACTIVATIONS
 
 
@@ -124,7 +125,7 @@ def values(trainer, vector, x):
     """The values between the layers."""
     seen = []
     for layer, params in zip(trainer.model.layers, trainer.model.views(vector), strict=True):
-        x = layer.forward(params, x)[0]
+        x = layer.forward(params, x, EVALUATION)[0]
         seen.append(x)
     return seen
 

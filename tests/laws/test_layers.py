@@ -1,6 +1,7 @@
 """What holds for every layer, and for what the layers of a kind promise."""
 
 import math
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +16,7 @@ from fnloop.core.random import Stream, uniform
 from fnloop.core.records import evolve
 from fnloop.core.sums import total
 from fnloop.nn.initializers import initial_weights
-from fnloop.nn.layer import EVALUATION, Context, contextual
+from fnloop.nn.layer import EVALUATION, Context, make_params
 from tests.models import LAYERS, MODELS, examples
 from tests.strategies import dataset
 
@@ -27,11 +28,11 @@ def drawn(n, address):
 def layer_of(name, dtype="float64", training=True):
     """A layer as a function of its parameters and values, and what it starts with."""
     layer, _ = LAYERS[name]
-    buffers = tuple(buffer.astype(dtype) for buffer in getattr(layer, "buffers", ()))
-    make = getattr(layer.params, "_make", layer.params)
+    buffers = tuple(buffer.astype(dtype) for buffer in layer.buffers)
+    make = partial(make_params, layer)
     context = Context(buffers, drawn if training else None, 7)
     arrays = [array.astype(dtype) for array in layer.initial(1, 0)]
-    return lambda arrays, x: contextual(layer)(make(arrays), x, context), make, arrays
+    return lambda arrays, x: layer.forward(make(arrays), x, context), make, arrays
 
 
 def backward_of(name, arrays, x, dy, training=True):
@@ -120,7 +121,9 @@ def test_windows_are_those_of_the_definition(extent, size, stride, padding):
     starts = range(0, extent + before + after - size + 1, stride)
     assert padding != "same" or len(starts) == math.ceil(extent / stride)
     plain = np.stack([np.einsum("nsc,sck->nk", padded[:, t : t + size], weights) + 0.5 for t in starts], axis=1)
-    np.testing.assert_allclose(layer.forward(nn.DenseParams(weights, biases + 0.5), x)[0], plain, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(
+        layer.forward(nn.DenseParams(weights, biases + 0.5), x, EVALUATION)[0], plain, rtol=1e-12, atol=1e-13
+    )
 
 
 @given(st.integers(1, 9), st.integers(1, 5), st.integers(1, 3), paddings, st.integers(0, 99))
@@ -138,7 +141,7 @@ def test_pools_see_no_padding(extent, size, stride, padding, seed):
     starts = range(0, padded.shape[1] - size + 1, stride)
     for pool, reduce in ((nn.MaxPool1d, np.nanmax), (nn.AvgPool1d, np.nanmean)):
         plain = np.stack([reduce(padded[:, t : t + size], axis=1) for t in starts], axis=1)
-        np.testing.assert_allclose(pool(size, stride, padding).forward((), x)[0], plain, rtol=1e-14)
+        np.testing.assert_allclose(pool(size, stride, padding).forward((), x, EVALUATION)[0], plain, rtol=1e-14)
 
 
 @given(st.integers(1, 5000), st.integers(1, 3), st.integers(0, 2), st.floats(-30, 30), st.sampled_from(["float32", "float64"]))
@@ -160,8 +163,10 @@ def test_a_batch_of_many_pixels_has_its_mean_and_variance():
     assert mean[0] == pytest.approx(pixels.mean(dtype=np.float64), abs=4e-5)
     assert variance[0] == pytest.approx(pixels.var(dtype=np.float64, ddof=1), rel=1e-5)
     wide = np.repeat(pixels.reshape(1, -1, 1), 3, axis=2)
-    assert nn.GlobalAvgPool().forward((), wide)[0] == pytest.approx(pixels.mean(dtype=np.float64), abs=4e-5)
-    assert nn.AvgPool1d(wide.shape[1]).forward((), wide)[0] == pytest.approx(pixels.mean(dtype=np.float64), abs=4e-5)
+    assert nn.GlobalAvgPool().forward((), wide, EVALUATION)[0] == pytest.approx(pixels.mean(dtype=np.float64), abs=4e-5)
+    assert nn.AvgPool1d(wide.shape[1]).forward((), wide, EVALUATION)[0] == pytest.approx(
+        pixels.mean(dtype=np.float64), abs=4e-5
+    )
 
 
 @given(st.integers(1, 40), st.integers(1, 8), st.integers(0, 99))
@@ -192,7 +197,7 @@ def test_a_layer_without_bias_is_one_whose_bias_is_zero(layer):
     made = []
     for part, arrays in ((layer, (weights, zeros)), (bare, (weights,))):
         grads = part.params(*map(np.empty_like, arrays))
-        y, backward = part.forward(part.params(*arrays), x)
+        y, backward, _ = part.forward(part.params(*arrays), x, EVALUATION)
         dy = np.random.default_rng(1).standard_normal(y.shape)
         made.append((y, backward(dy, grads, True), grads.weights))
     assert fl.same_bits(*made)
@@ -343,7 +348,7 @@ def test_dense_takes_back_the_same_however_blas_gets_its_weights(rows, inputs, o
         np.random.default_rng(seed).standard_normal(n) for n in ((rows, inputs), (inputs, outputs), (rows, outputs))
     )
     params, grads = nn.DenseParams(weights, np.zeros(outputs)), nn.DenseParams(np.empty_like(weights), np.empty(outputs))
-    dx = nn.Dense(inputs, outputs).forward(params, x)[1](dy, grads, True)
+    dx = nn.Dense(inputs, outputs).forward(params, x, EVALUATION)[1](dy, grads, True)
     np.testing.assert_allclose(dx, np.einsum("nk,dk->nd", dy, weights), atol=1e-12)
     np.testing.assert_allclose(grads.weights, np.einsum("nd,nk->dk", x, dy), atol=1e-12)
 

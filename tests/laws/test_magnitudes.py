@@ -16,7 +16,7 @@ import fnloop as fl
 from fnloop import optimizers as opt
 from fnloop.core.random import Stream, uniform
 from fnloop.engines.jax.kernels import run_chain
-from fnloop.nn.layer import Context, contextual
+from fnloop.nn.layer import Context, make_params
 from fnloop.optimizers.kernel import StepContext
 from tests.models import LAYERS
 from tests.strategies import AVERAGING, LAYERED, OPTIMIZERS
@@ -74,12 +74,12 @@ def require_close(computed, exact, limited=False, beside=0.0):
 def run_layer(name, x, dy_of, dtype, training):
     """The value of a layer of the table, its new buffers, the gradients of its parameters, and dx."""
     layer, _ = LAYERS[name]
-    make = getattr(layer.params, "_make", layer.params)
+    make = partial(make_params, layer)
     arrays = [array.astype("float32").astype(dtype) for array in layer.initial(1, 0)]
-    buffers = tuple(buffer.astype(dtype) for buffer in getattr(layer, "buffers", ()))
+    buffers = tuple(buffer.astype(dtype) for buffer in layer.buffers)
     draw = (lambda n, address: uniform(n, 3, Stream.DROPOUT, 5, address)) if training else None
     with np.errstate(all="ignore"):
-        y, backward, buffers = contextual(layer)(make(arrays), x.astype(dtype), Context(buffers, draw, 7))
+        y, backward, buffers = layer.forward(make(arrays), x.astype(dtype), Context(buffers, draw, 7))
         grads = [np.zeros_like(array) for array in arrays]
         dx = backward(dy_of(y.shape).astype(dtype), make(grads), True)
     return [y, *buffers, *grads, dx]
@@ -189,19 +189,19 @@ def test_clips_and_scalings_at_every_magnitude_under_jax(name, data):
 def test_layers_at_every_magnitude_under_jax(name):
     """As on NumPy: the value, and the derivatives that JAX makes of it. XLA takes subnormal numbers for zeros."""
     layer, shape = LAYERS[name]
-    make = getattr(layer.params, "_make", layer.params)
-    buffers = tuple(buffer.astype("float32") for buffer in getattr(layer, "buffers", ()))
+    make = partial(make_params, layer)
+    buffers = tuple(buffer.astype("float32") for buffer in layer.buffers)
     arrays = [array.astype("float32") for array in layer.initial(1, 0)]
 
     @jax.jit
     def there_and_back(arrays, x, dy):
         context = Context(buffers, lambda n, address: jax.numpy.zeros(n))
-        y, backward = jax.vjp(lambda arrays, x: contextual(layer)(make(arrays), x, context)[0], arrays, x)
+        y, backward = jax.vjp(lambda arrays, x: layer.forward(make(arrays), x, context)[0], arrays, x)
         return y, *backward(dy)
 
     generator = np.random.default_rng(0)
     x = generator.uniform(-1, 1, (4, *shape))
-    share = generator.uniform(-1, 1, contextual(layer)(make(arrays), x.astype("float32"), Context(buffers))[0].shape)
+    share = generator.uniform(-1, 1, layer.forward(make(arrays), x.astype("float32"), Context(buffers))[0].shape)
     for size, dy_size in ((1e-34, 1.0), (1e-20, 1e-10), (1.0, 1e-37), (1.0, 1e35), (1e16, 1.0), (1e17, 1e17), (1e35, 1.0)):
         here = (x * size).astype("float32")
         dy = (share * dy_size).astype("float32")

@@ -1,4 +1,4 @@
-"""Bad input to layers, models and examples of more dimensions: refused where it came in, with name and value."""
+"""Invalid arguments of layers, models and data sets raise at the call that received them, with name and value."""
 
 import autograd
 import numpy as np
@@ -28,17 +28,82 @@ def function(**changes):
     return nn.Function(3, **{**options, **changes})
 
 
-class Forgets(nn.layer.Plain):
-    """A layer without its way back."""
+def layer_of(forward, **members):
+    """A layer with this `forward`."""
+    return type("Custom", (nn.Layer,), {"forward": forward, "__repr__": lambda self: "Custom()", **members})()
 
-    def forward(self, params, x):
-        return x
+
+def no_backward(dy, grads, need_dx):
+    return None
+
+
+class Partial:
+    """A class that has some members of a layer, and does not inherit the others."""
+
+    shapes = ()
+
+    def forward(self, params, x, context):
+        return x, no_backward, ()
 
 
 FLAT_WORDS = nn.Sequential((1, 3), [nn.Flatten(), nn.Embedding(5, 2), nn.Flatten(), nn.Dense(6, 1)])
 TABLE = [
     (lambda: evaluate(FLAT_WORDS, X[:, None] - 1), ValueError, ["data", "[0, 5)", "-1.0"]),
-    (lambda: nn.Sequential(3, [Forgets(), nn.Dense(3, 3)]), ValueError, ["layers[0]", "Forgets"]),
+    (
+        lambda: nn.Sequential(3, [layer_of(lambda self, params, x: (x, no_backward))]),
+        TypeError,
+        ["layers[0], Custom(): forward must take (params, x, context), got (params, x)"],
+    ),
+    (
+        lambda: nn.Residual(layer_of(lambda self, x: (x, no_backward, ()))),
+        TypeError,
+        ["layer, Custom(): forward must take (params, x, context), got (x)"],
+    ),
+    (
+        lambda: nn.Sequential(3, [nn.Dense(3, 3), layer_of(lambda self, params, x, context: x)]),
+        TypeError,
+        ["layers[1]: forward of Custom() must return (y, backward, buffers), got <ndarray"],
+    ),
+    (
+        lambda: nn.Sequential(3, [layer_of(lambda self, params, x, context: (x, no_backward))]),
+        TypeError,
+        ["layers[0]: forward of Custom() must return (y, backward, buffers), got 2 values"],
+    ),
+    (
+        lambda: nn.Sequential(3, [nn.Residual(layer_of(lambda self, params, x, context: (x, no_backward)))]),
+        TypeError,
+        ["layers[0]: forward of Custom() must return (y, backward, buffers), got 2 values"],
+    ),
+    (
+        lambda: nn.Sequential(3, [layer_of(lambda self, params, x, context: (x.tolist(), no_backward, ()))]),
+        TypeError,
+        ["layers[0]: forward of Custom() must return an array as its first value, got [["],
+    ),
+    (
+        lambda: nn.Sequential(3, [layer_of(lambda self, params, x, context: (x, None, ()))]),
+        TypeError,
+        ["layers[0]: forward of Custom() must return a function as its second value, got None"],
+    ),
+    (
+        lambda: nn.Sequential(3, [layer_of(lambda self, params, x, context: (x, no_backward, (x,)))]),
+        TypeError,
+        ["layers[0]: forward of Custom() must return a tuple of 0 buffers as its third value"],
+    ),
+    (
+        lambda: nn.Sequential(3, [layer_of(lambda self, params, x, context: (x, no_backward, ()), buffers=(np.zeros(3),))]),
+        TypeError,
+        ["layers[0]: forward of Custom() must return a tuple of 1 buffers as its third value, got ()"],
+    ),
+    (
+        lambda: nn.Sequential(3, [Partial()]),
+        TypeError,
+        [
+            "layers[0] must be a layer",
+            "it has no params, buffers, initial, check_values",
+            "a subclass of Layer inherits params",
+        ],
+    ),
+    (lambda: nn.Sequential(3, ["relu"]), TypeError, ["layers[0] must be a layer", "'relu'; write fl.nn.Activation('relu')"]),
     (
         lambda: fl.losses.SoftmaxCrossEntropy(class_weights={0: 1.0, 1: 5.0}),
         TypeError,
@@ -48,7 +113,7 @@ TABLE = [
     (lambda: fl.load(1), TypeError, ["path", "1"]),
     (lambda: fl.load(None), TypeError, ["path", "None"]),
     (lambda: fl.load("x.npz", records=[3]), TypeError, ["records", "[3]"]),
-    (lambda: fl.load("x.npz", records=Forgets), TypeError, ["records", "Forgets"]),
+    (lambda: fl.load("x.npz", records=Partial), TypeError, ["records", "Partial"]),
     (lambda: chain(scheduled(ema(0.9), decay=lambda t: 0.5), Adam()), ValueError, ["last"]),
     (lambda: masked(scheduled(ema(0.9), decay=lambda t: 0.5), [0]), ValueError, ["transformation", "layer by layer"]),
     (lambda: nn.Dense(0, 1), ValueError, ["inputs", "at least 1", "0"]),
@@ -76,11 +141,15 @@ TABLE = [
     (lambda: nn.LayerNorm(3, eps=-1.0), ValueError, ["eps", "(0, inf)", "-1.0"]),
     (lambda: nn.Embedding(0, 3), ValueError, ["inputs", "at least 1", "0"]),
     (lambda: nn.Embedding(3, 0), ValueError, ["outputs", "at least 1", "0"]),
-    (lambda: nn.Residual(nn.Dense), TypeError, ["layer", "instance", "Dense"]),
+    (lambda: nn.Residual(nn.Dense), TypeError, ["layer must be a layer", "call it: Dense(...)"]),
     (lambda: nn.Sequential(0, []), ValueError, ["inputs", "at least 1", "0"]),
     (lambda: nn.Sequential((), []), ValueError, ["inputs", "()"]),
     (lambda: nn.Sequential(3, nn.Dense(3, 1)), TypeError, ["layers", "sequence", "Dense"]),
-    (lambda: nn.Sequential(3, [nn.Dense(3, 1), nn.Flatten]), TypeError, ["layers[1]", "instance", "Flatten"]),
+    (
+        lambda: nn.Sequential(3, [nn.Dense(3, 1), nn.Flatten]),
+        TypeError,
+        ["layers[1] must be", "call it: Flatten(...)"],
+    ),
     (lambda: nn.Sequential(3, [nn.Dense(3, 2), nn.Dense(3, 1)]), ValueError, ["layers[1]", "Dense(inputs=3", "(N, 2)"]),
     (lambda: nn.Sequential((4, 4), [nn.Dense(4, 2)]), ValueError, ["layers[0]", "(N, 4, 4)", "Flatten"]),
     (lambda: nn.Sequential((4, 4, 2), [nn.Conv2d(1, 2, 3)]), ValueError, ["layers[0]", "(N, any, any, 1)", "(N, 4, 4, 2)"]),
@@ -113,10 +182,16 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("call", "error", "said"), TABLE)
-def test_bad_input_raises_where_it_came_in(call, error, said):
-    """The words are all there, and no traceback of another error behind it but a layer's own."""
+@pytest.mark.parametrize(("call", "error", "parts"), TABLE)
+def test_invalid_arguments_raise(call, error, parts):
+    """The message holds all parts."""
     with pytest.raises(error) as caught:
         call()
-    for word in said:
-        assert word in str(caught.value), f"{word!r} not in {caught.value}"
+    for part in parts:
+        assert part in str(caught.value), f"{part!r} not in {caught.value}"
+
+
+def test_a_layer_must_define_forward():
+    """Everything else has a default."""
+    with pytest.raises(TypeError, match=r"abstract method '?forward"):
+        type("Custom", (nn.Layer,), {})()

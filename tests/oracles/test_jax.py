@@ -204,17 +204,16 @@ def test_measures_go_in_chunks(rows):
 
 
 @frozen
-class Scale:
-    """A layer whose only parameter is a vector: nothing has to be put together or cut."""
+class Scale(fl.nn.Layer):
+    """A layer whose only parameter is a vector: the flat vector needs no concatenation or slicing."""
 
-    params = staticmethod(tuple)
     shapes = ((3,),)
 
-    def initial(self, seed, layer):
+    def initial(self, seed, address):
         return (np.ones(3),)
 
-    def forward(self, params, x):
-        return x * params[0], lambda dy, grads, wanted: np.copyto(grads[0], (dy * x).sum(0))
+    def forward(self, params, x, context):
+        return x * params[0], lambda dy, grads, need_dx: np.copyto(grads[0], (dy * x).sum(0)), ()
 
 
 def test_nothing_handed_out_is_written_over():
@@ -280,17 +279,11 @@ class Branching(Elementwise):
 
 
 @frozen
-class Looping:
+class Looping(fl.nn.Layer):
     """A layer that leaves the array's namespace."""
 
-    params = staticmethod(tuple)
-    shapes = ()
-
-    def initial(self, seed, layer):
-        return ()
-
-    def forward(self, params, x):
-        return np.array([[float(v) for v in row] for row in x]), None
+    def forward(self, params, x, context):
+        return np.array([[float(v) for v in row] for row in x]), lambda dy, grads, need_dx: None, ()
 
 
 # A schedule that takes one t at a time.

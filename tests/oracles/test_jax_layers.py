@@ -14,7 +14,7 @@ from fnloop import nn
 from fnloop.core.random import Stream, uniform
 from fnloop.core.records import evolve
 from fnloop.engines.jax import random as philox
-from fnloop.nn.layer import Context, contextual
+from fnloop.nn.layer import Context, make_params
 from fnloop.testing.engine_laws import check_engine
 from tests.models import LAYERS, MODELS, examples
 from tests.strategies import dataset
@@ -78,19 +78,17 @@ def test_the_engines_agree_on_kinds():
 def test_layers_by_hand_equal_those_of_jax(name):
     """Value, new buffers and every gradient, in float64 to 1e-10; ties of a maximum and kinks too."""
     layer, _ = LAYERS[name]
-    make = getattr(layer.params, "_make", layer.params)
+    make = partial(make_params, layer)
     x, arrays = examples(name, 4, 1), list(layer.initial(0, 0))
     x[0] = x[0].round()
-    context = Context(
-        layer.buffers if hasattr(layer, "buffers") else (), lambda n, address: uniform(n, 1, Stream.DROPOUT, 2, address), 3
-    )
-    y, backward, buffers = contextual(layer)(make(arrays), x, context)
+    context = Context(layer.buffers, lambda n, address: uniform(n, 1, Stream.DROPOUT, 2, address), 3)
+    y, backward, buffers = layer.forward(make(arrays), x, context)
     dy = np.random.default_rng(0).standard_normal(y.shape)
     grads = [np.zeros_like(array) for array in arrays]
     dx = backward(dy, make(grads), True)
 
     def total(arrays, x):
-        y, _, buffers = contextual(layer)(make(arrays), x, context)
+        y, _, buffers = layer.forward(make(arrays), x, context)
         return (y * dy).sum(), (y, buffers)
 
     given = [jax.numpy.asarray(array) for array in arrays], jax.numpy.asarray(x)
@@ -115,13 +113,13 @@ def test_same_padding_is_that_of_jax(extents, size, stride):
     """Convolutions and pools, at any stride; means count no padding."""
     draw = np.random.default_rng(0)
     x, w = draw.standard_normal((2, *extents, 2)), draw.standard_normal((*size, 2, 3))
-    ours = nn.Conv2d(2, 3, size, stride=stride, padding="same", bias=False).forward(nn.WeightParams(w), x)[0]
+    ours = nn.Conv2d(2, 3, size, stride=stride, padding="same", bias=False).forward(nn.WeightParams(w), x, Context())[0]
     theirs = jax.lax.conv_general_dilated(x, w, stride, "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
     np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
     window = partial(jax.lax.reduce_window, window_dimensions=(1, *size, 1), window_strides=(1, *stride, 1), padding="SAME")
     most, sums, there = window(x, -np.inf, jax.lax.max), window(x, 0.0, jax.lax.add), window(x * 0 + 1, 0.0, jax.lax.add)
-    np.testing.assert_array_equal(nn.MaxPool2d(size, stride, "same").forward((), x)[0], most)
-    np.testing.assert_allclose(nn.AvgPool2d(size, stride, "same").forward((), x)[0], sums / there, rtol=1e-12)
+    np.testing.assert_array_equal(nn.MaxPool2d(size, stride, "same").forward((), x, Context())[0], most)
+    np.testing.assert_allclose(nn.AvgPool2d(size, stride, "same").forward((), x, Context())[0], sums / there, rtol=1e-12)
 
 
 @pytest.mark.parametrize("padding", [0, 1])
@@ -129,15 +127,15 @@ def test_convolutions_are_those_of_jax(padding):
     """And so are pools, in two dimensions, strided."""
     draw = np.random.default_rng(0)
     x, w = draw.standard_normal((3, 7, 6, 2)), draw.standard_normal((3, 2, 2, 4))
-    ours = nn.Conv2d(2, 4, (3, 2), stride=(2, 1), padding=padding).forward(nn.DenseParams(w, np.zeros(4)), x)[0]
+    ours = nn.Conv2d(2, 4, (3, 2), stride=(2, 1), padding=padding).forward(nn.DenseParams(w, np.zeros(4)), x, Context())[0]
     around = [(padding, padding)] * 2
     theirs = jax.lax.conv_general_dilated(x, w, (2, 1), around, dimension_numbers=("NHWC", "HWIO", "NHWC"))
     np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
-    ours = nn.MaxPool2d((3, 2), stride=2).forward((), x)[0]
+    ours = nn.MaxPool2d((3, 2), stride=2).forward((), x, Context())[0]
     theirs = jax.lax.reduce_window(x, -np.inf, jax.lax.max, (1, 3, 2, 1), (1, 2, 2, 1), "VALID")
     np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_allclose(
-        nn.AvgPool2d((3, 2), stride=2).forward((), x)[0],
+        nn.AvgPool2d((3, 2), stride=2).forward((), x, Context())[0],
         jax.lax.reduce_window(x, 0.0, jax.lax.add, (1, 3, 2, 1), (1, 2, 2, 1), "VALID") / 6,
         rtol=1e-12,
     )
@@ -148,4 +146,4 @@ def test_activations_are_those_of_jax(name):
     """jax.nn's of the same name."""
     theirs = {"identity": lambda x: x, "tanh": jax.numpy.tanh}.get(name) or getattr(jax.nn, name)
     x = np.linspace(-30, 30, 603).reshape(3, -1)
-    np.testing.assert_allclose(nn.Activation(name).forward((), x)[0], theirs(x), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(nn.Activation(name).forward((), x, Context())[0], theirs(x), rtol=1e-12, atol=1e-14)

@@ -22,7 +22,7 @@ def last(x):
 def test_conv2d(stride, padding):
     """torch.nn.functional.conv2d, with its gradient of the weights."""
     x, w, b = DRAW.standard_normal((2, 7, 6, 3)), DRAW.standard_normal((3, 2, 3, 4)), DRAW.standard_normal(4)
-    y, backward = nn.Conv2d(3, 4, (3, 2), stride=stride, padding=padding).forward(nn.DenseParams(w, b), x)
+    y, backward, _ = nn.Conv2d(3, 4, (3, 2), stride=stride, padding=padding).forward(nn.DenseParams(w, b), x, Context())
     weights = torch.tensor(w.transpose(3, 2, 0, 1)).requires_grad_()
     theirs = torch.nn.functional.conv2d(first(x), weights, torch.tensor(b), stride=stride, padding=padding)
     np.testing.assert_allclose(y, last(theirs), rtol=1e-10, atol=1e-12)
@@ -37,7 +37,7 @@ def test_pools(ours, theirs):
     """torch.nn.functional's."""
     x = DRAW.standard_normal((2, 7, 6, 3))
     expected = getattr(torch.nn.functional, theirs)(first(x), (3, 2), stride=2)
-    np.testing.assert_allclose(getattr(nn, ours)((3, 2), stride=2).forward((), x)[0], last(expected), rtol=1e-12)
+    np.testing.assert_allclose(getattr(nn, ours)((3, 2), stride=2).forward((), x, Context())[0], last(expected), rtol=1e-12)
 
 
 def test_batch_norm():
@@ -58,4 +58,6 @@ def test_layer_norm():
     """torch.nn.functional.layer_norm."""
     x, scale, shift = DRAW.standard_normal((4, 5, 6)), DRAW.standard_normal(6), DRAW.standard_normal(6)
     theirs = torch.nn.functional.layer_norm(torch.tensor(x), (6,), torch.tensor(scale), torch.tensor(shift))
-    np.testing.assert_allclose(nn.LayerNorm(6).forward(nn.NormParams(scale, shift), x)[0], theirs.numpy(), rtol=1e-10)
+    np.testing.assert_allclose(
+        nn.LayerNorm(6).forward(nn.NormParams(scale, shift), x, Context())[0], theirs.numpy(), rtol=1e-10
+    )

@@ -466,7 +466,7 @@ TABLE = [
     (lambda: laws.check_scheduler(ConstantLR), TypeError, ["scheduler", "init, step", "ConstantLR"]),
     (lambda: laws.check_scheduler(ConstantLR(0.1), max_examples=0), ValueError, ["max_examples", "at least 1", "0"]),
     (lambda: laws.check_optimizer(Adam), TypeError, ["optimizer", "init, update", "Adam"]),
-    (lambda: laws.check_layer(len, 3), TypeError, ["layer", "shapes, params, initial, forward", "len"]),
+    (lambda: laws.check_layer(len, 3), TypeError, ["layer must be a layer", "fl.nn.Dense(3, 2)", "len"]),
     (lambda: laws.check_layer(fl.nn.Dense(3, 1), 0), ValueError, ["inputs", "at least 1", "0"]),
     (lambda: laws.check_loss(fl.losses.MeanSquaredError(), 1, [0.0]), TypeError, ["targets", "array or a strategy", "[0.0]"]),
     (lambda: laws.check_loss(fl.losses.MeanSquaredError(), 1, Y, largest=0), ValueError, ["largest", "(0, inf)", "0"]),

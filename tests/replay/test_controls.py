@@ -10,9 +10,9 @@ from toolz import take
 
 import fnloop as fl
 from fnloop.core.fields import field_names
-from fnloop.core.parameters import Params
 from fnloop.core.records import evolve
 from fnloop.data import batching
+from fnloop.nn.model import Params
 from fnloop.runs import replay as replay_room
 from fnloop.runs import store
 from fnloop.runs.reader import Reader

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from toolz import take
 
 import fnloop as fl
-from fnloop.core.parameters import Params
 from fnloop.core.records import evolve
+from fnloop.nn.model import Params
 from tests.runs.test_checkpoint import data, trainer
 
 BASE = fl.init_state(trainer(model=fl.mlp([4, 1])))

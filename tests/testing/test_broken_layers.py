@@ -16,15 +16,15 @@ def spoiled(change):
 
     @frozen
     class Spoiled(Dense):
-        def forward(self, params, x):
-            y, backward = Dense.forward(self, params, x)
+        def forward(self, params, x, context):
+            y, backward, _ = Dense.forward(self, params, x, context)
 
-            def changed(dy, grads, wanted):
-                dx = backward(dy, grads, wanted)
+            def changed(dy, grads, need_dx):
+                dx = backward(dy, grads, need_dx)
                 change(grads)
                 return dx
 
-            return y, changed
+            return y, changed, ()
 
     return Spoiled(3, 2)
 
@@ -41,56 +41,56 @@ def forget_biases(grads):
 class NoBias(Dense):
     """Leaves what stands where the gradient of the biases belongs."""
 
-    def forward(self, params, x):
-        def backward(dy, grads, wanted):
+    def forward(self, params, x, context):
+        def backward(dy, grads, need_dx):
             np.dot(x.T, dy, out=grads.weights)
             return dy @ params.weights.T
 
-        return x @ params.weights + params.biases, backward
+        return x @ params.weights + params.biases, backward, ()
 
 
 @frozen
 class Accumulates(Dense):
-    def forward(self, params, x):
-        def backward(dy, grads, wanted):
+    def forward(self, params, x, context):
+        def backward(dy, grads, need_dx):
             grads.weights[...] += x.T @ dy
             grads.biases[...] += dy.sum(0)
             return dy @ params.weights.T
 
-        return x @ params.weights + params.biases, backward
+        return x @ params.weights + params.biases, backward, ()
 
 
 @frozen
 class WrongInputs(Dense):
-    def forward(self, params, x):
-        y, backward = Dense.forward(self, params, x)
-        return y, lambda dy, grads, wanted: -backward(dy, grads, True)
+    def forward(self, params, x, context):
+        y, backward, _ = Dense.forward(self, params, x, context)
+        return y, lambda dy, grads, need_dx: -backward(dy, grads, True), ()
 
 
 @frozen
 class WritesInputs(Dense):
-    def forward(self, params, x):
+    def forward(self, params, x, context):
         x *= 1.5
-        return Dense.forward(self, params, x)
+        return Dense.forward(self, params, x, context)
 
 
 @frozen
 class SeesTheBatch(Dense):
-    def forward(self, params, x):
-        def backward(dy, grads, wanted):
+    def forward(self, params, x, context):
+        def backward(dy, grads, need_dx):
             dz = dy @ params.weights.T
             np.dot((x - x.mean(0)).T, dy, out=grads.weights)
             grads.biases[...] = dy.sum(0)
             return dz - dz.mean(0)
 
-        return (x - x.mean(0)) @ params.weights + params.biases, backward
+        return (x - x.mean(0)) @ params.weights + params.biases, backward, ()
 
 
 @frozen
 class Float64(Dense):
-    def forward(self, params, x):
-        y, backward = Dense.forward(self, params, x)
-        return y.astype(np.float64), lambda dy, grads, wanted: backward(dy.astype(x.dtype), grads, wanted)
+    def forward(self, params, x, context):
+        y, backward, _ = Dense.forward(self, params, x, context)
+        return y.astype(np.float64), lambda dy, grads, need_dx: backward(dy.astype(x.dtype), grads, need_dx), ()
 
 
 LAYERS = [

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import jax
 
 from fnloop.core.fields import field_names
-from fnloop.core.parameters import Params
 from fnloop.data.batching import Batch
 from fnloop.data.dataset import Dataset
+from fnloop.nn.model import Params
 from fnloop.optimizers import OptimizerState
 from fnloop.schedulers import ComposedState, PlateauState, SchedulerState
 from fnloop.training.early_stopping import EarlyStoppingState

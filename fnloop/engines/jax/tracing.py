@@ -14,7 +14,6 @@ from fnloop.core.formatting import short
 from fnloop.core.parameters import Slot
 from fnloop.engines.jax.kernels import early_scalars, run_chain
 from fnloop.nn import Context
-from fnloop.nn.layer import contextual
 from fnloop.optimizers import Elementwise
 from fnloop.optimizers.kernel import StepContext
 
@@ -36,10 +35,10 @@ def refuse(
     vector, count = _abstract((model.size,), dtype), _abstract((), np.int32)
     x, y = _abstract((2, *model.inputs), dtype), _abstract((2, *columns), dtype)
     for i, layer in enumerate(getattr(model, "layers", ())):
-        buffers = tuple(buffer.astype(dtype) for buffer in getattr(layer, "buffers", ()))
+        buffers = tuple(buffer.astype(dtype) for buffer in layer.buffers)
 
         def values(v: Any, x: Any, i: int = i, layer: Any = layer, buffers: Any = buffers) -> Any:
-            return contextual(layer)(model.views(v)[i], x, Context(buffers, lambda n, address: jnp.zeros(n)))[0]
+            return layer.forward(model.views(v)[i], x, Context(buffers, lambda n, address: jnp.zeros(n)))[0]
 
         x = _traced(f"layer {i}, {short(layer)},", values, vector, x)
     if not hasattr(model, "layers"):

@@ -1,0 +1,93 @@
+"""The contract of a model, and the record of its parameters."""
+
+from typing import Any, Protocol, runtime_checkable
+
+from fnloop.core.arrays import AnyArray, Array
+from fnloop.core.display import html_table, one_line, pluralize, shape_and_dtype
+from fnloop.core.parameters import Slot
+from fnloop.core.records import frozen
+from fnloop.nn.layer import EVALUATION, Context, Forward
+
+
+@runtime_checkable
+class Model(Protocol):
+    """The contract of what a trainer trains: a frozen record whose parameters are one flat vector, which is passed to it.
+
+    `Sequential` and `Function` fulfil it.
+
+    Shapes:
+        A batch is (N, *`inputs`), the outputs are (N, *`shape`), the vector is (`size`,).
+    """
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The shape of an example."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the outputs for an example."""
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs for an example, K, if `shape` is (K,)."""
+
+    @property
+    def size(self) -> int:
+        """The number of parameters, P."""
+
+    @property
+    def layout(self) -> tuple[Slot, ...]:
+        """The place of each array of parameters in the flat vector."""
+
+    @property
+    def buffers(self) -> tuple[Array, ...]:
+        """The initial buffers, float64."""
+
+    def init(self, seed: int, dtype: str = "float32") -> "Params":
+        """Return the initial parameters, a pure function of the seed."""
+
+    def views(self, vector: AnyArray) -> Any:
+        """Return the parameters as `forward` takes them: views into the vector."""
+
+    def unflatten(self, vector: AnyArray) -> tuple[Any, ...]:
+        """Return a record of views into the vector for each layer that has parameters."""
+
+    def check_values(self, x: Array) -> None:
+        """Check the values of a data set before training; raise a ValueError for a value that is not allowed."""
+
+    def forward(self, params: Any, x: AnyArray, context: Context = EVALUATION) -> Forward:
+        """Return the outputs for x, the backward function, and the new buffers, as a layer's `forward` does."""
+
+    def __call__(self, vector: AnyArray, x: AnyArray, buffers: tuple[AnyArray, ...] = ()) -> AnyArray:
+        """Return the outputs for x, computed as outside training."""
+
+
+@frozen
+class Params:
+    """The parameters of a model: the flat vector, and the model that gives it meaning.
+
+    Shapes:
+        `vector` is (P,), contiguous and read-only.
+    """
+
+    vector: Array
+    model: Model
+
+    @property
+    def layers(self) -> tuple[Any, ...]:
+        """A record of views into the vector for each layer that has parameters, such as `DenseParams(weights, biases)`."""
+        return self.model.unflatten(self.vector)
+
+    def __repr__(self) -> str:
+        return one_line("Params", {"vector": shape_and_dtype(self.vector)}, pluralize(len(self._shapes()), "layer"))
+
+    def _repr_html_(self) -> str:
+        return html_table("Params", {"vector": shape_and_dtype(self.vector), **self._shapes()})
+
+    def _shapes(self) -> dict[str, str]:
+        """Return the shapes of each layer's arrays, as text."""
+        shapes: dict[str, str] = {}
+        for slot in self.model.layout:
+            name = f"layers[{slot.layer}]"
+            shapes[name] = f"{shapes[name]}, {slot.shape}" if name in shapes else f"{slot.shape}"
+        return shapes
