@@ -1,4 +1,4 @@
-"""Losses and activations from the smallest numbers of their dtype to the largest, forward and backward, on both engines."""
+"""Losses and activations at the smallest and largest numbers of their dtype, forward and backward, on both engines."""
 
 import decimal
 from decimal import Decimal
@@ -35,12 +35,12 @@ def _exact():
 
 
 def signed(dtype):
-    """Each magnitude with both signs, and both zeros."""
+    """Return each magnitude with both signs, and both zeros."""
     return np.array([s * m for m, s in product([0.0, *MAGNITUDES[dtype]], (1, -1))], dtype)
 
 
-def spread(function, *arrays):
-    """The range of a reference's values, of any shape, where its arguments are off by ULPS in either direction."""
+def range_of(function, *arrays):
+    """Return the range of a reference's values, of any shape, over arguments that are off by ULPS in either direction."""
     eps = Decimal(float(np.finfo(arrays[0].dtype).eps)) * ULPS / 2
     moved = [function(*[[Decimal(float(v)) * (1 + s * eps) for v in array.ravel()] for array in arrays]) for s in (-1, 0, 1)]
     flat = np.array([np.ravel(np.array(each, object)) for each in moved])
@@ -48,7 +48,7 @@ def spread(function, *arrays):
 
 
 def require_close(got, low, high, dtype, where, floor=0.0):
-    """Within ULPS of the range, or the infinity that the dtype has for what it cannot hold."""
+    """Check that values are within ULPS of the range, or infinite if the dtype cannot hold them."""
     info = np.finfo(dtype)
     eps, tiny, most = (Decimal(float(v)) * k for v, k in ((info.eps, ULPS), (info.tiny, 2), (info.max, 1)))
     for value, a, b, at in zip(np.asarray(got).ravel().tolist(), low, high, where, strict=True):
@@ -61,17 +61,17 @@ def require_close(got, low, high, dtype, where, floor=0.0):
 
 @lru_cache
 def expected_activation(name, dtype):
-    """The ranges of values and derivatives."""
+    """Return the ranges of values and derivatives."""
     x = signed(dtype)
     with decimal.localcontext(EXACT):
-        return [spread(lambda x, f=f: [f(v) for v in x], x) for f in references.ACTIVATIONS[name]]
+        return [range_of(lambda x, f=f: [f(v) for v in x], x) for f in references.ACTIVATIONS[name]]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("dtype", MAGNITUDES)
 @pytest.mark.parametrize("name", [name for name in ACTIVATIONS if name != "softmax"])
 def test_activations(name, dtype, engine):
-    """Each with its reference: a new activation needs one."""
+    """Every activation has a reference; a new one needs its own."""
     x, function = signed(dtype), FUNCTIONS[name]
     values, slopes = expected_activation(name, dtype)
     if engine == "numpy":
@@ -93,7 +93,7 @@ def test_activations(name, dtype, engine):
 
 
 def rows(dtype, outputs):
-    """Outputs of every magnitude: one alone, ties, opposites, and a winner by a little; differences are within the dtype."""
+    """Outputs of every magnitude: a single one, ties, opposites, and a narrow winner; differences do not overflow."""
     if outputs == 1:
         return signed(dtype)[:, None]
     m = np.array([v for v in MAGNITUDES[dtype] if v < np.finfo(dtype).max / 2], dtype)
@@ -104,7 +104,7 @@ def rows(dtype, outputs):
 
 @lru_cache
 def expected_loss(loss, outputs, dtype):
-    """Logits, the classes that are right, and the ranges of losses and gradients."""
+    """Return logits, correct classes, and the ranges of losses and gradients."""
     z = rows(dtype, outputs)
     y = np.repeat(np.arange(2), len(z)).astype(dtype)
     z = np.concatenate([z, z])
@@ -120,12 +120,12 @@ def expected_loss(loss, outputs, dtype):
         return done
 
     with decimal.localcontext(EXACT):
-        low, high = (side.reshape(len(z), -1) for side in spread(of, z))
+        low, high = (side.reshape(len(z), -1) for side in range_of(of, z))
     return z, y, (low[:, 0], high[:, 0]), (low[:, 1:].ravel(), high[:, 1:].ravel())
 
 
 def forward_and_backward(loss, outputs, targets, engine):
-    """Each example's loss and its gradient, by hand or by JAX's derivative."""
+    """Return the loss and gradient of each example, derived by hand or by JAX."""
     if engine == "numpy":
         with np.errstate(invalid="raise", divide="raise", over="ignore"):
             values, backward = loss.forward(outputs, targets)
@@ -162,7 +162,7 @@ CLASSES = [
 @REACHED
 @pytest.mark.parametrize(("loss", "outputs"), CLASSES, ids=repr)
 def test_losses_of_classes(loss, outputs, dtype, engine):
-    """A confident right answer keeps the digits of its loss and of its gradient; so does a wrong one."""
+    """The loss and gradient keep their digits for a confident correct prediction, and for a wrong one."""
     z, y, values, slopes = expected_loss(loss, outputs, dtype)
     targets = np.eye(3, dtype=dtype)[y.astype(int)] if isinstance(loss, losses.KLDivergence) else y
     got, gradient = forward_and_backward(loss, z, targets, engine)
@@ -176,10 +176,10 @@ def test_losses_of_classes(loss, outputs, dtype, engine):
     "loss", [*(kind() for kind in references.REGRESSION), losses.Huber(0.25), losses.Huber(1e3)], ids=repr
 )
 def test_losses_of_errors(loss, dtype, engine):
-    """The smallest errors and the largest; a square that the dtype cannot hold is infinite, its gradient is not."""
+    """For the smallest and the largest errors; a square that overflows is infinite, its gradient is not."""
     error = signed(dtype)
     reference = references.REGRESSION[type(loss)]
-    ranges = [spread(lambda e, i=i: [reference(loss, v)[i] for v in e], error) for i in (0, 1)]
+    ranges = [range_of(lambda e, i=i: [reference(loss, v)[i] for v in e], error) for i in (0, 1)]
     got, gradient = forward_and_backward(loss, error[:, None], np.zeros_like(error), engine)
     require_close(got, *ranges[0], dtype, error)
     require_close(gradient, *ranges[1], dtype, error)
@@ -187,8 +187,8 @@ def test_losses_of_errors(loss, dtype, engine):
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("kind", LOSSES)
-def test_float32_holds_what_float64_finds(kind, engine):
-    """For every loss of the table, and the targets that suit it: a new one is tried as soon as it has its row."""
+def test_float32_agrees_with_float64(kind, engine):
+    """For every loss of the table with suitable targets; a new loss is tested as soon as it has a row."""
     loss, outputs = LOSSES[kind]
     z = rows("float32", outputs)
     y = dataset(kind, len(z)).y.astype("float32")
@@ -206,29 +206,29 @@ def test_float32_holds_what_float64_finds(kind, engine):
 
 
 def triples(dtype):
-    """Logits of three classes that are near one another, far apart, tied, or opposites."""
+    """Logits of three classes that are close, far apart, tied, or opposites."""
     return np.concatenate([rows(dtype, 3), np.finfo(dtype).max * np.array([[1, -1, 0], [-1, 1, 1]], dtype)])
 
 
 @pytest.mark.parametrize("dtype", MAGNITUDES)
 def test_probabilities(dtype):
-    """Neither class's is 1 less the other's; no warning, and no two that differ become one."""
+    """No class's probability is 1 minus the other's; no warning, and different values stay different."""
     z = signed(dtype)
     p = losses.BinaryCrossEntropy().probabilities(z[:, None])
     for column, sign in ((0, -1), (1, 1)):
-        require_close(p[:, column], *spread(lambda z, s=sign: [references.logistic(s * v) for v in z], z), dtype, z)
+        require_close(p[:, column], *range_of(lambda z, s=sign: [references.logistic(s * v) for v in z], z), dtype, z)
     tail = -np.arange(16, 86, dtype=dtype)
     assert (np.diff(losses.Focal().probabilities(tail[:, None])[:, 1]) < 0).all()
     many = triples(dtype)
     found = losses.SoftmaxCrossEntropy().probabilities(many)
     with decimal.localcontext(EXACT):
-        expected = spread(lambda z: [p for i in range(0, len(z), 3) for p in references.softmax(z[i : i + 3])], many)
+        expected = range_of(lambda z: [p for i in range(0, len(z), 3) for p in references.softmax(z[i : i + 3])], many)
     require_close(found, *expected, dtype, np.repeat(many, 3, axis=0))
 
 
 @pytest.mark.parametrize("dtype", MAGNITUDES)
 def test_softmax_as_an_activation(dtype):
-    """The same probabilities; its gradient is right to ULPS of the largest dy times y."""
+    """The same probabilities; its gradient is accurate to ULPS of the largest dy times y."""
     z = triples(dtype)
     with np.errstate(over="ignore"):
         y, backward = FUNCTIONS["softmax"](z)

@@ -1,4 +1,4 @@
-"""A plain function as a loss: differentiated by the engine, or refused by name before anything is trained."""
+"""A plain function as a loss: differentiated by the engine, or refused by name before the first step."""
 
 import sys
 
@@ -16,12 +16,12 @@ ONE = fl.Dataset(DATA.x, DATA.y[:, 0])
 
 
 def squares(outputs, targets):
-    """Arithmetic and methods alone: it runs everywhere."""
+    """Only arithmetic and methods: it runs on both engines."""
     return ((outputs - targets) ** 2).mean(1)
 
 
-def crossed(outputs, targets):
-    """Of one output by mistake: its column is compared with all targets."""
+def mixed_up(outputs, targets):
+    """A common mistake with one output: its column is broadcast against all targets."""
     return ((outputs - targets) ** 2).mean(1)
 
 
@@ -34,8 +34,8 @@ def trainer_of(loss, outputs=2, **changes):
 
 
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
-def test_it_trains_as_the_loss_that_it_is(engine):
-    """The same states as by the loss whose gradient is derived by hand, with weights and in micro-batches, to rounding."""
+def test_a_function_trains_like_the_loss_of_the_package(engine):
+    """The states agree up to rounding with those of the hand-derived gradient, with weights and accumulation."""
     data, shared = fl.Dataset(DATA.x, DATA.y, np.linspace(0, 2, 20)), {"metrics": (), "batch_size": 10, "accumulate": 2}
     by_function, by_hand = (
         fl.fit(trainer_of(loss, **shared), data, OTHER, epochs=2, progress=False, engine=on)
@@ -50,14 +50,14 @@ def test_it_trains_as_the_loss_that_it_is(engine):
     )
 
 
-def test_it_keeps_the_laws_of_losses():
-    """As any loss."""
+def test_a_function_keeps_the_laws_of_losses():
+    """Like every loss."""
     check_loss(FromFunction(logistic), 1, np.array([0.0, 1.0]), largest=100.0, max_examples=10)
     check_loss(FromFunction(squares), 2, np.ones((2, 2)), largest=100.0, max_examples=10)
 
 
-def test_it_reads_like_another_loss():
-    """With its predictions, probabilities, metrics and checks; else outputs are predictions and there are no metrics."""
+def test_like_defines_the_meaning_of_outputs():
+    """Predictions, probabilities, metrics and checks are those of `like`; without it outputs are predictions."""
     like = BinaryCrossEntropy()
     trainer = trainer_of(FromFunction(logistic, like=like), 1)
     data = dataset("binary", 20)
@@ -75,7 +75,7 @@ def test_it_reads_like_another_loss():
 
 
 def hidden(outputs, targets):
-    """A NumPy function that does not take what autograd hands it."""
+    """A NumPy function that does not accept autograd's boxes."""
     return np.where(outputs[:, 0] > 0, outputs[:, 0], 0.0)
 
 
@@ -99,24 +99,24 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_no_loss_is_refused_at_the_call(name):
-    """By the function's name, before anything is trained."""
+def test_a_function_that_is_not_a_loss_raises_at_the_call(name):
+    """The error has the function's name, and comes before the first step."""
     function, message = WRONG[name]
     with pytest.raises(ValueError, match=message):
         fl.epochs(trainer_of(function), DATA)
 
 
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
-def test_examples_that_are_mixed_up_are_refused(engine):
-    """Outputs (N, 1) less targets (N,) are (N, N), whose mean looks like a loss, or a metric, and is none."""
-    with pytest.raises(ValueError, match=r"loss 'crossed' must give each example .* alone.*outputs\[:, 0\]"):
-        fl.epochs(trainer_of(crossed, 1), ONE, engine=engine)
-    with pytest.raises(ValueError, match=r"metric 'crossed' must give each example .* alone.*outputs\[:, 0\]"):
-        fl.epochs(trainer_of(MeanSquaredError(), 1, metrics=(crossed,)), ONE, engine=engine)
+def test_a_function_that_mixes_examples_raises(engine):
+    """Outputs (N, 1) minus targets (N,) are (N, N), whose mean looks like a loss or a metric, but is neither."""
+    with pytest.raises(ValueError, match=r"loss 'mixed_up' must give each example .* alone.*outputs\[:, 0\]"):
+        fl.epochs(trainer_of(mixed_up, 1), ONE, engine=engine)
+    with pytest.raises(ValueError, match=r"metric 'mixed_up' must give each example .* alone.*outputs\[:, 0\]"):
+        fl.epochs(trainer_of(MeanSquaredError(), 1, metrics=(mixed_up,)), ONE, engine=engine)
 
 
-def test_without_autograd_it_says_what_to_install(monkeypatch):
-    """The NumPy engine needs it to train, and not to measure."""
+def test_without_autograd_the_error_names_the_command(monkeypatch):
+    """The NumPy engine needs autograd to train, but not to evaluate."""
     monkeypatch.setitem(sys.modules, "autograd", None)
     trainer = trainer_of(squares)
     with pytest.raises(fl.EngineError, match=r"loss 'squares' .*python -m pip install autograd; engine='jax'"):
@@ -124,7 +124,7 @@ def test_without_autograd_it_says_what_to_install(monkeypatch):
     assert fl.evaluate(trainer, fl.init_state(trainer), DATA).keys() == {"loss"}
 
 
-def test_without_jax_it_says_what_to_install(monkeypatch):
+def test_without_jax_the_error_names_the_command(monkeypatch):
     for module in [name for name in sys.modules if name.partition(".")[0] == "jax" or name.startswith("fnloop.engines.jax")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "jax", None)
@@ -140,14 +140,14 @@ def test_a_metric_that_raises_is_named():
         fl.epochs(trainer, DATA)
 
 
-def test_what_jax_cannot_trace_is_refused_by_name():
-    """Written for autograd, it runs on the NumPy engine."""
+def test_a_function_that_jax_cannot_trace_raises():
+    """A function written for autograd runs on the NumPy engine only."""
     with pytest.raises(fl.EngineError, match=r"loss FromFunction.*logistic.* cannot be traced by JAX, engine='numpy' runs it"):
         fl.epochs(trainer_of(logistic, 1), dataset("binary", 9), engine="jax")
 
 
-def test_functions_with_one_name_are_compiled_one_by_one():
-    """As cells of a notebook that are run again define them: JAX must not run the program of the one before."""
+def test_functions_with_the_same_name_are_compiled_separately():
+    """Rerunning a notebook cell redefines a function; JAX must not run the compiled program of the old one."""
 
     def make(factor):
         def loss(outputs, targets):
@@ -167,8 +167,8 @@ def test_functions_with_one_name_are_compiled_one_by_one():
         np.testing.assert_allclose(measured[1][name], 3 * value, rtol=1e-5)
 
 
-def test_a_recorded_run_gets_its_function_back(tmp_path):
-    """No file holds a function: it is handed over again."""
+def test_a_recorded_run_needs_the_function_again(tmp_path):
+    """A run file does not contain functions; `open_run` takes the trainer that has it."""
     trainer = trainer_of(squares)
     fl.fit(trainer, DATA, epochs=2, progress=False, record=tmp_path / "a.run")
     assert fl.open_run(tmp_path / "a.run", trainer=trainer).verify().ok

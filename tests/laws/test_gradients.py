@@ -88,7 +88,7 @@ def gradient_at(trainer, vector, x, y):
 @pytest.mark.parametrize("case", CASES)
 @given(st.integers(0, 10**6), st.integers(1, 9))
 def test_gradients_agree_with_central_differences(activation, case, seed, rows):
-    """In random directions, at random points; away from kinks, where there is no derivative."""
+    """In random directions at random points; near kinks there is no derivative to compare."""
     loss, outputs, targets = CASES[case]
     draw = np.random.default_rng(seed)
     trainer = fl.Trainer(model=fl.mlp([3, 5, 4, outputs], activation), loss=loss, metrics=(), dtype="float64")
@@ -111,7 +111,7 @@ def test_gradients_agree_with_central_differences(activation, case, seed, rows):
 
 
 def crosses_a_kink(trainer, vector, step, x, y):
-    """Whether on the way an input of an activation changes its sign, or the loss goes from one smooth piece to another."""
+    """Return whether an input of an activation changes its sign, or the loss changes its smooth piece."""
     piece = SMOOTH_PIECES.get(type(trainer.loss), lambda loss, outputs, y: 0)
     seen = []
     for s in np.linspace(-1, 1, 9):
@@ -122,7 +122,7 @@ def crosses_a_kink(trainer, vector, step, x, y):
 
 
 def values(trainer, vector, x):
-    """The values between the layers."""
+    """Return the values between the layers."""
     seen = []
     for layer, params in zip(trainer.model.layers, trainer.model.views(vector), strict=True):
         x = layer.forward(params, x, EVALUATION)[0]
@@ -132,8 +132,8 @@ def values(trainer, vector, x):
 
 @pytest.mark.parametrize("z", [-1e4, -800.0, -40.0, 0.0, 40.0, 800.0, 1e4])
 @pytest.mark.parametrize("y", [0.0, 1.0])
-def test_cross_entropy_is_safe_at_its_ends(z, y):
-    """Finite at any finite logit, in both dtypes, and its gradient is sigmoid(z) - y."""
+def test_cross_entropy_of_extreme_logits(z, y):
+    """It is finite for every finite logit in both dtypes, and its gradient is sigmoid(z) - y."""
     for dtype in ("float32", "float64"):
         losses, backward = fl.losses.BinaryCrossEntropy().forward(np.array([[z]], dtype), np.array([y], dtype))
         assert np.isfinite(losses).all()
@@ -145,7 +145,7 @@ def test_cross_entropy_is_safe_at_its_ends(z, y):
 
 
 def test_the_step_follows_the_mean_gradient():
-    """One step of plain SGD moves by exactly -lr times the gradient of the mean loss: no second division by the batch."""
+    """A step of plain SGD moves by -lr times the gradient of the mean loss, without another division by the batch size."""
     draw = np.random.default_rng(0)
     x, y = draw.standard_normal((32, 3)), draw.integers(0, 2, 32)
     trainer = fl.Trainer(

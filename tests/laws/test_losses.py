@@ -1,4 +1,4 @@
-"""What losses promise beside their gradients: no overflow, targets in any form, weights, kinks."""
+"""Laws of losses besides their gradients: no overflow, targets in any form, weights, kinks."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def mean_and_gradient(loss, outputs, targets):
     return values, gradient
 
 
-def same(a, b, rtol=1e-12, atol=1e-14):
+def assert_close(a, b, rtol=1e-12, atol=1e-14):
     for x, y in zip(a, b, strict=True):
         np.testing.assert_allclose(x, y, rtol=rtol, atol=atol)
 
@@ -49,7 +49,7 @@ def same(a, b, rtol=1e-12, atol=1e-14):
 @pytest.mark.parametrize("z", [-1e30, -1e4, -800.0, -40.0, -17.0, 0.0, 17.0, 40.0, 800.0, 1e4, 1e30])
 @pytest.mark.parametrize("loss", [*BINARY, *CLASSES, ls.KLDivergence()], ids=repr)
 def test_no_logit_overflows(loss, z, dtype):
-    """Losses and gradients are finite, and no loss is below 0."""
+    """Losses and gradients are finite for every logit, and no loss is negative."""
     cases = []
     if loss in BINARY:
         cases += [(np.array([[z]], dtype), np.array([y], dtype)) for y in (0, 1)]
@@ -64,8 +64,8 @@ def test_no_logit_overflows(loss, z, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_focal_bears_the_widest_logits(dtype):
-    """Also where their difference is no number of the dtype."""
+def test_focal_is_finite_for_the_largest_logits(dtype):
+    """Even if their difference overflows the dtype."""
     most = np.finfo(dtype).max
     outputs = np.array([[most, -most, 0.0], [-most, most, 0.0]], dtype)
     with np.errstate(over="ignore"):
@@ -77,14 +77,14 @@ def test_focal_bears_the_widest_logits(dtype):
 
 @pytest.mark.parametrize("loss", REGRESSION[1:], ids=repr)
 def test_no_error_overflows(loss):
-    """An error as large as the square root of the largest number squared, in float32."""
+    """An error whose square overflows float32 has a finite loss and gradient."""
     values, gradient = mean_and_gradient(loss, np.array([[1e38], [-1e38]], "float32"), np.zeros(2, "float32"))
     assert np.isfinite(values).all()
     np.testing.assert_allclose(gradient[:, 0], np.array([0.5, -0.5]) * getattr(loss, "delta", 1.0), rtol=1e-6)
 
 
-def test_log_cosh_keeps_the_digits_of_small_errors():
-    """Half the square, in float32 too."""
+def test_log_cosh_is_accurate_for_small_errors():
+    """It is half the square of a small error, in float32 too."""
     error = np.array([[1e-2], [1e-3], [0.0]], "float32")
     values, _ = mean_and_gradient(ls.LogCosh(), error, np.zeros(3, "float32"))
     np.testing.assert_allclose(values, error[:, 0] ** 2 / 2, rtol=2e-3)
@@ -93,7 +93,7 @@ def test_log_cosh_keeps_the_digits_of_small_errors():
 @pytest.mark.parametrize("loss", CLASSES, ids=repr)
 @given(SEEDS, st.integers(1, 9))
 def test_labels_equal_their_one_hot_rows(loss, seed, rows):
-    """To the bit, whatever their shape."""
+    """Labels of any shape give the bits of their one-hot rows."""
     draw = np.random.default_rng(seed)
     z, y = draw.normal(0, 3, (rows, 3)), draw.integers(0, 3, rows).astype(float)
     by_label = mean_and_gradient(loss, z, y)
@@ -102,8 +102,8 @@ def test_labels_equal_their_one_hot_rows(loss, seed, rows):
 
 
 @given(SEEDS, st.integers(1, 9), st.floats(0, 0.9), st.sampled_from([None, W2]), st.booleans())
-def test_one_logit_is_a_pair_of_them(seed, rows, smoothing, weights, dense):
-    """Of 0 and itself: the binary losses are those of two classes."""
+def test_one_logit_equals_two(seed, rows, smoothing, weights, dense):
+    """A binary loss of the logit z is the loss of two classes with the logits 0 and z."""
     draw = np.random.default_rng(seed)
     z, y = draw.normal(0, 3, (rows, 1)), draw.uniform(size=rows) if dense else draw.integers(0, 2, rows).astype(float)
     pair, two = np.concatenate([0 * z, z], 1), np.stack([1 - y, y], 1)
@@ -116,12 +116,12 @@ def test_one_logit_is_a_pair_of_them(seed, rows, smoothing, weights, dense):
         *([(ls.Hinge(), ls.Hinge())] if not dense else []),
     ]:
         (values, gradient), (expected, full) = mean_and_gradient(one, z, y), mean_and_gradient(many, pair, two)
-        same((values, gradient), (expected, full[:, 1:]))
+        assert_close((values, gradient), (expected, full[:, 1:]))
 
 
 @given(SEEDS, st.integers(1, 9), st.floats(0, 3))
-def test_class_weights_multiply(seed, rows, gamma):
-    """An example counts by its class; a distribution by the sum over classes; the mean is over the examples all the same."""
+def test_class_weights_multiply_the_loss_of_each_class(seed, rows, gamma):
+    """A label is weighted by its class, a distribution term by term; the mean is over the examples in both cases."""
     draw = np.random.default_rng(seed)
     z, y = draw.normal(0, 3, (rows, 3)), draw.integers(0, 3, rows)
     dense, weights = draw.dirichlet(np.ones(3), rows), np.array(W3)
@@ -130,50 +130,50 @@ def test_class_weights_multiply(seed, rows, gamma):
         (ls.Focal(gamma=gamma), ls.Focal(gamma=gamma, class_weights=W3)),
     ]:
         values, gradient = mean_and_gradient(plain, z, y.astype(float))
-        same(mean_and_gradient(weighted, z, y.astype(float)), (values * weights[y], gradient * weights[y][:, None]))
+        assert_close(mean_and_gradient(weighted, z, y.astype(float)), (values * weights[y], gradient * weights[y][:, None]))
         parts = [mean_and_gradient(plain, z, np.full(rows, k, float)) for k in range(3)]
         share = dense * weights
         summed = sum(share[:, k] * parts[k][0] for k in range(3)), sum(share[:, [k]] * parts[k][1] for k in range(3))
-        same(mean_and_gradient(weighted, z, dense), summed)
+        assert_close(mean_and_gradient(weighted, z, dense), summed)
     z, y = z[:, :1], y % 2
     values, gradient = mean_and_gradient(ls.BinaryCrossEntropy(), z, y.astype(float))
     weights = np.array(W2)[y]
-    same(
+    assert_close(
         mean_and_gradient(ls.BinaryCrossEntropy(class_weights=W2), z, y.astype(float)),
         (values * weights, gradient * weights[:, None]),
     )
 
 
 @given(SEEDS, st.integers(1, 9))
-def test_no_focus_is_the_cross_entropy(seed, rows):
-    """Focal loss with gamma = 0."""
+def test_focal_without_focus_is_the_cross_entropy(seed, rows):
+    """For gamma = 0."""
     draw = np.random.default_rng(seed)
     z, y = draw.normal(0, 3, (rows, 3)), draw.dirichlet(np.ones(3), rows)
-    same(
+    assert_close(
         mean_and_gradient(ls.Focal(gamma=0.0, class_weights=W3), z, y),
         mean_and_gradient(ls.SoftmaxCrossEntropy(label_smoothing=0.0, class_weights=W3), z, y),
     )
     z, y = z[:, :1], y[:, 0]
-    same(
+    assert_close(
         mean_and_gradient(ls.Focal(gamma=0.0, class_weights=W2), z, y),
         mean_and_gradient(ls.BinaryCrossEntropy(label_smoothing=0.0, class_weights=W2), z, y),
     )
 
 
 @given(SEEDS, st.integers(1, 9))
-def test_the_divergence_of_what_is_the_same_is_zero(seed, rows):
-    """And never below; with the gradient of the cross-entropy."""
+def test_the_divergence_of_equal_distributions_is_zero(seed, rows):
+    """It is never negative, and its gradient is that of the cross-entropy."""
     draw = np.random.default_rng(seed)
     z = draw.normal(0, 3, (rows, 4))
     p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
-    same(mean_and_gradient(ls.KLDivergence(), z, p), (np.zeros(rows), np.zeros((rows, 4))))
+    assert_close(mean_and_gradient(ls.KLDivergence(), z, p), (np.zeros(rows), np.zeros((rows, 4))))
     other = draw.dirichlet(np.full(4, 0.3), rows)
     values, gradient = mean_and_gradient(ls.KLDivergence(), z, other)
     assert (values >= -1e-12).all()
     np.testing.assert_array_equal(gradient, mean_and_gradient(ls.SoftmaxCrossEntropy(), z, other)[1])
 
 
-def test_at_a_kink_the_derivative_is_zero():
+def test_the_derivative_at_a_kink_is_zero():
     """Where the margin is exactly 1, and where the error is 0."""
     assert mean_and_gradient(ls.Hinge(), np.array([[1.0], [-1.0]]), np.array([1.0, 0.0]))[1].tolist() == [[0], [0]]
     assert mean_and_gradient(ls.Hinge(), np.array([[2.0, 1.0, 1.0]]), np.array([0.0]))[1].tolist() == [[0, 0, 0]]
@@ -181,7 +181,7 @@ def test_at_a_kink_the_derivative_is_zero():
     assert mean_and_gradient(ls.MeanAbsoluteError(), np.ones((1, 2)), np.array([[1.0, 0.0]]))[1].tolist() == [[0, 0.5]]
 
 
-def test_what_is_not_a_number_stays_so():
+def test_nan_stays_nan():
     """No mask hides it."""
     with np.errstate(invalid="ignore"):
         for loss in (*BINARY, *REGRESSION):
@@ -190,8 +190,8 @@ def test_what_is_not_a_number_stays_so():
             assert np.isnan(mean_and_gradient(loss, np.array([[0.0, np.nan, 1.0]]), np.ones(1))[0]).all()
 
 
-def test_what_has_no_probabilities_says_so():
-    """By its name."""
+def test_losses_without_probabilities_raise():
+    """The error has the name of the loss; the other losses return a uniform distribution for equal logits."""
     for loss in (*REGRESSION, ls.Hinge()):
         with pytest.raises(TypeError, match=f"{type(loss).__name__} has no probabilities"):
             loss.probabilities(np.zeros((2, 1)))
@@ -200,22 +200,22 @@ def test_what_has_no_probabilities_says_so():
     np.testing.assert_allclose(ls.Focal().probabilities(np.zeros((2, 1))), np.full((2, 2), 0.5))
 
 
-def test_a_regression_loss_of_ones_own():
-    """It is one function of the error, and its slope."""
+def test_a_custom_regression_loss():
+    """It is a function of the error and its slope."""
 
     @frozen
     class Quartic(ls.Regression):
         def rho(self, error):
             return error**4, lambda scale: error**3 * (4 * scale)
 
-    same(
+    assert_close(
         mean_and_gradient(Quartic(), np.array([[1.0, 2.0]]), np.zeros((1, 2))),
         (np.array([8.5]), np.array([[2.0, 16.0]])),
     )
 
 
-def test_every_loss_and_metric_comes_back(tmp_path):
-    """Records of both in a trainer, by their names: no two records share one."""
+def test_every_loss_and_metric_survives_a_file(tmp_path):
+    """A checkpoint restores the trainer with its losses and metrics; no two records have the same name."""
     for kind in LOSSES:
         own = fl.Trainer(model=fl.mlp([3, LOSSES[kind][1]]), loss=LOSSES[kind][0], metrics=metrics_of(kind))
         fl.save(fl.init_state(own), tmp_path / "s.npz", trainer=own)

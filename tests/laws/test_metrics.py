@@ -1,4 +1,4 @@
-"""What metrics promise of numbers that are hard to sum: means far from 0, many examples, any batches."""
+"""Accuracy of metrics whose sums are ill-conditioned: means far from 0, many examples, any batches."""
 
 from fractions import Fraction
 from functools import reduce
@@ -19,7 +19,7 @@ SEEDS = st.integers(0, 10**6)
 
 
 def exact_r2(f, y):
-    """In fractions; the mean over outputs."""
+    """The value in exact fractions, averaged over outputs."""
     values = []
     for a, b in zip(f.T, y.T, strict=True):
         pairs = [(Fraction(float(p)), Fraction(float(q))) for p, q in zip(a, b, strict=True)]
@@ -28,7 +28,7 @@ def exact_r2(f, y):
     return float(sum(values) / len(values))
 
 
-def merged(metric, f, y, cuts):
+def value_of_batches(metric, f, y, cuts):
     """The value from batches that end at the cuts."""
     ends = [0, *sorted(cuts), len(f)]
     parts = [(a, b) for a, b in pairwise(ends) if a < b]
@@ -38,22 +38,22 @@ def merged(metric, f, y, cuts):
 
 
 @given(SEEDS, st.integers(2, 60), st.integers(1, 2), st.integers(-3, 12), st.lists(st.integers(1, 59), max_size=6))
-def test_r2_keeps_its_digits(seed, rows, width, orders, cuts):
-    """Where the mean is up to 12 orders of magnitude above the spread, whatever the batches."""
+def test_r2_is_accurate(seed, rows, width, orders, cuts):
+    """For targets whose mean is up to 12 orders of magnitude above their spread, in any batches."""
     draw = np.random.default_rng(seed)
     y = draw.normal(draw.choice([-1, 1]) * 10.0**orders, 1, (rows, width))
     f = y + draw.normal(0, draw.choice([0.1, 1, 30]), (rows, width))
     expected = exact_r2(f, y)
-    found = merged(R2(), f, y, [cut for cut in cuts if cut < rows])
+    found = value_of_batches(R2(), f, y, [cut for cut in cuts if cut < rows])
     assert abs(found - expected) <= 1e-9 * max(1, abs(expected))
 
 
 @given(st.floats(-1e12, 1e12), st.integers(1, 20), st.lists(st.integers(1, 19), max_size=4))
 def test_r2_of_constant_targets(value, rows, cuts):
-    """Is 1 for what is right and 0 for what is not, never the ratio of two rounding errors."""
+    """It is 1 for exact predictions and 0 for others, never a ratio of rounding errors."""
     y, cuts = np.full((rows, 1), value), [cut for cut in cuts if cut < rows]
-    assert merged(R2(), y, y, cuts) == 1
-    assert merged(R2(), y + max(1, abs(value)) * 1e-9, y, cuts) == 0
+    assert value_of_batches(R2(), y, y, cuts) == 1
+    assert value_of_batches(R2(), y + max(1, abs(value)) * 1e-9, y, cuts) == 0
 
 
 def trainer_of(**changes):
@@ -64,7 +64,7 @@ def trainer_of(**changes):
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_r2_of_a_run(engine, accumulate):
-    """As `evaluate` and as an epoch find it; a bad model of targets around 10^9 is not called perfect."""
+    """An epoch and `evaluate` agree with the exact value; a bad model of targets near 10^9 does not score 1."""
     draw = np.random.default_rng(0)
     y = draw.normal(1e9, 1, 300)
     data = fl.Dataset(draw.normal(0, 1, (300, 1)), y)
@@ -79,8 +79,8 @@ def test_r2_of_a_run(engine, accumulate):
     assert trained["r2"] == pytest.approx(expected, rel=1e-6)
 
 
-def test_sums_of_float32_are_of_float64():
-    """Also under JAX while it is set to float32: a million errors of a tenth."""
+def test_metrics_of_float32_are_summed_in_float64():
+    """Also on JAX with its default of float32, for a million equal errors."""
     rows = 2**20
     data = fl.Dataset(np.zeros((rows, 1), "float32"), np.full(rows, 0.1, "float32"))
     trainer = trainer_of(dtype="float32", batch_size=2**16)
@@ -93,8 +93,8 @@ def test_sums_of_float32_are_of_float64():
 
 
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
-def test_r2_goes_on_within_an_epoch(engine):
-    """To the bit, although its statistics are merged and not added."""
+def test_r2_resumes_within_an_epoch(engine):
+    """To the bit, although its statistics are merged rather than added."""
     draw = np.random.default_rng(1)
     data = fl.Dataset(draw.normal(0, 1, (40, 1)), draw.normal(1e6, 1, 40))
     trainer = trainer_of(dtype="float32")

@@ -1,4 +1,4 @@
-"""Several labels an example, quantiles, and class weights that the training data decides."""
+"""Several labels an example, quantiles, and class weights that are balanced from the training data."""
 
 from itertools import islice
 
@@ -15,30 +15,30 @@ from fnloop import losses as ls
 SEEDS = st.integers(0, 10**6)
 
 
-def run(loss, outputs, targets):
+def values_and_gradient(loss, outputs, targets):
     values, backward = loss.forward(outputs, targets)
     return values, backward()
 
 
 @given(SEEDS, st.integers(1, 8), st.integers(2, 4), st.floats(0, 0.9), st.sampled_from([None, "pair", "pairs"]))
-def test_labels_are_binary_losses_side_by_side(seed, rows, labels, smoothing, weighted):
-    """The loss of K labels is the mean of K losses of one, with weights for all labels or for each."""
+def test_the_loss_of_labels_is_a_mean_of_binary_losses(seed, rows, labels, smoothing, weighted):
+    """The loss of K labels is the mean of K binary losses, with one pair of weights for all labels or one for each."""
     draw = np.random.default_rng(seed)
     z, y = draw.normal(0, 3, (rows, labels)), draw.integers(0, 2, (rows, labels)).astype(float)
     pairs = [tuple(draw.uniform(0, 3, 2)) for _ in range(labels)]
     pairs = {None: [None] * labels, "pair": [pairs[0]] * labels, "pairs": pairs}[weighted]
     given_as = {None: None, "pair": pairs[0], "pairs": pairs}[weighted]
-    values, gradient = run(ls.BinaryCrossEntropy(label_smoothing=smoothing, class_weights=given_as), z, y)
+    values, gradient = values_and_gradient(ls.BinaryCrossEntropy(label_smoothing=smoothing, class_weights=given_as), z, y)
     alone = [
-        run(ls.BinaryCrossEntropy(label_smoothing=smoothing, class_weights=pairs[k]), z[:, [k]], y[:, k])
+        values_and_gradient(ls.BinaryCrossEntropy(label_smoothing=smoothing, class_weights=pairs[k]), z[:, [k]], y[:, k])
         for k in range(labels)
     ]
     np.testing.assert_allclose(values, np.mean([v for v, _ in alone], axis=0), rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(gradient, np.concatenate([g for _, g in alone], axis=1) / labels, rtol=1e-12, atol=1e-14)
 
 
-def test_labels_read_as_labels():
-    """A prediction and a probability for each, whatever the other labels are."""
+def test_each_label_has_a_prediction_and_a_probability():
+    """Whatever the other labels are."""
     loss, z = ls.BinaryCrossEntropy(), np.array([[-1.0, 2.0, 0.0], [3.0, 4.0, 5.0]])
     assert loss.predict(z).tolist() == [[0, 1, 0], [1, 1, 1]]
     np.testing.assert_allclose(loss.probabilities(z), 1 / (1 + np.exp(-z)))
@@ -46,7 +46,7 @@ def test_labels_read_as_labels():
     assert loss.probabilities(z[:, :1]).shape == (2, 2)
 
 
-def several(rows, labels=3, seed=0):
+def multilabel_data(rows, labels=3, seed=0):
     draw = np.random.default_rng(seed)
     x = draw.standard_normal((rows, 4))
     return fl.Dataset(x, (x[:, :labels] + draw.standard_normal((rows, labels)) > 0.5).astype(int))
@@ -55,9 +55,9 @@ def several(rows, labels=3, seed=0):
 MULTILABEL = ("accuracy", "subset_accuracy", "precision", "recall", "f1", "balanced_accuracy", "log_loss")
 
 
-def test_several_labels_are_trained_and_measured():
-    """Each metric is scikit-learn's of the predictions."""
-    train, validation = several(120), several(50, seed=1)
+def test_training_on_several_labels():
+    """Every metric equals scikit-learn's for the predictions."""
+    train, validation = multilabel_data(120), multilabel_data(50, seed=1)
     loss = ls.BinaryCrossEntropy(class_weights="balanced")
     trainer = fl.Trainer(
         model=fl.mlp([4, 8, 3]), loss=loss, scheduler=fl.schedulers.ConstantLR(0.02), metrics=MULTILABEL, dtype="float32"
@@ -84,8 +84,8 @@ def test_several_labels_are_trained_and_measured():
         np.testing.assert_allclose(measured[name], value, rtol=1e-5, err_msg=name)
 
 
-def test_labels_and_metrics_that_do_not_fit_are_refused():
-    """With what would fit."""
+def test_targets_and_metrics_that_do_not_fit_raise():
+    """The error says what would fit."""
     model = fl.mlp([4, 3])
     trainer = fl.Trainer(model=model, loss=ls.BinaryCrossEntropy())
     with pytest.raises(ValueError, match=r"train: targets must be of shape \(N, 3\), 0 or 1 for each label, got \(9,\)"):
@@ -101,18 +101,19 @@ def test_labels_and_metrics_that_do_not_fit_are_refused():
 
 
 @given(SEEDS, st.integers(1, 9), st.floats(0.01, 0.99))
-def test_pinball_is_that_of_scikit_learn(seed, rows, q):
-    """For one quantile of several targets, and for several quantiles of one."""
+def test_pinball_equals_scikit_learn(seed, rows, q):
+    """For one quantile of several targets, and for several quantiles of one target."""
     draw = np.random.default_rng(seed)
     f, y = draw.normal(0, 3, (rows, 2)), draw.integers(-3, 3, (rows, 2)).astype(float)
-    np.testing.assert_allclose(run(ls.Pinball(q), f, y)[0].mean(), skm.mean_pinball_loss(y, f, alpha=q), rtol=1e-12)
-    both = run(ls.Pinball((q, 0.3)), f, y[:, 0])[0].mean()
-    each = [skm.mean_pinball_loss(y[:, 0], f[:, k], alpha=a) for k, a in enumerate((q, 0.3))]
-    np.testing.assert_allclose(both, np.mean(each), rtol=1e-12)
+    values, _ = values_and_gradient(ls.Pinball(q), f, y)
+    np.testing.assert_allclose(values.mean(), skm.mean_pinball_loss(y, f, alpha=q), rtol=1e-12)
+    values, _ = values_and_gradient(ls.Pinball((q, 0.3)), f, y[:, 0])
+    expected = [skm.mean_pinball_loss(y[:, 0], f[:, k], alpha=a) for k, a in enumerate((q, 0.3))]
+    np.testing.assert_allclose(values.mean(), np.mean(expected), rtol=1e-12)
 
 
 def test_pinball_finds_quantiles():
-    """A constant model learns those of the targets, one an output."""
+    """A constant model learns the quantiles of the targets, one for each output."""
     y = np.sort(np.random.default_rng(3).exponential(size=999))
     q = (0.1, 0.5, 0.9)
     data = fl.Dataset(np.zeros((999, 1)), y)
@@ -121,8 +122,8 @@ def test_pinball_finds_quantiles():
     np.testing.assert_allclose(fl.predict(trainer, state, data.x[:1])[0], np.quantile(y, q), atol=0.1)
 
 
-def test_pinball_refuses_what_does_not_fit():
-    """Quantiles, outputs, targets and metrics."""
+def test_pinball_raises_for_arguments_that_do_not_fit():
+    """For quantiles, outputs and metrics."""
     for wrong in (0.0, 1, (0.5, 1.5), ()):
         with pytest.raises(ValueError, match="quantile"):
             ls.Pinball(wrong)
@@ -134,8 +135,8 @@ def test_pinball_refuses_what_does_not_fit():
 
 
 @given(SEEDS, st.integers(6, 40), st.booleans())
-def test_balanced_weights_are_those_of_scikit_learn(seed, rows, weighted):
-    """For labels, rows and one output, and for each of several labels; each example counted by its weight."""
+def test_balanced_weights_equal_scikit_learn(seed, rows, weighted):
+    """For labels, rows and one output, and for each of several labels; examples count by their weights."""
     draw = np.random.default_rng(seed)
     y = np.concatenate([np.arange(3), draw.integers(0, 3, rows - 3)])
     w = draw.integers(1, 4, rows) if weighted else None
@@ -158,15 +159,15 @@ def test_balanced_weights_are_those_of_scikit_learn(seed, rows, weighted):
     np.testing.assert_allclose(loss.resolve(labels, 2, w).class_weights, expected)
 
 
-def lopsided(rows, seed):
+def imbalanced_data(rows, seed):
     draw = np.random.default_rng(seed)
     x = draw.standard_normal((rows, 4))
     return fl.Dataset(x, np.digitize(x[:, 0] + draw.normal(0, 0.5, rows), [0.8, 1.6]))
 
 
-def test_balanced_is_the_same_run_as_its_weights(tmp_path):
-    """To the bit, step by step, replayed, resumed and forked; validation is weighted as training is."""
-    train, validation = lopsided(60, 0), lopsided(41, 1)
+def test_a_balanced_run_equals_a_run_with_its_weights(tmp_path):
+    """To the bit, by epochs and by steps, replayed and resumed; the validation loss has the same weights."""
+    train, validation = imbalanced_data(60, 0), imbalanced_data(41, 1)
     kept = {"model": fl.mlp([4, 5, 3]), "batch_size": 16}
     balanced = fl.Trainer(loss=ls.SoftmaxCrossEntropy(class_weights="balanced"), **kept)
     weights = tuple(compute_class_weight("balanced", classes=np.arange(3), y=train.y).tolist())
@@ -192,8 +193,8 @@ def test_balanced_is_the_same_run_as_its_weights(tmp_path):
 
 
 def test_balanced_under_jax():
-    """The same again, one epoch of it."""
-    data, model = lopsided(30, 0), fl.mlp([4, 3])
+    """One epoch has the same bits as with the weights as numbers."""
+    data, model = imbalanced_data(30, 0), fl.mlp([4, 3])
     balanced, plain = (
         fl.Trainer(model=model, loss=ls.SoftmaxCrossEntropy(class_weights=weights), metrics=())
         for weights in ("balanced", tuple(compute_class_weight("balanced", classes=np.arange(3), y=data.y).tolist()))
@@ -203,9 +204,9 @@ def test_balanced_under_jax():
 
 
 def test_balanced_needs_the_training_data():
-    """What does not have it says what to hand over; so does a class that is not there."""
+    """Without it the error names `trainer.resolve`; a class without examples raises, too."""
     trainer = fl.Trainer(model=fl.mlp([4, 3]), loss=ls.SoftmaxCrossEntropy(class_weights="balanced"))
-    train, state = lopsided(60, 0), fl.init_state(trainer)
+    train, state = imbalanced_data(60, 0), fl.init_state(trainer)
     for call in (lambda: fl.evaluate(trainer, state, train), lambda: fl.make_step(trainer)):
         with pytest.raises(ValueError, match=r"class_weights='balanced'.*trainer\.resolve\(train\)"):
             call()

@@ -1,4 +1,4 @@
-"""Metrics of all examples at once, and those that are ratios of sums, beside scikit-learn's."""
+"""Metrics of all examples at once, and ratios of sums, equal scikit-learn's."""
 
 import math
 from functools import partial
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fnloop as fl
-from tests.oracles.test_sklearn import through
+from tests.oracles.test_sklearn import evaluate_outputs
 
 SEEDS = st.integers(0, 10**6)
 BCE, CE, MSE = fl.losses.BinaryCrossEntropy(), fl.losses.SoftmaxCrossEntropy(), fl.losses.MeanSquaredError()
@@ -24,11 +24,11 @@ def close(measured, expected):
 
 @given(SEEDS, st.integers(1, 40), st.booleans())
 def test_two_classes(seed, rows, ties):
-    """Also with ties and with one class only, where areas are not defined; log loss and balanced accuracy always are."""
+    """Also with ties, and with one class only, for which areas are undefined but log loss and balanced accuracy are not."""
     draw = np.random.default_rng(seed)
     z = draw.integers(-2, 3, (rows, 1)).astype(float) if ties else draw.normal(0, 3, (rows, 1))
     y = draw.integers(0, 2, rows)
-    measured, labels = through(BCE, z, y, (*RANKING, "log_loss", "balanced_accuracy"))
+    measured, labels = evaluate_outputs(BCE, z, y, (*RANKING, "log_loss", "balanced_accuracy"))
     p, one_class = 1 / (1 + np.exp(-z[:, 0])), len(set(y)) == 1
     close(
         measured,
@@ -44,12 +44,12 @@ def test_two_classes(seed, rows, ties):
 
 
 @given(SEEDS, st.integers(4, 40), st.integers(3, 4), st.booleans())
-def test_more_classes(seed, rows, classes, dense):
-    """By labels and by rows: each class against the others."""
+def test_several_classes(seed, rows, classes, dense):
+    """From labels and from rows: each class against the others."""
     draw = np.random.default_rng(seed)
     z, y = draw.normal(0, 2, (rows, classes)), np.concatenate([np.arange(classes), draw.integers(0, classes, rows - classes)])
     targets = np.eye(classes)[y] if dense else y
-    measured, labels = through(CE, z, targets, (*RANKING, "log_loss", "balanced_accuracy"))
+    measured, labels = evaluate_outputs(CE, z, targets, (*RANKING, "log_loss", "balanced_accuracy"))
     p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
     close(
         measured,
@@ -68,7 +68,7 @@ def test_several_labels(seed, rows):
     draw = np.random.default_rng(seed)
     z, y = draw.normal(0, 3, (rows, 3)), draw.integers(0, 2, (rows, 3))
     y[:2] = [[0, 0, 0], [1, 1, 1]]
-    measured, _ = through(BCE, z, y, RANKING)
+    measured, _ = evaluate_outputs(BCE, z, y, RANKING)
     close(
         measured,
         {
@@ -80,15 +80,15 @@ def test_several_labels(seed, rows):
 
 @given(SEEDS, st.integers(1, 40), st.integers(1, 3), st.sampled_from([1e-3, 1.0, 1e12]))
 def test_root_mean_squared_error(seed, rows, width, scale):
-    """The mean over outputs, as scikit-learn takes it."""
+    """The mean over outputs."""
     draw = np.random.default_rng(seed)
     y, f = draw.normal(0, scale, (rows, width)), draw.normal(0, scale, (rows, width))
-    close(through(MSE, f, y, ("rmse",))[0], {"rmse": skm.root_mean_squared_error(y, f)})
+    close(evaluate_outputs(MSE, f, y, ("rmse",))[0], {"rmse": skm.root_mean_squared_error(y, f)})
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_confident_examples_are_still_ranked(dtype):
-    """Where all probabilities round to 1 the logits tell them apart, or the logarithms of the probabilities."""
+    """If all probabilities round to 1, logits or log probabilities still differ."""
     y, gap = np.array([1, 1, 0, 0]), np.array([80.0, 70, 60, 50])
     for loss, z in ((BCE, gap[:, None]), (CE, np.stack([0 * gap, gap], 1))):
         data, model = fl.Dataset(z, y), fl.nn.Sequential(z.shape[1], [fl.nn.Activation("identity")])
@@ -116,7 +116,7 @@ FUNCTIONS = {
 
 @pytest.mark.parametrize("kind", FUNCTIONS)
 def test_functions_of_scikit_learn(kind):
-    """As they are: each gets what it asks for, once an epoch, and by `evaluate`."""
+    """Each function gets the second argument that it needs, once an epoch and in `evaluate`."""
     loss, outputs, functions = FUNCTIONS[kind]
     draw = np.random.default_rng(0)
     x = draw.standard_normal((40, 3))
@@ -141,8 +141,8 @@ def test_functions_of_scikit_learn(kind):
         assert name not in state.metrics
 
 
-def test_directions():
-    """By the ends of scikit-learn's names; one's own function says it, or nobody knows."""
+def test_modes():
+    """The mode follows from the end of scikit-learn's name; for a custom function it is unknown unless stated."""
     get = fl.metrics.get_metric
     modes = {"max": (skm.cohen_kappa_score, skm.matthews_corrcoef, "roc_auc", "average_precision", "balanced_accuracy")}
     modes["min"] = (skm.max_error, skm.hamming_loss, skm.mean_poisson_deviance, "rmse", "log_loss")
@@ -154,7 +154,7 @@ def test_directions():
 
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
 def test_on_both_engines_and_from_a_file(tmp_path, engine):
-    """scikit-learn's functions are written by name, so that a run file has all that a replay needs."""
+    """A run file names scikit-learn's functions, so that a replay needs nothing else."""
     data = fl.Dataset(np.random.default_rng(0).standard_normal((30, 3)), np.arange(30) % 2)
     metrics = ("roc_auc", partial(skm.fbeta_score, beta=2.0))
     trainer = fl.Trainer(
@@ -169,8 +169,8 @@ def test_on_both_engines_and_from_a_file(tmp_path, engine):
     assert 0 <= result.best.metrics["val_fbeta_score"] <= 1
 
 
-def test_not_a_number_is_never_best():
-    """One class in the validation data: the area is not defined, and no epoch is best by it."""
+def test_nan_is_never_best():
+    """With one class in the validation data the area is undefined, and no epoch is best."""
     data = fl.Dataset(np.ones((8, 3)), np.zeros(8))
     trainer = fl.Trainer(model=fl.mlp([3, 1]), loss=BCE, metrics=RANKING)
     result = fl.fit(trainer, data, data, epochs=2, progress=False, monitor="val_roc_auc")
@@ -183,8 +183,8 @@ def test_not_a_number_is_never_best():
     assert math.isnan(fl.evaluate(broken, state, far)["max_error"])
 
 
-def test_what_cannot_be_measured_is_refused_at_the_call():
-    """A function that asks for another kind of argument, a matrix, a name that is not there, scores that are no chances."""
+def test_a_metric_that_cannot_be_measured_raises_at_the_call():
+    """A function with other arguments, one that returns a matrix, an unknown name, scores that are not probabilities."""
     data = fl.Dataset(np.eye(3)[np.arange(9) % 3], np.arange(9) % 3)
 
     def started(metric, loss=CE, **changes):
@@ -208,14 +208,13 @@ def test_what_cannot_be_measured_is_refused_at_the_call():
         started("roc_auc", early_stopping=fl.EarlyStopping("roc_auc", mode="max"))
 
 
-def test_bound_arguments_have_a_name():
-    """A function with arguments bound is measured under the function's name."""
+def test_a_partial_function_has_the_name_of_its_function():
     assert fl.metrics.Mean(partial(np.subtract, 1.0)).name == "subtract"
 
 
 @pytest.mark.parametrize(("loss", "outputs"), [(BCE, 1), (CE, 3), (BCE, 3), (fl.losses.Hinge(), 3)])
 def test_confusion_matrix(loss, outputs):
-    """Of classes, and of each of several labels; a class without examples has its row too."""
+    """Of classes, and of each of several labels; a class without examples has a row, too."""
     draw = np.random.default_rng(1)
     z = draw.normal(0, 2, (30, outputs))
     several = loss is BCE and outputs > 1

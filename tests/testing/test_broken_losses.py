@@ -1,4 +1,4 @@
-"""Broken losses: the law finds each fault, names itself, and shows the counter-example."""
+"""Broken losses: the law finds each fault, and its error has the name of the law and the counterexample."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from tests.testing.finding import assert_found, found
 
 
 def squared(reduce):
-    """The squared error with another gradient or value: `reduce(error) -> (losses, gradient)`."""
+    """Return the squared error with another gradient or value: `reduce(error) -> (losses, gradient)`."""
 
     @frozen
     class Squared:
@@ -31,5 +31,5 @@ LOSSES = [
 
 @pytest.mark.parametrize(("loss", "law", "parts"), LOSSES, ids=["sum", "half", "scalar", "divided", "overflow"])
 def test_broken_losses(loss, law, parts):
-    """A gradient of the sum, half a gradient, one loss for all, a loss divided by N, one that overflows."""
+    """A gradient of the sum, half a gradient, one loss for all examples, a loss divided by N, an overflow."""
     assert_found(found(laws.check_loss, loss, 1, np.array([0.5, 1.0])), law, *parts)

@@ -1,4 +1,4 @@
-"""Labels are what a state is trained on, measured on and predicts; columns are found by their names."""
+"""Labels and named columns: a state keeps them, is measured by them and predicts them."""
 
 from itertools import islice
 
@@ -37,7 +37,7 @@ kinds = st.sampled_from([st.text("abcdefgh", min_size=1), st.integers(-99, 99), 
 @settings(max_examples=25, deadline=None)
 @given(labels=kinds.flatmap(lambda kind: st.lists(kind, min_size=3, max_size=3, unique=True)), seed=st.integers(0, 99))
 def test_labels_are_codes_with_names(labels, seed):
-    """The run on labels is the run on their codes to the bit, and what it predicts are the labels of those codes."""
+    """A run on labels has the bits of a run on their codes, and predicts the labels of those codes."""
     codes = np.random.default_rng(seed).permutation(np.arange(12) % 3)
     x = np.random.default_rng(seed + 1).normal(size=(12, 3))
     by_label = trained(fl.Dataset(x, np.array(labels)[codes], classes=labels), 2)
@@ -60,7 +60,7 @@ def test_labels_are_codes_with_names(labels, seed):
     ],
 )
 def test_two_classes(y, classes):
-    """Text, booleans and numbers other than 0 and 1 come back in their own kind; sorted, the second is the positive one."""
+    """Text, booleans and numbers other than 0 and 1 keep their type in predictions; the second one is positive."""
     state = trained(fl.Dataset(FRAME, y), 30, outputs=1)
     predicted = fl.predict(trainer(1), state, FRAME)
     assert state.names.classes == classes
@@ -70,14 +70,14 @@ def test_two_classes(y, classes):
     assert ((p[:, 1] > 0.5) == (predicted == (classes or (0, 1))[1])).all()
 
 
-def test_declared_classes_give_the_order():
-    """And say that numbers are labels, though they could be codes."""
+def test_declared_classes_define_the_order():
+    """They also mark numbers as labels that could be codes."""
     turned = trained(fl.Dataset(FRAME, CODES, classes=[2, 1, 0]), 20)
     assert (fl.predict(trainer(), turned, FRAME) == CODES).mean() > 0.8
     assert (fl.predict_proba(trainer(), turned, FRAME).argmax(1) == 2 - CODES).mean() > 0.8
 
 
-def test_datasets_made_apart_are_coded_alike():
+def test_separate_datasets_have_the_same_encoding():
     """A validation set without one of the classes, or with its columns in another order."""
     some = THREE != "dog"
     lacking = fl.Dataset(FRAME[some], THREE[some])
@@ -94,15 +94,15 @@ def test_datasets_made_apart_are_coded_alike():
     [FRAME[["b", "c", "a"]], pl.from_pandas(FRAME).with_columns(d=1), FRAME.assign(d="x", e=None), FRAME.to_numpy(), REST.x],
 )
 def test_columns_are_found_by_name(data):
-    """In any order and among others, of whatever they are; an array's are taken in their order."""
+    """In any order and among others of any type; the columns of an array are taken in their order."""
     wanted = trained(fl.Dataset(FRAME.to_numpy()[:40], CODES[:40]))
     assert fl.predict(trainer(), STATE, data).tolist() == [
         ("cat", "dog", "owl")[code] for code in fl.predict(trainer(), wanted, FRAME.to_numpy()[-len(data) :])
     ]
 
 
-def test_the_names_go_where_the_state_goes(tmp_path):
-    """Through files, engines, fits and steps."""
+def test_the_names_are_part_of_the_state(tmp_path):
+    """In files, on both engines, in fits and in steps."""
     pytest.importorskip("jax")
     fitted = fl.fit(trainer(), TRAIN, REST, epochs=3, progress=False, record=tmp_path / "a.run")
     run = fl.open_run(tmp_path / "a.run")
@@ -116,8 +116,8 @@ def test_the_names_go_where_the_state_goes(tmp_path):
     assert set(fitted.predict(FRAME)) <= {"cat", "dog", "owl"}
 
 
-def test_batches_of_labels_are_steps():
-    """From a state that knows the classes: the steps are those of the epoch."""
+def test_steps_on_batches_of_labels():
+    """From a state with classes: the steps are those of the epoch."""
     state, step = fl.init_state(trainer(), TRAIN), fl.make_step(trainer())
     for batch in fl.batches(TRAIN, 32, seed=0, epoch=0):
         state = step(state, batch)
@@ -125,7 +125,7 @@ def test_batches_of_labels_are_steps():
     assert fl.same_bits((state.params, state.names), (epoch.params, epoch.names))
 
 
-def test_what_reads_a_dataset_reads_its_labels():
+def test_every_function_of_a_dataset_accepts_labels():
     """The range test, balanced weights and the confusion matrix."""
     by_code = fl.Dataset(FRAME[:40], CODES[:40])
     unnamed = fl.init_state(trainer())
@@ -169,10 +169,10 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("call", "kind", "said"), REFUSED, ids=[" ".join(said) for *_, said in REFUSED])
-def test_what_is_refused(call, kind, said):
-    """A label or a column that the training data did not have, by its name and place."""
+@pytest.mark.parametrize(("call", "kind", "words"), REFUSED, ids=[" ".join(words) for *_, words in REFUSED])
+def test_unknown_labels_and_columns_raise(call, kind, words):
+    """The error names the label or column and its position."""
     with pytest.raises(kind) as error:
         call()
-    assert all(word in str(error.value) for word in said), str(error.value)
+    assert all(word in str(error.value) for word in words), str(error.value)
     assert len(str(error.value)) < 300
