@@ -1,4 +1,4 @@
-"""Files made to do harm, and files of others: an error of the package's own, and no memory, time or code for it."""
+"""Malicious and foreign files give an error of fnloop, and cost no memory, no time and run no code."""
 
 import json
 import os
@@ -21,33 +21,33 @@ from fnloop.runs.rows import chain_hash, root_hash
 from fnloop.runs.store import APPLICATION_ID
 from tests.replay.support import in_new_process, tiny
 
-ROOM = 8 << 20  # bytes beside twice the file's size
+ALLOWANCE = 8 << 20  # bytes of memory in addition to twice the size of the file
 SECONDS = 30
 ENDLESS = (
     "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n) SELECT i AS position, 'x' AS name, 'y' AS value FROM n"
 )
 
 
-def chain_anew(path):
-    """Make the chain right again: who made the file knew how."""
+def fix_chain(path):
+    """Make the chain valid again, as the author of a malicious file would."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        before = root_hash(dict(connection.execute("SELECT name, value FROM run").fetchall()))
+        previous = root_hash(dict(connection.execute("SELECT name, value FROM run").fetchall()))
         for row in connection.execute("SELECT * FROM states ORDER BY position").fetchall():
-            chain = chain_hash(before, row)
+            chain = chain_hash(previous, row)
             connection.execute("UPDATE states SET chain = ? WHERE position = ?", [chain, row[0]])
             connection.execute("UPDATE head SET position = ?, chain = ?", [row[0], chain])
-            before = chain
+            previous = chain
 
 
-def ask(path):
-    """Everything of a file; the names of the errors, and how much memory it took beside what was there."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # what hangs dies
+def read_everything(path):
+    """Read everything of a run file; return the errors, and the memory that this took in bytes."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends a process that hangs
     signal.alarm(SECONDS)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    said = []
+    errors = []
     try:
         run = fl.open_run(path)
-        asked = [
+        questions = [
             lambda: repr(run),
             lambda: (run.rows, run.history, run.stop_reason, run.parent, run.engine, dict(run.environment)),
             lambda: run.snapshots,
@@ -62,52 +62,52 @@ def ask(path):
             lambda: run.bisect("epoch > 1"),
         ]
     except (fl.FnloopError, FileNotFoundError) as error:
-        said.append([type(error).__name__, str(error)])
-        asked = []
-    for question in asked:
+        errors.append([type(error).__name__, str(error)])
+        questions = []
+    for question in questions:
         try:
             question()
         except fl.FnloopError as error:
-            said.append([type(error).__name__, str(error)])
+            errors.append([type(error).__name__, str(error)])
     signal.alarm(0)
-    return said, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    return errors, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
-def ask_of_all(folder):
-    """Ask each file in a process of its own, after one that is as it should be, so that all is loaded by then."""
-    ask(Path(folder) / "valid.run")
-    found = {}
+def read_all(folder):
+    """Read each file in its own process, after a valid one, which imports everything."""
+    read_everything(Path(folder) / "valid.run")
+    answers = {}
     for path in sorted(Path(folder).glob("*.run")):
-        out, back = os.pipe()
+        receiver, sender = os.pipe()
         child = os.fork()
         if not child:
             try:
-                answer = json.dumps(ask(path)).encode()
+                answer = json.dumps(read_everything(path)).encode()
             except BaseException as error:
                 answer = json.dumps([[["not fnloop's", f"{type(error).__name__}: {error}"]], 0]).encode()
-            os.write(back, answer[:60_000])
+            os.write(sender, answer[:60_000])
             os._exit(0)
-        os.close(back)
-        with os.fdopen(out, "rb") as pipe:
+        os.close(sender)
+        with os.fdopen(receiver, "rb") as pipe:
             text = pipe.read()
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        found[path.stem] = [*(json.loads(text) if text else [[["not fnloop's", f"it died of {-status}"]], 0]), size_of(path)]
-    return found
+        answers[path.stem] = [*(json.loads(text) if text else [[["not fnloop's", f"it died of {-status}"]], 0]), size_of(path)]
+    return answers
 
 
 def size_of(path):
     return path.stat().st_size if path.is_file() else 0
 
 
-MADE = {}  # name: the statements that make it of a run file, and what of its message must be said
+HARMFUL = {}  # by name: the statements that change a valid run file, and a part of the expected error message
 
 
-def sql(name, statements, said):
-    MADE[name] = statements, said
+def sql(name, statements, message):
+    HARMFUL[name] = statements, message
 
 
-def value(name, text, said, of="run SET value"):
-    sql(name, [(f"UPDATE {of} = ? WHERE name = '{name.split(':')[0]}'", [text])], said)
+def value(name, text, message):
+    sql(name, [(f"UPDATE run SET value = ? WHERE name = '{name.split(':')[0]}'", [text])], message)
 
 
 sql("other tables", ["DROP TABLE arrays"], "its tables are not those of a run")
@@ -143,21 +143,21 @@ value("train: a text", '"x"', "is not a run of fnloop")
 value("train: other names", "{}", "is not a run of fnloop")
 value("engine: none", "null", "is not a run of fnloop")
 value("engine: unknown", '"../../engine"', "is not a run of fnloop")
-value("monitor: another", '["val_loss", "mean"]', "is not a run of fnloop")
+value("monitor: another", '["val_loss", "mean"]', "invalid value for 'monitor' in the run file")
 value("monitor: unknown", '["nothing", "min"]', "is not a run of fnloop")
 value("earlier_metrics: a number", "5", "is not a run of fnloop")
 value("parent: a number", "5", "is not a run of fnloop")
 value("preprocessing: a number", "5", "is not a run of fnloop")
 value("environment: numbers", '{"BLAS threads": 5}', "is not a run of fnloop")
 value("environment: many threads", '{"BLAS threads": "99999999999999999999"}', None)
-sql("nothing said of the trainer", ["DELETE FROM run WHERE name = 'trainer'"], "is not a run of fnloop")
-sql("less said", ["DELETE FROM run WHERE name <> 'trainer'"], "is not a run of fnloop")
+sql("no trainer", ["DELETE FROM run WHERE name = 'trainer'"], "no value for 'trainer' in the run file")
+sql("only a trainer", ["DELETE FROM run WHERE name <> 'trainer'"], "is not a run of fnloop")
 
 
-def packed(name, tree, said, arrays="{}"):
-    """Another value in the place of the trainer."""
+def packed(name, tree, message, arrays="{}"):
+    """Put another value in place of the trainer."""
     text = json.dumps({"digest": "0" * 64, "packed": f'{{"tree": {tree}, "arrays": {arrays}}}', "repr": ""})
-    sql(f"a trainer that is {name}", [("UPDATE run SET value = ? WHERE name = 'trainer'", [text])], said)
+    sql(f"a trainer that is {name}", [("UPDATE run SET value = ? WHERE name = 'trainer'", [text])], message)
 
 
 packed("no record", "5", "is not a run of fnloop")
@@ -178,8 +178,8 @@ sql("a reason to stop", ["UPDATE states SET stopped = 'finished' WHERE position 
 
 for name, model in (("larger", fl.mlp([2, 3, 1])), ("smaller", fl.mlp([2, 1])), ("of other inputs", fl.mlp([1, 3, 1]))):
     with_model, data = tiny(model=model, early_stopping=fl.EarlyStopping("val_loss"))[:2]
-    told = make_manifest(with_model, data, data, "numpy", None, None)[0].to_json()["trainer"]
-    value(f"trainer: {name}", told, "it differs in params")
+    entry = make_manifest(with_model, data, data, "numpy", None, None)[0].to_json()["trainer"]
+    value(f"trainer: {name}", entry, "it differs in params")
 
 CONTENT = "UPDATE snapshots SET content = "
 sql("a deep state", [(f"{CONTENT}?", ['{"tree": ' + DEEP])], "is not a run of fnloop")
@@ -223,8 +223,8 @@ sql("arrays of text", ["UPDATE arrays SET data = CAST(data AS TEXT)"], "is not a
 sql("arrays of nothing", ["UPDATE arrays SET data = zeroblob(0)"], "is not a run of fnloop")
 
 
-def many_ways(path):
-    """Pages that point to pages below, each to the same one some hundred times: rows without end in a few kilobytes."""
+def add_endless_pages(path):
+    """Make pages that each refer to the next page some hundred times: endless rows in a few kilobytes."""
     with closing(sqlite3.connect(path)) as connection:
         (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'run'").fetchone()
     content = bytearray(path.read_bytes())
@@ -244,8 +244,8 @@ def many_ways(path):
     path.write_bytes(content)
 
 
-def foreign(folder):
-    """What is no run file at all."""
+def write_foreign_files(folder):
+    """Write files that are not run files, and return their names."""
     (folder / "empty.run").write_bytes(b"")
     (folder / "a text.run").write_text("x" * 10_000)
     (folder / "noise.run").write_bytes(os.urandom(10_000))
@@ -272,47 +272,47 @@ class Planted:
         return os.mkdir, (PLANTED,)
 
 
-def judged(found, said):
-    """What is wrong with the answers of each file: an error of another kind, too much memory, another message."""
-    (errors, usual, _), wrong = found.pop("valid"), {}
-    assert errors == []  # the questions are ones that a run answers
-    assert found.keys() == said.keys()
-    for name, (errors, grown, size) in found.items():
+def failures(answers, messages):
+    """Return by file what is wrong with its answers: an error of another kind, too much memory, another message."""
+    (errors, usual, _), wrong = answers.pop("valid"), {}
+    assert errors == []  # a valid run answers every question
+    assert answers.keys() == messages.keys()
+    for name, (errors, grown, size) in answers.items():
         if [text for kind, text in errors if kind == "not fnloop's"]:
             wrong[name] = errors
-        elif grown - usual > 2 * size + ROOM:
+        elif grown - usual > 2 * size + ALLOWANCE:
             wrong[name] = f"{grown - usual} bytes of memory for a file of {size}"
-        elif said[name] is not None and not any(said[name] in text for _, text in errors):
+        elif messages[name] is not None and not any(messages[name] in text for _, text in errors):
             wrong[name] = errors
     return wrong
 
 
 @pytest.mark.thorough
-def test_run_files_made_to_do_harm(tmp_path):
-    """Whatever stands in one, with the chain right: an error that says so, and memory of the file's order."""
+def test_malicious_run_files(tmp_path):
+    """Whatever a file with a valid chain has in it, there is an error, and memory in proportion to its size."""
     small_run(tmp_path / "valid.run")
-    for number, (statements, _) in enumerate(MADE.values()):
+    for number, (statements, _) in enumerate(HARMFUL.values()):
         path = tmp_path / f"{number}.run"
         path.write_bytes((tmp_path / "valid.run").read_bytes())
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             for statement in statements:
                 connection.execute(*((statement,) if isinstance(statement, str) else statement))
-        if not any(word in str(statements) for word in ("DROP TABLE", "CAST(x", "= x'00'")):  # those have no chain
-            chain_anew(path)
-    (tmp_path / "ways.run").write_bytes((tmp_path / "valid.run").read_bytes())
-    many_ways(tmp_path / "ways.run")
-    names = {str(number): name for number, name in enumerate(MADE)}
-    found = {names.get(stem, stem): answer for stem, answer in in_new_process(ask_of_all, str(tmp_path)).items()}
-    said = {name: said for name, (_, said) in MADE.items()}
-    assert judged(found, {**said, "ways": "two values"}) == {}
+        if not any(word in str(statements) for word in ("DROP TABLE", "CAST(x", "= x'00'")):  # their chain cannot be computed
+            fix_chain(path)
+    (tmp_path / "pages.run").write_bytes((tmp_path / "valid.run").read_bytes())
+    add_endless_pages(tmp_path / "pages.run")
+    names = {str(number): name for number, name in enumerate(HARMFUL)}
+    answers = {names.get(stem, stem): answer for stem, answer in in_new_process(read_all, str(tmp_path)).items()}
+    messages = {name: message for name, (_, message) in HARMFUL.items()}
+    assert failures(answers, {**messages, "pages": "two values"}) == {}
 
 
-def test_files_that_are_no_run(tmp_path):
-    """It is said, at once; a pipe or a device is not read, and a pickle not either."""
+def test_foreign_files(tmp_path):
+    """They give an error at once; a pipe, a device or a pickle is never read."""
     small_run(tmp_path / "valid.run")
-    names = foreign(tmp_path) - {"valid"}
+    names = write_foreign_files(tmp_path) - {"valid"}
     assert len(names) == 11
-    said = dict.fromkeys(names, "is not a run of fnloop")
-    said |= {"nothing": "no such file", **dict.fromkeys(("a folder", "a pipe", "endless"), "regular file")}
-    assert judged(in_new_process(ask_of_all, str(tmp_path)), said) == {}
+    messages = dict.fromkeys(names, "is not a run of fnloop")
+    messages |= {"nothing": "no such file", **dict.fromkeys(("a folder", "a pipe", "endless"), "regular file")}
+    assert failures(in_new_process(read_all, str(tmp_path)), messages) == {}
     assert not os.path.exists(PLANTED)

@@ -1,4 +1,4 @@
-"""A run that is killed at any instant: its file opens, no committed epoch is lost, and what is gone on with ends the same."""
+"""A run that is killed at any instant: its file opens, no committed epoch is lost, and the resumed run has the same bits."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from tests.replay.support import ROOT, environ
 
 @pytest.mark.thorough
 def test_fifty_kills():
-    """While it records, goes on or is pruned, by forked processes and new ones; its file never says but the truth."""
+    """During recording, resuming and pruning, in forked and new processes; the file is correct after each."""
     command = [sys.executable, "benchmarks/crash.py", "--kills", "50", "--fresh", "4"]
     done = subprocess.run(command, cwd=ROOT, env=environ(), capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Whatever is at an output's path: the new content takes its place, or nothing changes; and nothing else is lost."""
+"""Writing a file replaces whatever is at its path, or changes nothing; nothing else is lost."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ from fnloop.runs.files import replacing
 from tests.replay.support import in_new_process
 
 OLD, NEW = b"the former content, which is longer", b"new content"
-root_only = pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can make this")
+root_only = pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="needs root")
 
 
 def write(path, content=NEW):
@@ -30,7 +30,7 @@ def names(folder):
 
 
 def test_a_new_file_has_the_usual_mode(tmp_path):
-    """That of the process's umask."""
+    """It follows the umask of the process."""
     former = os.umask(0o027)
     try:
         write(tmp_path / "a")
@@ -42,7 +42,7 @@ def test_a_new_file_has_the_usual_mode(tmp_path):
 
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o660, 0o755])
 def test_a_file_keeps_its_mode(tmp_path, mode):
-    """It is never readable by more than before, also while it is written."""
+    """While it is written, it is never readable by more users than before."""
     path = tmp_path / "a"
     path.write_bytes(OLD)
     path.chmod(mode)
@@ -57,7 +57,7 @@ def test_a_file_keeps_its_mode(tmp_path, mode):
 
 @root_only
 def test_a_file_keeps_its_owner(tmp_path):
-    """Root writes the file of somebody else."""
+    """If root writes a file of another user."""
     path = tmp_path / "a"
     path.write_bytes(OLD)
     os.chown(path, 1234, 4321)
@@ -65,8 +65,8 @@ def test_a_file_keeps_its_owner(tmp_path):
     assert (path.stat().st_uid, path.stat().st_gid) == (1234, 4321)
 
 
-def test_a_file_of_another_group_is_not_given_to_ones_own(tmp_path, monkeypatch):
-    """Where the group cannot be kept, the group that the file gets may do no more than everybody."""
+def test_a_file_whose_group_cannot_be_kept_loses_group_rights(tmp_path, monkeypatch):
+    """Its new group gets the rights of everybody."""
     path = tmp_path / "a"
     path.write_bytes(OLD)
     path.chmod(0o664)
@@ -79,12 +79,12 @@ def test_a_file_of_another_group_is_not_given_to_ones_own(tmp_path, monkeypatch)
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_link_stays_and_its_file_is_written(tmp_path, there):
-    """Through two links and into another folder, also where there is no file yet."""
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_link_stays_and_its_target_is_written(tmp_path, exists):
+    """Through two links and into another folder, also if the target does not exist yet."""
     (tmp_path / "other").mkdir()
     file, link, second = tmp_path / "other" / "file", tmp_path / "link", tmp_path / "second"
-    if there:
+    if exists:
         file.write_bytes(OLD)
     link.symlink_to("other/file")
     second.symlink_to(link)
@@ -96,8 +96,8 @@ def test_a_link_stays_and_its_file_is_written(tmp_path, there):
     assert names(tmp_path / "other") == ["file"]
 
 
-def test_links_to_nowhere_are_refused(tmp_path):
-    """One into a folder that is not there, and one to itself."""
+def test_broken_links_are_refused(tmp_path):
+    """A link into a folder that does not exist, and a link to itself."""
     (tmp_path / "a").symlink_to("nowhere/file")
     (tmp_path / "b").symlink_to("b")
     with pytest.raises(FileNotFoundError, match="nowhere/file"):
@@ -107,8 +107,8 @@ def test_links_to_nowhere_are_refused(tmp_path):
     assert names(tmp_path) == ["a", "b"]
 
 
-def test_another_name_of_the_file_keeps_the_former_content(tmp_path):
-    """`ln best.npz kept.npz` keeps it."""
+def test_a_hard_link_keeps_the_former_content(tmp_path):
+    """As after `ln best.npz kept.npz`."""
     path = tmp_path / "a"
     path.write_bytes(OLD)
     os.link(path, tmp_path / "kept")
@@ -116,8 +116,8 @@ def test_another_name_of_the_file_keeps_the_former_content(tmp_path):
     assert (path.read_bytes(), (tmp_path / "kept").read_bytes()) == (NEW, OLD)
 
 
-def test_a_fifo_is_written_through(tmp_path):
-    """Its reader gets the content, and it is still there."""
+def test_a_fifo_is_written_to(tmp_path):
+    """Its reader gets the content, and the FIFO stays."""
     path, read = tmp_path / "fifo", []
     os.mkfifo(path)
     reader = threading.Thread(target=lambda: read.append(path.read_bytes()))
@@ -130,8 +130,8 @@ def test_a_fifo_is_written_through(tmp_path):
 
 
 @root_only
-def test_a_device_is_written_through(tmp_path):
-    """One that takes all stays one, and one that is full says so."""
+def test_a_device_is_written_to(tmp_path):
+    """The device stays, and one that is full gives an error."""
     for name, minor in (("null", 3), ("full", 7)):
         os.mknod(tmp_path / name, 0o666 | stat.S_IFCHR, os.makedev(1, minor))
     write(tmp_path / "null")
@@ -142,10 +142,10 @@ def test_a_device_is_written_through(tmp_path):
     assert names(tmp_path) == ["full", "null"]
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="there is no /proc")
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 @pytest.mark.parametrize("kind", ["file", "pipe"])
 def test_standard_output_by_name_is_appended_to(tmp_path, kind):
-    """As the shell opened it: what `>> log` has already is kept. The link is one of the test's own, never the machine's."""
+    """The content that `>> log` has already is kept; the test makes its own link, and does not write to `/dev/stdout`."""
     log, link = tmp_path / "log", tmp_path / "stdout"
     log.write_bytes(OLD)
     link.symlink_to("/proc/self/fd/1")
@@ -161,15 +161,15 @@ def test_standard_output_by_name_is_appended_to(tmp_path, kind):
 
 
 def test_a_folder_is_refused(tmp_path):
-    """And left as it is."""
+    """It stays unchanged."""
     (tmp_path / "a").mkdir()
     with pytest.raises(IsADirectoryError):
         write(tmp_path / "a")
     assert names(tmp_path) == ["a"]
 
 
-def test_what_cannot_be_renamed_is_written_in_place(tmp_path, monkeypatch):
-    """Such as a file that is mounted by itself; if the disk is full then, the former content is put back."""
+def test_a_file_that_cannot_be_renamed_is_overwritten_in_place(tmp_path, monkeypatch):
+    """Such as a mount point; if the disk is full, the former content is restored."""
     path = tmp_path / "a"
     path.write_bytes(OLD)
     kept = path.stat().st_ino
@@ -182,29 +182,29 @@ def test_what_cannot_be_renamed_is_written_in_place(tmp_path, monkeypatch):
     assert (path.read_bytes(), path.stat().st_ino) == (NEW, kept)
     written, original = [], os.write
 
-    def full(file, content):
+    def full(descriptor, content):
         if written:
             raise OSError(errno.ENOSPC, "No space left on device")
-        written.append(original(file, content[:4]))
+        written.append(original(descriptor, content[:4]))
         return written[0]
 
-    put = files._write_all
+    write_all = files._write_all
 
-    def put_once_full(file, content):
+    def write_once_full(descriptor, content):
         with pytest.MonkeyPatch.context() as patched:
             if not written:
                 patched.setattr(os, "write", full)
-            put(file, content)
+            write_all(descriptor, content)
 
-    monkeypatch.setattr(files, "_write_all", put_once_full)
+    monkeypatch.setattr(files, "_write_all", write_once_full)
     with pytest.raises(OSError, match="No space"):
         write(path, OLD * 3)
     assert path.read_bytes() == NEW
     assert names(tmp_path) == ["a"]
 
 
-def test_a_name_as_long_as_a_file_may_have(tmp_path):
-    """The name of the partial file is not longer than that."""
+def test_the_longest_possible_name(tmp_path):
+    """The name of the temporary file is not longer."""
     path = tmp_path / ("ä" * 125 + ".npz")
     write(path)
     write(path)
@@ -212,7 +212,7 @@ def test_a_name_as_long_as_a_file_may_have(tmp_path):
 
 
 def by_another_user():
-    """Files of a folder that cannot be written, and a file that cannot, by one who is not root."""
+    """Write in a read-only folder, without the rights of root: to a file, a read-only file and a new file."""
     folder = Path(tempfile.mkdtemp())
     for name, mode in (("mine", 0o666), ("read only", 0o444)):
         (folder / name).write_bytes(OLD)
@@ -232,19 +232,19 @@ def by_another_user():
 
 
 @root_only
-def test_a_folder_that_cannot_be_written():
-    """A file in it that can is overwritten in place; one that cannot, and a new one, are refused by name."""
-    mine, read_only, new, *content, there = in_new_process(by_another_user)
+def test_a_read_only_folder():
+    """A file in it is overwritten in place; a read-only file and a new one give an error with the name."""
+    mine, read_only, new, *content, listing = in_new_process(by_another_user)
     assert mine == "written"
     assert "read only" in read_only
     assert "new" in new
     assert content == [NEW.decode(), OLD.decode()]
-    assert there == ["mine", "read only"]
+    assert listing == ["mine", "read only"]
 
 
 @pytest.mark.parametrize("kind", ["nothing", "file", "link"])
 def test_a_failure_changes_nothing(tmp_path, kind):
-    """Whatever is raised while the content is made."""
+    """Whatever is raised while the content is written."""
     path = tmp_path / "a"
     if kind != "nothing":
         (tmp_path / "file").write_bytes(OLD)
@@ -263,8 +263,8 @@ def test_a_failure_changes_nothing(tmp_path, kind):
 
 
 @root_only
-def test_a_disk_that_is_full(tmp_path):
-    """The former file stays whole, no partial one is left, and there is room again."""
+def test_a_full_disk(tmp_path):
+    """The former file stays whole, and no temporary file is left."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], check=False)
     if not os.path.ismount(tmp_path):
         pytest.skip("no file system can be mounted")

@@ -1,4 +1,4 @@
-"""A run file may be overwritten, where one asks for it: by a complete file, and nothing but a run that nobody writes."""
+"""`overwrite=True` replaces a run file by a complete one, and nothing else: no other file, and no run being written."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ from tests.replay.support import tiny
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch):
-    """What is recorded is soon in the log."""
+    """Commit often."""
     monkeypatch.setattr(writer, "PAUSE", 0.01)
 
 
@@ -28,12 +28,12 @@ TRAINER, *DATA = tiny()
 OTHER = tiny(seed=5)[0]
 
 
-def train(path, trainer=TRAINER, epochs=3, **how):
-    return fl.fit(trainer, *DATA, epochs=epochs, progress=False, record=path, **how)
+def train(path, trainer=TRAINER, epochs=3, **options):
+    return fl.fit(trainer, *DATA, epochs=epochs, progress=False, record=path, **options)
 
 
 def killed(path, epochs=4):
-    """Leave a run as a killed process leaves it: what it did is in a log beside its file."""
+    """Leave a run as a killed process leaves it, with its last epochs in a log next to its file."""
     states = fl.record(path, TRAINER, *DATA, snapshot_every=1)(take(epochs + 1, fl.epochs(TRAINER, *DATA)))
     for state in states:
         if state.epoch == epochs:
@@ -58,7 +58,7 @@ def is_run_of(path, trainer, epochs):
 @pytest.mark.parametrize("log", [False, True], ids=["finished", "killed"])
 @pytest.mark.parametrize("by", ["fit", "record"])
 def test_a_run_is_replaced(tmp_path, log, by):
-    """Whole, with its log: what was in that is not taken for the new run's. Again and again, and where there is none yet."""
+    """With its log, which the new run must not read; again, and if there was no run before."""
     path = tmp_path / "a.run"
     train(path, overwrite=True)
     if log:
@@ -77,33 +77,33 @@ def test_a_run_is_replaced(tmp_path, log, by):
     assert is_run_of(path, TRAINER, 3)
 
 
-def test_a_run_that_was_opened_before_says_so(tmp_path):
-    """Not that the file is damaged."""
+def test_a_run_that_was_opened_before_it_was_replaced_says_so(tmp_path):
+    """The error does not call the file damaged."""
     path = tmp_path / "a.run"
     train(path)
     run = fl.open_run(path)
     train(path, OTHER, overwrite=True)
-    for ask in (lambda: run.history, lambda: run.state(1), lambda: run.last, lambda: run.resume(epochs=5)):
+    for action in (lambda: run.history, lambda: run.state(1), lambda: run.last, lambda: run.resume(epochs=5)):
         with pytest.raises(fl.RunError, match="another run than when it was opened"):
-            ask()
+            action()
     os.unlink(path)
     assert "cannot be read" in repr(run)
 
 
-def test_without_being_told_nothing_is_replaced(tmp_path):
-    """As before; and the former run stays when the new one is refused for another reason."""
+def test_without_overwrite_nothing_is_replaced(tmp_path):
+    """With it, the former run stays if the new one fails before its first state."""
     path = tmp_path / "a.run"
     train(path)
     with pytest.raises(fl.RunError, match=r"path must be a new file, .*continues it, overwrite=True replaces it$"):
         train(path)
     with pytest.raises(ValueError, match="x must be of shape"):
         fl.fit(TRAINER, fl.Dataset(np.zeros((4, 9)), np.zeros(4)), record=path, overwrite=True, progress=False)
-    fl.record(path, OTHER, *DATA, overwrite=True)(fl.epochs(OTHER, *DATA))  # of which no state is asked for
+    fl.record(path, OTHER, *DATA, overwrite=True)(fl.epochs(OTHER, *DATA))  # no state is read
     assert is_run_of(path, TRAINER, 3)
 
 
-def test_a_run_that_is_written_is_never_replaced(tmp_path):
-    """Not by another process, whose lock is held, nor by this one; also if it begins between the call and the first state."""
+def test_a_run_that_is_being_written_is_never_replaced(tmp_path):
+    """Also if writing starts between the call and the first state."""
     path = tmp_path / "a.run"
     train(path)
     waiting = fl.record(path, OTHER, *DATA, overwrite=True)(take(2, fl.epochs(OTHER, *DATA)))
@@ -116,8 +116,8 @@ def test_a_run_that_is_written_is_never_replaced(tmp_path):
     assert is_run_of(path, TRAINER, 3)
 
 
-def test_a_run_that_is_read_is_replaced_later(tmp_path):
-    """A reader in the middle of a log keeps it where it is: the run is refused, and stays whole."""
+def test_a_run_is_not_replaced_while_its_log_is_read(tmp_path):
+    """The former run stays whole, and can be replaced later."""
     path = tmp_path / "a.run"
     killed(path)
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as reader:
@@ -150,7 +150,7 @@ def newer(path):
     "make", [foreign, database, newer, lambda path: path.touch()], ids=["text", "sqlite", "newer", "empty"]
 )
 def test_another_file_is_never_replaced(tmp_path, make):
-    """To the byte, by whatever name it is called."""
+    """It keeps every byte, also if the path is a link to it."""
     path = tmp_path / "a.run"
     make(path)
     content = path.read_bytes()
@@ -163,8 +163,8 @@ def test_another_file_is_never_replaced(tmp_path, make):
     assert sorted(os.listdir(tmp_path)) == ["a.run", "link.run"]
 
 
-def test_what_is_no_file_is_never_replaced(tmp_path):
-    """A folder, a FIFO, and a log whose file is gone."""
+def test_only_regular_files_are_replaced(tmp_path):
+    """Not a folder, a FIFO, or the log of a run file that was moved."""
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "fifo")
     for name in ("folder", "fifo"):
@@ -176,7 +176,7 @@ def test_what_is_no_file_is_never_replaced(tmp_path):
 
 
 def test_a_link_stays(tmp_path):
-    """And what it points to is replaced."""
+    """Its target is replaced."""
     train(tmp_path / "a.run")
     (tmp_path / "link.run").symlink_to("a.run")
     train(tmp_path / "link.run", OTHER, overwrite=True)
@@ -184,8 +184,8 @@ def test_a_link_stays(tmp_path):
     assert is_run_of(tmp_path / "a.run", OTHER, 3)
 
 
-def test_whatever_fails_one_of_the_two_is_there(tmp_path, monkeypatch):
-    """Where the rename fails, as in a process that is killed just before it, the former run is there, with all of its log."""
+def test_a_failed_rename_keeps_the_former_run(tmp_path, monkeypatch):
+    """As in a process that is killed just before it; the former run has all epochs of its log."""
     path = tmp_path / "a.run"
     killed(path)
 
@@ -200,8 +200,8 @@ def test_whatever_fails_one_of_the_two_is_there(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("record", [None, lambda states: states])
-def test_there_must_be_a_file_to_overwrite(record):
-    """The error says where the argument has a meaning."""
+def test_overwrite_needs_a_path(record):
+    """The error says so."""
     with pytest.raises(ValueError, match="overwrite must be False but where record is the path"):
         fl.fit(TRAINER, *DATA, record=record, overwrite=True)
     with pytest.raises(TypeError, match="overwrite must be True or False, got 1"):

@@ -1,4 +1,4 @@
-"""One writer, and any number of readers beside it."""
+"""A run file has one writer at a time, and any number of readers."""
 
 import os
 import signal
@@ -16,65 +16,65 @@ from fnloop.runs.lock import lock
 from tests.replay.support import fingerprint, in_new_process, record_tiny, start_process, tiny
 
 
-def slowly(path, epochs, go_on=False, stops=(1,)):
-    """Record, or go on, and say so at some epochs, to wait for a word there; where it goes on, at the last one."""
+def record_in_steps(path, epochs, resume=False, stops=(1,)):
+    """Record, and at each epoch in `stops` print a line and wait for one; with `resume`, resume and stop at the last epoch."""
     writer.PAUSE = 0.001
     trainer, train, validation = tiny()
-    if go_on:
+    if resume:
         original = writer.Writer.put
 
-        def put(own, state, seconds):
+        def put(self, state, seconds):
             if state.epoch == epochs:
-                print("there", flush=True)
+                print("stopped", flush=True)
                 sys.stdin.readline()
-            original(own, state, seconds)
+            original(self, state, seconds)
 
         writer.Writer.put = put
         fl.open_run(path).resume(epochs=epochs, progress=False)
         return len(fl.open_run(path).rows)
     for state in fl.record(path, trainer, train, validation)(take(epochs + 1, fl.epochs(trainer, train, validation))):
         if state.epoch in stops:
-            print("there", flush=True)
+            print("stopped", flush=True)
             sys.stdin.readline()
     return len(fl.open_run(path).rows)
 
 
-def attempts(path):
-    """What another process may not do, and may."""
+def try_everything(path):
+    """Return the errors of writing to a run in another process, and the digest of a state that is forked from it."""
     trainer, train, validation = tiny()
-    said = []
-    for what in (
+    errors = []
+    for action in (
         lambda: fl.record(path, trainer, train, validation),
         lambda: fl.open_run(path).resume(epochs=60, progress=False),
         lambda: fl.open_run(path).prune(1),
     ):
         try:
-            what()
-            said.append(None)
+            action()
+            errors.append(None)
         except fl.RunError as error:
-            said.append(str(error))
+            errors.append(str(error))
     forked = fl.open_run(path).fork(1, f"{path}.fork")
-    return [said, fingerprint(forked.resume(epochs=3, progress=False).last)]
+    return [errors, fingerprint(forked.resume(epochs=3, progress=False).last)]
 
 
 @pytest.fixture
 def reference():
-    """The states of the run that is recorded here."""
+    """The digests of the states of the recorded run."""
     trainer, train, validation = tiny()
     return list(map(fingerprint, take(41, fl.epochs(trainer, train, validation))))
 
 
-@pytest.mark.parametrize("go_on", [False, True])
-def test_the_second_writer_is_refused(tmp_path, reference, go_on):
-    """While one records or goes on, another can neither record there, go on nor prune; it can read and fork."""
+@pytest.mark.parametrize("resume", [False, True])
+def test_the_second_writer_is_refused(tmp_path, reference, resume):
+    """While one process records or resumes, another can neither record there, resume nor prune; it can read and fork."""
     path = tmp_path / "a.run"
-    if go_on:
+    if resume:
         record_tiny(path, 5)
-    first = start_process(slowly, str(path), 30, go_on)
-    assert first.stdout.readline() == "there\n"
-    said, forked = in_new_process(attempts, str(path))
-    assert "path must be a new file, " in said[0]
-    for text in said[1:]:
+    first = start_process(record_in_steps, str(path), 30, resume)
+    assert first.stdout.readline() == "stopped\n"
+    errors, forked = in_new_process(try_everything, str(path))
+    assert "path must be a new file, " in errors[0]
+    for text in errors[1:]:
         assert "is being written by another process or stream, and a run has one writer at a time" in text
     assert forked == reference[3]
     out, err = first.communicate("go\n", timeout=60)
@@ -82,28 +82,28 @@ def test_the_second_writer_is_refused(tmp_path, reference, go_on):
     run = fl.open_run(path)
     assert [fingerprint(run.state(epoch)) for epoch in range(31)] == reference[:31]
     assert sorted(item.name for item in tmp_path.iterdir()) == ["a.run", "a.run.fork"]
-    assert fl.open_run(path).resume(epochs=40, progress=False).rows[-1].epoch == 40  # nobody holds it any more
+    assert fl.open_run(path).resume(epochs=40, progress=False).rows[-1].epoch == 40  # the lock is released
 
 
-def test_two_that_begin_at_once(tmp_path, reference):
-    """Of many that want to record to one path one does, and the others are told."""
+def test_of_many_processes_that_start_at_once_one_records(tmp_path, reference):
+    """The others get an error."""
     path = tmp_path / "a.run"
-    all_at_once = [start_process(try_to_record, str(path)) for _ in range(6)]
-    for process in all_at_once:
+    processes = [start_process(try_to_record, str(path)) for _ in range(6)]
+    for process in processes:
         assert process.stdout.readline() == "ready\n"
-    for process in all_at_once:
+    for process in processes:
         process.stdin.write("go\n")
         process.stdin.flush()
-    said = [process.communicate(timeout=60)[0].strip() for process in all_at_once]
-    assert said.count('"recorded"') == 1
-    assert said.count('"refused"') == 5
+    results = [process.communicate(timeout=60)[0].strip() for process in processes]
+    assert results.count('"recorded"') == 1
+    assert results.count('"refused"') == 5
     run = fl.open_run(path)
     assert [fingerprint(run.state(epoch)) for epoch in range(31)] == reference[:31]
     assert [item.name for item in tmp_path.iterdir()] == ["a.run"]
 
 
 def try_to_record(path):
-    record_tiny(f"{path}.{os.getpid()}", 1)  # all is loaded now
+    record_tiny(f"{path}.{os.getpid()}", 1)  # imports everything
     os.unlink(f"{path}.{os.getpid()}")
     print("ready", flush=True)
     sys.stdin.readline()
@@ -114,14 +114,14 @@ def try_to_record(path):
     return "recorded"
 
 
-def test_a_reader_beside_the_writer_sees_committed_epochs_only(tmp_path, reference):
-    """What it sees grows, is a beginning of the run each time, and each state of it can be had."""
+def test_a_reader_sees_committed_epochs_while_the_run_is_written(tmp_path, reference):
+    """Each time it sees at least as many epochs as before, and can recover the state of each."""
     path = tmp_path / "a.run"
     stops = [1, 5, 6, 20, 33, 39]
-    process = start_process(slowly, str(path), 40, False, stops)
+    process = start_process(record_in_steps, str(path), 40, False, stops)
     seen, opened = [], None
     for stop in stops:
-        assert process.stdout.readline() == "there\n"
+        assert process.stdout.readline() == "stopped\n"
         opened = opened or fl.open_run(path)
         while not seen or seen[-1] <= stop:
             fresh = fl.open_run(path)
@@ -129,7 +129,7 @@ def test_a_reader_beside_the_writer_sees_committed_epochs_only(tmp_path, referen
             seen.append(len(rows))
             assert len(rows) <= stop + 1
             assert fingerprint(fresh.state(rows[-1].epoch)) == reference[len(rows) - 1]
-            assert len(opened.rows) >= len(rows)  # one that was opened before sees as much
+            assert len(opened.rows) >= len(rows)  # a run that was opened earlier sees as much
         assert fresh.verify().ok
         assert len(opened.history["loss"]) == stop
         process.stdin.write("go\n")
@@ -141,11 +141,11 @@ def test_a_reader_beside_the_writer_sees_committed_epochs_only(tmp_path, referen
     assert opened.stop_reason is None
 
 
-def test_the_lock_of_a_killed_writer_holds_nobody_up(tmp_path, reference):
-    """Its file stays, the lock does not: the run is gone on with at once, whatever lies beside it."""
+def test_the_lock_of_a_killed_writer_is_released(tmp_path, reference):
+    """The lock file stays, but the run can be resumed at once."""
     path = tmp_path / "a.run"
-    process = start_process(slowly, str(path), 30)
-    assert process.stdout.readline() == "there\n"
+    process = start_process(record_in_steps, str(path), 30)
+    assert process.stdout.readline() == "stopped\n"
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert (tmp_path / "a.run-lock").exists()
@@ -153,8 +153,8 @@ def test_the_lock_of_a_killed_writer_holds_nobody_up(tmp_path, reference):
     assert [item.name for item in tmp_path.iterdir()] == ["a.run"]
 
 
-def test_what_a_killed_beginning_left_holds_nobody_up(tmp_path, reference):
-    """A lock without a holder, and a file that was not finished, stand beside the path and not in the way."""
+def test_files_of_a_run_killed_at_its_start_do_not_block_a_new_one(tmp_path, reference):
+    """A lock file without a holder, and an incomplete run file."""
     (tmp_path / "a.run-lock").touch()
     (tmp_path / ".a.run.0123abcd.partial").write_bytes(b"SQLite format 3\0")
     (tmp_path / ".a.run.0123abcd.partial-journal").write_bytes(b"x")
@@ -162,8 +162,8 @@ def test_what_a_killed_beginning_left_holds_nobody_up(tmp_path, reference):
     assert fingerprint(fl.open_run(tmp_path / "a.run").last) == reference[30]
 
 
-def test_what_cannot_be_recorded_leaves_no_file_and_no_lock(tmp_path):
-    """A stream that fails before its first state, or holds what is no data."""
+def test_a_stream_that_cannot_be_recorded_leaves_no_files(tmp_path):
+    """A stream that fails before its first state, and one whose states are not data."""
     trainer, train, validation = tiny()
 
     def failing():
@@ -191,27 +191,27 @@ def record_stream(path, epochs):
     return fl.record(path, trainer, train, validation)(take(epochs + 1, fl.epochs(trainer, train, validation)))
 
 
-@pytest.mark.parametrize("what", ["record", "fork", "free"])
-def test_what_a_killed_run_left_is_not_taken_for_a_new_one(tmp_path, what):
-    """Its log stays when its file is taken away; a new file there would get what is in it."""
+@pytest.mark.parametrize("action", ["record", "fork", "free_path"])
+def test_the_log_of_a_killed_run_is_not_read_as_that_of_a_new_run(tmp_path, action):
+    """If only the run file is moved away, SQLite would read the remaining log as that of a new file at the path."""
     path = tmp_path / "a.run"
     start_process(record_slowly_and_die, str(path)).communicate(timeout=100)
     log = path.with_name("a.run-wal")
     assert log.stat().st_size
     path.rename(tmp_path / "b.run")
-    if what == "free":
+    if action == "free_path":
         assert free_path(path) == tmp_path / "a-2.run"
         return
     with pytest.raises(fl.RunError, match=r"but '.*a.run-wal' has the last epochs of a killed run, recorded in '.*a.run'"):
-        fl.last(record_stream(path, 3)) if what == "record" else fl.open_run(tmp_path / "b.run").fork(0, path)
+        fl.last(record_stream(path, 3)) if action == "record" else fl.open_run(tmp_path / "b.run").fork(0, path)
     assert not path.exists()
     (tmp_path / "b.run").rename(path)
     assert len(fl.open_run(path).rows) > 300
     assert fl.open_run(path).verify().ok
 
 
-def test_a_run_in_many_threads_while_it_is_written(tmp_path):
-    """Each sees what is committed by then."""
+def test_a_run_is_read_by_many_threads_while_it_is_written(tmp_path):
+    """Each sees the rows that are committed so far."""
     path, found = tmp_path / "a.run", []
 
     def read(run):
@@ -231,8 +231,8 @@ def test_a_run_in_many_threads_while_it_is_written(tmp_path):
             reader.result()
 
 
-def test_one_writer_by_any_name(tmp_path):
-    """A link to the file is the file."""
+def test_a_link_to_a_run_has_the_same_lock(tmp_path):
+    """There is one writer, by whatever name the file is called."""
     record_tiny(tmp_path / "a.run", 3)
     (tmp_path / "link.run").symlink_to(tmp_path / "a.run")
     release = lock(tmp_path / "a.run")
@@ -242,8 +242,8 @@ def test_one_writer_by_any_name(tmp_path):
     assert fl.open_run(tmp_path / "link.run").resume(epochs=9, progress=False).last.epoch == 9
 
 
-def test_a_stream_that_fails_on_its_way(tmp_path, reference):
-    """What was trained until then is in the file, and gone on with."""
+def test_a_stream_that_fails_or_is_closed_can_be_resumed(tmp_path, reference):
+    """The file has all states up to then."""
     trainer, train, validation = tiny()
 
     def failing():
@@ -259,13 +259,13 @@ def test_a_stream_that_fails_on_its_way(tmp_path, reference):
         else:
             for _ in range(8):
                 next(states)
-            states.close()  # who asks for no more of them
+            states.close()
         assert len(fl.open_run(path).rows) == 8
         assert fingerprint(fl.open_run(path).resume(epochs=12, progress=False).last) == reference[12]
 
 
 def test_states_that_are_not_an_epoch_apart_are_refused(tmp_path):
-    """Steps, and epochs of which some are left out: from their file they could not be had again."""
+    """Single steps, and every second epoch: their file could not recover them."""
     trainer, train, validation = tiny()
     for name, stream in (
         ("steps", fl.steps(trainer, train, validation)),

@@ -1,4 +1,4 @@
-"""Checkpoints come back to the bit, and nothing else comes back."""
+"""A checkpoint file restores its state to the bit, and a damaged or foreign file is an error."""
 
 import json
 import os
@@ -34,30 +34,30 @@ def trainer(**changes):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_state_comes_back_to_the_bit(tmp_path, dtype):
-    """Every field, from the middle of an epoch too; NaN metrics and read-only arrays included."""
+def test_a_state_is_restored_to_the_bit(tmp_path, dtype):
+    """Every field, also in the middle of an epoch, with NaN metrics and read-only arrays."""
     for state in take(9, fl.steps(trainer(dtype=dtype), data())):
         odd = evolve(state, metrics={**state.metrics, "nan": float("nan"), "inf": float("-inf"), "zero": -0.0})
         fl.save(odd, tmp_path / "s.npz", trainer=trainer())
-        back = fl.load(tmp_path / "s.npz")
-        assert fl.same_bits(back, odd)
-        assert fl.digest(back) == fl.digest(odd)
-        assert not back.params.vector.flags.writeable
+        loaded = fl.load(tmp_path / "s.npz")
+        assert fl.same_bits(loaded, odd)
+        assert fl.digest(loaded) == fl.digest(odd)
+        assert not loaded.params.vector.flags.writeable
         assert fl.same_bits(fl.load_checkpoint(tmp_path / "s.npz").trainer, trainer())
 
 
 @pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", ">f8", "<i2", ">i8", "u1", "?"])
-def test_dtypes_and_byte_order_come_back(tmp_path, dtype):
-    """An array's type is part of its bits."""
+def test_dtypes_and_byte_order_are_restored(tmp_path, dtype):
+    """The dtype of an array is part of its bits."""
     state = evolve(fl.init_state(trainer()), buffers=(read_only(np.arange(6).reshape(2, 3).astype(dtype)),))
     fl.save(state, tmp_path / "s.npz")
-    back = fl.load(tmp_path / "s.npz")
-    assert back.buffers[0].dtype.str == np.dtype(dtype).str
-    assert fl.same_bits(back, state)
+    loaded = fl.load(tmp_path / "s.npz")
+    assert loaded.buffers[0].dtype.str == np.dtype(dtype).str
+    assert fl.same_bits(loaded, state)
 
 
-def test_a_new_process_goes_on_to_the_same_bits(tmp_path):
-    """Split anywhere, save, load in a new process, go on: the whole state is that of the run that never stopped."""
+def test_a_new_process_continues_to_the_same_bits(tmp_path):
+    """Save at any step, load in a new process and continue: the state is that of an uninterrupted run."""
     program = """
 import sys, fnloop as fl
 sys.path.insert(0, sys.argv[1])
@@ -75,8 +75,8 @@ print(fl.digest(nth(int(sys.argv[3]), fl.epochs(trainer(), data(), start=fl.load
         assert done.stdout.strip() == fl.digest(whole)
 
 
-def test_every_field_left_out_is_found(tmp_path):
-    """A file without one of the state's fields does not load."""
+def test_a_missing_field_is_found(tmp_path):
+    """A file without one of the fields of the state does not load."""
     path, cut = tmp_path / "s.npz", tmp_path / "cut.npz"
     fl.save(nth(2, fl.epochs(trainer(), data())), path)
     for field in field_names(fl.TrainState):
@@ -85,8 +85,8 @@ def test_every_field_left_out_is_found(tmp_path):
             fl.load(cut)
 
 
-def test_every_value_changed_is_found(tmp_path):
-    """The digest covers what a change of the JSON would pass off as a state."""
+def test_a_changed_value_is_found(tmp_path):
+    """By the digest, if the changed JSON is that of a state."""
     path, cut = tmp_path / "s.npz", tmp_path / "cut.npz"
     fl.save(nth(2, fl.epochs(trainer(), data())), path)
     for field, value in {"epoch": 7, "step": 0, "metrics": {"mapping": {"loss": 0.0}}}.items():
@@ -95,8 +95,8 @@ def test_every_value_changed_is_found(tmp_path):
             fl.load(cut)
 
 
-def test_every_flipped_byte_is_found_or_harmless(tmp_path):
-    """A damaged file is a typed error, or the very state: never a wrong one."""
+def test_a_flipped_bit_is_found_or_harmless(tmp_path):
+    """A damaged file gives a `CheckpointError` or the saved state, never another one."""
     path = tmp_path / "s.npz"
     state = fl.init_state(trainer())
     fl.save(state, path)
@@ -104,14 +104,14 @@ def test_every_flipped_byte_is_found_or_harmless(tmp_path):
     for at in range(0, len(content), 7):
         path.write_bytes(content[:at] + bytes([content[at] ^ 0x10]) + content[at + 1 :])
         try:
-            back = fl.load(path)
+            loaded = fl.load(path)
         except fl.CheckpointError:
             continue
-        assert fl.same_bits(back, state)
+        assert fl.same_bits(loaded, state)
 
 
-def test_a_file_cut_short_is_found(tmp_path):
-    """Whatever is missing at the end."""
+def test_a_truncated_file_is_found(tmp_path):
+    """At any length."""
     path = tmp_path / "s.npz"
     fl.save(fl.init_state(trainer()), path)
     content = path.read_bytes()
@@ -122,7 +122,7 @@ def test_a_file_cut_short_is_found(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04"])
-def test_foreign_files_are_a_clear_error(tmp_path, content):
+def test_a_foreign_file_is_an_error(tmp_path, content):
     """The message names the file."""
     path = tmp_path / "other.npz"
     path.write_bytes(content)
@@ -130,8 +130,8 @@ def test_foreign_files_are_a_clear_error(tmp_path, content):
         fl.load(path)
 
 
-def test_a_planted_payload_never_runs(tmp_path):
-    """Neither a pickle in an array nor a type outside the list is built."""
+def test_a_file_never_runs_code(tmp_path):
+    """Neither a pickle in an array nor a type that is not on the list is built."""
     path, cut = tmp_path / "s.npz", tmp_path / "cut.npz"
     np.savez(path, record=np.array([print], dtype=object))
     with pytest.raises(fl.CheckpointError):
@@ -142,8 +142,8 @@ def test_a_planted_payload_never_runs(tmp_path):
         fl.load(cut)
 
 
-def test_a_failed_write_leaves_the_former_file(tmp_path, monkeypatch):
-    """Killed before the rename, the path holds the former state; no partial file stays, and none blocks the next write."""
+def test_a_failed_write_keeps_the_former_file(tmp_path, monkeypatch):
+    """No temporary file stays, and one of another process does not block the next write."""
     path = tmp_path / "s.npz"
     first, second = take(2, fl.epochs(trainer(), data()))
     fl.save(first, path)
@@ -164,14 +164,14 @@ def test_a_failed_write_leaves_the_former_file(tmp_path, monkeypatch):
 
 
 def test_equal_states_make_equal_files(tmp_path):
-    """No clock is written."""
+    """They have no time stamp."""
     for name in ("a.npz", "b.npz"):
         fl.save(nth(1, fl.epochs(trainer(), data())), tmp_path / name)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
-def test_weights_only_and_layers_by_name(tmp_path):
-    """The parameters alone come back; each layer's arrays can be read by NumPy alone."""
+def test_parameters_alone(tmp_path):
+    """They are restored, and NumPy alone can read the arrays of each layer by name."""
     state = nth(1, fl.epochs(trainer(), data()))
     fl.save(state.params, tmp_path / "w.npz")
     assert fl.same_bits(fl.load(tmp_path / "w.npz"), state.params)
@@ -179,8 +179,8 @@ def test_weights_only_and_layers_by_name(tmp_path):
         assert np.array_equal(arrays["state.layers.1.weights"], state.params.layers[1].weights)
 
 
-def test_what_is_no_data_is_refused(tmp_path):
-    """A function in a trainer cannot be written, and a folder that is not there is named."""
+def test_invalid_arguments_of_save(tmp_path):
+    """A trainer that holds a function, a folder that does not exist, and an object that is not a state."""
     state = fl.init_state(trainer())
     with pytest.raises(TypeError, match=r"trainer\.metrics\.0"):
         fl.save(state, tmp_path / "s.npz", trainer=trainer(metrics=(lambda outputs, targets: outputs[:, 0],)))

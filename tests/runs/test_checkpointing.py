@@ -1,4 +1,4 @@
-"""The checkpoints of a stream: a better file is never replaced by a worse state, however often training begins."""
+"""The checkpoints of a stream: a worse state never replaces a better file, however often training starts."""
 
 import math
 import os
@@ -33,19 +33,19 @@ def test_checkpoints_in_a_stream(tmp_path):
     assert fl.same_bits(fl.load(tmp_path / "e3.npz"), last.params)
 
 
-def made(epoch, loss):
-    """A state whose parameters are a number of its own."""
+def make_state(epoch, loss):
+    """Make a state whose parameters are a new number."""
     vector = np.full_like(BASE.params.vector, next(numbers))
     return evolve(BASE, epoch=epoch, metrics={"val_loss": loss}, params=evolve(BASE.params, vector=vector))
 
 
 def stream(start, losses):
-    """The state that a training begins with, and those of its epochs."""
-    return [start, *(made(start.epoch + i, loss) for i, loss in enumerate(losses, start=1))]
+    """Return the first state of a stream, and a state for each loss."""
+    return [start, *(make_state(start.epoch + i, loss) for i, loss in enumerate(losses, start=1))]
 
 
 def number(path):
-    """That of the state in a file."""
+    """Return the number that the parameters in a file have."""
     saved = fl.load(path)
     return (saved if isinstance(saved, Params) else saved.params).vector[0]
 
@@ -60,7 +60,7 @@ values = st.lists(st.sampled_from([0.0, 1.0, 2.0, 3.0, math.nan, math.inf]), max
     name=st.sampled_from(["best.npz", "e{epoch}.npz", "{epoch}/best{epoch}[1].npz"]),
 )
 def test_the_best_of_all_parts_is_kept(runs, weights_only, name):
-    """Whichever state each part starts from, the file has what `best` chooses of all, and no file gets worse."""
+    """Whichever state each part starts from, the file has the state that `best` chooses of all, and no file gets worse."""
     with tempfile.TemporaryDirectory() as folder:
         path, seen, start, loss_of = os.path.join(folder, name), [], BASE, {}
         for epoch in range(17) if "/" in name else ():
@@ -83,7 +83,7 @@ def test_the_best_of_all_parts_is_kept(runs, weights_only, name):
 
 
 def test_a_new_process_keeps_the_better_file(tmp_path):
-    """A training that goes on with data that make it worse."""
+    """If training continues on data that make it worse."""
     program = """
 import sys, fnloop as fl
 from toolz import take
@@ -100,16 +100,16 @@ print(*[state.metrics["loss"] for state in fl.checkpoint(sys.argv[1], states, me
     assert Path(best).read_bytes() == before
 
 
-def other(path, what):
-    """What may be at a checkpoint's path, and cannot be compared."""
+def write_incomparable(path, what):
+    """Write a file that cannot be compared with the states of a stream."""
     if what == "damaged":
-        fl.save(made(3, 0.5), path)
+        fl.save(make_state(3, 0.5), path)
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2])
     elif what == "no checkpoint":
         path.write_text("notes of a year")
     elif what == "parameters alone":
-        fl.save(made(3, 0.5).params, path)
+        fl.save(make_state(3, 0.5).params, path)
     elif what == "without metrics":
         fl.save(BASE, path)
     elif what == "another metric":
@@ -118,7 +118,7 @@ def other(path, what):
         fl.save(evolve(fl.init_state(trainer(model=fl.mlp([4, 6, 1]))), metrics={"val_loss": 9.0}), path)
 
 
-WHAT = {
+INCOMPARABLE = {
     "damaged": "damaged",
     "no checkpoint": "not a checkpoint",
     "parameters alone": "has no metrics of its state",
@@ -128,27 +128,27 @@ WHAT = {
 }
 
 
-@pytest.mark.parametrize("what", WHAT)
+@pytest.mark.parametrize("what", INCOMPARABLE)
 @pytest.mark.parametrize("name", ["a.npz", "a{epoch}.npz"])
-def test_what_cannot_be_compared_is_never_replaced(tmp_path, what, name):
-    """It is refused before an epoch is trained; only `overwrite=True` replaces it."""
-    path, there = tmp_path / name, tmp_path / name.replace("{epoch}", "1")
-    other(there, what)
-    before, trained = there.read_bytes(), []
+def test_a_file_that_cannot_be_compared_is_never_replaced(tmp_path, what, name):
+    """There is an error before an epoch is trained; only `overwrite=True` replaces the file."""
+    path, file = tmp_path / name, tmp_path / name.replace("{epoch}", "1")
+    write_incomparable(file, what)
+    before, trained = file.read_bytes(), []
     states = (trained.append(state.epoch) or state for state in stream(BASE, [1.0, 2.0]))
-    with pytest.raises(fl.CheckpointError, match=WHAT[what]) as raised:
+    with pytest.raises(fl.CheckpointError, match=INCOMPARABLE[what]) as raised:
         list(fl.checkpoint(path, states))
-    assert there.name in str(raised.value)
+    assert file.name in str(raised.value)
     assert "overwrite=True" in str(raised.value)
-    assert there.read_bytes() == before
+    assert file.read_bytes() == before
     assert trained == [0]
     list(fl.checkpoint(path, stream(BASE, [1.0, 2.0]), overwrite=True))
-    assert fl.load(there).metrics == {"val_loss": 1.0}
-    assert [file.name for file in tmp_path.iterdir()] == [there.name]
+    assert fl.load(file).metrics == {"val_loss": 1.0}
+    assert [item.name for item in tmp_path.iterdir()] == [file.name]
 
 
-def test_a_better_file_of_an_earlier_run_is_told_of(tmp_path):
-    """Once, when a training begins before the state that the file has; `overwrite=True` begins anew."""
+def test_a_better_file_of_an_earlier_run_gives_a_warning(tmp_path):
+    """Once, if training starts before the epoch of the state in the file; `overwrite=True` starts over."""
     path = tmp_path / "a.npz"
     list(fl.checkpoint(path, stream(BASE, [2.0, 1.0])))
     with pytest.warns(UserWarning, match="epoch 2 with val_loss 1, which only a better one replaces") as warned:
@@ -159,22 +159,22 @@ def test_a_better_file_of_an_earlier_run_is_told_of(tmp_path):
     assert fl.load(path).metrics == {"val_loss": 3.0}
 
 
-@pytest.mark.parametrize("what", ["nothing in it", "NaN", "not finite"])
-def test_what_is_never_best_is_replaced(tmp_path, what):
+@pytest.mark.parametrize("what", ["empty", "NaN", "not finite"])
+def test_a_file_that_is_never_best_is_replaced(tmp_path, what):
     """An empty file, such as a temporary one, and a state that `best` never chooses."""
     path = tmp_path / "a.npz"
-    if what == "nothing in it":
+    if what == "empty":
         path.touch()
     elif what == "NaN":
-        fl.save(made(0, math.nan), path)
+        fl.save(make_state(0, math.nan), path)
     else:
-        fl.save(evolve(made(0, 0.0), params=evolve(BASE.params, vector=np.full_like(BASE.params.vector, np.inf))), path)
+        fl.save(evolve(make_state(0, 0.0), params=evolve(BASE.params, vector=np.full_like(BASE.params.vector, np.inf))), path)
     list(fl.checkpoint(path, stream(BASE, [3.0])))
     assert fl.load(path).epoch == 1
 
 
-def test_every_epoch_is_written_where_that_is_asked_for(tmp_path):
-    """Nothing is compared then."""
+def test_save_best_only_false_writes_every_epoch(tmp_path):
+    """It compares nothing."""
     path = tmp_path / "a.npz"
     path.write_text("anything")
     list(fl.checkpoint(path, stream(BASE, [1.0, 2.0]), save_best_only=False))
@@ -182,8 +182,8 @@ def test_every_epoch_is_written_where_that_is_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize("change", [{"path": 3}, {"overwrite": 1}, {"save_best_only": "no"}, {"mode": "most"}])
-def test_bad_arguments_are_named(change):
-    """At the call."""
+def test_an_invalid_argument_is_named(change):
+    """The call raises, before a state is read."""
     (name,) = change
     with pytest.raises((TypeError, ValueError), match=name):
         fl.checkpoint(states=[], **{"path": "a.npz", **change})
