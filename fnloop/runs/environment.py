@@ -11,7 +11,7 @@ from fnloop.core.random import Stream, normal
 from fnloop.core.version import __version__
 from fnloop.engines import get_engine
 from fnloop.engines.threads import find_blas, with_threads
-from fnloop.training.trainer import MOST_THREADS
+from fnloop.training.trainer import MAX_THREADS
 
 Environment = Mapping[str, str]
 THREADS = "BLAS threads"
@@ -75,5 +75,5 @@ def environment_differences(recorded: Environment, current: Environment) -> tupl
 def recorded_threads(recorded: Environment) -> int | None:
     """Return the number of BLAS threads of an environment, or None if it has no number that can be set."""
     threads = recorded.get(THREADS, "")
-    is_valid = threads.isdecimal() and len(threads) < 5 and 1 <= int(threads) <= MOST_THREADS
+    is_valid = threads.isdecimal() and len(threads) < 5 and 1 <= int(threads) <= MAX_THREADS
     return int(threads) if is_valid else None

@@ -12,6 +12,7 @@ from fnloop.core.records import evolve
 from fnloop.losses import Loss
 from fnloop.metrics import Metric, known_mode
 from fnloop.metrics.named import AnyMetric
+from fnloop.nn import Model
 from fnloop.nn.kinds import PARAMETER_NAMES
 from fnloop.optimizers import Elementwise
 from fnloop.optimizers.masks import named_kinds, named_layers
@@ -29,7 +30,7 @@ def with_modes(policy: Any, metrics: Sequence[AnyMetric]) -> Any:
     return policy if is_unchanged else evolve(policy, schedulers=new_parts)
 
 
-def check_layers(model: Any, optimizer: Elementwise) -> None:
+def check_layers(model: Model, optimizer: Elementwise) -> None:
     """Check that the model has the layers and kinds of parameters that the optimizer names.
 
     Raises:
@@ -50,7 +51,7 @@ def check_layers(model: Any, optimizer: Elementwise) -> None:
                 )
 
 
-def check_metrics(metrics: Sequence[AnyMetric], loss: Loss, model: Any) -> None:
+def check_metrics(metrics: Sequence[AnyMetric], loss: Loss, model: Model) -> None:
     """Check that the metrics have different names and fit the loss and the model.
 
     Raises:

@@ -1,6 +1,6 @@
 """Encoding of datasets with named columns and labels as arrays, by the names in the training data."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,9 +11,17 @@ from fnloop.data.dataset import Dataset
 from fnloop.data.names import Names, encode_labels, select_columns, unique_labels
 from fnloop.training.state import TrainState
 
+if TYPE_CHECKING:
+    from fnloop.training.trainer import Trainer
 
-def encode_datasets(trainer: Any, train: Any, validation: Any) -> tuple[Names, Dataset, Dataset | None]:
+
+def encode_datasets(trainer: "Trainer", train: Dataset, validation: Dataset | None) -> tuple[Names, Dataset, Dataset | None]:
     """Return the names of the columns and classes of the training data, and both datasets encoded by them.
+
+    Args:
+        trainer: The trainer.
+        train: The training data.
+        validation: The validation data, or None.
 
     Raises:
         TypeError: If one is not a dataset, or has labels although the loss is for numbers.
@@ -23,11 +31,20 @@ def encode_datasets(trainer: Any, train: Any, validation: Any) -> tuple[Names, D
     return names, encode(train, names, "train"), None if validation is None else encode(validation, names, "validation")
 
 
-def find_names(trainer: Any, train: Any, name: str = "train") -> Names:
+def find_names(trainer: "Trainer", train: Dataset, name: str = "train") -> Names:
     """Return the names of the columns of training data, and its classes if the targets are labels.
 
     Targets are labels if they are text or booleans, if the dataset has `classes`, or if the loss is for classification and
     they are integers outside 0 to K - 1, as many different ones as the model has classes.
+
+    Args:
+        trainer: The trainer.
+        train: The training data.
+        name: The name of the argument, for the error. Default: `"train"`.
+
+    Raises:
+        TypeError: If `train` is not a dataset, or has labels although the loss is for numbers.
+        ValueError: If the number of classes does not fit the model.
     """
     y, classes = check_dataset(train, name).y, train.classes
     outputs = trainer.model.outputs
@@ -51,14 +68,16 @@ def find_names(trainer: Any, train: Any, name: str = "train") -> Names:
 
 def _integer_labels(y: Array, class_count: int) -> tuple[Any, ...]:
     """Return the different labels if they are integers, as many as there are classes, and not all codes; else ()."""
-    is_column, are_codes = y.shape[1:] in ((), (1,)), y.min() >= 0 and y.max() < class_count
-    if not is_column or are_codes or not np.array_equal(y, np.floor(y)):
+    if y.shape[1:] not in ((), (1,)):
+        return ()
+    are_codes = y.min() >= 0 and y.max() < class_count
+    if are_codes or not np.array_equal(y, np.floor(y)):
         return ()
     labels = unique_labels(y)
     return labels if len(labels) == class_count else ()
 
 
-def encode(data: Any, names: Names, name: str) -> Dataset:
+def encode(data: Dataset, names: Names, name: str) -> Dataset:
     """Return a dataset encoded by the names of the training data: its columns in their order, its labels as codes.
 
     Args:
@@ -91,6 +110,11 @@ def check_dataset(data: Any, name: str) -> Dataset:
 
 def with_names(state: TrainState, names: Names, name: str = "state") -> TrainState:
     """Return the state with these names, which must not contradict its own.
+
+    Args:
+        state: The state.
+        names: The names of the training data.
+        name: The name of the argument, for the error. Default: `"state"`.
 
     Raises:
         ValueError: If the state was trained with other names.

@@ -28,8 +28,8 @@ from fnloop.training.early_stopping import EarlyStopping
 from fnloop.training.encoding import check_dataset, encode, find_names
 from fnloop.training.state import TrainState
 
-MOST_THREADS = 1024  # the highest allowed value of `threads`; a BLAS may use fewer
-ONE_THREAD = 100_000  # parameters up to which two BLAS threads are no faster than one; see benchmarks/README.md
+MAX_THREADS = 1024  # the highest allowed value of `threads`; a BLAS may use fewer
+MAX_PARAMETERS_OF_ONE_THREAD = 100_000  # up to here two BLAS threads are no faster than one; see benchmarks/README.md
 
 _EPOCHS = "the number of epochs is an argument of fl.fit(trainer, train, validation, epochs=100)"
 _RATE = "the scheduler sets the learning rate: scheduler=1e-3, or a schedule such as fl.schedulers.StepLR(0.1, 30)"
@@ -100,7 +100,7 @@ class Trainer:
     accumulate: PositiveInt = 1
     non_finite: Annotated[Literal["stop", "skip", "raise"], choice("stop", "skip", "raise")] = "stop"
     dtype: Annotated[Literal["float32", "float64"], parts.dtype] = "float32"
-    threads: Annotated[int | None, optional(integer(1, MOST_THREADS + 1))] = None
+    threads: Annotated[int | None, optional(integer(1, MAX_THREADS + 1))] = None
 
     argument_hints = HINTS
 
@@ -120,20 +120,16 @@ class Trainer:
 
     def __repr__(self) -> str:
         shown = {"optimizer", "scheduler", *(field.name for field in non_default_fields(self))}
-        return one_line("Trainer", {name: fact for name, fact in self._facts().items() if name in shown})
+        return one_line("Trainer", {name: text for name, text in self._fields_as_text().items() if name in shown})
 
     def _repr_html_(self) -> str:
-        return html_table("Trainer", self._facts())
+        return html_table("Trainer", self._fields_as_text())
 
-    def _facts(self) -> dict[str, str]:
-        """Return each field as text."""
-
-        def extents(shape: tuple[int, ...]) -> str:
-            return "x".join(map(str, shape))
-
-        model = f"{type(self.model).__name__}({extents(self.model.inputs)} -> {extents(self.model.shape)}"
-        parts = {name: short_call(getattr(self, name)) for name in field_names(Trainer) if name != "model"}
-        return {"model": f"{model}, {pluralize(self.model.size, 'parameter')})", **parts}
+    def _fields_as_text(self) -> dict[str, str]:
+        """Return the fields as text, by name."""
+        inputs, outputs = ("x".join(map(str, shape)) for shape in (self.model.inputs, self.model.shape))
+        model = f"{type(self.model).__name__}({inputs} -> {outputs}, {pluralize(self.model.size, 'parameter')})"
+        return {"model": model, **{name: short_call(getattr(self, name)) for name in field_names(Trainer) if name != "model"}}
 
     def replace(self, **changes: Any) -> "Trainer":
         """Return a trainer with some fields changed.
@@ -161,7 +157,7 @@ class Trainer:
 
     def blas_threads(self) -> int:
         """Return the number of BLAS threads of the NumPy engine: `threads`, or its default for the size of the model."""
-        return self.threads or (1 if self.model.size <= ONE_THREAD else 2)
+        return self.threads or (1 if self.model.size <= MAX_PARAMETERS_OF_ONE_THREAD else 2)
 
     def summed_metrics(self) -> tuple[Metric, ...]:
         """Return the metrics that are sums over examples, which are measured whenever the loss is."""
@@ -179,9 +175,10 @@ class Trainer:
         Args:
             name: The name of the metric, as in `state.metrics`.
         """
-        policy, base = self.early_stopping, name.removeprefix("val_")
-        monitored = policy is not None and policy.metric.removeprefix("val_") == base
-        return (policy.mode if monitored else None) or known_mode(name, self._metrics())  # type: ignore[union-attr]
+        policy = self.early_stopping
+        if policy is not None and policy.mode is not None and policy.metric.removeprefix("val_") == name.removeprefix("val_"):
+            return policy.mode
+        return known_mode(name, self._metrics())
 
     def _metrics(self) -> tuple[AnyMetric, ...]:
         """Return the metrics, adapted to the task of the loss."""

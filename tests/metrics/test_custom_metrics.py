@@ -116,7 +116,7 @@ def test_an_object_with_all_members_is_a_metric():
 
 
 def test_an_object_that_lacks_members_is_refused_with_their_names():
-    """The error adds which of them a subclass inherits."""
+    """If only members with defaults are missing, the error says where to inherit them from."""
 
     class Incomplete:
         name = "incomplete"
@@ -124,11 +124,13 @@ def test_an_object_that_lacks_members_is_refused_with_their_names():
         def sums(self, outputs, targets): ...
 
     class IncompleteWhole:
+        name = "incomplete"
+
         def measure(self, outputs, targets, loss, task): ...
 
-    with pytest.raises(TypeError, match=r"it has no mode, .*width, value, merge; a subclass of Metric inherits mode"):
+    with pytest.raises(TypeError, match=r"it has no width, value$"):
         trainer_of(Incomplete())
-    with pytest.raises(TypeError, match=r"it has no name, mode.*; a subclass of WholeMetric inherits mode"):
+    with pytest.raises(TypeError, match=r"it has no mode, .*; inherit from WholeMetric"):
         trainer_of(IncompleteWhole())
 
 

@@ -143,7 +143,7 @@ LARGE = {"model": fl.mlp([501, 333, 77, 3]), "loss": fl.losses.SoftmaxCrossEntro
 
 def record_large(path, one_thread):
     """A run whose matrix products are large enough to be shared among threads, by a rule for their number."""
-    trainer_module.ONE_THREAD = one_thread
+    trainer_module.MAX_PARAMETERS_OF_ONE_THREAD = one_thread
     draw = np.random.default_rng(0)
     data = fl.Dataset(draw.standard_normal((700, 501)).astype(np.float32), draw.integers(0, 3, 700))
     trainer = tiny(**LARGE)[0]
