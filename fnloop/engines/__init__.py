@@ -1,5 +1,5 @@
-"""Engines: what computes gradients and folds; every other room is the same for each of them."""
+"""Engines fold a computation over batches. They know arrays and datasets, but neither trainers nor training states."""
 
-from fnloop.engines.base import Engine, get_engine
+from fnloop.engines.base import Carry, Computation, Engine, Fault, get_engine
 
-__all__ = ["Engine", "get_engine"]
+__all__ = ["Carry", "Computation", "Engine", "Fault", "get_engine"]

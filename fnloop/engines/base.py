@@ -1,41 +1,160 @@
-"""What an engine is, and how one is had by its name."""
+"""The contract of an engine, and the values that go into and come out of it."""
 
-from collections.abc import Callable
-from importlib import import_module
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import NamedTuple, Protocol, runtime_checkable
 
-from fnloop.core.arrays import Array
+from fnloop.core.arrays import AnyArray, Array
 from fnloop.core.errors import EngineError
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
-from fnloop.engines.numpy import fold as numpy_engine
-from fnloop.engines.numpy.fold import Run, Sums
-from fnloop.training.state import TrainState
-from fnloop.training.trainer import Trainer
+from fnloop.losses import Loss
+from fnloop.metrics import Metric
+from fnloop.nn import Model
+from fnloop.optimizers import Elementwise
+
+ROWS = 1024  # examples of one forward pass where no gradient is computed: outputs and metrics of a dataset
+
+Sums = list[float]  # over examples: of the loss, then the statistics of each metric
+Arrays = tuple[Array, ...]
+Examples = tuple[Array, Array, Array | None]  # features, targets and weights of a batch, in the computation's dtype
 
 
+class Computation(NamedTuple):
+    """What an engine computes: all of a training that does not change while it runs.
+
+    Args:
+        model: The model.
+        loss: The loss.
+        optimizer: The optimizer.
+        metrics: The metrics that are sums over examples, in the order of their sums.
+        batch_size: Examples in a micro-batch.
+        accumulate: Micro-batches in an update.
+        seed: Seed of the order of the examples and of what layers draw.
+        dtype: Of all arrays, `"float32"` or `"float64"`.
+        threads: BLAS threads of the NumPy engine.
+    """
+
+    model: Model
+    loss: Loss
+    optimizer: Elementwise
+    metrics: tuple[Metric, ...]
+    batch_size: int
+    accumulate: int
+    seed: int
+    dtype: str
+    threads: int
+
+    @property
+    def update_size(self) -> int:
+        """The number of examples in an update."""
+        return self.batch_size * self.accumulate
+
+
+class Fault(StrEnum):
+    """What was not finite, in the order in which a step computes it."""
+
+    LOSS = "the loss"
+    GRADIENT = "the gradient"
+    PARAMETERS = "the parameters"
+    SLOTS = "the optimizer's slots"
+    BUFFERS = "the model's buffers"
+
+
+FAULTS = tuple(Fault)
+
+
+class Carry(NamedTuple):
+    """What a fold over batches carries from one update to the next.
+
+    Args:
+        vector: The parameters.
+        buffers: The model's buffers.
+        slots: The optimizer's slots.
+        optimizer_count: Updates that the optimizer has counted.
+        step: Batches seen in the whole run, which addresses what layers draw.
+        sums: The sums of the loss and the metrics over the epoch's batches; `[]` before the first.
+        fault: What was not finite, or None. A carry with a fault is not updated, and its arrays are of no use.
+
+    Shapes:
+        vector and each slot: (P,).
+    """
+
+    vector: Array
+    buffers: Arrays
+    slots: Arrays
+    optimizer_count: int
+    step: int
+    sums: Sums
+    fault: Fault | None = None
+
+
+Fold = Callable[[Carry, Sequence[float], int, int], Carry]
+Step = Callable[[Carry, float, Examples], Carry]
+Measure = Callable[[Array, Arrays], Sums]
+
+
+@runtime_checkable
 class Engine(Protocol):
-    """What folds the step over batches, and measures a state; see `fnloop.engines.numpy.fold`, which is one."""
+    """An engine folds the update of a computation over batches, and measures parameters on data."""
 
-    def make_run(self, trainer: Trainer, data: Dataset) -> Run: ...
-    def make_measure(self, trainer: Trainer, data: Dataset) -> Callable[[TrainState], Sums]: ...
-    def outputs_over(self, trainer: Trainer, state: TrainState, x: Array) -> Array: ...
+    def make_fold(self, computation: Computation, data: Dataset) -> Fold:
+        """Return the function `fold(carry, rates, epoch, first) -> carry`.
+
+        It updates the carry with the batches of that epoch from number `first` on, one batch for each learning rate. If
+        something is not finite, the carry that it returns has a fault; the carry that it was given is unchanged.
+
+        Raises:
+            EngineError: If the engine cannot compute a part of the computation.
+        """
+        ...
+
+    def make_step(self, computation: Computation) -> Step:
+        """Return the function `step(carry, lr, examples) -> carry`: one update, with examples of any data.
+
+        Raises:
+            EngineError: From the function, if the engine cannot compute a part of the computation.
+        """
+        ...
+
+    def make_measure(self, computation: Computation, data: Dataset) -> Measure:
+        """Return the function `measure(vector, buffers) -> sums` over the examples of the dataset."""
+        ...
+
+    def outputs(self, computation: Computation, vector: Array, buffers: Arrays, x: Array) -> Array:
+        """Return the model's outputs for each row of x."""
+        ...
 
 
 def get_engine(name: str) -> Engine:
-    """The engine of a name: `"numpy"`, or `"jax"` with a device behind it if wanted, as in `"jax:gpu"` or `"jax:cpu:0"`.
+    """Return an engine by its name: `"numpy"`, or `"jax"`, optionally with a device, as in `"jax:gpu"` or `"jax:cpu:0"`.
 
-    Raises: ValueError: for another name; EngineError: if JAX is not installed, or the device is not there.
+    Raises:
+        ValueError: If no engine has that name.
+        EngineError: If JAX is not installed, or does not have the device.
+
+    Examples:
+        >>> get_engine("numpy")
+        NumpyEngine()
     """
     if name == "numpy":
-        return numpy_engine
+        from fnloop.engines.numpy.engine import NumpyEngine
+
+        return NumpyEngine()
     if not isinstance(name, str) or name.partition(":")[0] != "jax":
         raise ValueError(
             f"engine must be 'numpy', 'jax', or 'jax' with a device, such as 'jax:gpu' or 'jax:cpu:0', got {short(name)}"
         )
     try:
-        room = import_module("fnloop.engines.jax.fold")
+        from fnloop.engines.jax.engine import JaxEngine, find_device
     except ModuleNotFoundError as error:
         raise EngineError(f"engine {short(name)} needs JAX: python -m pip install 'fnloop[jax]' ({error})") from None
-    engine: Engine = room.JaxEngine(room.find_device(name))
-    return engine
+    return JaxEngine(find_device(name))
+
+
+def apply_weights(
+    loss: tuple[AnyArray, Callable[[], AnyArray]], weights: AnyArray | None
+) -> tuple[AnyArray, Callable[[], AnyArray]]:
+    """Multiply the loss of each example, and its gradient, by the example's weight; without weights, return them unchanged."""
+    losses, backward = loss
+    return loss if weights is None else (losses * weights, lambda: backward() * weights[:, None])

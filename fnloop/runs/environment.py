@@ -49,7 +49,7 @@ def _environment(engine: str) -> dict[str, str]:
 
 def _jax(engine: str) -> str:
     get_engine(engine)  # raises EngineError without JAX or without the device
-    from fnloop.engines.jax.fold import find_device
+    from fnloop.engines.jax.engine import find_device
 
     return f"JAX {metadata.version('jax')} on {find_device(engine).device_kind}"
 

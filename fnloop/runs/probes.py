@@ -7,7 +7,7 @@ import numpy as np
 from fnloop.core.arrays import Array
 from fnloop.core.records import frozen
 from fnloop.data.dataset import Dataset
-from fnloop.engines.numpy.fold import ROWS, weighted
+from fnloop.engines.base import ROWS, apply_weights
 from fnloop.nn import Context
 from fnloop.training.encoding import encode
 from fnloop.training.evaluation import evaluate
@@ -50,7 +50,7 @@ class GradientNorm:
             weights = None if data.weights is None else data.weights[rows].astype(dtype, copy=False)
             with np.errstate(all="ignore"):
                 outputs, backward, _ = model.forward(params, x, Context(state.buffers))
-                backward(weighted(loss.forward(outputs, y), weights)[1](), grads, False)
+                backward(apply_weights(loss.forward(outputs, y), weights)[1](), grads, False)
                 total += part.astype(np.float64) * (len(x) / len(data))
         return total
 

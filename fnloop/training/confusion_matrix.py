@@ -1,4 +1,4 @@
-"""Which classes a model takes for which."""
+"""The confusion matrix of a state on a dataset."""
 
 from typing import Any
 
@@ -6,28 +6,31 @@ import numpy as np
 
 from fnloop.core.arrays import Array
 from fnloop.data.dataset import Dataset
-from fnloop.engines import get_engine
 from fnloop.metrics.truth import truth
 from fnloop.training.encoding import encode
+from fnloop.training.engine import compute_outputs
 from fnloop.training.measurement import quiet
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer, check_trainer
 
 
 def confusion_matrix(trainer: Trainer, state: TrainState, data: Dataset, *, engine: str = "numpy") -> Array:
-    """How many examples of each class are predicted to be of each: rows are the true classes, columns the predicted ones.
+    """Count the examples of each class by the class that is predicted: rows are true classes, columns predicted ones.
 
-    For several labels there is one such matrix for each, of 0 and 1. A class without examples has its row, too.
+    A class without examples has a row of zeros. For multi-label classification there is a matrix of 0 and 1 for each label.
 
     Args:
+        trainer: The trainer, with a loss for classification.
+        state: The state, with the parameters.
+        data: The dataset.
         engine: `"numpy"` or `"jax"`, as in `epochs`.
 
     Returns:
         The counts, (K, K), or (K, 2, 2) for K labels.
 
     Raises:
-        TypeError: For what is no trainer, state or dataset.
-        ValueError: If the data does not fit the model and the loss, or the loss is not one for classes.
+        TypeError: If trainer, state or data are of another type.
+        ValueError: If the data does not fit the model and the loss, or the loss is not one for classification.
 
     Examples:
         fl.confusion_matrix(trainer, result.best, data.test)
@@ -44,7 +47,7 @@ def confusion_matrix(trainer: Trainer, state: TrainState, data: Dataset, *, engi
     if task not in {"classification", "multilabel"}:
         raise ValueError(f"trainer must have a loss for classes, got {type(loss).__name__}")
     with quiet():
-        outputs = get_engine(engine).outputs_over(trainer, state, data.x)
-    counts: Any = metrics.multilabel_confusion_matrix if task == "multilabel" else metrics.confusion_matrix
-    classes = range(k if task == "multilabel" else max(2, k))
-    return np.asarray(counts(truth(data.y, outputs, task), loss.predict(outputs), labels=classes))
+        outputs = compute_outputs(trainer, state, data.x, engine)
+    count: Any = metrics.multilabel_confusion_matrix if task == "multilabel" else metrics.confusion_matrix
+    labels = range(k if task == "multilabel" else max(2, k))
+    return np.asarray(count(truth(data.y, outputs, task), loss.predict(outputs), labels=labels))

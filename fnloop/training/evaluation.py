@@ -1,4 +1,4 @@
-"""What a state says of data: its metrics, outputs, predictions and probabilities."""
+"""Functions of a state and data: metrics, outputs, predictions and probabilities."""
 
 from typing import Any
 
@@ -6,17 +6,35 @@ from fnloop.core.arrays import Array
 from fnloop.data.array_likes import read_features
 from fnloop.data.dataset import FEATURE_NDIMS, Dataset, check_array
 from fnloop.data.names import select_columns
-from fnloop.engines import get_engine
 from fnloop.training.encoding import encode
+from fnloop.training.engine import compute_outputs
 from fnloop.training.measurement import make_measure, quiet
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer, check_trainer
 
 
 def evaluate(trainer: Trainer, state: TrainState, data: Dataset, *, engine: str = "numpy") -> dict[str, float]:
-    """The loss and the metrics of a state on a dataset, means over its examples.
+    """Return the loss and the metrics of a state on a dataset, by name.
 
-    Raises: ValueError: if the data does not fit the model and the loss.
+    Args:
+        trainer: The trainer.
+        state: The state; its parameters are evaluated.
+        data: The dataset.
+        engine: `"numpy"` or `"jax"`, as in `epochs`.
+
+    Raises:
+        TypeError: If trainer, state or data are of another type.
+        ValueError: If the state is of another model, or the data does not fit the model and the loss.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fnloop.training.loop import init_state
+        >>> from fnloop.nn import mlp
+        >>> trainer = Trainer(model=mlp([2, 1]), loss="mse", metrics=())
+        >>> evaluate(trainer, init_state(trainer), Dataset(np.zeros((3, 2)), np.ones(3)))
+        {'loss': 1.0}
+
+    See Also: predict, outputs
     """
     check_trainer(trainer).check_state(state, "state")
     trainer.check_resolved()
@@ -26,20 +44,23 @@ def evaluate(trainer: Trainer, state: TrainState, data: Dataset, *, engine: str 
 
 
 def outputs(trainer: Trainer, state: TrainState, data: Any, *, engine: str = "numpy") -> Array:
-    """The model's outputs for each example, as the loss takes them: logits for classes, values for quantities.
+    """Return the model's outputs for each example, as the loss takes them: logits of classes, or values.
 
-    `predict` and `predict_proba` are the loss's functions of these. Dropout is off, and batch norm uses its running moments.
+    `predict` and `predict_proba` are functions of these. Dropout is off, and batch norm uses its running moments.
 
     Args:
-        data: The examples (N, ...): a dataset, whose targets are not used, or any features that `Dataset` takes. Where the
-            state was trained on named columns, those of a frame are found by name, in any order and among others; the
-            columns of an array are taken in their order.
+        trainer: The trainer.
+        state: The state, with the parameters.
+        data: The examples, (N, ...): a dataset, whose targets are not used, or any features that `Dataset` takes. If the state
+            was trained on named columns, the columns of a frame are found by name, in any order and among others; the columns
+            of an array are taken in order.
+        engine: `"numpy"` or `"jax"`, as in `epochs`.
 
-    Shapes:
-        (N, K), in the trainer's dtype.
+    Returns:
+        The outputs, (N, K), in the trainer's dtype.
 
     Raises:
-        TypeError: If the data is neither, or not of numbers.
+        TypeError: If the data is neither a dataset nor features, or not of numbers.
         ValueError: If the data does not fit the model, lacks a column, or has a value that is missing or not finite.
 
     Examples:
@@ -58,35 +79,61 @@ def outputs(trainer: Trainer, state: TrainState, data: Any, *, engine: str = "nu
     x = select_columns(array, columns, state.names.columns, "x")
     trainer.check_features(x, "data")
     with quiet():
-        return get_engine(engine).outputs_over(trainer, state, x)
+        return compute_outputs(trainer, state, x, engine)
 
 
 def predict(trainer: Trainer, state: TrainState, x: Any, *, engine: str = "numpy") -> Array:
-    """What the model says of each example: its class (N,), or for regression its value, (N,) or (N, K).
+    """Return the prediction for each example: its class, (N,), or for regression its value, (N,) or (N, K).
 
-    A state that was trained on labels gives labels; one that was trained on codes, 0 to K - 1, gives codes.
+    A state that was trained on labels predicts labels; one that was trained on codes, 0 to K - 1, predicts codes.
 
     Args:
-        x: As the data of `outputs`.
+        trainer: The trainer.
+        state: The state, with the parameters.
+        x: The examples, as the data of `outputs`.
+        engine: `"numpy"` or `"jax"`, as in `epochs`.
 
     Raises:
         TypeError: If x is not of numbers.
         ValueError: If x does not fit the model, lacks a column, or has a value that is missing or not finite.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fnloop.training.loop import init_state
+        >>> from fnloop.nn import mlp
+        >>> trainer = Trainer(model=mlp([2, 3]), loss="softmax_cross_entropy")
+        >>> predict(trainer, init_state(trainer), np.zeros((4, 2)))
+        array([0, 0, 0, 0])
+
+    See Also: predict_proba, outputs
     """
     predicted = check_trainer(trainer).loss.predict(outputs(trainer, state, x, engine=engine))
     return state.names.decode(predicted)
 
 
 def predict_proba(trainer: Trainer, state: TrainState, x: Any, *, engine: str = "numpy") -> Array:
-    """The probability of each class for each example: (N, K), with two columns for a binary loss.
+    """Return the probability of each class for each example: (N, K), with two columns for a binary loss.
 
-    The columns are in the order of `state.names.classes`, if the state was trained on labels.
+    If the state was trained on labels, the columns are in the order of `state.names.classes`.
 
     Args:
-        x: As the data of `outputs`.
+        trainer: The trainer.
+        state: The state, with the parameters.
+        x: The examples, as the data of `outputs`.
+        engine: `"numpy"` or `"jax"`, as in `epochs`.
 
     Raises:
         TypeError: If the loss is one for regression, or x is not of numbers.
         ValueError: If x does not fit the model, lacks a column, or has a value that is missing or not finite.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fnloop.training.loop import init_state
+        >>> from fnloop.nn import mlp
+        >>> trainer = Trainer(model=mlp([2, 1]), loss="bce")
+        >>> predict_proba(trainer, init_state(trainer), np.zeros((1, 2))).tolist()
+        [[0.5, 0.5]]
+
+    See Also: predict, outputs
     """
     return check_trainer(trainer).loss.probabilities(outputs(trainer, state, x, engine=engine))

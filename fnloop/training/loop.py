@@ -1,196 +1,101 @@
 """Training as a fold: the step, the epoch, and the streams of states that they generate."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
-import numpy as np
+import toolz
 
-from fnloop.core.arrays import read_only
-from fnloop.core.digest import stable_repr
-from fnloop.core.errors import NonFiniteError
-from fnloop.core.records import evolve
-from fnloop.core.warnings import warn
 from fnloop.data.batching import Batch, count_batches
 from fnloop.data.dataset import Dataset
-from fnloop.data.names import Names
-from fnloop.engines import get_engine
-from fnloop.engines.numpy import fold as numpy_engine
-from fnloop.engines.numpy.fold import Moved
-from fnloop.engines.threads import with_threads
-from fnloop.nn.model import Params
-from fnloop.training.adapt import adapt, make_check, make_plan
-from fnloop.training.early_stopping import NO_EARLY_STOPPING, EarlyStoppingState
-from fnloop.training.encoding import encode, encode_datasets, find_names, with_names
-from fnloop.training.measurement import Measure, is_measured_by, make_measure, means, quiet
-from fnloop.training.non_finite import announced
-from fnloop.training.state import EpochPlan, EpochProgress, Stopped, StopReason, TrainState, epoch_start
+from fnloop.engines import Fault
+from fnloop.training.adapt import make_check
+from fnloop.training.advance import Advance, make_advance, make_update
+from fnloop.training.encoding import encode, encode_datasets, with_names
+from fnloop.training.epoch_end import make_epoch_end
+from fnloop.training.non_finite import handle_fault, warn_non_finite
+from fnloop.training.preparation import Preparation, prepare
+from fnloop.training.start import init_state, start_from
+from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer, check_trainer
-from fnloop.training.trial import try_functions
+
+__all__ = ["Epoch", "Step", "epochs", "init_state", "make_epoch", "make_fold", "make_step", "steps"]
 
 Step = Callable[[TrainState, Batch], TrainState]
 Epoch = Callable[[TrainState], TrainState]
-Advance = Callable[[TrainState, int], TrainState | str]  # the state, or what was not finite
 
 
-def init_state(trainer: Trainer, train: Dataset | None = None) -> TrainState:
-    """The state before anything is trained: a pure function of the trainer.
+def make_step(trainer: Trainer, *, engine: str = "numpy") -> Step:
+    """Return the pure function `step(state, batch) -> state`: one update by the mean gradient of the batch.
+
+    It returns a stopped state unchanged.
 
     Args:
-        train: Data whose columns and classes the state is to know, as the states of `epochs` and `steps` do; None for data
-            without names.
-    """
-    names = Names() if train is None else find_names(check_trainer(trainer), train)
-    check_trainer(trainer)
-    params = with_threads(trainer.blas_threads(), trainer.model.init, trainer.seed, trainer.dtype)
-    buffers = tuple(read_only(buffer.astype(trainer.dtype)) for buffer in trainer.model.buffers)
-    scheduler = trainer.scheduler.init()
-    return TrainState(
-        params=params,
-        buffers=buffers,
-        optimizer=trainer.optimizer.init(params.vector),
-        scheduler=scheduler,
-        early_stopping=trainer.early_stopping.init() if trainer.early_stopping else NO_EARLY_STOPPING,
-        epoch=0,
-        step=0,
-        updates=0,
-        progress=epoch_start(scheduler.lr),
-        metrics={},
-        loss=stable_repr(trainer.loss),
-        stopped=None,
-        names=names,
-    )
+        trainer: The trainer.
+        engine: `"numpy"` or `"jax"`, as in `epochs`.
 
+    Raises:
+        ValueError: From the step, if the batch does not fit the model and the loss.
+        NonFiniteError: From the step, under `non_finite="raise"`, if the loss, the gradient, the parameters, the slots or the
+            buffers are not finite.
 
-def make_step(trainer: Trainer) -> Step:
-    """The pure function `step(state, batch) -> state`: one update by the batch's mean gradient.
+    Examples:
+        >>> import numpy as np
+        >>> from fnloop.nn import mlp
+        >>> trainer = Trainer(model=mlp([2, 1]), loss="mse")
+        >>> make_step(trainer)(init_state(trainer), Batch(np.ones((3, 2)), np.ones(3))).step
+        1
 
-    A stopped state is returned as it is.
-
-    Raises: ValueError: from the step, if the batch does not fit the model and the loss;
-        NonFiniteError: from the step, if the loss, gradient, parameters or slots stop being finite under `non_finite="raise"`.
+    See Also: make_epoch, steps
     """
     check_trainer(trainer).check_resolved()
-    check = make_check(trainer)
+    check, update = make_check(trainer), make_update(trainer, engine)
 
     def step(state: TrainState, batch: Batch) -> TrainState:
         examples = encode(Dataset(batch.x, batch.y, batch.weights), state.names, "batch")
         trainer.check_data(examples, "batch")
-        batch = Batch(examples.x, examples.y, examples.weights)
         if state.stopped is not None:
             return state
         check(state)
-        with quiet():
-            rates, scheduler = _rates(trainer, state, 1)
-            moved = numpy_engine.fold(trainer, state, rates, [batch.cast(trainer.dtype)])
-        if isinstance(moved, str):
-            return _non_finite(trainer, state, moved)
-        return _advanced(state, moved, rates, scheduler, len(batch.x), None)
+        return _or_handle(trainer, state, update(state, Batch(examples.x, examples.y, examples.weights)))
 
     return step
 
 
-def _rates(trainer: Trainer, state: TrainState, n: int) -> tuple[list[float], Any]:
-    """The learning rates of the next n steps, and the scheduler's state behind them."""
-    scheduler = state.scheduler
-    if trainer.schedule_every == "epoch":
-        return [scheduler.lr] * n, scheduler
-    rates = []
-    for _ in range(n):
-        rates.append(scheduler.lr)
-        scheduler = trainer.scheduler.step(scheduler)
-    return rates, scheduler
-
-
-def _advanced(
-    state: TrainState, moved: Moved, rates: Sequence[float], scheduler: Any, examples: int, plan: EpochPlan | None
-) -> TrainState:
-    """The state after steps at these rates. It has no metrics: those of the state before are of other parameters."""
-    n, progress = len(rates), state.progress
-    sums = np.array(moved.sums, dtype=np.float64)
-    return evolve(
-        state,
-        params=Params(moved.vector, state.params.model),
-        buffers=moved.buffers,
-        optimizer=evolve(state.optimizer, count=state.optimizer.count + n, slots=moved.slots),
-        scheduler=scheduler,
-        step=state.step + n,
-        updates=state.updates + n,
-        progress=EpochProgress(progress.batches + n, progress.examples + examples, sums, rates[-1], plan),
-        metrics={},
-    )
-
-
-def _make_advance(trainer: Trainer, train: Dataset, engine: str) -> Advance:
-    """The function `advance(state, stop)`: the epoch's batches up to `stop` folded, or what was not finite on the way."""
-    run, plan = get_engine(engine).make_run(trainer, train), make_plan(trainer, train)
-
-    def advance(state: TrainState, stop: int) -> TrainState | str:
-        first = state.progress.batches
-        if first == stop:
-            return state
-        rates, scheduler = _rates(trainer, state, stop - first)
-        with quiet():
-            moved = run(state, rates, stop)
-        if isinstance(moved, str):
-            return moved
-        examples = min(stop * plan.examples_per_update, plan.examples) - first * plan.examples_per_update
-        return _advanced(state, moved, rates, scheduler, examples, plan)
-
-    return advance
-
-
-def _one_by_one(trainer: Trainer, advance: Advance, state: TrainState, stop: int) -> Iterator[TrainState]:
-    """The states after each of the epoch's batches up to `stop`, or to a fault that stops the run."""
-    while state.progress.batches < stop and state.stopped is None:
-        state = _one_step(trainer, advance, state)
-        yield state
-
-
-def _one_step(trainer: Trainer, advance: Advance, state: TrainState) -> TrainState:
-    moved = advance(state, state.progress.batches + 1)
-    return _non_finite(trainer, state, moved) if isinstance(moved, str) else moved
-
-
-def _non_finite(trainer: Trainer, state: TrainState, cause: str) -> TrainState:
-    """What the trainer wants when a step cannot be taken."""
-    progress = state.progress
-    if trainer.non_finite == "skip":
-        return evolve(state, step=state.step + 1, progress=evolve(progress, batches=progress.batches + 1))
-    stopped = Stopped(StopReason.NON_FINITE.value, state.epoch + 1, state.step + 1, f"{cause}, at learning rate {state.lr:g}")
-    if trainer.non_finite == "raise":
-        raise NonFiniteError(f"training stopped: {stopped}, batch {progress.batches + 1} of the epoch")
-    return evolve(state, stopped=stopped)
-
-
 def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = None, *, engine: str = "numpy") -> Epoch:
-    """The pure function `epoch(state) -> state`: the step folded over the epoch's batches, then its metrics and policies.
+    """Return the pure function `epoch(state) -> state`: the fold of the step over the epoch's batches, then the epoch's end.
 
-    A state from the middle of an epoch is taken to its end. A stopped state is returned as it is.
+    A state within an epoch is trained to the end of it. A stopped state is returned unchanged.
 
-    Raises: ValueError: if the data does not fit the model and the loss, or a metric is monitored that the run has not.
+    Args:
+        trainer: The trainer.
+        train: The training data.
+        validation: The validation data, or None for metrics of the training data only.
+        engine: `"numpy"` or `"jax"`, as in `epochs`.
+
+    Raises:
+        ValueError: If the data does not fit the model and the loss, or the run does not produce a metric that is monitored.
+
+    See Also: make_step, epochs
     """
-    return _make_epoch(trainer, train, validation, engine)[0]
+    return _make_epoch(prepare(trainer, train, validation, engine), engine)
 
 
-def _make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None, engine: str) -> tuple[Epoch, Measure | None]:
-    """The epoch, and what measures a state on the validation data."""
-    names, train, validation = encode_datasets(check_trainer(trainer), train, validation)
-    trainer = trainer.resolve(train)
-    close, measure = _make_close(trainer, train, validation, engine)
-    fold = _make_fold(trainer, train, engine)
-    stop = count_batches(train, trainer.batch_size * trainer.accumulate)
+def _make_epoch(prepared: Preparation, engine: str) -> Epoch:
+    trainer, names, train, measure = prepared
+    end_epoch, fold = make_epoch_end(trainer, measure), _make_fold(trainer, train, engine)
+    batches = count_batches(train, trainer.batch_size * trainer.accumulate)
 
     def epoch(state: TrainState) -> TrainState:
-        trained = fold(with_names(state, names), stop)
-        return trained if trained.stopped is not None else close(trained)
+        trained = fold(with_names(state, names), batches)
+        return trained if is_stopped(trained) else end_epoch(trained)
 
-    return epoch, measure
+    return epoch
 
 
 def make_fold(trainer: Trainer, train: Dataset, *, engine: str = "numpy") -> Callable[[TrainState, int], TrainState]:
-    """The pure function `fold(state, batches) -> state`: the step folded until so many of the epoch's batches are.
+    """Return the pure function `fold(state, batches) -> state`: the fold of the step over the epoch's first batches.
 
-    What the epoch's end brings is not done. A stopped state is returned as it is.
+    The fold continues after the batches that the state has seen. It does not end the epoch. A stopped state is returned
+    unchanged.
     """
     names, train, _ = encode_datasets(trainer, train, None)
     fold = _make_fold(trainer.resolve(train), train, engine)
@@ -198,92 +103,43 @@ def make_fold(trainer: Trainer, train: Dataset, *, engine: str = "numpy") -> Cal
 
 
 def _make_fold(trainer: Trainer, train: Dataset, engine: str) -> Callable[[TrainState, int], TrainState]:
-    """The same, for a resolved trainer and encoded data."""
-    advance = _make_advance(trainer, train, engine)
-
-    check = make_check(trainer)
+    """Return the fold of `make_fold`, for a resolved trainer and encoded data."""
+    advance, check = make_advance(trainer, train, engine), make_check(trainer)
 
     def fold(state: TrainState, batches: int) -> TrainState:
-        if state.stopped is not None:
+        if is_stopped(state):
             return state
         check(state)
-        trained = advance(state, batches)
-        if isinstance(trained, str):  # fold again, step by step: the state before the fault is wanted
-            *_, trained = _one_by_one(trainer, advance, state, batches)
-        return trained
+        result = advance(state, batches)
+        if not isinstance(result, Fault):
+            return result
+        # Fold again, step by step: the fault is handled at the step that it happened in.
+        one_by_one = toolz.iterate(lambda state: _advance_by_one(trainer, advance, state), state)
+        last: TrainState = toolz.last(_through(lambda s: is_stopped(s) or s.progress.batches >= batches, one_by_one))
+        return last
 
     return fold
 
 
-def _make_close(trainer: Trainer, train: Dataset, validation: Dataset | None, engine: str) -> tuple[Epoch, Measure | None]:
-    """What the end of an epoch brings: its metrics, the scheduler's step, and the word on stopping; and how it measures."""
-    trainer.check_data(train, "train")
-    if validation is not None:
-        trainer.check_data(validation, "validation")
-    trainer.check_monitored(validation is not None)
-    try_functions(trainer, train, validation, engine)
-    measure = make_measure(trainer, validation, engine) if validation is not None else None
-
-    def close(state: TrainState) -> TrainState:
-        metrics = means(trainer, state.progress.sums.tolist(), state.progress.examples)
-        if measure is not None:
-            metrics |= {f"val_{name}": value for name, value in measure(state).items()}
-        metrics["lr"] = state.progress.lr
-        epoch, policy, stopping, scheduler = state.epoch + 1, trainer.early_stopping, state.early_stopping, state.scheduler
-        if policy is not None:
-            stopping = policy.step(stopping, metrics, epoch, state.params.vector, state.buffers)
-        if trainer.schedule_every == "epoch":
-            scheduler = trainer.scheduler.step(scheduler, metrics)
-        return evolve(
-            state,
-            scheduler=scheduler,
-            early_stopping=stopping,
-            epoch=epoch,
-            progress=epoch_start(scheduler.lr),
-            metrics=metrics,
-            stopped=None if stopping.stopped_epoch is None else _no_improvement(stopping, epoch, state.step),
-        )
-
-    return close, measure
+def _advance_by_one(trainer: Trainer, advance: Advance, state: TrainState) -> TrainState:
+    return _or_handle(trainer, state, advance(state, state.progress.batches + 1))
 
 
-def _no_improvement(found: EarlyStoppingState, epoch: int, step: int) -> Stopped:
-    best = f"best {found.best:.4g} in epoch {found.best_epoch}" if found.best_epoch else "no best value"
-    return Stopped(StopReason.NO_IMPROVEMENT.value, epoch, step, f"{found.metric} for {found.wait} epochs, {best}")
+def _or_handle(trainer: Trainer, state: TrainState, result: TrainState | Fault) -> TrainState:
+    return handle_fault(trainer, state, result) if isinstance(result, Fault) else result
 
 
-def _start(
-    trainer: Trainer,
-    start: TrainState | None,
-    train: Dataset,
-    validation: Dataset | None,
-    engine: str,
-    measure: Measure | None,
-) -> TrainState:
-    """The state that a stream begins with; what of `start` could not be kept is warned of."""
-    if start is None:
-        return init_state(trainer.resolve(train), train)
-    validated = validation is not None
-    state, notes = adapt(trainer, start, train, validated)
-    if measure is not None and not is_measured_by(measure, start, state):
-        state, notes = adapt(trainer, start, train, validated, other_validation=True)
-    for note in notes.values():
-        warn(f"start: {note}")
-    return _tried_again(trainer, state, train, engine)
+def is_stopped(state: TrainState) -> bool:
+    """Return whether training stopped at a state."""
+    return state.stopped is not None
 
 
-def _tried_again(trainer: Trainer, state: TrainState, train: Dataset, engine: str) -> TrainState:
-    """The state, which continues if a step that was not finite can be taken now, or is to be skipped or raised."""
-    if state.stop_reason != StopReason.NON_FINITE:
-        return state
-    going = evolve(state, stopped=None)
-    if trainer.non_finite != "stop":
-        return going
-    _, examples, _ = encode_datasets(trainer, train, None)
-    done = state.progress.batches + 1
-    if done > count_batches(examples, trainer.batch_size * trainer.accumulate):
-        return going
-    return state if isinstance(_make_advance(trainer.resolve(examples), examples, engine)(going, done), str) else going
+def _through(predicate: Callable[[TrainState], bool], states: Iterable[TrainState]) -> Iterator[TrainState]:
+    """Yield the states up to and including the first for which the predicate holds."""
+    for state in states:
+        yield state
+        if predicate(state):
+            return
 
 
 def epochs(
@@ -294,23 +150,33 @@ def epochs(
     start: TrainState | None = None,
     engine: str = "numpy",
 ) -> Iterator[TrainState]:
-    """The lazy stream of states epoch by epoch, from the initial one (or `start`) on; it ends after a stopped state.
+    """Return the lazy stream of states epoch by epoch, which starts with the initial state and ends with a stopped one.
 
     Args:
-        engine: `"numpy"`, or `"jax"`, compiled; `"jax:gpu"`, `"jax:cpu:0"` name its device. Each goes on from the other's
-            states.
-    Raises: TypeError, ValueError: at the call, if trainer, data, start and engine do not fit together; EngineError: if the
-        engine is not installed, or cannot compile a part of the trainer.
+        trainer: The trainer.
+        train: The training data.
+        validation: The validation data, or None for metrics of the training data only.
+        start: The state to continue from. It may be of another trainer or engine; a warning names each part of it that cannot
+            be kept. Default: `None`, the initial state.
+        engine: `"numpy"`, or `"jax"`, which compiles; `"jax:gpu"` or `"jax:cpu:0"` select a device.
+
+    Raises:
+        TypeError: At the call, if trainer, data or start are of another type.
+        ValueError: At the call, if trainer, data and start do not fit together.
+        EngineError: At the call, if the engine is not available, or cannot compute a part of the trainer.
+
+    Examples:
+        >>> from fnloop.nn import mlp
+        >>> stream = epochs(Trainer(model=mlp([1, 1]), loss="mse"), Dataset([[1.0], [2.0]], [1.0, 2.0]))
+        >>> [state.epoch for state in toolz.take(3, stream)]
+        [0, 1, 2]
+
+    See Also: steps, make_epoch
     """
-    epoch, measure = _make_epoch(trainer, train, validation, engine)
-    return announced(_generate(epoch, _start(trainer, start, train, validation, engine, measure)))
-
-
-def _generate(function: Epoch, state: TrainState) -> Iterator[TrainState]:
-    yield state
-    while state.stopped is None:
-        state = function(state)
-        yield state
+    prepared = prepare(trainer, train, validation, engine)
+    epoch = _make_epoch(prepared, engine)
+    first = start_from(trainer, start, train, validation, engine, prepared.measure)
+    return warn_non_finite(_through(is_stopped, toolz.iterate(epoch, first)))
 
 
 def steps(
@@ -321,20 +187,34 @@ def steps(
     start: TrainState | None = None,
     engine: str = "numpy",
 ) -> Iterator[TrainState]:
-    """The lazy stream of states step by step, from the initial one (or `start`) on; it ends after a stopped state.
+    """Return the lazy stream of states step by step, which starts with the initial state and ends with a stopped one.
 
-    The state after an epoch's last step is that of `epochs`, with the metrics, the next learning rate and the verdict on
-    stopping; states within an epoch have no metrics. The rest is as in `epochs`.
+    The state after the last step of an epoch is that of `epochs`, with metrics and the learning rate of the next epoch. States
+    within an epoch have no metrics. Arguments and errors are those of `epochs`.
+
+    Args:
+        trainer: The trainer.
+        train: The training data.
+        validation: The validation data, or None for metrics of the training data only.
+        start: The state to continue from. Default: `None`, the initial state.
+        engine: `"numpy"` or `"jax"`, as in `epochs`.
+
+    Examples:
+        >>> from fnloop.nn import mlp
+        >>> stream = steps(Trainer(model=mlp([1, 1]), loss="mse", batch_size=1), Dataset([[1.0], [2.0]], [1.0, 2.0]))
+        >>> [(state.epoch, state.step) for state in toolz.take(4, stream)]
+        [(0, 0), (0, 1), (1, 2), (1, 3)]
+
+    See Also: epochs, make_step
     """
-    _, examples, validating = encode_datasets(check_trainer(trainer), train, validation)
-    complete = trainer.resolve(examples)
-    close, measure = _make_close(complete, examples, validating, engine)
-    advance = _make_advance(complete, examples, engine)
-    stop = count_batches(train, trainer.batch_size * trainer.accumulate)
+    prepared = prepare(trainer, train, validation, engine)
+    resolved, batches = prepared.trainer, count_batches(train, trainer.batch_size * trainer.accumulate)
+    end_epoch, advance = make_epoch_end(resolved, prepared.measure), make_advance(resolved, prepared.train, engine)
 
     def step(state: TrainState) -> TrainState:
-        if state.progress.batches < stop:
-            state = _one_step(complete, advance, state)
-        return close(state) if state.stopped is None and state.progress.batches == stop else state
+        if state.progress.batches < batches:
+            state = _advance_by_one(resolved, advance, state)
+        return end_epoch(state) if not is_stopped(state) and state.progress.batches == batches else state
 
-    return announced(_generate(step, _start(trainer, start, train, validation, engine, measure)))
+    first = start_from(trainer, start, train, validation, engine, prepared.measure)
+    return warn_non_finite(_through(is_stopped, toolz.iterate(step, first)))

@@ -1,4 +1,4 @@
-"""The loss and the metrics of a state: from sums over examples, and of all outputs at once."""
+"""The loss and the metrics of a state on a dataset: from sums over examples, and from all outputs at once."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,27 +10,28 @@ from fnloop.core.arrays import Array
 from fnloop.core.digest import same_bits
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
-from fnloop.engines import get_engine
 from fnloop.engines.threads import with_threads
 from fnloop.metrics import Whole
+from fnloop.training.engine import computation_of, compute_outputs, select_engine
 from fnloop.training.state import TrainState, restored
 from fnloop.training.trainer import Trainer
 
-# What overflows is found in the result and answered as the trainer says, not warned of on the way.
+# Without NumPy's warnings: results that are not finite are found, and handled as the trainer's `non_finite` says.
 quiet = partial(np.errstate, all="ignore")
 
-Values = dict[str, float]
-Measure = Callable[[TrainState], Values]
+Metrics = dict[str, float]
+Measure = Callable[[TrainState], Metrics]
 
-NEAR = 1e-3  # the relative difference within which two losses can be of the same data
+SAME_DATA_TOLERANCE = 1e-3  # relative difference up to which two losses may be of the same data, on other engines and machines
 
 
-def means(trainer: Trainer, sums: Sequence[float], examples: int) -> Values:
-    """The loss and the metrics from their sums over examples; NaN if there were none."""
+def metrics_from_sums(trainer: Trainer, sums: Sequence[float], examples: int) -> Metrics:
+    """Return the loss and the metrics by name, from their sums over so many examples; NaN without examples."""
+    metrics = trainer.summed_metrics()
     if not examples:
-        return {"loss": math.nan, **{metric.name: math.nan for metric in trainer.summed_metrics()}}
+        return {"loss": math.nan, **{metric.name: math.nan for metric in metrics}}
     values, start = {"loss": float(sums[0] / examples)}, 1
-    for metric in trainer.summed_metrics():
+    for metric in metrics:
         width = metric.width(trainer.model.outputs)
         values[metric.name] = metric.value(np.array(sums[start : start + width]), examples)
         start += width
@@ -38,48 +39,64 @@ def means(trainer: Trainer, sums: Sequence[float], examples: int) -> Values:
 
 
 def make_measure(trainer: Trainer, data: Dataset, engine: str) -> Measure:
-    """The function that measures a state on the data."""
-    room, whole = get_engine(engine), make_whole(trainer, data)
-    sums_of, whole_of = room.make_measure(trainer, data), whole and partial(with_threads, trainer.blas_threads(), whole)
+    """Return the function `measure(state)`: the loss and the metrics on the data, by name.
 
-    def measure(state: TrainState) -> Values:
+    Args:
+        trainer: A resolved trainer.
+        data: The data, encoded.
+        engine: The name of the engine.
+
+    Raises:
+        EngineError: If the engine is not available, or cannot compute a part of the trainer.
+    """
+    sums_of = select_engine(engine).make_measure(computation_of(trainer), data)
+    measure_whole = make_whole_measure(trainer, data)
+
+    def measure(state: TrainState) -> Metrics:
         with quiet():
-            values = means(trainer, sums_of(state), len(data))
-            return values if whole_of is None else values | whole_of(room.outputs_over(trainer, state, data.x))
+            metrics = metrics_from_sums(trainer, sums_of(state.params.vector, state.buffers), len(data))
+            if measure_whole is not None:
+                outputs = compute_outputs(trainer, state, data.x, engine)
+                metrics |= with_threads(trainer.blas_threads(), measure_whole, outputs)
+            return metrics
 
     return measure
 
 
-def is_measured_by(measure: Measure, start: TrainState, adapted: TrainState) -> bool:
-    """Whether the validation loss that a state has, of its parameters or of the best ones, can be one on these data.
+def is_consistent(measure: Measure, start: TrainState, adapted: TrainState) -> bool:
+    """Return whether the validation metrics that a state has can be those of the present validation data.
 
-    Engines and machines differ in the last digits. A state that has none, or one of another loss or model, is not asked.
+    The metrics of its parameters are compared, else those of its best ones. A state without validation metrics, or with those
+    of another loss or model, is consistent with any data.
 
     Args:
-        measure: The function that measures a state on the validation data.
+        measure: Measures a state on the present validation data.
         start: The state.
-        adapted: The state as the trainer continues from it.
+        adapted: The same state, adapted to the present trainer.
     """
-    best = start.early_stopping
-    known = next((one for one in (start.metrics, best.best_metrics) if "val_loss" in one), None)
-    if known is None or start.loss != adapted.loss or not same_bits(start.params.model, adapted.params.model):
+    stopping = start.early_stopping
+    recorded = next((metrics for metrics in (start.metrics, stopping.best_metrics) if "val_loss" in metrics), None)
+    if recorded is None or start.loss != adapted.loss or not same_bits(start.params.model, adapted.params.model):
         return True
-    measured = measure(start if known is start.metrics else restored(start))
-    finite = math.isfinite(known["val_loss"])  # else it says little, and the metrics are asked
-    names = ["loss"] if finite else [name for name in measured if f"val_{name}" in known]
-    return all(_near(measured[name], known[f"val_{name}"]) for name in names)
+    measured = measure(start if recorded is start.metrics else restored(start))
+    # Losses that are not finite are alike on many data: then all metrics are compared.
+    names = ["loss"] if math.isfinite(recorded["val_loss"]) else [name for name in measured if f"val_{name}" in recorded]
+    return all(_is_close(measured[name], recorded[f"val_{name}"]) for name in names)
 
 
-def _near(a: float, b: float) -> bool:
-    return (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=NEAR)
+def _is_close(a: float, b: float) -> bool:
+    return (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=SAME_DATA_TOLERANCE)
 
 
-def make_whole(trainer: Trainer, data: Dataset) -> Callable[[Array], Values] | None:
-    """The function of the model's outputs that gives the metrics of all examples at once; None if there are none."""
-    metrics, outputs = trainer.whole_metrics(), trainer.model.outputs
-    task = trainer.loss.task(outputs)
+def make_whole_measure(trainer: Trainer, data: Dataset) -> Callable[[Array], Metrics] | None:
+    """Return the function of the model's outputs that computes the metrics of all examples at once; None without such metrics.
 
-    def measure(outputs: Array) -> Values:
+    Raises:
+        ValueError: From the function, if a metric cannot be measured. The message names it.
+    """
+    metrics, task = trainer.whole_metrics(), trainer.loss.task(trainer.model.outputs)
+
+    def measure(outputs: Array) -> Metrics:
         values, outputs = {}, outputs.astype(np.float64)
         for metric in metrics:
             try:

@@ -1,68 +1,75 @@
-"""The user's own functions, tried before anything is trained, so that what is wrong with one is said at the call."""
+"""Trial calls of custom losses and metrics before training, so that a function that does not work raises at once."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-from fnloop.core.arrays import Array
+from fnloop.core.arrays import AnyArray, Array
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
-from fnloop.engines import get_engine
 from fnloop.losses.from_function import FromFunction
 from fnloop.metrics import Mean
-from fnloop.training.measurement import make_whole, quiet
+from fnloop.training.engine import select_engine
+from fnloop.training.measurement import make_whole_measure, quiet
 from fnloop.training.trainer import Trainer
+
+PerExample = Callable[[AnyArray, AnyArray], AnyArray]
 
 
 def try_functions(trainer: Trainer, train: Dataset, validation: Dataset | None, engine: str) -> None:
-    """Try the loss and the metrics that are plain functions on made-up outputs.
+    """Call the loss and the metrics that are plain functions with made-up outputs.
+
+    Args:
+        trainer: A resolved trainer.
+        train: The training data, encoded.
+        validation: The validation data, encoded, or None.
+        engine: The name of the engine that will call the functions.
 
     Raises:
-        ValueError: If a function raises; if what it gives for an example depends on others, or has not the shape that is asked
-            for; if a metric of all examples at once cannot be measured on the validation data.
+        ValueError: If a function raises, returns another shape than one value an example, or returns a value for an example
+            that depends on other examples; or if a metric of all examples at once cannot be measured on the validation data.
         EngineError: If the NumPy engine cannot differentiate the loss.
     """
     loss = trainer.loss
     with quiet():
         if isinstance(loss, FromFunction):
-            outputs, targets = _sample(trainer, train, engine)
+            outputs, targets = _make_sample(trainer, train, engine)
             _check_call(f"loss {loss.name!r}", loss.function, outputs, targets)
-            _check_alone(f"loss {loss.name!r}", lambda z, y: loss.forward(z, y)[0], outputs, targets)
+            _check_independence(f"loss {loss.name!r}", lambda z, y: loss.forward(z, y)[0], outputs, targets)
             if engine == "numpy":
                 loss.forward(outputs, targets)[1]()
         for metric in trainer.summed_metrics():
             if isinstance(metric, Mean):
-                outputs, targets = _sample(trainer, train, engine)
+                outputs, targets = _make_sample(trainer, train, engine)
                 _check_call(f"metric {metric.name!r}", metric.function, outputs, targets)
-                _check_alone(f"metric {metric.name!r}", metric.values, outputs, targets)
-        whole = None if validation is None else make_whole(trainer, validation)
-        if whole is not None:
-            whole(_waves(trainer, len(validation)))  # type: ignore[arg-type]
+                _check_independence(f"metric {metric.name!r}", metric.values, outputs, targets)
+        if validation is not None:
+            measure_whole = make_whole_measure(trainer, validation)
+            if measure_whole is not None:
+                measure_whole(_make_outputs(trainer, len(validation)))
 
 
-def _waves(trainer: Trainer, rows: int) -> Array:
-    """Outputs that a model might have: for classes they are of all of them, else positive, which every function takes."""
-    waves = np.cos(np.arange(rows * trainer.model.outputs)).reshape(rows, -1)
-    task = trainer.loss.task(trainer.model.outputs)
-    return waves if task in {"classification", "multilabel"} else waves + 1.5
+def _make_outputs(trainer: Trainer, n: int) -> Array:
+    """Return outputs as of a model: for every class if there are classes, else positive, so that every function takes them."""
+    waves = np.cos(np.arange(n * trainer.model.outputs)).reshape(n, -1)
+    return waves if trainer.loss.task(trainer.model.outputs) in {"classification", "multilabel"} else waves + 1.5
 
 
-def _sample(trainer: Trainer, data: Dataset, engine: str) -> tuple[Any, Any]:
-    """Outputs for a few examples and their targets, the least and the largest among them, as arrays of the engine."""
-    first = data.y.reshape(len(data), -1)[:, 0]
-    rows = sorted({0, int(first.argmin()), int(first.argmax())})
-    arrays = _waves(trainer, len(rows)).astype(trainer.dtype), data.y[rows].astype(trainer.dtype)
+def _make_sample(trainer: Trainer, data: Dataset, engine: str) -> tuple[AnyArray, AnyArray]:
+    """Return outputs and targets of a few examples, with the smallest and the largest target, as arrays of the engine."""
+    first_targets = data.y.reshape(len(data), -1)[:, 0]
+    rows = sorted({0, int(first_targets.argmin()), int(first_targets.argmax())})
+    outputs, targets = _make_outputs(trainer, len(rows)).astype(trainer.dtype), data.y[rows].astype(trainer.dtype)
     if engine == "numpy":
-        return arrays
-    get_engine(engine)  # says what to install where there is no JAX
+        return outputs, targets
+    select_engine(engine)  # raises if JAX is not installed
     from jax import numpy as jnp
 
-    return tuple(map(jnp.asarray, arrays))  # type: ignore[return-value]
+    return jnp.asarray(outputs), jnp.asarray(targets)
 
 
-def _check_call(name: str, function: Callable[[Any, Any], Any], outputs: Any, targets: Any) -> None:
-    """Refuse a function that raises, whose own error does not say what it was called with."""
+def _check_call(name: str, function: PerExample, outputs: AnyArray, targets: AnyArray) -> None:
+    """Check that a function does not raise; the error tells what it was called with."""
     try:
         function(outputs, targets)
     except Exception as error:
@@ -72,8 +79,8 @@ def _check_call(name: str, function: Callable[[Any, Any], Any], outputs: Any, ta
         ) from error
 
 
-def _check_alone(name: str, function: Callable[[Any, Any], Any], outputs: Any, targets: Any) -> None:
-    """Refuse a function whose value for an example is another in a batch than for the example by itself."""
+def _check_independence(name: str, function: PerExample, outputs: AnyArray, targets: AnyArray) -> None:
+    """Check that a function returns the same value for an example in a batch and for the example alone."""
     together = np.asarray(function(outputs, targets)).reshape(-1)
     for i, value in enumerate(together):
         alone = np.asarray(function(outputs[i : i + 1], targets[i : i + 1])).reshape(-1)

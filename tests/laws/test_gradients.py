@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 import fnloop as fl
 from fnloop import losses
-from fnloop.engines.numpy import fold as engine
+from fnloop.engines.numpy.gradient import make_gradient
 from fnloop.nn.layer import EVALUATION
+from fnloop.training.engine import computation_of
 from tests.strategies import ACTIVATIONS
 
 
@@ -80,7 +81,7 @@ def loss_at(trainer, vector, x, y):
 
 def gradient_at(trainer, vector, x, y):
     gradient = np.empty_like(vector)
-    engine.make_gradient(trainer, vector, gradient)((x, y, None), (), 0)
+    make_gradient(computation_of(trainer), vector, gradient)((x, y, None), (), 0)
     return gradient
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import fnloop as fl
 from fnloop import optimizers as opt
 from fnloop.core.random import Stream, uniform
-from fnloop.engines.jax.kernels import run_chain
+from fnloop.engines.jax.kernel_pass import run_kernels
 from fnloop.nn.layer import Context, make_params
 from fnloop.optimizers.kernel import StepContext
 from tests.models import LAYERS
@@ -166,7 +166,7 @@ def test_optimizers_at_every_magnitude(name, data, dtype):
 
 
 JITTED = {
-    name: jax.jit(partial(run_chain, transform, LAYOUT, slots=[], now=StepContext(1, 0.125), early=[None]))
+    name: jax.jit(partial(run_kernels, transform.parts, LAYOUT, slots=[], context=StepContext(1, 0.125), precomputed=[None]))
     for name, transform in TRANSFORMS.items()
 }
 
@@ -178,7 +178,9 @@ def test_clips_and_scalings_at_every_magnitude_under_jax(name, data):
     (size, gradients_of), (_, vector_of) = data.draw(values("float32")), data.draw(values("float32"))
     flat, vector = (np.where(abs(v) < 2e-38, 0, v) for v in (gradients_of(LAYOUT[-1].stop), vector_of(LAYOUT[-1].stop)))
     (exact,), _ = run_optimizer(TRANSFORMS[name], flat[None], vector, np.longdouble)
-    direction, _ = JITTED[name](value=[place.view(flat) for place in LAYOUT], params=[place.view(vector) for place in LAYOUT])
+    direction, _ = JITTED[name](
+        gradient=[place.view(flat) for place in LAYOUT], params=[place.view(vector) for place in LAYOUT]
+    )
     for place, computed in zip(LAYOUT, direction, strict=True):
         require_close(computed, place.view(exact), beside=size)
 

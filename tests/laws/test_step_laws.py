@@ -14,7 +14,7 @@ from fnloop.core.arrays import read_only
 from fnloop.core.fields import leaves
 from fnloop.core.random import Stream, permutation, words
 from fnloop.core.records import evolve, frozen
-from fnloop.engines.numpy import fold as engine
+from fnloop.engines.numpy import measure as engine
 from tests.strategies import LAYERED, OPTIMIZERS, dataset, problems
 
 

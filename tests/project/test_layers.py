@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[2] / "fnloop"
 LAYERS = [  # from the lowest to the highest: the only statement of their order
     {"core"},
     {"data", "nn", "losses", "metrics", "schedulers", "optimizers"},
-    {"engines", "training"},
+    {"engines"},
+    {"training"},
     {"streams"},
     {"runs"},
     {"plots"},

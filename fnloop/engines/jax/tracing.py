@@ -1,4 +1,4 @@
-"""What JAX cannot trace is refused by its name, before anything is trained."""
+"""Check that JAX can trace each part of a computation before anything is trained, and name the part that it cannot."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -12,59 +12,88 @@ from fnloop.core.errors import EngineError
 from fnloop.core.fields import leaves
 from fnloop.core.formatting import short
 from fnloop.core.parameters import Slot
-from fnloop.engines.jax.kernels import early_scalars, run_chain
+from fnloop.engines.base import Computation
+from fnloop.engines.jax.kernel_pass import precompute_scalars, run_kernels
 from fnloop.nn import Context
 from fnloop.optimizers import Elementwise
 from fnloop.optimizers.kernel import StepContext
 
-# Numbers have the types that they have in NumPy, where a sum can be of float64: metrics are the same on both engines. The
-# arrays of the model keep the trainer's dtype, for an array's type outweighs a number's.
-numpys_types = partial(jax.enable_x64, True)
+# Python numbers become float64, as in NumPy, so that sums can be float64 and metrics are the same on both engines. Arrays keep
+# their dtype: an array's type takes precedence over a number's.
+with_float64 = partial(jax.enable_x64, True)
 
 
-def functions_of(computation: Any) -> tuple[Any, ...]:
-    """The functions that a computation's records hold: records are equal by the names of these, which are not enough."""
+def functions_in(computation: Computation) -> tuple[Any, ...]:
+    """Return the functions that a computation's records hold: a part of a cache's key.
+
+    Records that hold functions are equal if the functions have the same names.
+    """
     return tuple(leaf for _, leaf in leaves(computation) if callable(leaf))
 
 
-@lru_cache(maxsize=64)
-def refuse(
-    functions: Any, model: Any, loss: Any, optimizer: Elementwise, metrics: Any, columns: tuple[int, ...], dtype: Any
-) -> None:
-    """Refuse what cannot be traced, by its name, before anything is trained."""
-    vector, count = _abstract((model.size,), dtype), _abstract((), np.int32)
-    x, y = _abstract((2, *model.inputs), dtype), _abstract((2, *columns), dtype)
+def check_traceable(computation: Computation, target_shape: tuple[int, ...], dtype: Any) -> None:
+    """Check that JAX can trace the model, the loss, the metrics and the optimizer.
+
+    Args:
+        computation: What to compute.
+        target_shape: The shape of the targets of one example.
+        dtype: The dtype of the arrays.
+
+    Raises:
+        EngineError: If it cannot. The message names the part.
+    """
+    _check(functions_in(computation), computation._replace(seed=0, threads=1), target_shape, dtype)
+
+
+@lru_cache(maxsize=64)  # computations that were checked: tracing takes longer than small data do
+def _check(functions: tuple[Any, ...], computation: Computation, target_shape: tuple[int, ...], dtype: Any) -> None:
+    model, loss, metrics = computation.model, computation.loss, computation.metrics
+    vector = _abstract((model.size,), dtype)
+    x, y = _abstract((2, *model.inputs), dtype), _abstract((2, *target_shape), dtype)
+    outputs = _check_model(model, vector, x, dtype)
+    _trace(f"loss {short(loss)}", lambda outputs, y: loss.forward(outputs, y)[0], outputs, y)
+    for metric in metrics:
+        name = f"metric {short(metric.name)}"
+        _trace(name, lambda outputs, y, metric=metric: jnp.stack(metric.sums(outputs, y)), outputs, y)
+    for part in computation.optimizer.parts:
+        _check_kernel(part, vector, dtype)
+
+
+def _check_model(model: Any, vector: Any, x: Any, dtype: Any) -> Any:
+    """Trace each layer, or a model without layers as a whole, and return its abstract outputs."""
     for i, layer in enumerate(getattr(model, "layers", ())):
         buffers = tuple(buffer.astype(dtype) for buffer in layer.buffers)
 
-        def values(v: Any, x: Any, i: int = i, layer: Any = layer, buffers: Any = buffers) -> Any:
+        def forward(v: Any, x: Any, i: int = i, layer: Any = layer, buffers: Any = buffers) -> Any:
             return layer.forward(model.views(v)[i], x, Context(buffers, lambda n, address: jnp.zeros(n)))[0]
 
-        x = _traced(f"layer {i}, {short(layer)},", values, vector, x)
-    if not hasattr(model, "layers"):
-        x = _traced(f"model {short(model)}", model, vector, x)
-    _traced(f"loss {short(loss)}", lambda outputs, y: loss.forward(outputs, y)[0], x, y)
-    for metric in metrics:
-        _traced(f"metric {short(metric.name)}", lambda outputs, y, metric=metric: jnp.stack(metric.sums(outputs, y)), x, y)
-    whole = (Slot(0, model.size, (model.size,)),)
-    for part in optimizer.parts:
+        x = _trace(f"layer {i}, {short(layer)},", forward, vector, x)
+    return x if hasattr(model, "layers") else _trace(f"model {short(model)}", model, vector, x)
 
-        def kernel(vector: Any, count: Any, part: Any = part) -> Any:
-            rows = early_scalars(part, whole, StepContext(np.arange(1, 3), np.ones(2)), 2, dtype)
-            early = jax.tree.map(lambda row: vector.sum() * row[0], rows)
-            return run_chain(part, whole, vector, [vector] * len(part.slots), vector, StepContext(count, vector.sum()), early)
 
-        _traced(f"optimizer {short(part)}", kernel, vector, count)
+def _check_kernel(part: Elementwise, vector: Any, dtype: Any) -> None:
+    """Trace one part of an optimizer, on a vector that is one array."""
+    layout = (Slot(0, vector.size, vector.shape),)
+
+    def run(vector: Any, count: Any) -> Any:
+        scalars = precompute_scalars((part,), layout, StepContext(np.arange(1, 3), np.ones(2)), 2, dtype)
+        traced = jax.tree.map(lambda values: vector.sum() * values[0], scalars)
+        slots = [vector] * len(part.slots)
+        return run_kernels((part,), layout, vector, slots, vector, StepContext(count, vector.sum()), traced)
+
+    _trace(f"optimizer {short(part)}", run, vector, _abstract((), np.int32))
 
 
 def _abstract(shape: tuple[int, ...], dtype: Any) -> Any:
     return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
 
 
-def _traced(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+def _trace(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
     try:
-        with numpys_types():
+        with with_float64():
             return jax.eval_shape(function, *arguments)
     except Exception as error:
-        why = str(error).partition("\n")[0]
-        raise EngineError(f"{name} cannot be traced by JAX, engine='numpy' runs it: {type(error).__name__}: {why}") from error
+        reason = str(error).partition("\n")[0]
+        raise EngineError(
+            f"{name} cannot be traced by JAX, engine='numpy' runs it: {type(error).__name__}: {reason}"
+        ) from error

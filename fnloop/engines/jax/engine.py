@@ -1,0 +1,187 @@
+"""The JAX engine: the same forward passes, kernels, losses and metrics, differentiated and compiled."""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, NamedTuple
+
+import attrs
+import jax
+import numpy as np
+
+from fnloop.core.arrays import AnyArray, Array
+from fnloop.core.errors import EngineError
+from fnloop.core.formatting import short
+from fnloop.core.random import permutation
+from fnloop.data.dataset import Dataset
+from fnloop.engines.base import FAULTS, Arrays, Carry, Computation, Engine, Examples, Fold, Measure, Step
+from fnloop.engines.jax.fold import Program, Schedule, get_program
+from fnloop.engines.jax.kernel_pass import precompute_scalars
+from fnloop.engines.jax.tracing import check_traceable, with_float64
+from fnloop.metrics.metric import make_merge
+from fnloop.optimizers.kernel import StepContext
+
+
+def find_device(name: str) -> jax.Device:
+    """Return the device of an engine's name, such as `"jax"`, `"jax:gpu"` or `"jax:cpu:0"`.
+
+    Raises:
+        EngineError: If JAX does not have it. The message lists the devices that JAX has.
+    """
+    _, _, address = name.partition(":")
+    platform, _, index = address.partition(":")
+    try:
+        return jax.devices(platform or None)[int(index or 0)]
+    except (RuntimeError, ValueError, IndexError):
+        devices = ", ".join(f"jax:{device.platform}:{device.id}" for device in jax.devices())
+        raise EngineError(f"engine {short(name)} needs a device that JAX does not have; it has {devices}") from None
+
+
+class Batches(NamedTuple):
+    """Examples on the device, and how they are cut into batches.
+
+    Args:
+        examples: Features, targets and, if there are any, weights.
+        order: The order of the examples.
+        size: Examples in a batch; the last batch may be smaller.
+        first: The first batch to fold.
+    """
+
+    examples: tuple[AnyArray, ...]
+    order: Array
+    size: int
+    first: int
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.size)
+
+
+class Resident:
+    """The arrays that a fold returned last, and their copies on the device, which the next fold continues from.
+
+    An epoch usually continues from the state that the last epoch returned. Then its arrays are neither sent to the device nor
+    split into those of the layers. They are recognised by identity: they are read-only, so their values are still the same. A
+    fold overwrites the copies on the device, so `take` gives them away once.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[Arrays, Any] = (), None
+
+    def take(self, arrays: Arrays) -> Any | None:
+        """Return the copies of these arrays on the device, if they are the last ones, and forget them."""
+        (last, copies), self._last = self._last, ((), None)
+        same = len(last) == len(arrays) and all(a is b for a, b in zip(last, arrays, strict=True))
+        return copies if same else None
+
+    def keep(self, arrays: Arrays, copies: Any) -> None:
+        """Remember arrays and their copies on the device."""
+        self._last = arrays, copies
+
+
+@attrs.frozen
+class JaxEngine(Engine):
+    """The engine that computes with JAX on a device."""
+
+    device: jax.Device
+
+    def make_fold(self, computation: Computation, data: Dataset) -> Fold:
+        """Return the function that folds batches of an epoch, as in `Engine.make_fold`.
+
+        The data is sent to the device once, and batches are gathered there.
+        """
+        program, resident = get_program(computation), Resident()
+        examples = self._send_examples(computation, (data.x, data.y, data.weights))
+
+        def fold(carry: Carry, rates: Sequence[float], epoch: int, first: int) -> Carry:
+            order = permutation(len(data), computation.seed, epoch).astype(np.int32)
+            batches = Batches(examples, order, computation.update_size, first)
+            return self._fold(computation, program, resident, carry, rates, batches)
+
+        return fold
+
+    def make_step(self, computation: Computation) -> Step:
+        """Return the function that does one update, as in `Engine.make_step`: the fold over one batch."""
+        program, resident = get_program(computation), Resident()
+
+        def step(carry: Carry, lr: float, examples: Examples) -> Carry:
+            sent, n = self._send_examples(computation, examples), len(examples[0])
+            batches = Batches(sent, np.arange(n, dtype=np.int32), n, 0)
+            return self._fold(computation, program, resident, carry, [lr], batches)
+
+        return step
+
+    def make_measure(self, computation: Computation, data: Dataset) -> Measure:
+        """Return the function that measures parameters, as in `Engine.make_measure`."""
+        program, examples = get_program(computation), self._send_examples(computation, (data.x, data.y, data.weights))
+        merge = make_merge(computation.metrics, computation.model.outputs)
+
+        def measure(vector: Array, buffers: Arrays) -> list[float]:
+            with with_float64():
+                sums = program.measure(vector, buffers, *examples)
+            return reduce(merge, np.asarray(sums).tolist())
+
+        return measure
+
+    def outputs(self, computation: Computation, vector: Array, buffers: Arrays, x: Array) -> Array:
+        """Return the model's outputs for each row of x."""
+        return np.asarray(get_program(computation).outputs(vector, buffers, self._send(computation, x)))
+
+    def _fold(
+        self,
+        computation: Computation,
+        program: Program,
+        resident: Resident,
+        carry: Carry,
+        rates: Sequence[float],
+        batches: Batches,
+    ) -> Carry:
+        """Fold as many of the batches as there are learning rates."""
+        first, stop = batches.first, batches.first + len(rates)
+        arrays = carry.vector, *carry.buffers, *carry.slots
+        copies = resident.take(arrays)
+        if copies is None:
+            copies = program.split(*jax.device_put(arrays, self.device))
+        schedule = _make_schedule(computation, carry, rates, first, len(batches))
+        address = np.uint64(computation.seed), np.uint64(carry.step - first)
+        with with_float64():
+            copies, sums, finite = program.fold(
+                copies, batches.examples, batches.order, schedule, first, stop, address, size=batches.size
+            )
+        if not finite.all():
+            return carry._replace(fault=FAULTS[int(np.argmin(finite))])
+        vector, *others = arrays = tuple(np.asarray(array) for array in program.join(copies))
+        buffers, slots = others[: len(carry.buffers)], others[len(carry.buffers) :]
+        resident.keep(arrays, copies)
+        merge = make_merge(computation.metrics, computation.model.outputs)
+        sums_so_far = [carry.sums] if carry.sums else []
+        return Carry(
+            vector=vector,
+            buffers=tuple(buffers),
+            slots=tuple(slots),
+            optimizer_count=carry.optimizer_count + len(rates),
+            step=carry.step + len(rates),
+            sums=reduce(merge, sums_so_far + np.asarray(sums)[first:stop].tolist()),
+        )
+
+    def _send_examples(self, computation: Computation, arrays: Examples) -> tuple[AnyArray, ...]:
+        """Send examples to the device, and check that JAX can trace the computation on them."""
+        sent = tuple(self._send(computation, array) for array in arrays if array is not None)
+        check_traceable(computation, sent[1].shape[1:], sent[1].dtype)
+        return sent
+
+    def _send(self, computation: Computation, array: Array) -> AnyArray:
+        if jax.dtypes.canonicalize_dtype(computation.dtype) != computation.dtype:
+            raise EngineError(
+                "dtype must be 'float32' while JAX is set to it, got 'float64'; to have float64 call "
+                "jax.config.update('jax_enable_x64', True) first, or set JAX_ENABLE_X64=1"
+            )
+        return jax.device_put(np.asarray(array).astype(computation.dtype, copy=False), self.device)
+
+
+def _make_schedule(computation: Computation, carry: Carry, rates: Sequence[float], first: int, batches: int) -> Schedule:
+    """Return what each update of an epoch depends on besides arrays, in arrays with an entry for each batch."""
+    lrs = np.zeros(batches)
+    lrs[first : first + len(rates)] = rates
+    counts = np.maximum(1, np.arange(batches) + (carry.optimizer_count + 1 - first))
+    layout, dtype = computation.model.layout, computation.dtype
+    scalars = precompute_scalars(computation.optimizer.parts, layout, StepContext(counts, lrs), batches, dtype)
+    return Schedule(lrs.astype(dtype), counts.astype(np.int32), scalars)

@@ -1,0 +1,100 @@
+"""The state that a stream starts from: the initial one, or one that the trainer continues from."""
+
+from fnloop.core.arrays import read_only
+from fnloop.core.digest import stable_repr
+from fnloop.core.records import evolve
+from fnloop.core.warnings import warn
+from fnloop.data.batching import count_batches
+from fnloop.data.dataset import Dataset
+from fnloop.data.names import Names
+from fnloop.engines import Fault
+from fnloop.engines.threads import with_threads
+from fnloop.training.adapt import adapt
+from fnloop.training.advance import make_advance
+from fnloop.training.early_stopping import NO_EARLY_STOPPING
+from fnloop.training.encoding import encode_datasets, find_names
+from fnloop.training.measurement import Measure, is_consistent
+from fnloop.training.state import StopReason, TrainState, epoch_start
+from fnloop.training.trainer import Trainer, check_trainer
+
+
+def init_state(trainer: Trainer, train: Dataset | None = None) -> TrainState:
+    """Return the state before training: a pure function of the trainer.
+
+    Args:
+        trainer: The trainer.
+        train: The training data, whose column names and classes the state then has, as the states of `epochs` and `steps` do.
+            Default: `None`, for data without names.
+
+    Raises:
+        TypeError: If trainer or data are of another type.
+        ValueError: If the classes of the data do not fit the model.
+
+    Examples:
+        >>> from fnloop.nn import mlp
+        >>> init_state(Trainer(model=mlp([2, 1]), loss="mse"))
+        TrainState(epoch=0, step=0, lr=0.001, 3 parameters)
+    """
+    names = Names() if train is None else find_names(check_trainer(trainer), train)
+    check_trainer(trainer)
+    params = with_threads(trainer.blas_threads(), trainer.model.init, trainer.seed, trainer.dtype)
+    scheduler = trainer.scheduler.init()
+    return TrainState(
+        params=params,
+        buffers=tuple(read_only(buffer.astype(trainer.dtype)) for buffer in trainer.model.buffers),
+        optimizer=trainer.optimizer.init(params.vector),
+        scheduler=scheduler,
+        early_stopping=trainer.early_stopping.init() if trainer.early_stopping else NO_EARLY_STOPPING,
+        epoch=0,
+        step=0,
+        updates=0,
+        progress=epoch_start(scheduler.lr),
+        metrics={},
+        loss=stable_repr(trainer.loss),
+        stopped=None,
+        names=names,
+    )
+
+
+def start_from(
+    trainer: Trainer,
+    start: TrainState | None,
+    train: Dataset,
+    validation: Dataset | None,
+    engine: str,
+    measure: Measure | None,
+) -> TrainState:
+    """Return the first state of a stream, and warn of each part of `start` that could not be kept.
+
+    Args:
+        trainer: The trainer.
+        start: The state to continue from; None for the initial state.
+        train: The training data.
+        validation: The validation data, or None.
+        engine: The engine, which retries the step that stopped `start`.
+        measure: Measures a state on the validation data; None without validation data.
+    """
+    if start is None:
+        return init_state(trainer.resolve(train), train)
+    has_validation = validation is not None
+    state, notes = adapt(trainer, start, train, has_validation)
+    if measure is not None and not is_consistent(measure, start, state):
+        state, notes = adapt(trainer, start, train, has_validation, other_validation=True)
+    for note in notes.values():
+        warn(f"start: {note}")
+    return _retry(trainer, state, train, engine)
+
+
+def _retry(trainer: Trainer, state: TrainState, train: Dataset, engine: str) -> TrainState:
+    """Let a state that a fault stopped continue, unless the trainer stops at faults and the step fails again."""
+    if state.stop_reason != StopReason.NON_FINITE:
+        return state
+    continued = evolve(state, stopped=None)
+    if trainer.non_finite != "stop":
+        return continued
+    _, examples, _ = encode_datasets(trainer, train, None)
+    stop = state.progress.batches + 1
+    if stop > count_batches(examples, trainer.batch_size * trainer.accumulate):
+        return continued
+    result = make_advance(trainer.resolve(examples), examples, engine)(continued, stop)
+    return state if isinstance(result, Fault) else continued
