@@ -1,1 +1,1 @@
-"""The `fnloop` command."""
+"""The command `fnloop`."""

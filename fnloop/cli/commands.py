@@ -1,11 +1,17 @@
-"""The commands over run files: what is said of a run, and what is made from it."""
+"""The commands of `fnloop`, in the order of its help, each with the example that its help shows."""
 
 from collections.abc import Callable
 
+from fnloop.cli.demo import demo
 from fnloop.cli.inspect import bisect, diff, log, probe, show, verify
 from fnloop.cli.manage import export, fork, prune, resume
+from fnloop.cli.predict import predict
+from fnloop.cli.train import train
 
-COMMANDS: dict[Callable[..., None], str] = {  # each with an example of its use
+COMMANDS: dict[Callable[..., None], str] = {
+    demo: "fnloop demo --out demo",
+    train: "fnloop train table.csv --target species --hidden 64,64 --epochs 200 --out run",
+    predict: "fnloop predict run/best.npz new_rows.csv --out predictions.csv",
     log: "fnloop log lab.run --last 5",
     show: "fnloop show lab.run 12 --step 250",
     diff: "fnloop diff lab.run 12 13",

@@ -1,15 +1,21 @@
-"""The demonstration: one run with all that belongs to it, then four learning-rate schedules side by side."""
+"""`fnloop demo`: a run with early stopping, then four learning-rate schedules compared."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from fnloop import plots
-from fnloop.cli.results import check_written, keep_room, places, write, write_model, wrote
-from fnloop.cli.signals import undisturbed
-from fnloop.cli.train import free_run, next_commands, recorder, run_commands
+from fnloop.cli.completion import complete_path
+from fnloop.cli.format_values import format_metrics
+from fnloop.cli.options import NoRecord, Overwrite
+from fnloop.cli.output import check_folder, free_folder
+from fnloop.cli.results import output_paths, raise_failures, reserve_space, write_files, write_model, written_line
+from fnloop.cli.run_file import new_run_file, next_commands, recorder, run_commands
+from fnloop.cli.signals import deferring_signals
 from fnloop.data.datasets import lab
 from fnloop.data.table_split import TableSplit
 from fnloop.fitting import Fit, fit
@@ -18,17 +24,19 @@ from fnloop.nn import mlp
 from fnloop.runs.checkpoint import save
 from fnloop.runs.files import write_figure
 from fnloop.schedulers import ReduceLROnPlateau, Scheduler, get_scheduler
-from fnloop.streams.progress import format_metrics
 from fnloop.training.early_stopping import EarlyStopping
 from fnloop.training.evaluation import evaluate
 from fnloop.training.state import StopReason
 from fnloop.training.trainer import Trainer
 
-Say = Callable[[str], Any]
-RUN = "lab.run"
-WRITTEN = CHECKPOINT, PICTURE, COMPARISON = "best.npz", "training.png", "schedulers.png"
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-EPOCHS = 100  # of the first part, at most
+FOLDER = Path("fnloop-demo")
+RUN = "lab.run"
+RESULTS = "best.npz", "training.png", "schedulers.png"  # the checkpoint and the two pictures
+
+EPOCHS = 100  # maximum number of epochs of the first part
 SCHEDULES: dict[str, dict[str, Any]] = {
     "constant": {},
     "step": {"step_size": 20, "gamma": 0.5},
@@ -37,8 +45,30 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 }
 
 
+def demo(
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Output folder. Default: fnloop-demo, or fnloop-demo-2 and so on if an earlier demo wrote there.",
+            autocompletion=complete_path,
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    no_record: NoRecord = False,
+) -> None:
+    """Train a classifier, then compare four learning-rate schedules.
+
+    The first run is recorded and ends by early stopping. The folder gets its best state, a run file and two pictures.
+    """
+    folder = out or (FOLDER if overwrite else free_folder(FOLDER, RESULTS))
+    check_folder(folder, RESULTS, overwrite)
+    folder.mkdir(parents=True, exist_ok=True)
+    run_demo(folder, overwrite, recorded=not no_record)
+
+
 def first_trainer() -> Trainer:
-    """The trainer of the first run."""
+    """Return the trainer of the first part."""
     return Trainer(
         model=mlp([10, 16, 12, 8, 1], activation="relu"),
         loss=BinaryCrossEntropy(),
@@ -50,61 +80,75 @@ def first_trainer() -> Trainer:
 
 
 def second_trainer(scheduler: Scheduler) -> Trainer:
-    """The trainer of the comparison, with one of its schedules."""
+    """Return the trainer of the comparison with one of its schedules."""
     return Trainer(model=mlp([10, 12, 8, 1]), loss=BinaryCrossEntropy(), scheduler=scheduler, batch_size=32, seed=42)
 
 
-def demo(out: Path, overwrite: bool, say: Say, recorded: bool) -> bool:
-    """Run both parts and write their files; whether a signal ended it."""
-    data = lab()
-    trainer, (run, where) = first_trainer(), free_run(out / RUN) if recorded else (None, "Nothing is recorded.")
-    say(f"1. Training with early stopping: 10-16-12-8-1, {len(data.train)} examples. {where}\n")
-    into = recorder(run, trainer, data, monitor="val_accuracy")
-    with keep_room(out, trainer, EPOCHS):
-        result = fit(trainer, data.train, data.validation, epochs=EPOCHS, monitor="val_accuracy", record=into)
-    with undisturbed():
-        model, picture, comparison = places(out, WRITTEN, overwrite)
-        failed = write_model(model, partial(save, result.best, trainer=result.trainer, preprocessing=data.preprocessing))
-        failed |= write({picture: partial(write_figure, plots.training(result))})
-    say("\n" + result.summary())
-    say(f"\ntest  {format_metrics(evaluate(result.trainer, result.best, data.test))}")
-    compared = None if result.stop_reason == StopReason.INTERRUPTED.value else _compare(data, say)
-    if compared is not None:
-        figure, text = compared
-        failed |= write({comparison: partial(write_figure, figure)})
-        say(f"\n{text}\n\n{wrote([model, picture, comparison], failed)}")
-    else:
-        say(f"\nInterrupted. {wrote([model, picture], failed)}")
-    check_written(failed)
-    if compared is None:
-        say(next_commands(run_commands(run, EPOCHS)))
-        return True
-    say("Next: look at the pictures")
+def run_demo(out: Path, overwrite: bool, recorded: bool) -> None:
+    """Run both parts and write their files.
+
+    Raises:
+        typer.Abort: If a signal ended one of the parts; what was computed before is written first.
+        OSError: If a file could not be written.
+    """
+    data, trainer = lab(), first_trainer()
+    run, recording_line = new_run_file(out / RUN) if recorded else (None, "No run file is written.")
+    typer.echo(f"1. Training with early stopping: 10-16-12-8-1, {len(data.train)} examples. {recording_line}\n")
+    with reserve_space(out, trainer, EPOCHS):
+        result = fit(
+            trainer,
+            data.train,
+            data.validation,
+            epochs=EPOCHS,
+            monitor="val_accuracy",
+            record=recorder(run, trainer, data, monitor="val_accuracy"),
+        )
+    with deferring_signals():
+        model, picture, comparison = output_paths(out, RESULTS, overwrite)
+        failures = write_model(model, partial(save, result.best, trainer=result.trainer, preprocessing=data.preprocessing))
+        failures |= write_files({picture: partial(write_figure, plots.training(result))})
+    typer.echo("\n" + result.summary())
+    typer.echo(f"\ntest  {format_metrics(evaluate(result.trainer, result.best, data.test))}")
+    fits = None if result.stop_reason == StopReason.INTERRUPTED.value else _fit_schedules(data)
+    if fits is None:
+        typer.echo(f"\nInterrupted. {written_line([model, picture], failures)}")
+        raise_failures(failures)
+        typer.echo(next_commands(run_commands(run, EPOCHS)))
+        raise typer.Abort
+    figure, table = _compare(fits, data)
+    failures |= write_files({comparison: partial(write_figure, figure)})
+    typer.echo(f"\n{table}\n\n{written_line([model, picture, comparison], failures)}")
+    raise_failures(failures)
+    typer.echo("Next: look at the pictures")
     commands = [f"fnloop predict {quote(str(model))} lab", *run_commands(run), "fnloop train breast_cancer"]
-    say("\n".join(f"      {command}" for command in commands))
-    return False
+    typer.echo("\n".join(f"      {command}" for command in commands))
 
 
-def _compare(data: TableSplit, say: Say) -> tuple[Any, str] | None:
-    """The comparison as a picture and as text; None if a signal ended it."""
-    say("\n2. Four learning-rate schedules: 10-12-8-1, 50 epochs each\n")
+def _fit_schedules(data: TableSplit) -> dict[str, Fit] | None:
+    """Train with each schedule; return None if a signal ended one of the runs."""
+    typer.echo("\n2. Four learning-rate schedules: 10-12-8-1, 50 epochs each\n")
     fits: dict[str, Fit] = {}
     for name, parameters in SCHEDULES.items():
-        say(name)
+        typer.echo(name)
         trainer = second_trainer(get_scheduler(name, 0.01, **parameters))
         fits[name] = fit(trainer, data.train, data.validation, epochs=50, progress=10)
         if fits[name].stop_reason == StopReason.INTERRUPTED.value:
             return None
-    tests = {name: fit.evaluate(data.test) for name, fit in fits.items()}
-    return plots.schedulers(fits, tests), table(fits, tests)
+    return fits
 
 
-def table(fits: Mapping[str, Fit], tests: Mapping[str, Mapping[str, float]]) -> str:
-    """The comparison as text, the best by validation first, and beside it what the test reports."""
-    rows = plots.comparison(fits, tests)
+def _compare(fits: Mapping[str, Fit], data: TableSplit) -> tuple["Figure", str]:
+    """Return the comparison as a picture and as text."""
+    test_metrics = {name: fit.evaluate(data.test) for name, fit in fits.items()}
+    return plots.schedulers(fits, test_metrics), comparison_table(fits, test_metrics)
+
+
+def comparison_table(fits: Mapping[str, Fit], test_metrics: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the comparison as text, the best by validation first, with the metrics of the test set."""
+    rows = plots.comparison(fits, test_metrics)
     columns = "validation", "test accuracy", "test loss", "final lr"
     lines = [" ".join([f"{'scheduler':12}", f"{'best ' + rows[0]['monitor']:>13}", *(f"{name:>13}" for name in columns[1:])])]
     lines += [" ".join([f"{row['scheduler']:12}", *(f"{row[name]:13.4g}" for name in columns)]) for row in rows]
     best, highest = plots.best_performer(rows), plots.highest(rows, "accuracy")
-    told = f"Best: {best}, by {rows[0]['monitor']}. Highest test accuracy, a report and no choice: {highest}"
-    return "\n".join([*lines, told])
+    lines += [f"Best: {best}, by {rows[0]['monitor']}. Highest test accuracy: {highest}; the test set is not used to choose."]
+    return "\n".join(lines)

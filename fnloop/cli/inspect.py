@@ -1,4 +1,4 @@
-"""Commands that ask a run file: `log`, `show`, `diff`, `bisect`, `verify`, `probe`."""
+"""Commands that read a run file: `log`, `show`, `diff`, `bisect`, `verify`, `probe`."""
 
 import csv
 import io
@@ -9,66 +9,69 @@ from typing import Annotated, Any
 
 import typer
 
-from fnloop.cli import format as text
-from fnloop.cli.arguments import epochs_between, mapping, put, state_at
-from fnloop.cli.options import naming_options, one_of, paths, tables
-from fnloop.cli.values import values
+from fnloop.cli.arguments import parse_epochs, parse_state
+from fnloop.cli.completion import complete_choice, complete_data, complete_path
+from fnloop.cli.errors import naming_options
+from fnloop.cli.format_run import format_header, format_rows
+from fnloop.cli.format_state import format_position, format_state
+from fnloop.cli.format_values import format_metrics
+from fnloop.cli.options import STATE, OutFile, Processes, RunFile, Step
+from fnloop.cli.output import write_output
+from fnloop.cli.processes import process_map
+from fnloop.cli.run_file import next_commands
 from fnloop.core.checks import integer
 from fnloop.core.formatting import short
 from fnloop.data.tables import DATASET_NAMES, load_table
 from fnloop.runs.files import free_path
-from fnloop.runs.probes import Evaluation, GradientNorm, UpdateNorm, weight_norm
+from fnloop.runs.probe_functions import Evaluation, GradientNorm, UpdateNorm, weight_norm
 from fnloop.runs.reader import Reader
 from fnloop.runs.run import Run, open_run
 from fnloop.training.state import TrainState
 
-RunFile = Annotated[Path, typer.Argument(metavar="RUN", help="A run file.", autocompletion=paths)]
-Processes = Annotated[int, typer.Option(help="Processes to share the work; the result is the same.")]
-PLACE = "epochs finished, such as 12; epoch and step, such as 12:350; best or last"
 PROBES = "weight_norm", "gradient_norm", "update_norm", "metrics"
 
 
 def log(
     run: RunFile,
-    last: Annotated[int | None, typer.Option(help="Only so many of the last rows.")] = None,
+    last: Annotated[int | None, typer.Option(help="Number of rows, from the end. Default: all.")] = None,
 ) -> None:
-    """Tell what a run was and how it went, epoch by epoch."""
+    """Show what a run trained, and its metrics epoch by epoch."""
     if last is not None:
         integer(1)("--last", last)
-    reader = Reader(run, dict.fromkeys(("trainer", "step", "train", "validation")), ())
-    typer.echo(text.header(reader) + "\n")
-    for line in text.table(reader, last):
+    reader = Reader(run)
+    typer.echo(format_header(reader) + "\n")
+    for line in format_rows(reader, last):
         typer.echo(line)
 
 
 @naming_options(epoch="EPOCH")
 def show(
     run: RunFile,
-    epoch: Annotated[str | None, typer.Argument(metavar="[EPOCH]", help=f"By default the last; {PLACE}.")] = None,
-    step: Annotated[int | None, typer.Option(help="Steps taken in all, for a state within an epoch.")] = None,
+    epoch: Annotated[str | None, typer.Argument(metavar="[EPOCH]", help=f"A state: {STATE}. Default: last.")] = None,
+    step: Step = None,
 ) -> None:
     """Show a state: parameters, optimizer, schedule, metrics."""
     opened = open_run(run)
     if step is not None:
         integer(0)("--step", step)
-    state = state_at(opened, epoch or ("last" if step is None else ""), step)
-    typer.echo(f"{opened.path}: {text.step_in(opened.rows, state)}".rstrip(": "))
-    typer.echo(text.describe(state))
+    state = parse_state(opened, epoch or ("last" if step is None else ""), step)
+    typer.echo(f"{opened.path}: {format_position(opened.rows, state)}".rstrip(": "))
+    typer.echo(format_state(state))
 
 
 def diff(
     run: RunFile,
-    a: Annotated[str, typer.Argument(metavar="A", help=f"A state: {PLACE}.")],
+    a: Annotated[str, typer.Argument(metavar="A", help=f"A state: {STATE}.")],
     b: Annotated[str, typer.Argument(metavar="B", help="The other state.")],
-    other: Annotated[Path | None, typer.Option(help="Run file that B is of; by default RUN.", autocompletion=paths)] = None,
+    other: Annotated[Path | None, typer.Option(help="The run file of B. Default: RUN.", autocompletion=complete_path)] = None,
 ) -> None:
     """Compare two states field by field and layer by layer."""
     first = open_run(run)
     second = first if other is None else open_run(other)
-    states = state_at(first, a), state_at(second, b)
+    states = parse_state(first, a), parse_state(second, b)
     lines = [
-        f"{sign} {of.path}: {text.step_in(of.rows, state)}".rstrip(": ")
-        for sign, of, state in zip("-+", (first, second), states, strict=True)
+        f"{sign} {opened.path}: {format_position(opened.rows, state)}".rstrip(": ")
+        for sign, opened, state in zip("-+", (first, second), states, strict=True)
     ]
     typer.echo("\n".join([*lines, "", str(first.diff(*states))]))
 
@@ -76,52 +79,60 @@ def diff(
 def bisect(
     run: RunFile,
     predicate: Annotated[
-        str, typer.Argument(help='Over metrics, epoch, step and lr, such as "val_loss > 0.3 and epoch > 5".')
+        str,
+        typer.Argument(help='An expression over metrics, epoch, step and lr, such as "val_loss > 0.3 and epoch > 5".'),
     ],
 ) -> None:
-    """Find the step at which a predicate begins to hold.
+    """Find the step at which a predicate starts to hold.
 
-    By halving: of n steps it is asked about log2 n. It must hold for the last state, and not for the first.
+    This is a binary search, which evaluates the predicate about log2 n times for n steps. The predicate must hold for the last
+    state, and not for the first.
     """
     opened = open_run(run)
     state = opened.bisect(predicate)
-    typer.echo(f"{predicate} begins to hold in {text.step_in(opened.rows, state) or 'this state'}")
-    typer.echo(values(state.metrics) if getattr(state, "metrics", None) else text.describe(state))
+    typer.echo(f"{predicate} starts to hold in {format_position(opened.rows, state) or 'this state'}")
+    typer.echo(format_metrics(state.metrics) if getattr(state, "metrics", None) else format_state(state))
     if not isinstance(state, TrainState):
         return
-    within = state.progress.batches and state.stop_reason is None
-    here, before = (
-        (f"{state.epoch}:{state.step}", f"{state.epoch}:{state.step - 1}")
-        if within
-        else (f"{state.epoch}", f"{state.epoch - 1}")
-    )
-    earlier = _earlier(opened, predicate, state.step)
+    earlier = _earlier_epochs(opened, predicate, state.step)
     if earlier:
-        typer.echo(f"It held before, too, and then no longer: first behind epoch {earlier[0]}.")
-    name, new = quote(str(run)), quote(str(free_path(run.with_name(f"{run.stem}-fork.run"))))
-    typer.echo(
-        f"\nNext: fnloop show {name} {here}\n"
-        f"      fnloop diff {name} {before} {here}\n"
-        f"      fnloop fork {name} {state.epoch if within else before} {new} --clip 1.0"
-    )
+        typer.echo(f"It also held earlier, and then stopped holding: first after epoch {earlier[0]}.")
+    typer.echo(f"\n{next_commands(_bisect_commands(run, state))}")
 
 
-def _earlier(run: Run, predicate: str, step: int) -> list[int]:
-    """The epochs before a step behind which it held, as their rows tell; those have not the rate of the step that follows."""
+def _earlier_epochs(run: Run, predicate: str, step: int) -> list[int]:
+    """Return the epochs before a step after which the predicate holds by the recorded metrics.
+
+    The learning rate of a row is that of its epoch, and a state has that of the next step, so none is found with `lr`.
+    """
     holds = run.predicate(predicate)
     rows = [row for row in run.rows if row.metrics and row.step < step]
     return [] if "lr" in predicate else [row.epoch for row in rows if holds(row)]
 
 
-def verify(run: RunFile, processes: Processes = 1) -> None:
-    """Run all of it again and compare each state.
+def _bisect_commands(run: Path, state: TrainState) -> list[str]:
+    """Return the commands that show the state that was found, compare it with the one before, and fork before it."""
+    name, fork = quote(str(run)), quote(str(free_path(run.with_name(f"{run.stem}-fork.run"))))
+    if state.progress.batches and state.stop_reason is None:  # within an epoch
+        found, previous, fork_epoch = f"{state.epoch}:{state.step}", f"{state.epoch}:{state.step - 1}", state.epoch
+    else:
+        found, previous, fork_epoch = f"{state.epoch}", f"{state.epoch - 1}", state.epoch - 1
+    return [
+        f"fnloop show {name} {found}",
+        f"fnloop diff {name} {previous} {found}",
+        f"fnloop fork {name} {fork_epoch} {fork} --clip 1.0",
+    ]
 
-    Exit status 1 if one differs.
+
+def verify(run: RunFile, processes: Processes = 1) -> None:
+    """Compute the whole run again and compare every state.
+
+    The exit status is 1 if a state does not have the recorded bits.
     """
-    with mapping(processes) as map_in:
-        found = open_run(run).verify(map=map_in)
-    typer.echo(found)
-    if not found.ok:
+    with process_map(processes) as map_in:
+        verification = open_run(run).verify(map=map_in)
+    typer.echo(verification)
+    if not verification.ok:
         raise typer.Exit(1)
 
 
@@ -129,37 +140,41 @@ def verify(run: RunFile, processes: Processes = 1) -> None:
 def probe(
     run: RunFile,
     what: Annotated[
-        str, typer.Argument(metavar="WHAT", help=f"One of {', '.join(PROBES)} (of --data).", autocompletion=one_of(PROBES))
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help=f"One of {', '.join(PROBES)}; metrics needs --data.",
+            autocompletion=complete_choice(PROBES),
+        ),
     ],
     data: Annotated[
-        str | None, typer.Option(help="For metrics: a CSV or .npz file, or a dataset's name.", autocompletion=tables)
+        str | None,
+        typer.Option(help="Data for metrics: a CSV or .npz file, or the name of a dataset.", autocompletion=complete_data),
     ] = None,
-    epochs: Annotated[str | None, typer.Option(metavar="A:B", help="From epoch A to B; by default all.")] = None,
+    epochs: Annotated[str | None, typer.Option(metavar="A:B", help="Epochs A to B. Default: all.")] = None,
     processes: Processes = 1,
-    out: Annotated[
-        Path | None, typer.Option(help="CSV file to write; - is standard output, the default.", autocompletion=paths)
-    ] = None,
+    out: OutFile = None,
 ) -> None:
-    """Compute for each epoch what nobody logged, as CSV."""
+    """Compute for every epoch what was not logged, and write CSV."""
     opened = open_run(run)
 
-    def table() -> str:
-        function, wanted = _function(opened, what, data), epochs_between(opened, epochs)
-        with mapping(processes) as map_in:
-            return _csv(opened, wanted, opened.probe(function, wanted, map=map_in))
+    def compute() -> str:
+        function, wanted = _probe_function(opened, what, data), parse_epochs(opened, epochs)
+        with process_map(processes) as map_in:
+            return _probe_csv(opened, wanted, opened.probe(function, wanted, map=map_in))
 
-    put(table, out, RUN=run, **({} if data is None else {"--data": data}))
+    write_output(compute, out, RUN=run, **({} if data is None else {"--data": data}))
 
 
-def _function(run: Run, what: str, data: str | None) -> Callable[[Any], dict[str, float]]:
+def _probe_function(run: Run, what: str, data: str | None) -> Callable[[Any], dict[str, float]]:
     if what not in PROBES:
         raise ValueError(f"WHAT must be one of {', '.join(PROBES)}, got {short(what)}")
     if data is None and what == "metrics":
         raise ValueError("--data must be given for metrics, got none")
     if data is not None and what != "metrics":
-        raise ValueError(f"--data must be given for metrics alone, got {short(data)} for {what}")
+        raise ValueError(f"--data must be given for metrics only, got {short(data)} for {what}")
     if run.trainer is None:
-        raise ValueError(f"{short(str(run.path))} is the run of a step of one's own, which has no trainer to probe by")
+        raise ValueError(f"{short(str(run.path))} was recorded from a custom step, and has no trainer to probe with")
     if what == "weight_norm":
         return weight_norm
     if what == "gradient_norm":
@@ -167,16 +182,16 @@ def _function(run: Run, what: str, data: str | None) -> Callable[[Any], dict[str
     if what == "update_norm":
         return UpdateNorm(run)
     if run.preprocessing is None:
-        raise ValueError(f"{short(str(run.path))} has no preprocessing, so that --data cannot be brought to its form")
+        raise ValueError(f"{short(str(run.path))} has no preprocessing, which --data needs")
     table, _ = load_table(str(data), None if data in DATASET_NAMES else run.preprocessing.target)
     return Evaluation(run.trainer, run.preprocessing.dataset(table), run.engine)
 
 
-def _csv(run: Run, epochs: Sequence[int] | None, found: Sequence[dict[str, float]]) -> str:
-    rows = {row.epoch: row for row in reversed(run.rows)}  # the first of each epoch
-    asked = run.rows[: len(found)] if epochs is None else [rows[epoch] for epoch in epochs]
+def _probe_csv(run: Run, epochs: Sequence[int] | None, results: Sequence[dict[str, float]]) -> str:
+    first_rows = {row.epoch: row for row in reversed(run.rows)}
+    rows = run.rows[: len(results)] if epochs is None else [first_rows[epoch] for epoch in epochs]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["epoch", "step", *(found[0] if found else ())])
-    writer.writerows([row.epoch, row.step, *item.values()] for row, item in zip(asked, found, strict=True))
+    writer.writerow(["epoch", "step", *(results[0] if results else ())])
+    writer.writerows([row.epoch, row.step, *result.values()] for row, result in zip(rows, results, strict=True))
     return file.getvalue()

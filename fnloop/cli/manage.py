@@ -1,4 +1,4 @@
-"""Commands that make something of a run file: `resume`, `fork`, `export`, `prune`."""
+"""Commands that write or change a run file: `resume`, `fork`, `export`, `prune`."""
 
 import os
 from pathlib import Path
@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
-from fnloop.cli import format as text
-from fnloop.cli import train as job
-from fnloop.cli.arguments import check_other, epoch_at, state_at
-from fnloop.cli.changes import Changes
-from fnloop.cli.inspect import PLACE, RunFile
-from fnloop.cli.options import naming_options, one_of, paths
-from fnloop.cli.values import size_of, values
+from fnloop.cli.arguments import parse_epoch, parse_state
+from fnloop.cli.completion import complete_choice, complete_path
+from fnloop.cli.errors import naming_options
+from fnloop.cli.fork_options import ForkOptions
+from fnloop.cli.format_state import format_position
+from fnloop.cli.format_values import format_bytes, format_metrics
+from fnloop.cli.options import STATE, RunFile, Step
+from fnloop.cli.output import check_not_input
+from fnloop.cli.train import DEFAULTS
 from fnloop.core.checks import integer
 from fnloop.core.display import short_call
 from fnloop.core.formatting import short
@@ -24,9 +26,9 @@ from fnloop.schedulers import SCHEDULERS
 
 def resume(
     run: RunFile,
-    epochs: Annotated[int, typer.Option(help="Epochs in all.")] = 100,
+    epochs: Annotated[int, typer.Option(help="Total number of epochs.")] = 100,
 ) -> None:
-    """Go on with a run, as if it had never been interrupted."""
+    """Continue a run as if it had never been interrupted."""
     integer(1)("--epochs", epochs)
     _resume(open_run(run), epochs)
 
@@ -34,119 +36,131 @@ def resume(
 @naming_options(initial_lr="--lr", name="--scheduler", max_norm="--clip", epoch="EPOCH", path="NEWRUN")
 def fork(
     run: RunFile,
-    epoch: Annotated[str, typer.Argument(metavar="EPOCH", help="Epochs finished where it branches off; or best, or last.")],
-    new: Annotated[Path, typer.Argument(metavar="NEWRUN", help="The run file to make.", autocompletion=paths)],
-    lr: Annotated[float | None, typer.Option(help="Another initial learning rate.")] = None,
+    epoch: Annotated[str, typer.Argument(metavar="EPOCH", help="The epoch after which it forks; or best, or last.")],
+    new: Annotated[Path, typer.Argument(metavar="NEWRUN", help="The run file to create.", autocompletion=complete_path)],
+    lr: Annotated[float | None, typer.Option(help="New initial learning rate.")] = None,
     scheduler: Annotated[
         str | None,
-        typer.Option(help=f"Another schedule, over --epochs: {', '.join(SCHEDULERS)}.", autocompletion=one_of(SCHEDULERS)),
+        typer.Option(
+            help=f"New schedule, over --epochs: {', '.join(SCHEDULERS)}.", autocompletion=complete_choice(SCHEDULERS)
+        ),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Examples in a batch.")] = None,
-    patience: Annotated[int | None, typer.Option(help="Epochs without improvement before it stops.")] = None,
-    no_early_stopping: Annotated[bool, typer.Option("--no-early-stopping", help="Never stop it for that.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Of the order of examples from here on.")] = None,
-    clip: Annotated[float | None, typer.Option(help="Shorten gradients to this norm.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Examples per batch.")] = None,
+    patience: Annotated[int | None, typer.Option(help="Epochs without improvement before training stops.")] = None,
+    no_early_stopping: Annotated[bool, typer.Option("--no-early-stopping", help="Train without early stopping.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of the order of examples from this epoch on.")] = None,
+    clip: Annotated[float | None, typer.Option(help="Clip the gradient to this norm.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Decoupled weight decay.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Train it until there are so many in all.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Train the fork to this total number of epochs.")] = None,
 ) -> None:
-    """Begin a new run from any epoch of a run.
+    """Start a new run from an epoch of a run.
 
-    What is given is changed in its trainer, and stands where it would had it been so from the start."""
+    The options change its trainer. A new schedule or early stopping is in the state that it would be in if it had been used
+    from the start.
+    """
     opened = open_run(run)
-    place = epoch_at(opened, epoch)
-    if epochs is not None and integer(1)("--epochs", epochs) <= place:
-        raise ValueError(f"--epochs must be above the epoch that the fork begins with, {place}, got {epochs}")
+    start = parse_epoch(opened, epoch)
+    if epochs is not None and integer(1)("--epochs", epochs) <= start:
+        raise ValueError(f"--epochs must be above the epoch that the fork starts from, {start}, got {epochs}")
     if new.exists():
         raise ValueError(
-            f"NEWRUN must be a file that is not there yet, got {short(str(new))}; fnloop resume goes on with a run"
+            f"NEWRUN must be a new file, got {short(str(new))}, which exists; use fnloop resume to continue a run"
         )
-    said = Changes(lr, scheduler, batch_size, patience, no_early_stopping, seed, clip, weight_decay)
+    options = ForkOptions(lr, scheduler, batch_size, patience, no_early_stopping, seed, clip, weight_decay)
     changes = {}
     if opened.trainer is not None:
-        changes = said.of(opened.trainer, opened.validation is not None, epochs or job.Options().epochs)
-    forked = opened.fork(place, new, **changes)
-    typer.echo(f"{new} begins with epoch {place} of {run}")
+        changes = options.changes(opened.trainer, opened.validation is not None, epochs or DEFAULTS.epochs)
+    forked = opened.fork(start, new, **changes)
+    typer.echo(f"{new} starts from epoch {start} of {run}")
     for name, value in changes.items():
         typer.echo(f"  {name}: {short_call(getattr(opened.trainer, name))} -> {short_call(value)}")
     if "scheduler" in changes:
-        typer.echo(f"  the next epoch is trained at lr {forked.last.lr:.4g}, was {opened.state(place).lr:.4g}")
+        typer.echo(f"  learning rate of the next epoch: {opened.state(start).lr:.4g} -> {forked.last.lr:.4g}")
     if epochs is not None:
         _resume(forked, epochs)
     else:
-        typer.echo(f"Next: fnloop resume {quote(str(new))} --epochs {max(place + 1, job.Options().epochs)}")
+        typer.echo(f"Next: fnloop resume {quote(str(new))} --epochs {max(start + 1, DEFAULTS.epochs)}")
 
 
 def _resume(run: Run, epochs: int) -> None:
-    """Train to so many epochs in all; Ctrl-C is one line that says what there is."""
+    """Resume a run, and print how far it got.
+
+    Raises:
+        typer.Abort: If Ctrl-C ended it; the message has the command that continues.
+    """
     name, before = quote(str(run.path)), run.rows[-1]
     if run.stop_reason is not None:
         typer.echo(f"{run.path} is finished: {run.stop_reason}, after epoch {before.epoch}.")
         typer.echo(f"Next: fnloop fork {name} {before.epoch} NEWRUN --no-early-stopping")
         return
     if before.epoch >= epochs:
-        typer.echo(f"{run.path} has {before.epoch} epochs already; fnloop resume {name} --epochs N goes on to N in all.")
+        typer.echo(f"{run.path} has {before.epoch} epochs already; fnloop resume {name} --epochs N trains to N in total.")
         return
     try:
         run.resume(epochs)
     except KeyboardInterrupt:
         raise typer.Abort(
-            f"interrupted; all up to epoch {run.rows[-1].epoch} is in {run.path}, "
-            f"fnloop resume {name} --epochs {epochs} goes on"
+            f"interrupted; all epochs up to {run.rows[-1].epoch} are in {run.path}, "
+            f"fnloop resume {name} --epochs {epochs} continues"
         ) from None
     last = run.rows[-1]
-    ended = f"; stopped: {last.stopped}" if last.stopped else ""
-    typer.echo(f"{run.path}: epochs {before.epoch + 1} to {last.epoch}{ended}")
+    ending = f"; stopped: {last.stopped}" if last.stopped else ""
+    typer.echo(f"{run.path}: epochs {before.epoch + 1} to {last.epoch}{ending}")
     typer.echo(f"Next: fnloop log {name}")
 
 
 @naming_options(metric="--best", epoch="EPOCH", path="OUT")
 def export(
     run: RunFile,
-    where: Annotated[
+    state_and_out: Annotated[
         list[str],
-        typer.Argument(metavar="[EPOCH] OUT.npz", help=f"The file to write, and before it, if not the last, {PLACE}."),
+        typer.Argument(metavar="[EPOCH] OUT.npz", help=f"The state: {STATE}. Default: last. Then the file to write."),
     ],
-    step: Annotated[int | None, typer.Option(help="Steps taken in all, for a state within an epoch.")] = None,
-    best: Annotated[str | None, typer.Option(metavar="METRIC", help="The state with the best value of a metric.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.npz if it is there already.")] = False,
+    step: Step = None,
+    best: Annotated[str | None, typer.Option(metavar="METRIC", help="Export the state with the best value of METRIC.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.npz if it exists.")] = False,
 ) -> None:
-    """Write a state as a checkpoint, to predict from or to load."""
-    *places, target = where
-    if len(places) > 1 or not target.endswith(".npz"):
-        raise ValueError(f"behind RUN must stand [EPOCH] OUT.npz, got {short(' '.join(where))}")
-    if best is not None and (places or step is not None):
-        raise ValueError("--best must stand alone, without EPOCH and --step")
+    """Write a state as a checkpoint.
+
+    `fnloop predict` predicts from it, and `fl.load` reads it.
+    """
+    *states, out = state_and_out
+    if len(states) > 1 or not out.endswith(".npz"):
+        raise ValueError(f"the arguments after RUN must be [EPOCH] OUT.npz, got {short(' '.join(state_and_out))}")
+    if best is not None and (states or step is not None):
+        raise ValueError("--best cannot be combined with EPOCH or --step")
     opened = open_run(run)
-    check_other("OUT", Path(target), RUN=run)
-    if os.path.lexists(target) and not overwrite:
-        raise FileExistsError(
-            f"OUT must be a file that is not there yet, or is replaced with --overwrite, got {short(target)}"
-        )
+    check_not_input("OUT", Path(out), RUN=run)
+    if os.path.lexists(out) and not overwrite:
+        raise FileExistsError(f"OUT must be a new file, or be replaced with --overwrite, got {short(out)}")
     if best is not None:
         state = opened.best(best)
     else:
-        state = state_at(opened, places[0] if places else ("last" if step is None else ""), step)
-    save(state, target, trainer=opened.trainer, preprocessing=opened.preprocessing)
-    typer.echo(f"Wrote {target}: {text.step_in(opened.rows, state)}")
+        state = parse_state(opened, states[0] if states else ("last" if step is None else ""), step)
+    save(state, out, trainer=opened.trainer, preprocessing=opened.preprocessing)
+    typer.echo(f"Wrote {out}: {format_position(opened.rows, state)}")
     if state.metrics:
-        typer.echo(values(state.metrics))
+        typer.echo(format_metrics(state.metrics))
     typer.echo(
-        f"Next: fnloop predict {quote(target)} DATA"
+        f"Next: fnloop predict {quote(out)} DATA"
         if opened.preprocessing is not None
-        else f"The run has no preprocessing, so it is for fl.load_checkpoint({target!r})."
+        else f"The run has no preprocessing, so fnloop predict cannot use it; fl.load_checkpoint({out!r}) reads it."
     )
 
 
 def prune(
     run: RunFile,
-    keep: Annotated[int, typer.Option(help="Whole states to keep, spread over the run.")],
+    keep: Annotated[int, typer.Option(help="Number of snapshots to keep, spread over the run.")],
 ) -> None:
-    """Make the file smaller; every state can still be had again."""
+    """Remove snapshots, which makes the file smaller.
+
+    Every state can still be recovered; it is computed from an earlier snapshot.
+    """
     integer(1)("--keep", keep)
-    opened, before = open_run(run), run.stat().st_size
-    there = len(opened.snapshots)
-    gone = opened.prune(keep)
+    opened, size = open_run(run), run.stat().st_size
+    snapshots = len(opened.snapshots)
+    removed = opened.prune(keep)
     typer.echo(
-        f"Took away {gone} of {there} whole states: {size_of(before)} -> {size_of(run.stat().st_size)}. "
-        "The first, the last and the best stay; all others can still be had again."
+        f"Removed {removed} of {snapshots} snapshots: {format_bytes(size)} -> {format_bytes(run.stat().st_size)}. "
+        "The first, the last and the best are kept; every state can still be recovered."
     )

@@ -1,4 +1,4 @@
-"""Write what a run came to: each file that can be written, and the model even where the disk is full."""
+"""Result files of a training run: each is written even if another fails, the model even on a full disk."""
 
 import os
 import tempfile
@@ -12,61 +12,68 @@ import numpy as np
 from fnloop.runs.files import free_path
 from fnloop.training.trainer import Trainer
 
-Put = Callable[[Path], Any]
-PICTURE, EPOCH = 3 << 16, 1 << 8  # bytes of a picture, and of the metrics of an epoch, generously
+Write = Callable[[Path], Any]
+PICTURE_BYTES, EPOCH_BYTES = 3 << 16, 1 << 8  # generous sizes of a picture, and of the metrics of an epoch
 
 
-def keep_room(folder: Path, trainer: Trainer, epochs: int) -> BinaryIO:
-    """Keep room on the disk for a run's results, which its run file then cannot fill; until the file is closed.
+def reserve_space(folder: Path, trainer: Trainer, epochs: int) -> BinaryIO:
+    """Reserve disk space for the results of a run, so that its run file cannot use it up; closing the file frees the space.
 
-    The file has no name, so nothing is left of it however the process ends. Where no room can be kept, none is.
+    The file has no name, so that nothing is left however the process ends. Where space cannot be reserved, none is.
     """
     file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
-    arrays = 5  # as long as the parameters: those, the best ones, and what the optimizer keeps
+    arrays = 5  # of the size of the parameters: the last and the best ones, and the optimizer's
     with suppress(OSError, OverflowError, AttributeError):
-        size = arrays * trainer.model.size * np.dtype(trainer.dtype).itemsize + PICTURE + EPOCH * epochs
+        size = arrays * trainer.model.size * np.dtype(trainer.dtype).itemsize + PICTURE_BYTES + EPOCH_BYTES * epochs
         os.posix_fallocate(file.fileno(), 0, size)
     return file
 
 
-def places(folder: Path, names: Sequence[str], overwrite: bool) -> list[Path]:
-    """Where files are written: where another run has written meanwhile, beside its files."""
+def output_paths(folder: Path, names: Sequence[str], overwrite: bool) -> list[Path]:
+    """Return the paths of result files; a file that another run has written in the meantime is not replaced."""
     return [folder / name if overwrite else free_path(folder / name) for name in names]
 
 
-def write(files: Mapping[Path, Put]) -> dict[Path, str]:
-    """Write each file, also when another cannot be written; of those that could not be, the reason."""
-    failed = {}
-    for path, put in files.items():
+def write_files(files: Mapping[Path, Write]) -> dict[Path, str]:
+    """Write each file, even if another cannot be written.
+
+    Args:
+        files: The function that writes each file.
+
+    Returns:
+        The error message of each file that could not be written.
+    """
+    failures = {}
+    for path, write in files.items():
         try:
-            put(path)
+            write(path)
         except (OSError, MemoryError) as error:
-            failed[path] = f"{path} could not be written: {getattr(error, 'strerror', None) or error}"
-    return failed
+            failures[path] = f"{path} could not be written: {getattr(error, 'strerror', None) or error}"
+    return failures
 
 
-def write_model(path: Path, put: Put) -> dict[Path, str]:
-    """Write a model, if need be to the folder for temporary files: it may be the work of days."""
-    failed = write({path: put})
-    if failed:
+def write_model(path: Path, write: Write) -> dict[Path, str]:
+    """Write a model, if necessary to the folder for temporary files; return the error messages as `write_files` does."""
+    failures = write_files({path: write})
+    if failures:
         with suppress(OSError, MemoryError):
-            elsewhere = Path(tempfile.mkdtemp(prefix="fnloop-")) / path.name
-            put(elsewhere)
-            failed[path] += f"; it is in {elsewhere} instead"
-    return failed
+            substitute = Path(tempfile.mkdtemp(prefix="fnloop-")) / path.name
+            write(substitute)
+            failures[path] += f"; it is in {substitute} instead"
+    return failures
 
 
-def wrote(files: Sequence[Path], failed: Mapping[Path, str]) -> str:
-    """What was written, in a sentence."""
-    names = [str(path) for path in files if path not in failed]
+def written_line(files: Sequence[Path], failures: Mapping[Path, str]) -> str:
+    """Return the sentence that lists the files that were written."""
+    names = [str(path) for path in files if path not in failures]
     return f"Wrote {' and '.join([', '.join(names[:-1]), *names[-1:]] if names[1:] else names) or 'nothing'}."
 
 
-def check_written(failed: Mapping[Path, str]) -> None:
-    """Refuse to end as if all were written.
+def raise_failures(failures: Mapping[Path, str]) -> None:
+    """Raise an error if some files could not be written.
 
     Raises:
-        OSError: If something was not; the message has each file and the reason.
+        OSError: If there are failures. The message has the path and the reason of each.
     """
-    if failed:
-        raise OSError("; ".join(failed.values()))
+    if failures:
+        raise OSError("; ".join(failures.values()))

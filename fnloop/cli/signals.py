@@ -1,4 +1,4 @@
-"""How a command ends from outside: SIGTERM and SIGHUP do what Ctrl-C does. The library changes no signal's handler."""
+"""Signals: SIGTERM and SIGHUP end the command as Ctrl-C does. The library itself changes no signal handler."""
 
 import signal
 import threading
@@ -6,46 +6,46 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 @contextmanager
 def interruptible() -> Iterator[list[int]]:
-    """Raise KeyboardInterrupt at the first signal that asks the process to end; yield the list of those that came.
+    """Raise KeyboardInterrupt at the first SIGINT, SIGTERM or SIGHUP; yield the list of the signals that have arrived.
 
-    What the first one began, such as writing the best state, goes on through a later SIGTERM or SIGHUP: one comes after the
-    other where a session is closed. A second Ctrl-C interrupts that, too. A signal that the process ignores, as under
-    `nohup`, stays ignored.
+    What the first signal starts, such as writing the best state, continues through a later SIGTERM or SIGHUP: closing a
+    session sends one after the other. A second Ctrl-C interrupts it. A signal that the process ignores, as under `nohup`, is
+    still ignored.
     """
-    came: list[int] = []
+    arrived: list[int] = []
 
-    def end(number: int, _: Any) -> None:
-        came.append(number)
-        if len(came) == 1 or number == signal.SIGINT:
+    def interrupt(number: int, _: Any) -> None:
+        arrived.append(number)
+        if len(arrived) == 1 or number == signal.SIGINT:
             raise KeyboardInterrupt
 
-    with _handling(end):
-        yield came
+    with _handling(interrupt):
+        yield arrived
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Finish what is inside: a signal that comes meanwhile is handled at its end."""
-    came: list[int] = []
+def deferring_signals() -> Iterator[None]:
+    """Run the block to its end; a signal that arrives meanwhile is raised afterwards."""
+    arrived: list[int] = []
     try:
-        with _handling(lambda number, _: came.append(number)):
+        with _handling(lambda number, _: arrived.append(number)):
             yield
     finally:
-        for number in came[:1]:
+        for number in arrived[:1]:
             signal.raise_signal(number)
 
 
 @contextmanager
 def _handling(handler: Callable[[int, Any], Any]) -> Iterator[None]:
-    """Handle the signals that the process does not ignore, where it is the main thread that asks."""
-    main = threading.current_thread() is threading.main_thread()
-    former = {number: signal.getsignal(number) for number in ENDS if main}
-    handled = {number: action for number, action in former.items() if action not in (signal.SIG_IGN, None)}
+    """Set the handler of the signals that the process does not ignore, in the main thread only."""
+    is_main = threading.current_thread() is threading.main_thread()
+    previous = {number: signal.getsignal(number) for number in SIGNALS if is_main}
+    handled = {number: action for number, action in previous.items() if action not in (signal.SIG_IGN, None)}
     try:
         for number in handled:
             signal.signal(number, handler)

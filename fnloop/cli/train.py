@@ -1,49 +1,53 @@
-"""The job behind the command: a person's own table in, a checkpoint, a picture and the metrics out."""
+"""`fnloop train`: from a table to a checkpoint, a picture, the metrics and a run file."""
 
-import csv
-import io
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from fnloop import plots
-from fnloop.cli.results import check_written, keep_room, places, write, write_model, wrote
-from fnloop.cli.signals import undisturbed
+from fnloop.cli.completion import complete_choice, complete_data, complete_path
+from fnloop.cli.errors import naming_options
+from fnloop.cli.format_values import format_metrics
+from fnloop.cli.options import NoRecord, Overwrite
+from fnloop.cli.output import check_folder
+from fnloop.cli.results import output_paths, raise_failures, reserve_space, write_files, write_model, written_line
+from fnloop.cli.run_file import new_run_file, next_commands, recorder, run_commands
+from fnloop.cli.signals import deferring_signals
 from fnloop.core.checks import PositiveInt, choice, integer
 from fnloop.core.errors import NoBestError
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
 from fnloop.data.table_split import TableSplit, split_table
-from fnloop.data.tables import load_table
+from fnloop.data.tables import DATASET_NAMES, load_table
 from fnloop.engines import get_engine
 from fnloop.fitting import Fit, fit
 from fnloop.losses import BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
 from fnloop.nn import mlp
 from fnloop.optimizers import AdamW
-from fnloop.runs.checkpoint import load_checkpoint, save
-from fnloop.runs.files import free_path, replacing, write_figure
-from fnloop.runs.recording import record as record_to
-from fnloop.schedulers import Scheduler, get_scheduler
-from fnloop.streams.progress import format_metrics
+from fnloop.runs.checkpoint import save
+from fnloop.runs.files import replacing, write_figure
+from fnloop.schedulers import SCHEDULERS, Scheduler, get_scheduler
 from fnloop.training.early_stopping import EarlyStopping
-from fnloop.training.evaluation import evaluate, predict_proba
-from fnloop.training.evaluation import predict as predict_with
+from fnloop.training.evaluation import evaluate
 from fnloop.training.state import StopReason, TrainState
 from fnloop.training.trainer import Trainer
 
 TASKS = "auto", "classification", "regression"
-Say = Callable[[str], Any]
 RUN = "training.run"
-WRITTEN = CHECKPOINT, PICTURE, METRICS = "best.npz", "training.png", "metrics.json"
+RESULTS = "best.npz", "training.png", "metrics.json"  # the checkpoint, the picture and the report
+
+Echo = Callable[[str], Any]
 
 
 @frozen
 class Options:
-    """What a person may say of a training job; each part checks its own."""
+    """The options of `fnloop train` with their defaults; the help of the command says what each means."""
 
     target: str | None = None
     task: str = "auto"
@@ -60,14 +64,92 @@ class Options:
     engine: str = "numpy"
 
 
-def prepare(data: str, options: Options) -> tuple[TableSplit, Trainer]:
-    """Read and split the data, and make the trainer that suits it; all that can be refused is refused here."""
+DEFAULTS = Options()
+
+
+@naming_options(initial_lr="--lr", name="--scheduler", test="--test-fraction", validation="--validation-fraction")
+def train(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help=f"A CSV file with a header, an .npz file with x and y, or a dataset: {', '.join(DATASET_NAMES)}.",
+            autocompletion=complete_data,
+        ),
+    ],
+    target: Annotated[str | None, typer.Option(help="Column to predict. Default: the last column.")] = DEFAULTS.target,
+    task: Annotated[str, typer.Option(help=f"{', '.join(TASKS)}.", autocompletion=complete_choice(TASKS))] = DEFAULTS.task,
+    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = DEFAULTS.hidden,
+    lr: Annotated[float, typer.Option(help="Initial learning rate.")] = DEFAULTS.lr,
+    scheduler: Annotated[
+        str,
+        typer.Option(help=f"Learning-rate schedule: {', '.join(SCHEDULERS)}.", autocompletion=complete_choice(SCHEDULERS)),
+    ] = DEFAULTS.scheduler,
+    epochs: Annotated[int, typer.Option(help="Maximum number of epochs.")] = DEFAULTS.epochs,
+    batch_size: Annotated[int, typer.Option(help="Examples per batch.")] = DEFAULTS.batch_size,
+    patience: Annotated[
+        int, typer.Option(help="Epochs without improvement of val_loss before training stops.")
+    ] = DEFAULTS.patience,
+    weight_decay: Annotated[float, typer.Option(help="Decoupled weight decay.")] = DEFAULTS.weight_decay,
+    test_fraction: Annotated[float, typer.Option(help="Fraction of the rows in the test set.")] = DEFAULTS.test_fraction,
+    validation_fraction: Annotated[
+        float, typer.Option(help="Fraction of the remaining rows in the validation set.")
+    ] = DEFAULTS.validation_fraction,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the split, the initial weights and the order of examples.")
+    ] = DEFAULTS.seed,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="numpy, or jax (compiled); jax:gpu and the like select a device.",
+            autocompletion=complete_choice(("numpy", "jax")),
+        ),
+    ] = DEFAULTS.engine,
+    out: Annotated[
+        Path, typer.Option("--out", help="Output folder; created if it does not exist.", autocompletion=complete_path)
+    ] = Path("fnloop-out"),
+    overwrite: Overwrite = False,
+    no_record: NoRecord = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Train a classifier or a regression model on a table.
+
+    The folder gets the best state as a checkpoint, a picture, the metrics and a run file of all states.
+    """
+    check_folder(out, RESULTS, overwrite, data)
+    options = Options(
+        target=target,
+        task=task,
+        hidden=hidden,
+        lr=lr,
+        scheduler=scheduler,
+        epochs=epochs,
+        batch_size=batch_size,
+        patience=patience,
+        weight_decay=weight_decay,
+        test_fraction=test_fraction,
+        validation_fraction=validation_fraction,
+        seed=seed,
+        engine=engine,
+    )
+    splits = read_splits(data, options)
+    trainer = make_trainer(splits, options)
+    out.mkdir(parents=True, exist_ok=True)
+    train_and_write(splits, trainer, options, out, overwrite=overwrite, quiet=quiet, recorded=not no_record)
+
+
+def read_splits(data: str, options: Options) -> TableSplit:
+    """Read the data and split it into training, validation and test sets.
+
+    Raises:
+        ValueError: If an option or the data is invalid.
+    """
     choice(*TASKS)("task", options.task)
     get_engine(options.engine)
     table, target = load_table(data, options.target)
     if target is None:
         raise ValueError(f"{data}: it must hold an array 'y' to train on")
-    splits = split_table(
+    return split_table(
         table,
         target,
         task=None if options.task == "auto" else options.task,  # type: ignore[arg-type]
@@ -75,11 +157,10 @@ def prepare(data: str, options: Options) -> tuple[TableSplit, Trainer]:
         validation=options.validation_fraction,
         seed=options.seed,
     )
-    return splits, make_trainer(splits, options)
 
 
 def make_trainer(splits: TableSplit, options: Options) -> Trainer:
-    """The trainer for these data and options."""
+    """Return the trainer for a task and the options."""
     classes = len(splits.preprocessing.classes)
     loss = MeanSquaredError() if not classes else BinaryCrossEntropy() if classes == 2 else SoftmaxCrossEntropy()
     outputs = classes if classes > 2 else 1
@@ -98,28 +179,41 @@ def _widths(hidden: str) -> list[int]:
     try:
         widths = [int(width) for width in hidden.split(",") if width.strip()]
     except ValueError:
-        raise ValueError(f"--hidden must be whole numbers between commas, such as 64,64, got {short(hidden)}") from None
+        raise ValueError(f"--hidden must be integers between commas, such as 64,64, got {short(hidden)}") from None
     return [integer(1)("hidden", width) for width in widths]
 
 
 def make_scheduler(name: str, lr: float, epochs: int, patience: int) -> Scheduler:
-    """The schedule of that name, spread over the epochs; on a plateau it acts in half the patience of early stopping."""
-    spread: dict[str, dict[str, Any]] = {
+    """Return a schedule that fits a number of epochs.
+
+    Args:
+        name: The name of the schedule.
+        lr: The initial learning rate.
+        epochs: The number of epochs that `step` and `cosine` are spread over.
+        patience: The patience of early stopping; `plateau` has half of it.
+    """
+    arguments: dict[str, dict[str, Any]] = {
         "step": {"step_size": max(1, epochs // 3)},
         "cosine": {"T_max": max(1, epochs)},
         "plateau": {"patience": max(1, patience // 2), "min_lr": min(1e-6, lr) if lr > 0 else 0.0},
     }
-    return get_scheduler(name, lr, **spread.get(name.lower(), {}))
+    return get_scheduler(name, lr, **arguments.get(name.lower(), {}))
 
 
-def train(
-    prepared: tuple[TableSplit, Trainer], options: Options, out: Path, overwrite: bool, say: Say, quiet: bool, recorded: bool
-) -> bool:
-    """Train, test, and write what came of it; whether a signal ended it."""
-    splits, trainer = prepared
-    run, where = free_run(out / RUN) if recorded else (None, "")
-    say("\n".join([describe(splits), *filter(None, [where])]))
-    with keep_room(out, trainer, options.epochs):
+def train_and_write(
+    splits: TableSplit, trainer: Trainer, options: Options, out: Path, *, overwrite: bool, quiet: bool, recorded: bool
+) -> None:
+    """Train, test, and write the results.
+
+    Raises:
+        typer.Abort: If a signal ended the training; the results so far are written first.
+        NoBestError: If no epoch has a finite loss.
+        OSError: If a file could not be written.
+    """
+    echo: Echo = (lambda text: None) if quiet else typer.echo
+    run, recording_line = new_run_file(out / RUN) if recorded else (None, "")
+    echo("\n".join([describe_data(splits), *filter(None, [recording_line])]))
+    with reserve_space(out, trainer, options.epochs):
         result = fit(
             trainer,
             splits.train,
@@ -130,83 +224,50 @@ def train(
             progress=not quiet,
         )
     best = _best(result, run)
-    with undisturbed():  # all is written before anything more is said: the output may be closed
-        files = model, picture, report = places(out, WRITTEN, overwrite)
-        failed = write_model(model, partial(save, best, trainer=result.trainer, preprocessing=splits.preprocessing))
-        tested = evaluate(trainer, best, splits.test, engine=options.engine)
-        drawn = partial(write_figure, plots.training(result))
-        failed |= write({report: partial(write_report, result, splits.task, tested), picture: drawn})
+    with deferring_signals():  # everything is written before anything more is printed: the output may be closed
+        files = model, picture, report = output_paths(out, RESULTS, overwrite)
+        failures = write_model(model, partial(save, best, trainer=result.trainer, preprocessing=splits.preprocessing))
+        test_metrics = evaluate(trainer, best, splits.test, engine=options.engine)
+        write_plot = partial(write_figure, plots.training(result))
+        failures |= write_files({report: partial(write_report, result, splits.task, test_metrics), picture: write_plot})
     interrupted = result.stop_reason == StopReason.INTERRUPTED.value
-    say("\n" + result.summary())
-    say(f"\ntest  {format_metrics(tested)}")
-    say(f"\n{wrote(files, failed)}")
-    check_written(failed)
-    then = run_commands(run, options.epochs if interrupted else None)
-    say(next_commands([f"fnloop predict {quote(str(model))} DATA", *then]))
-    return interrupted
-
-
-def free_run(path: Path) -> tuple[Path, str]:
-    """Where a run is recorded, and the word on it: a run that is there is never written over."""
-    run = free_path(path)
-    return run, f"Recording every epoch in {run}{f' ({path} is there already)' if run != path else ''}."
-
-
-def recorder(
-    run: Path | None, trainer: Trainer, splits: TableSplit, *, engine: str = "numpy", monitor: str | None = None
-) -> Callable[[Iterable[TrainState]], Iterable[TrainState]] | None:
-    """What `fit` is to record with, so that the file can be predicted from; None where nothing is recorded."""
-    if run is None:
-        return None
-    data, how = (splits.train, splits.validation), splits.preprocessing
-    return record_to(run, trainer, *data, engine=engine, monitor=monitor, preprocessing=how)  # type: ignore[no-any-return]
-
-
-def run_commands(run: Path | None, epochs: int | None = None) -> list[str]:
-    """What can be done with a run file now; of one that was interrupted, to go on to so many epochs, too."""
-    if run is None:
-        return []
-    name = quote(str(run))
-    return [
-        *([] if epochs is None else [f"fnloop resume {name} --epochs {epochs}"]),
-        f"fnloop log {name}",
-        f"fnloop verify {name}",
-    ]
-
-
-def next_commands(commands: Sequence[str]) -> str:
-    """What a person may want to type next, a line each."""
-    return "\n".join(f"{'Next: ' if i == 0 else '      '}{command}" for i, command in enumerate(commands))
+    echo("\n" + result.summary())
+    echo(f"\ntest  {format_metrics(test_metrics)}")
+    echo(f"\n{written_line(files, failures)}")
+    raise_failures(failures)
+    more_commands = run_commands(run, options.epochs if interrupted else None)
+    echo(next_commands([f"fnloop predict {quote(str(model))} DATA", *more_commands]))
+    if interrupted:
+        raise typer.Abort
 
 
 def _best(result: Fit, run: Path | None) -> TrainState:
     try:
         return result.best
     except NoBestError as error:
-        hint = "" if run is None else f"; fnloop log {quote(str(run))} tells how it went"
+        hint = "" if run is None else f"; fnloop log {quote(str(run))} shows each epoch"
         raise NoBestError(f"{error}{hint}") from None
 
 
-def describe(splits: TableSplit) -> str:
-    """What the data were taken for, in two lines."""
-    how = splits.preprocessing
-    kind = f"{len(how.classes)} classes: {_few(how.classes)}" if how.classes else "a quantity"
+def describe_data(splits: TableSplit) -> str:
+    """Return what the data was taken for, as two lines."""
+    preprocessing = splits.preprocessing
+    classes = preprocessing.classes
+    shown = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
+    kind = f"{len(classes)} classes: {shown}" if classes else "a quantity"
     counts = f"{len(splits.train)} rows to train, {len(splits.validation)} to validate, {len(splits.test)} to test"
-    return f"{splits.task.capitalize()}: target {how.target!r} is {kind}.\n{counts}; {splits.train.x.shape[1]} features."
+    features = splits.train.x.shape[1]
+    return f"{splits.task.capitalize()}: target {preprocessing.target!r} is {kind}.\n{counts}; {features} features."
 
 
-def _few(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-
-
-def write_report(result: Fit, task: str, tested: Mapping[str, float], path: Path) -> None:
-    """Write the metrics as JSON, in which a number that is not finite is null."""
+def write_report(result: Fit, task: str, test_metrics: Mapping[str, float], path: Path) -> None:
+    """Write the metrics as JSON; a number that is not finite is written as null."""
     report = {
         "task": task,
         "best_epoch": result.best.epoch,
         "stop_reason": result.stop_reason,
-        "test": {name: _finite(value) for name, value in tested.items()},
-        "history": {name: [_finite(value) for value in values] for name, values in result.history.items()},
+        "test": {name: _finite(value) for name, value in test_metrics.items()},
+        "history": {name: [_finite(value) for value in column] for name, column in result.history.items()},
     }
     with replacing(path) as file:
         file.write((json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
@@ -214,23 +275,3 @@ def write_report(result: Fit, task: str, tested: Mapping[str, float], path: Path
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def predict(checkpoint: Path, data: str) -> str:
-    """The predictions of a checkpoint for each row of the data, as CSV; for classes with the probability of each."""
-    loaded = load_checkpoint(checkpoint)
-    trainer, how = loaded.trainer, loaded.preprocessing
-    if trainer is None or how is None:
-        raise ValueError(
-            f"{short(str(checkpoint))} must be a checkpoint of `fnloop train`; it has no trainer or no preprocessing"
-        )
-    x = how.features(load_table(data, how.target)[0])
-    header, columns = ["prediction"], [how.decode(predict_with(trainer, loaded.state, x)).tolist()]
-    if how.classes:
-        header += [f"p({name})" for name in how.classes]
-        columns += [[f"{p:.6f}" for p in column] for column in predict_proba(trainer, loaded.state, x).T]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(zip(*columns, strict=True))
-    return text.getvalue()

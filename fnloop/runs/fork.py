@@ -14,6 +14,7 @@ from fnloop.core.warnings import warn
 from fnloop.data.dataset import Dataset
 from fnloop.metrics import is_loss
 from fnloop.runs.manifest import Parent, make_manifest
+from fnloop.runs.reader import Supplied
 from fnloop.runs.replay import Replay
 from fnloop.runs.start import check_target, check_unused, start_run
 from fnloop.schedulers.scheduler import monitored_metrics
@@ -28,7 +29,7 @@ Metrics = Mapping[str, float]
 
 def fork(
     replay: Replay, epoch: int, path: str | os.PathLike[str], train: Dataset | None, validation: Dataset | None, changes: Any
-) -> dict[str, Any]:
+) -> Supplied:
     """Make the file of a run that begins with the state behind an epoch; returned is what it is opened with."""
     reader, target = replay.reader, check_target(path)
     check_unused(target)
@@ -63,7 +64,7 @@ def fork(
         trainer, *data, reader.manifest.engine, monitored, reader.preprocessing, parent=parent, earlier_metrics=before
     )
     start_run(target, manifest, arrays, state).close()
-    return {"trainer": trainer, "step": reader.handed["step"], "train": data[0], "validation": data[1]}
+    return Supplied(trainer, reader.supplied.step, *data)
 
 
 def _changed(trainer: Trainer, changes: Mapping[str, Any]) -> Trainer:

@@ -1,4 +1,4 @@
-"""Fewer whole states in a run file: each other one is computed again when it is asked for."""
+"""Pruning: fewer snapshots in a run file, whose states are computed again when they are asked for."""
 
 import re
 import sqlite3
@@ -12,44 +12,52 @@ from fnloop.runs.store import read_snapshots
 
 
 def prune(reader: Reader, keep: int) -> int:
-    """Keep so many, spread over the run, and always the first, the last and each best; how many were taken away."""
+    """Remove snapshots, and return how many.
+
+    Args:
+        reader: The run.
+        keep: The number of snapshots to keep, spread over the run. The first, the last and the best are always kept.
+
+    Raises:
+        RunError: If another process is recording to the file, or it cannot be written.
+    """
     release = lock(reader.path)
     try:
-        always = _always(reader)
+        required = _required(reader)
         connection = open_to_write(reader.path)
         try:
             with reporting_write_errors(reader.path):
-                return _prune(connection, keep, always)
+                return _prune(connection, keep, required)
         finally:
             close_writer(connection)
     finally:
         release()
 
 
-def _always(reader: Reader) -> set[int]:
-    """The positions that are never pruned."""
-    rows, monitor = reader.rows(), reader.manifest.monitor
-    names = dict.fromkeys(name for row in rows for name in row.metrics if name != "lr")
-    asked: list[tuple[str, Mode]] = [monitor] if monitor else []
-    for name in names:
-        known = known_mode(name)
-        asked += [(name, mode) for mode in ("min", "max") if known in (None, mode)]  # if it is not known, keep either
-    best = [reader.best_position(name, mode) for name, mode in asked]
-    return {0, len(rows) - 1, *(position for position in best if position is not None)}
+def _required(reader: Reader) -> set[int]:
+    """Return the positions that are always kept: the first, the last, and the best by each metric."""
+    last, monitor = len(reader.rows()) - 1, reader.manifest.monitor
+    criteria: list[tuple[str, Mode]] = [monitor] if monitor else []
+    for name in reader.metric_names():
+        if name != "lr":
+            known = known_mode(name)
+            criteria += [(name, mode) for mode in ("min", "max") if known in (None, mode)]  # both if the mode is unknown
+    best = [reader.best_position(name, mode) for name, mode in criteria]
+    return {0, last, *(position for position in best if position is not None)}
 
 
-def _prune(connection: sqlite3.Connection, keep: int, always: set[int]) -> int:
-    there = read_snapshots(connection)
-    others = [position for position in there if position not in always]
-    room = min(len(others), max(0, keep - (len(there) - len(others))))
-    spread = {others[i * len(others) // room] for i in range(room)}
-    gone = [position for position in others if position not in spread]
+def _prune(connection: sqlite3.Connection, keep: int, required: set[int]) -> int:
+    snapshots = read_snapshots(connection)
+    optional = [position for position in snapshots if position not in required]
+    count = min(len(optional), max(0, keep - (len(snapshots) - len(optional))))
+    kept = {optional[i * len(optional) // count] for i in range(count)}
+    removed = [position for position in optional if position not in kept]
     connection.execute("BEGIN IMMEDIATE")
-    connection.executemany("DELETE FROM snapshots WHERE position = ?", [(position,) for position in gone])
+    connection.executemany("DELETE FROM snapshots WHERE position = ?", [(position,) for position in removed])
     texts = connection.execute("SELECT content FROM snapshots UNION ALL SELECT value FROM run")
-    named = {name for (text,) in texts for name in re.findall("[0-9a-f]{64}", text)}
-    left = [row for row in connection.execute("SELECT hash FROM arrays") if row[0] not in named]
-    connection.executemany("DELETE FROM arrays WHERE hash = ?", left)
+    referenced = {name for (text,) in texts for name in re.findall("[0-9a-f]{64}", text)}
+    unused = [row for row in connection.execute("SELECT hash FROM arrays") if row[0] not in referenced]
+    connection.executemany("DELETE FROM arrays WHERE hash = ?", unused)
     connection.execute("COMMIT")
     connection.execute("VACUUM")
-    return len(gone)
+    return len(removed)

@@ -1,10 +1,10 @@
-"""What a run file says, checked as it is read: rows, trainer, data and environment."""
+"""The contents of a run file, checked as they are read: rows, snapshots, trainer, data and environment."""
 
 import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from fnloop.core.checks import Mode
 from fnloop.core.digest import digest, hash_of, same_bits
@@ -16,7 +16,7 @@ from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.metrics import improves, look_up
 from fnloop.runs.connection import reading
-from fnloop.runs.manifest import parse_manifest
+from fnloop.runs.manifest import DataEntry, TrainerEntry, parse_manifest
 from fnloop.runs.packing import unpack
 from fnloop.runs.rows import (
     FIELD_HASH_DIGITS,
@@ -30,89 +30,117 @@ from fnloop.runs.rows import (
 from fnloop.runs.store import read_manifest_json, read_rows, read_snapshot, read_snapshots
 from fnloop.training.trainer import Trainer
 
-Advance = Callable[[Any], Any]
+Advance = Callable[[Any], Any]  # from each state of a stream to the next
 T = TypeVar("T")
 
 
-class Reader:
-    """A run file, read as often as it is asked, and what was handed beside it: `trainer`, `step`, `train`, `validation`."""
+class Supplied(NamedTuple):
+    """The arguments of `open_run` for what the file does not hold."""
 
-    def __init__(self, path: Path, handed: Mapping[str, Any], records: tuple[type, ...]) -> None:
-        self.path, self.handed, self.records = path, handed, records
+    trainer: Trainer | None = None
+    step: Advance | None = None
+    train: Dataset | None = None
+    validation: Dataset | None = None
+
+
+NOTHING_SUPPLIED = Supplied()
+
+
+class Reader:
+    """A run file, read again at each call, so that a run that is being recorded is seen as it grows.
+
+    Args:
+        path: The file.
+        supplied: What the file does not hold.
+        records: Record classes outside the package that the trainer or the states contain.
+
+    Raises:
+        FileNotFoundError: If there is no file at the path.
+        RunError: If the file is not a run file, is damaged, or was written by a newer version.
+        TypeError, ValueError: If what is supplied is not what the run was recorded with.
+    """
+
+    def __init__(self, path: Path, supplied: Supplied = NOTHING_SUPPLIED, records: tuple[type, ...] = ()) -> None:
+        self.path, self.supplied, self.records = path, supplied, records
         self._kinds = {**RECORD_TYPES, **{kind.__name__: kind for kind in records}}
         with reading(path) as connection:
             texts = read_manifest_json(connection)
             self.manifest = parse_manifest(texts)
-            self._known = read_rows(connection, root_hash(texts))
-            if not self._known:
+            self._rows = read_rows(connection, root_hash(texts))
+            if not self._rows:
                 raise ValueError("it has no states")
-            metrics = next(filter(None, (row.metrics for row in self._known)), {})
-            monitor = self.manifest.monitor
+            metrics, monitor = next(filter(None, (row.metrics for row in self._rows)), {}), self.manifest.monitor
             if metrics and monitor and monitor[0] not in metrics:
                 raise ValueError(f"it monitors {short(monitor[0])}, which is not among its metrics")
-        self._check_handed()
+        self._check_supplied("trainer", supplied.trainer, Trainer, self.manifest.trainer)
+        self._check_supplied("train", supplied.train, Dataset, self.manifest.train)
+        self._check_supplied("validation", supplied.validation, Dataset, self.manifest.validation)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.path, self.handed, self.records)
+        return type(self), (self.path, self.supplied, self.records)
 
-    def _check_handed(self) -> None:
-        """Refuse what is not what the run was recorded with."""
-        entries = {"trainer": self.manifest.trainer, "train": self.manifest.train, "validation": self.manifest.validation}
-        for name, entry in entries.items():
-            value = self.handed[name]
-            if value is None:
-                continue
-            if not isinstance(value, Trainer if name == "trainer" else Dataset):
-                raise TypeError(f"{name} must be a fl.{'Trainer' if name == 'trainer' else 'Dataset'}, got {short(value)}")
-            if entry is None or digest(value) != entry.digest:
-                recorded = "none" if entry is None else entry.digest
-                raise ValueError(
-                    f"{name} must be what the run was recorded with, of digest {recorded}, got one of digest {digest(value)}"
-                )
+    def _check_supplied(self, name: str, value: Any, kind: type, entry: TrainerEntry | DataEntry | None) -> None:
+        """Refuse a value that is not the one that the run was recorded with."""
+        if value is None:
+            return
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} must be a fl.{kind.__name__}, got {short(value)}")
+        if entry is None or digest(value) != entry.digest:
+            recorded = "none" if entry is None else entry.digest
+            raise ValueError(
+                f"{name} must be what the run was recorded with, of digest {recorded}, got one of digest {digest(value)}"
+            )
 
     def rows(self) -> list[Row]:
-        """All rows that are committed by now.
+        """Return all rows that are committed so far.
 
         Raises:
-            RunError: If they cannot be read, or another run is at the path since this one was opened.
+            RunError: If they cannot be read, or another run has replaced the file since it was opened.
         """
         with reading(self.path) as connection:
-            known = self._known
-            if connection.execute("SELECT chain FROM states WHERE position = 0").fetchall() != [(known[0].chain,)]:
+            rows = self._rows
+            if connection.execute("SELECT chain FROM states WHERE position = 0").fetchall() != [(rows[0].chain,)]:
                 raise RunError(f"{short(str(self.path))} is another run than when it was opened: open it again")
-            self._known = known = known + read_rows(connection, known[-1].chain, len(known))  # in any number of threads
-        return known
+            # A new list: other threads may be reading the old one.
+            self._rows = rows = rows + read_rows(connection, rows[-1].chain, len(rows))
+        return rows
 
     def row(self, position: int) -> Row:
-        """The row of a position."""
-        return (self._known if position < len(self._known) else self.rows())[position]
+        """Return the row at a position."""
+        return (self._rows if position < len(self._rows) else self.rows())[position]
+
+    def metric_names(self) -> list[str]:
+        """Return the names of all metrics in the rows, in the order in which they first appear."""
+        return list(dict.fromkeys(name for row in self.rows() for name in row.metrics))
 
     def snapshots(self) -> list[int]:
-        """The positions whose states are written whole."""
+        """Return the positions of the snapshots, ascending."""
         with reading(self.path) as connection:
             return read_snapshots(connection)
 
     def snapshot(self, position: int) -> Any:
-        """The state that is written whole at a position."""
+        """Return the state of the snapshot at a position."""
         with reading(self.path) as connection:
             return read_snapshot(connection, position, self._kinds)
 
     def position_of(self, epoch: int) -> int:
-        """The position of the first state with that many epochs finished.
+        """Return the position of the first state with a number of finished epochs.
 
-        Raises: ValueError: if the run never had one.
+        Raises:
+            ValueError: If the run has no such state.
         """
         rows = self.rows()
         likely = max(0, epoch - rows[0].epoch)
-        for row in (*rows[likely:], *rows[:likely]):  # states of one's own may count their epochs as they like
+        for row in (*rows[likely:], *rows[:likely]):  # states of a custom step may count epochs in any way
             if row.epoch == epoch:
                 return row.position
         raise ValueError(f"epoch must be one that the run reached, {rows[0].epoch} to {rows[-1].epoch}, got {epoch}")
 
     def epoch_of(self, step: int) -> int:
-        """The number of epochs that were finished when so many steps were taken.
+        """Return the number of epochs that were finished after a number of steps.
 
-        Raises: ValueError: if the run never took so many, or began behind them.
+        Raises:
+            ValueError: If the run has no state after that many steps.
         """
         rows = self.rows()
         if not rows[0].step <= step <= rows[-1].step:
@@ -120,28 +148,30 @@ class Reader:
         return max(row.epoch for row in rows if row.step <= step)
 
     def best_position(self, metric: str, mode: Mode) -> int | None:
-        """The position of the epoch with the best value of a metric, or None if it was NaN in each."""
-        found, best = None, math.nan
+        """Return the position of the epoch with the best value of a metric, or None if it is NaN in every epoch."""
+        position, best = None, math.nan
         for row in self.rows():
             metrics = row.metrics
             if metrics:
                 value = look_up(metrics, metric)
-                if value == value if found is None else improves(value, best, mode):
-                    found, best = row.position, value
-        return found
+                if value == value if position is None else improves(value, best, mode):
+                    position, best = row.position, value
+        return position
 
     def differing(self, state: Any, row: Row) -> tuple[str, ...]:
-        """The fields of a state that are not as they were recorded."""
-        if digest(state) == row.digest:
-            own = counters(state, row.position)
-            shown = numbers_from_json(numbers_to_json(metrics_of(state))) if row.metrics else row.metrics
-            found = {**dict(zip(("epoch", "step", "stopped"), own, strict=True)), "metrics": shown}
-            return tuple(name for name, value in found.items() if not same_bits(value, getattr(row, name)))
-        parts = {name: hash_of(part).hex()[:FIELD_HASH_DIGITS] for name, part in children_of(state) or ()}
-        return tuple(name for name in {**row.fields, **parts} if parts.get(name) != row.fields.get(name)) or ("its kind",)
+        """Return the names of the fields in which a state differs from its row."""
+        if digest(state) != row.digest:
+            hashes = {name: hash_of(part).hex()[:FIELD_HASH_DIGITS] for name, part in children_of(state) or ()}
+            names = {**row.fields, **hashes}
+            return tuple(name for name in names if hashes.get(name) != row.fields.get(name)) or ("its kind",)
+        epoch, step, stopped = counters(state, row.position)
+        # NaN loses its sign when it is written, so the metrics are compared as they are read back.
+        metrics = numbers_from_json(numbers_to_json(metrics_of(state))) if row.metrics else row.metrics
+        columns = {"epoch": epoch, "step": step, "stopped": stopped, "metrics": metrics}
+        return tuple(name for name, value in columns.items() if not same_bits(value, getattr(row, name)))
 
-    def _unpacked(self, name: str, kind: type[T], packed: str, recorded_digest: str | None = None) -> T:
-        """Return an entry of the manifest, unpacked.
+    def _unpack(self, name: str, kind: type[T], packed: str, recorded_digest: str | None = None) -> T:
+        """Unpack an entry of the manifest.
 
         Raises:
             RunError: If it is damaged, or does not match its digest.
@@ -154,52 +184,65 @@ class Reader:
 
     @cached_property
     def trainer(self) -> Trainer | None:
-        """The trainer, or None where a step of one's own made the run.
+        """The trainer, or None if the run was recorded from a custom step.
 
-        Raises: RunError: if it holds functions, or records that are not known, and was not handed to `open_run`.
+        Raises:
+            RunError: If the trainer contains functions or unknown records, and was not supplied.
         """
         entry = self.manifest.trainer
-        if self.handed["trainer"] is not None or entry is None:
-            return self.handed["trainer"]  # type: ignore[no-any-return]
+        if self.supplied.trainer is not None or entry is None:
+            return self.supplied.trainer
         if entry.packed is None:
             raise RunError(
-                f"the trainer of {short(str(self.path))} holds functions, or else what no file gives back: "
-                f"open_run(path, trainer=...); it was {entry.repr[:200]}"
+                f"the trainer of {short(str(self.path))} holds functions or other values that a file cannot hold; "
+                f"use open_run(path, trainer=...); it was {entry.repr[:200]}"
             )
-        return self._unpacked("trainer", Trainer, entry.packed, entry.digest)
+        return self._unpack("trainer", Trainer, entry.packed, entry.digest)
 
     @cached_property
     def train(self) -> Dataset:
         """The training data.
 
-        Raises: RunError: if the file does not hold it, and it was not handed to `open_run`.
+        Raises:
+            RunError: If the file does not hold it, and it was not supplied.
         """
-        found = self.data("train")
-        if found is None:
+        data = self.data("train")
+        if data is None:
             raise RunError(f"{short(str(self.path))} was recorded without training data")
-        return found
+        return data
 
     @cached_property
     def validation(self) -> Dataset | None:
-        """The validation data, or None if there was none."""
+        """The validation data, or None if there was none.
+
+        Raises:
+            RunError: If the file does not hold it, and it was not supplied.
+        """
         return self.data("validation")
 
-    def data(self, name: str) -> Dataset | None:
-        """`train` or `validation`, as handed or as the file holds it."""
-        entry = self.manifest.train if name == "train" else self.manifest.validation
-        if entry is None or self.handed[name] is not None:
-            return self.handed[name]  # type: ignore[no-any-return]
+    def data(self, name: Literal["train", "validation"]) -> Dataset | None:
+        """Return the training or validation data, or None if there was none.
+
+        Raises:
+            RunError: If the file does not hold it, and it was not supplied.
+        """
+        entry, supplied = {
+            "train": (self.manifest.train, self.supplied.train),
+            "validation": (self.manifest.validation, self.supplied.validation),
+        }[name]
+        if entry is None or supplied is not None:
+            return supplied
         if entry.packed is None:
-            raise RunError(f"{short(str(self.path))} has only the digest of {name}: open_run(path, {name}=...)")
-        return self._unpacked(name, Dataset, entry.packed, entry.digest)
+            raise RunError(f"{short(str(self.path))} has only the digest of {name}: use open_run(path, {name}=...)")
+        return self._unpack(name, Dataset, entry.packed, entry.digest)
 
     @cached_property
     def preprocessing(self) -> Preprocessing | None:
-        """How the data was made from a table, if that was recorded."""
+        """The preprocessing of the data, if it was recorded."""
         packed = self.manifest.preprocessing
-        return None if packed is None else self._unpacked("preprocessing", Preprocessing, packed)
+        return None if packed is None else self._unpack("preprocessing", Preprocessing, packed)
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What the bits depended on where the run was recorded."""
+        """The environment in which the run was recorded, as far as the bits depend on it."""
         return self.manifest.environment

@@ -1,4 +1,4 @@
-"""States computed again: from the nearest one that is written whole, by the fold, each epoch checked against its digest."""
+"""Replay: states of a run computed again from the nearest snapshot, each epoch checked against its digest."""
 
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
@@ -21,93 +21,123 @@ from fnloop.training.trainer import Trainer
 
 
 class Replay:
-    """The states of a run. It keeps the one that was had last, so that going forward costs no more than training did."""
+    """The states of a run. The last one is cached, so that going forward costs no more than training did.
+
+    Args:
+        reader: The run file.
+    """
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
-        self._near: tuple[int, Any] = -1, None
+        self._cached: tuple[int, Any] = -1, None  # a position, and its state
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.reader,)
 
     def at(self, position: int) -> Any:
-        """The state at a position of the stream."""
-        near, state = self._near
-        if not 0 <= position - near <= 1 or near < 0:
-            whole = max(p for p in self.reader.snapshots() if p <= position)
-            if not whole <= near <= position:
-                near, state = whole, self.snapshot(whole)
-        while near < position:
-            near, state = near + 1, self._checked(self.advance(state), self.reader.row(near + 1))
-        self._near = near, state
+        """Return the state at a position of the stream.
+
+        Raises:
+            ReplayError: If a state on the way is not the recorded one.
+        """
+        reached, state = self._cached
+        if not 0 <= position - reached <= 1 or reached < 0:
+            snapshot = max(p for p in self.reader.snapshots() if p <= position)
+            if not snapshot <= reached <= position:
+                reached, state = snapshot, self.snapshot(snapshot)
+        while reached < position:
+            reached, state = reached + 1, self._checked(self.advance(state), self.reader.row(reached + 1))
+        self._cached = reached, state
         return state
 
     def snapshot(self, position: int) -> Any:
-        """The state that is written whole at a position."""
+        """Return the state of the snapshot at a position.
+
+        Raises:
+            ReplayError: If it is not the recorded state.
+        """
         state = self.reader.snapshot(position)
-        if isinstance(state, TrainState) and state.params.model is None:
+        if isinstance(state, TrainState) and state.params.model is None:  # the file holds the model in the trainer
             if self.reader.trainer is None:
                 raise RunError(f"{short(str(self.reader.path))} has a state of a trainer, but no trainer")
             state = evolve(state, params=Params(state.params.vector, self.reader.trainer.model))
         return self._checked(state, self.reader.row(position))
 
-    def within(self, position: int, batches: int) -> Any:
-        """The state so many batches behind the one at a position, checked by what the epoch comes to from there."""
-        if self.reader.manifest.trainer is None:
-            raise RunError("a run of a step of one's own has no states within its steps")
+    def after_batches(self, position: int, batches: int) -> Any:
+        """Return the state a number of batches after the one at a position.
+
+        The rest of the epoch is trained as well, to check the state by the digest of the epoch's end.
+
+        Raises:
+            RunError: If the run was recorded from a custom step.
+            ReplayError: If a state on the way is not the recorded one.
+        """
+        if not self.has_steps:
+            raise RunError("a run that was recorded from a custom step has no states within an epoch")
         state = self.at(position)
         inside = self._fold(state, state.progress.batches + batches)
         self._checked(self.advance(inside), self.reader.row(position + 1))
         return inside
 
-    def _checked(self, state: Any, row: Row) -> Any:
-        """The state, if it is the recorded one.
+    @property
+    def has_steps(self) -> bool:
+        """Whether there are states within an epoch, which a custom step does not have."""
+        return self.reader.manifest.trainer is not None
 
-        Raises: ReplayError: which names the epoch, the fields that differ, and what differs in the environment.
+    def _checked(self, state: Any, row: Row) -> Any:
+        """Return the state if it is the recorded one.
+
+        Raises:
+            ReplayError: If it is not. The message has the epoch, the fields and the environment that differ.
         """
         fields = self.reader.differing(state, row)
         if fields:
-            here = self.environment_differences()
-            why = f"the environment differs: {'; '.join(here)}" if here else "the environment is the same"
-            own = "" if self.reader.manifest.trainer else "is the step that of the run? "
+            changed = self.environment_differences()
+            reason = f"the environment differs: {'; '.join(changed)}" if changed else "the environment is the same"
+            question = "" if self.has_steps else "is the step that of the run? "
             raise ReplayError(
-                f"the state of epoch {row.epoch} is not the recorded one: it differs in {listed(fields)}; {own}{why}"
+                f"the state of epoch {row.epoch} is not the recorded one: it differs in {listed(fields)}; {question}{reason}"
             )
         return state
 
     def environment_differences(self) -> tuple[str, ...]:
-        """In what the environment differs from the one recorded, once what can be set is."""
+        """Return the differences from the recorded environment that remain with the recorded number of BLAS threads."""
         return environment_differences(self.reader.environment, current_environment(self.reader.manifest.engine, self.threads))
 
     @property
     def threads(self) -> int | None:
-        """The number of BLAS threads that the run was recorded with, if that can be set."""
+        """The number of BLAS threads of the recording, or None if it is unknown or cannot be set."""
         return recorded_threads(self.reader.environment)
 
     @cached_property
     def trainer(self) -> Trainer | None:
-        """The run's trainer, which computes with the number of threads that it was recorded with."""
+        """The trainer of the run, with the number of threads of the recording; None for a custom step."""
         trainer = self.reader.trainer
         return trainer if trainer is None or self.threads is None else evolve(trainer, threads=self.threads)
 
     @cached_property
     def advance(self) -> Advance:
-        """The function from each state of the stream to the next."""
+        """The function from each state of the stream to the next.
+
+        Raises:
+            RunError: If the file does not hold the trainer, the step or the data, and it was not supplied.
+        """
         reader = self.reader
         if self.trainer is not None:
-            with reporting_damage(reader.path):  # trainer and data may not fit together
+            with reporting_damage(reader.path):  # in a damaged file trainer and data may not fit together
                 return make_epoch(self.trainer, reader.train, reader.validation, engine=reader.manifest.engine)
-        if reader.handed["step"] is None:
-            raise RunError(f"{short(str(reader.path))} is the run of a step of one's own: open_run(path, step=...)")
-        return partial(with_threads, self.threads, reader.handed["step"])
+        if reader.supplied.step is None:
+            raise RunError(f"{short(str(reader.path))} was recorded from a custom step: use open_run(path, step=...)")
+        return partial(with_threads, self.threads, reader.supplied.step)
 
     @cached_property
     def _fold(self) -> Callable[[Any, int], Any]:
+        """The function of a state and a number of batches that folds the epoch up to that batch."""
         reader = self.reader
         return make_fold(self.trainer, reader.train, engine=reader.manifest.engine)  # type: ignore[arg-type]
 
     def stream(self, state: Any) -> Iterator[Any]:
-        """The stream from a state on."""
+        """Return the stream of states that starts with a state."""
         reader = self.reader
         if self.trainer is None:
             return iterate(self.advance, state)  # type: ignore[no-any-return]

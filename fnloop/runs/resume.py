@@ -1,4 +1,4 @@
-"""A run gone on with, in its own file, as if it had never been interrupted."""
+"""Resuming: a run continued in its own file, as if it had never been interrupted."""
 
 from contextlib import ExitStack, closing
 from typing import Any
@@ -16,40 +16,51 @@ from fnloop.streams.progress import progress as show
 
 
 def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | None) -> None:
-    """Go on behind the last state, until so many epochs are finished in all; a stopped run stays as it is."""
+    """Continue a run after its last state; a stopped run is unchanged.
+
+    Args:
+        replay: The run.
+        epochs: Total number of epochs.
+        progress: Whether to show progress.
+        snapshot_every: Epochs between two snapshots, or None for as few as the time budget allows.
+
+    Raises:
+        RunError: If another process is recording to the file, or it cannot be written.
+        ReplayError: If the environment is not the recorded one.
+    """
     reader = replay.reader
     every = None if snapshot_every is None else integer(1)("snapshot_every", snapshot_every)
-    with ExitStack() as alone:
+    with ExitStack() as on_exit:
         release = lock(reader.path)
-        alone.callback(release)
-        rows = reader.rows()
-        head, missing = rows[-1], epochs - rows[-1].epoch
+        on_exit.callback(release)
+        head = reader.rows()[-1]
+        missing = epochs - head.epoch
         if head.stopped is not None or missing <= 0:
             return
-        here = replay.environment_differences()
-        if here:
+        changed = replay.environment_differences()
+        if changed:
             raise ReplayError(
-                f"{short(str(reader.path))} cannot go on to the bit, the environment differs: {'; '.join(here)}; "
-                "run.fork(epoch, path) begins a new run from any of its states here"
+                f"{short(str(reader.path))} cannot be resumed with the same bits, the environment differs: "
+                f"{'; '.join(changed)}; run.fork(epoch, path) starts a new run from any of its states in this environment"
             )
         monitor, best = _best_so_far(replay)
         last = replay.at(head.position)
 
         def begin(state: Any) -> Writer:
-            names = tuple(dict.fromkeys(name for row in rows for name in row.metrics))
+            names = tuple(reader.metric_names())
             writer = Writer(reader.path, head, state, names, monitor=monitor, best=best, snapshot_every=every, release=release)
-            alone.pop_all()  # from here on it is the writer that ends it
+            on_exit.pop_all()  # now the writer releases the lock
             return writer
 
         states = record_states(begin, take(missing + 1, replay.stream(last)))
-        with closing(states):  # also where Ctrl-C comes between two states: all is written
-            next(states)  # the state that is there already is not shown again
+        with closing(states):  # a Ctrl-C between two states also writes everything that was trained
+            next(states)  # the state that is recorded already
             for _ in show(states, total=epochs) if progress else states:
                 pass
 
 
 def _best_so_far(replay: Replay) -> tuple[Any, tuple[Any, int | None]]:
-    """The metric that is monitored, and the best state by it with its position."""
+    """Return the monitored metric with its mode, and the best state by it with its position."""
     monitor = replay.reader.manifest.monitor
     position = None if monitor is None else replay.reader.best_position(*monitor)
     return monitor, (None, None) if position is None else (replay.at(position), position)

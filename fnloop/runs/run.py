@@ -1,36 +1,29 @@
-"""A run read from its file: any state that it went through, to the bit, and what can be asked of all of them."""
+"""A recorded run: `open_run` opens its file, and `Run` recovers, searches, verifies and continues it."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fnloop.core.checks import Mode, integer
-from fnloop.core.display import html_table, one_line
-from fnloop.core.errors import NoBestError, RunError
-from fnloop.core.fields import is_record
-from fnloop.core.formatting import listed, short
+from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
-from fnloop.data.preprocessing import Preprocessing
-from fnloop.metrics import check_mode, known_mode
 from fnloop.runs.bisect import bisect
 from fnloop.runs.codec import check_records
+from fnloop.runs.contents import RunContents
 from fnloop.runs.diff import Diff, diff
 from fnloop.runs.files import check_file_path
 from fnloop.runs.fork import fork
-from fnloop.runs.predicate import of_run
+from fnloop.runs.lookup import as_state, best_state, state_at
+from fnloop.runs.parallel import Map
+from fnloop.runs.predicate import predicate_of_run
+from fnloop.runs.probe import probe
 from fnloop.runs.prune import prune
-from fnloop.runs.reader import Advance, Reader
+from fnloop.runs.reader import Advance, Reader, Supplied
 from fnloop.runs.replay import Replay
 from fnloop.runs.resume import resume
-from fnloop.runs.rows import Row
-from fnloop.runs.verify import Verification, probe, verify
-from fnloop.streams.history import append_metrics
+from fnloop.runs.verify import Verification, verify
 from fnloop.training.trainer import Trainer
-
-Place = int | tuple[int, int]
 
 
 def open_run(
@@ -42,136 +35,56 @@ def open_run(
     validation: Dataset | None = None,
     records: Iterable[type] = (),
 ) -> "Run":
-    """Open a run file, also while it is being written. All but the path is for what the file does not hold itself.
+    """Open a run file, which may still be recorded to. The other arguments are for what the file does not hold.
 
     Args:
-        trainer: where the one of the run holds functions, which no file does.
-        step: for a run of a step of your own: the function from each state of its stream to the next.
-        train, validation: where the data is beyond 64 MiB; it is checked against its digest.
-        records: record classes of your own that trainer or states are made of.
-    Raises: FileNotFoundError: if there is no such file; RunError: if it is no run, is damaged or of a newer version;
-        ValueError: if what is handed is not what the run was recorded with.
-    See Also: record
+        path: The run file.
+        trainer: The trainer, if it contains functions, which a file cannot hold.
+        step: The function from each state to the next, for a run that was recorded from a custom step.
+        train: The training data, if it is above 64 MiB. It is checked against the recorded digest.
+        validation: The validation data, if it is above 64 MiB. It is checked against the recorded digest.
+        records: Record classes outside fnloop that the trainer or the states contain.
+
+    Raises:
+        FileNotFoundError: If there is no file at the path.
+        RunError: If the file is not a run file, is damaged, or was written by a newer version.
+        TypeError: If an argument is of the wrong type.
+        ValueError: If the trainer or the data is not the recorded one.
+
+    Examples:
+        >>> fl.open_run("lab.run").state(3).epoch
+        3
+
+    See Also:
+        record
     """
     check_file_path(path)
     if step is not None and not callable(step):
         raise TypeError(f"step must be a function of a state, got {short(step)}")
-    handed = {"trainer": trainer, "step": step, "train": train, "validation": validation}
-    return Run(Replay(Reader(Path(path), handed, check_records(records))))
+    return _open(Path(path), Supplied(trainer, step, train, validation), check_records(records))
 
 
-class Run:
-    """A recorded run; `open_run` makes one.
+def _open(path: Path, supplied: Supplied, records: tuple[type, ...]) -> "Run":
+    return Run(Replay(Reader(path, supplied, records)))
 
-    Each question is answered from what the file holds by then. A state is had from the nearest one that is written whole, by
-    the fold; on its way every epoch's digest is checked, and what is handed out is never another state than the run's own.
+
+class Run(RunContents):
+    """A recorded run; `open_run` returns one.
+
+    Every call reads the file again, so a run that is being recorded is seen as it grows. A state is computed from the nearest
+    snapshot before it; the digest of each epoch on the way is checked, so a state that is returned has the recorded bits.
+
+    Examples:
+        >>> run = fl.open_run("lab.run")
+        >>> fl.same_bits(run.state(epoch=5), run.state(step=100))
+        True
+        >>> sorted(run.history)
+        ['accuracy', 'loss', 'lr', 'seconds', 'val_accuracy', 'val_loss']
     """
 
     def __init__(self, replay: Replay) -> None:
-        self._replay, self._reader = replay, replay.reader
-
-    def __repr__(self) -> str:
-        shown = {"path", "epochs", "loss", "val_loss", "stop_reason"}
-        return one_line("Run", {name: fact for name, fact in self._facts().items() if name in shown})
-
-    def _repr_html_(self) -> str:
-        return html_table("Run", self._facts())
-
-    def _facts(self) -> dict[str, str]:
-        path = {"path": repr(str(self._reader.path))}
-        try:
-            rows = self._reader.rows()
-        except (OSError, RunError):  # the file is gone, or another one
-            return {**path, "epochs": "unknown, it cannot be read"}
-        metrics = next((row.metrics for row in reversed(rows) if row.metrics), {})
-        stopped = {} if rows[-1].stopped is None else {"stop_reason": repr(rows[-1].stopped)}
-        return {
-            **path,
-            "epochs": f"{rows[0].epoch} to {rows[-1].epoch}",
-            **{name: f"{value:.4g}" for name, value in metrics.items()},
-            **stopped,
-        }
-
-    # What the file says.
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self._reader.path
-
-    @property
-    def trainer(self) -> Trainer | None:
-        """The trainer, or None where a step of one's own made the run.
-
-        Raises: RunError: if it holds functions, or records that are not known, and was not handed to `open_run`.
-        """
-        return self._reader.trainer
-
-    @property
-    def train(self) -> Dataset:
-        """The training data.
-
-        Raises: RunError: if the file does not hold it, and it was not handed to `open_run`.
-        """
-        return self._reader.train
-
-    @property
-    def validation(self) -> Dataset | None:
-        """The validation data, or None if there was none."""
-        return self._reader.validation
-
-    @property
-    def preprocessing(self) -> Preprocessing | None:
-        """How the data was made from a table, if that was recorded."""
-        return self._reader.preprocessing
-
-    @property
-    def engine(self) -> str:
-        """The engine of the run."""
-        return self._reader.manifest.engine
-
-    @property
-    def monitor(self) -> tuple[str, Mode] | None:
-        """The metric that the best state is kept by, and its mode; None where a step of one's own made the run."""
-        return self._reader.manifest.monitor
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """What the bits depended on where the run was recorded."""
-        return self._reader.environment
-
-    @property
-    def parent(self) -> Mapping[str, Any] | None:
-        """Of a fork: the path of the run that it comes from, the epoch and digest of the state, the changes; else None."""
-        parent = self._reader.manifest.parent
-        return None if parent is None else parent._asdict()
-
-    @property
-    def rows(self) -> Sequence[Row]:
-        """What is known of each state without computing it: its epoch, step, seconds, stop reason, metrics and digest."""
-        return tuple(self._reader.rows())
-
-    @property
-    def history(self) -> dict[str, list[float]]:
-        """Every metric, and the seconds: name to values, one an epoch."""
-        history: dict[str, list[float]] = {}
-        for metrics, seconds in ((row.metrics, row.seconds) for row in self._reader.rows()):
-            if metrics:
-                append_metrics(history, {**metrics, "seconds": seconds})
-        return history
-
-    @property
-    def stop_reason(self) -> str | None:
-        """Why the run stopped, or None if it can go on."""
-        return self._reader.rows()[-1].stopped
-
-    @property
-    def snapshots(self) -> list[int]:
-        """The epochs whose states are written whole."""
-        there, rows = self._reader.snapshots(), self._reader.rows()
-        return [rows[position].epoch for position in there if position < len(rows)]
-
-    # Any state.
+        super().__init__(replay.reader)
+        self._replay = replay
 
     @property
     def last(self) -> Any:
@@ -179,144 +92,139 @@ class Run:
         return self._replay.at(len(self._reader.rows()) - 1)
 
     def best(self, metric: str | None = None, *, mode: Mode | None = None) -> Any:
-        """The state with the best value of a metric, the earliest of equals; NaN is never best.
+        """Return the state with the best value of a metric, the earliest of equal ones; NaN is never best.
 
         Args:
-            metric: by default the one that was monitored.
-            mode: `"min"` or `"max"`; by default the smallest for a loss, the largest otherwise.
-        Raises: NoBestError: if no state can be called best; ValueError: if the run has not the metric.
-        """
-        if not isinstance(metric, str | None):
-            raise TypeError(f"metric must be a metric's name, got {short(metric)}")
-        monitored = self._reader.manifest.monitor
-        if metric is None and monitored is None:
-            raise ValueError(f"metric must be one of the run's, got None; there are {listed(self._metrics)}")
-        if metric is not None and metric not in self._metrics:
-            raise ValueError(f"metric must be one of the run's, {listed(self._metrics)}, got {short(metric)}")
-        name, own = monitored if monitored and metric in (None, monitored[0]) else (str(metric), None)
-        position = self._reader.best_position(name, check_mode(mode or own or self._mode(name), name))
-        if position is None:
-            raise NoBestError(f"no epoch is best by {short(name)}: none has a value but NaN")
-        return self._replay.at(position)
+            metric: A metric of the run. Default: the monitored one.
+            mode: `"min"` or `"max"`. Default: the mode of the metric.
 
-    def _mode(self, name: str) -> Mode | None:
-        """The mode of a metric; the trainer is asked only where the name alone does not say it."""
-        return known_mode(name) or (None if self.trainer is None else self.trainer.known_mode(name))
+        Raises:
+            NoBestError: If the metric is NaN in every epoch.
+            ValueError: If the run does not have the metric.
+
+        Examples:
+            >>> run.best("val_loss").metrics["val_loss"] == min(run.history["val_loss"])
+            True
+        """
+        return best_state(self._replay, metric, mode)
 
     def state(self, epoch: int | None = None, step: int | None = None) -> Any:
-        """The state of the run with that many epochs finished, and, if a step is given, with that many batches folded in all.
+        """Return the state after a number of epochs or steps.
 
         Args:
-            epoch: `state.epoch`, 0 for the initial one; by default the one that the step lies in.
-            step: `state.step`, from the epoch's first to its last; by default the state that the epoch ended with.
-        Raises: ValueError: if the run never was there; ReplayError: if what is computed is not what was recorded.
+            epoch: The number of finished epochs, 0 for the initial state. Default: the epoch in which the step is.
+            step: The total number of steps. Default: that of the end of the epoch.
+
+        Raises:
+            ValueError: If the run has no such state.
+            ReplayError: If the state that is computed is not the recorded one.
+
+        Examples:
+            >>> run.state(5).step, run.state(step=110).epoch, run.state(5, 110).progress.batches
+            (100, 5, 10)
         """
-        if epoch is None:
-            epoch = self._reader.epoch_of(integer(0)("step", step))
-        position = self._reader.position_of(integer(0)("epoch", epoch))
-        if step is None:
-            return self._replay.at(position)
-        rows = self._reader.rows()
-        batches = integer(0)("step", step) - rows[position].step
-        if batches == 0:
-            return self._replay.at(position)
-        if position + 1 < len(rows) and (epoch, step) == (rows[position + 1].epoch, rows[position + 1].step):
-            return self._replay.at(position + 1)  # the run stopped there
-        last = rows[position + 1].step if position + 1 < len(rows) else rows[position].step
-        if not 0 <= batches <= last - rows[position].step:
-            raise ValueError(
-                f"step must be one that the run took behind epoch {epoch}, {rows[position].step} to {last}, got {step}"
-            )
-        return self._replay.within(position, batches)
+        return state_at(self._replay, epoch, step)
 
-    # What is asked of the whole run.
-
-    def diff(self, a: Place | Any, b: Place | Any) -> Diff:
-        """Two states of the run side by side, field by field and layer by layer: the same bits, or how far apart.
+    def diff(self, a: int | tuple[int, int] | Any, b: int | tuple[int, int] | Any) -> Diff:
+        """Compare two states field by field and layer by layer; `str()` of the result is a table of the differences.
 
         Args:
-            a, b: an epoch, an epoch and a step, or a state of this or another run.
-        """
-        return diff(self._state_of("a", a), self._state_of("b", b))
+            a: An epoch, an (epoch, step), or a state of this or another run.
+            b: The other state.
 
-    def _state_of(self, name: str, place: Any) -> Any:
-        if isinstance(place, tuple) and len(place) == 2:
-            return self.state(*place)
-        if isinstance(place, int | np.integer):
-            return self.state(place)  # type: ignore[arg-type]
-        if not is_record(place) and self._reader.manifest.trainer:
-            raise TypeError(f"{name} must be an epoch, an epoch and a step, or a state, got {short(place)}")
-        return place
+        Raises:
+            ValueError: If the run has no such state.
+
+        Examples:
+            >>> print(run.diff(3, (2, 60)).same)
+            False
+        """
+        return diff(as_state(self._replay, "a", a), as_state(self._replay, "b", b))
 
     def bisect(self, predicate: Callable[[Any], Any] | str) -> Any:
-        """The state at the first step for which a predicate holds, if it holds from some step on.
+        """Return the state at the first step for which a predicate holds, found by binary search.
 
-        Of n steps it is asked at most ⌈log2 n⌉ + 2 times: of the first and the last state, and then by halving. The last step
-        of an epoch is asked as the state behind the epoch's end.
+        The predicate is evaluated for the first and the last state, and then at most ⌈log2 n⌉ times for n steps. At the last
+        step of an epoch it gets the state after the epoch.
 
         Args:
-            predicate: a function of a state, or an expression such as `"val_loss > 0.3"`, whose metrics are those of the last
-                epoch that was finished.
-        Raises: ValueError: if it holds for the first state already, or does not hold for the last.
+            predicate: A function of a state, or an expression such as `"val_loss > 0.3"` over the metrics of the last
+                finished epoch, `epoch`, `step` and `lr`. It should hold from some step on.
+
+        Raises:
+            ValueError: If the predicate holds for the first state, or does not hold for the last.
+
+        Examples:
+            >>> run.bisect("epoch >= 3").step
+            60
         """
-        asked = self.predicate(predicate) if isinstance(predicate, str) else predicate
-        if not callable(asked):
+        function = self.predicate(predicate) if isinstance(predicate, str) else predicate
+        if not callable(function):
             raise TypeError(f"predicate must be a function of a state or an expression, got {short(predicate)}")
-        return bisect(self._replay, asked)
+        return bisect(self._replay, function)
 
     def predicate(self, text: str) -> Callable[[Any], bool]:
-        """The predicate of a state that an expression over this run's metrics says.
-
-        Within an epoch, where a state has no metrics, they are those of the last finished epoch.
-        """
-        return of_run(text, self._reader, self._metrics)
-
-    @property
-    def _metrics(self) -> list[str]:
-        return list(dict.fromkeys(name for row in self._reader.rows() for name in row.metrics))
-
-    def verify(self, map: Callable[..., Iterable[Any]] = map) -> Verification:
-        """Run every segment between two whole states again, and compare each epoch's digest.
-
-        BLAS threads are set as they were; what else of the environment differs is said.
+        """Return the predicate of a state for an expression, as `bisect` uses it.
 
         Args:
-            map: that of any executor, to run segments in parallel.
+            text: Comparisons of metrics, `epoch`, `step` and `lr` with numbers, joined by `and`, `or` and `not`.
+
+        Raises:
+            ValueError: If the text is not such an expression, or names a metric that the run does not have.
+
+        Examples:
+            >>> run.predicate("val_loss < 0.5 and epoch > 2")(run.last)
+            True
+        """
+        return predicate_of_run(text, self._reader)
+
+    def verify(self, map: Map = map) -> Verification:
+        """Compute the whole run again, with the recorded number of BLAS threads, and compare every state with its record.
+
+        Args:
+            map: The `map` of an executor, to compute segments in parallel. Default: Python's own.
+
+        Raises:
+            RunError: If the file does not hold the trainer or the data, and `open_run` was not given them.
+
+        Examples:
+            >>> print(run.verify())
+            verified, 11 of 11
         """
         return verify(self._replay, map)
 
-    def probe(
-        self,
-        function: Callable[[Any], Any],
-        epochs: Iterable[int] | None = None,
-        map: Callable[..., Iterable[Any]] = map,
-    ) -> list[Any]:
-        """What a function gives for each state: a metric that nobody logged, had in hindsight.
+    def probe(self, function: Callable[[Any], Any], epochs: Iterable[int] | None = None, map: Map = map) -> list[Any]:
+        """Return the value of a function for each state: a metric that was not logged.
 
         Args:
-            epochs: those to ask, in this order; by default all that the run has, from the first state on.
-            map: that of any executor, to run segments in parallel; the results are the same. The function must then be one
-                that can be sent to another process.
-        """
-        if not callable(function):
-            raise TypeError(f"function must take a state, got {short(function)}")
-        if not isinstance(epochs, Iterable | None):
-            raise TypeError(f"epochs must be a sequence of epochs or None, got {short(epochs)}")
-        reader, asked = self._reader, [integer(0)("epochs", epoch) for epoch in epochs or ()]
-        positions = [row.position for row in reader.rows()] if epochs is None else [*map(reader.position_of, asked)]
-        return probe(self._replay, function, positions, map)
+            function: A function of a state; for processes it can be pickled.
+            epochs: The epochs, in the order of the results. Default: all, from the first state on.
+            map: The `map` of an executor, to compute segments in parallel. Default: Python's own. The results are the same.
 
-    # What goes on from it.
+        Raises:
+            ValueError: If the run does not have one of the epochs.
+
+        Examples:
+            >>> run.probe(lambda state: state.step, epochs=[2, 0])
+            [40, 0]
+        """
+        return probe(self._replay, function, epochs, map)
 
     def resume(self, epochs: int = 100, *, progress: bool = True, snapshot_every: int | None = None) -> "Run":
-        """Go on until so many epochs are finished in all, as if never interrupted; a stopped run stays as it is.
+        """Continue the run in its file, as if it had never been interrupted, and return it; a stopped run is unchanged.
 
         Args:
-            epochs: in all, at least 1.
-            progress: whether to show it.
-            snapshot_every: as in `record`.
-        Raises: RunError: if another writes to the file, or it cannot be written; ReplayError: if the environment is not that
-            of the run, so that what follows might not be what would have followed.
+            epochs: Total number of epochs, at least 1.
+            progress: Whether to show progress.
+            snapshot_every: Epochs between two snapshots. Default: as few as a 2 % time budget allows.
+
+        Raises:
+            RunError: If another process is recording to the file, or it cannot be written.
+            ReplayError: If the environment is not the recorded one, so that the bits might differ.
+
+        Examples:
+            >>> run.resume(epochs=12, progress=False).last.epoch
+            12
         """
         resume(self._replay, integer(1)("epochs", epochs), progress, snapshot_every)
         return self
@@ -330,29 +238,46 @@ class Run:
         validation: Dataset | None = None,
         **changes: Any,
     ) -> "Run":
-        """A new run, in a file of its own, that begins with a state of this one and may go on by another trainer.
+        """Start a new run from a state of this one, with changes to the trainer or the data; `resume` trains it.
 
-        Without changes it equals this run for ever; `fork(...).resume(epochs=...)` trains it. A new scheduler or early
-        stopping stands where it would stand had it been there from the start. An optimizer whose parts with slots are the
-        same keeps them, another begins anew.
+        Without changes its states are those of this run. A new schedule or early stopping is in the state that it would be in
+        if it had been used from the start. A new optimizer keeps the slots if it has the same parts with slots; otherwise they
+        are reset.
 
         Args:
-            epoch: of the state.
-            path: of a file that is not there yet.
-            train, validation: other data.
-            changes: fields of the trainer, such as `scheduler=...`.
-        Raises: ValueError, TypeError: for a change that is not allowed, or that the state does not fit.
+            epoch: The epoch of the state.
+            path: The new run file.
+            train: New training data. Default: that of the run.
+            validation: New validation data. Default: that of the run.
+            **changes: Fields of the trainer, such as `scheduler=...`.
+
+        Returns:
+            The new run, which has one state.
+
+        Raises:
+            RunError: If there is a file at the path.
+            TypeError, ValueError: If a change is invalid, or does not fit the state.
+
+        Examples:
+            >>> run.fork(5, "small.run", batch_size=8).resume(epochs=7, progress=False).rows[-1].epoch
+            7
         """
-        handed = fork(self._replay, integer(0)("epoch", epoch), path, train, validation, changes)
-        return Run(Replay(Reader(Path(path), handed, self._reader.records)))
+        supplied = fork(self._replay, integer(0)("epoch", epoch), path, train, validation, changes)
+        return _open(Path(path), supplied, self._reader.records)
 
     def prune(self, keep: int) -> int:
-        """Keep that many of the states that are written whole, spread over the run; each state can still be had.
-
-        The first, the last and the best by each metric are always kept, so they may be more.
+        """Remove snapshots from the file, and return how many; every state can still be recovered.
 
         Args:
-            keep: at least 1.
-        Returns: how many were taken away.
+            keep: The number of snapshots to keep, spread over the run, at least 1. The first, the last, and the best by each
+                metric are kept in any case, so that there may be more.
+
+        Raises:
+            RunError: If another process is recording to the file, or it cannot be written.
+
+        Examples:
+            >>> _ = run.prune(keep=1)
+            >>> fl.open_run("lab.run").verify().ok
+            True
         """
         return prune(self._reader, integer(1)("keep", keep))

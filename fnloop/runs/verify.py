@@ -1,23 +1,24 @@
-"""The whole run again, segment by segment between states that are written whole, in any executor's `map`."""
+"""Verification: the whole run computed again, each segment from its snapshot, in parallel."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from itertools import chain
+from typing import NamedTuple
 
 from fnloop.core.errors import FnloopError
-from fnloop.core.formatting import short
 from fnloop.core.records import frozen
-from fnloop.engines.threads import with_threads
+from fnloop.runs.parallel import MAX_TASKS, Map, map_tasks
 from fnloop.runs.replay import Replay
-
-SHARES = 16  # tasks that a run is dealt out in, at most: one is a few neighbouring segments
 
 
 @frozen
 class Verification:
-    """What came of running a run again.
+    """The result of `run.verify()`; `str()` of it is one line.
 
-    `states` are those recorded, `verified` those had again to the bit, `differing` the (epoch, fields) of the others in their
-    order, `environment` what differs from where the run was recorded.
+    Args:
+        states: The number of recorded states.
+        verified: The number of states that were computed again with the recorded bits.
+        differing: The other states in their order, each as (epoch, names of the fields that differ).
+        environment: What differs from the environment in which the run was recorded, one string for each difference.
     """
 
     states: int
@@ -27,105 +28,85 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether every state was had again to the bit."""
+        """Whether every state has the recorded bits."""
         return self.verified == self.states
 
     def __str__(self) -> str:
-        where = f"the environment differs: {'; '.join(self.environment)}" if self.environment else ""
+        environment = f"the environment differs: {'; '.join(self.environment)}" if self.environment else ""
         if self.ok:
-            return f"verified, {self.verified} of {self.states}{f', although {where}' if where else ''}"
+            return f"verified, {self.verified} of {self.states}{f', although {environment}' if environment else ''}"
         epoch, fields = self.differing[0]
         return (
             f"not verified, {self.verified} of {self.states}: the first that differs is epoch {epoch}, "
-            f"in {', '.join(fields)}; {where or 'the environment is the same'}"
+            f"in {', '.join(fields)}; {environment or 'the environment is the same'}"
         )
 
 
-class Task(NamedTuple):
-    """A share of the work: for `verify` the segments, (first, last) each; for `probe` the positions."""
+class Mismatch(NamedTuple):
+    """A state that was not computed again with the recorded bits."""
 
+    position: int
+    epoch: int
+    fields: tuple[str, ...]
+
+
+class _Segment(NamedTuple):
+    """The states from a snapshot to the next one, or to the end of the run; both are positions."""
+
+    first: int
+    last: int
+
+
+class _Task(NamedTuple):
     replay: Replay
-    function: Callable[[Any], Any] | None
-    items: Sequence[Any]
+    segments: Sequence[_Segment]
 
 
-def verify(replay: Replay, map: Callable[..., Iterable[Any]]) -> Verification:
-    """Every segment again, each state compared with what was recorded."""
-    _ = replay.advance  # what was to be handed to open_run is missed here, and not found to differ
+def verify(replay: Replay, map: Map) -> Verification:
+    """Compute every segment of a run again, and compare each state with its record.
+
+    Args:
+        replay: The run.
+        map: Python's `map`, or that of an executor.
+
+    Raises:
+        RunError: If the file holds neither the trainer nor the data, and `open_run` was not given them.
+    """
+    _ = replay.advance  # a missing trainer or step is an error, not a state that differs
     states = len(replay.reader.rows())
-    whole = [position for position in replay.reader.snapshots() if position < states]
-    shares = _mapped(map, _verify_share, _deal(replay, whole, states))
-    found = {item[0]: item[1:] for part in shares for item in part}
-    differing = tuple(found[position] for position in sorted(found))
-    return Verification(states, states - len(found), differing, replay.environment_differences())
+    mismatches = chain.from_iterable(map_tasks(map, _verify_segments, _tasks(replay, states)))
+    by_position = {mismatch.position: mismatch for mismatch in mismatches}
+    differing = tuple((by_position[position].epoch, by_position[position].fields) for position in sorted(by_position))
+    return Verification(states, states - len(by_position), differing, replay.environment_differences())
 
 
-def probe(
-    replay: Replay, function: Callable[[Any], Any], positions: Sequence[int], map: Callable[..., Iterable[Any]]
-) -> list[Any]:
-    """What a function gives for the state at each position."""
-    wanted = sorted(set(positions))
-    shares = _mapped(map, _probe_share, _deal_positions(replay, function, replay.reader.snapshots(), wanted))
-    values = dict(zip(wanted, (value for part in shares for value in part), strict=True))
-    return [values[position] for position in positions]
+def _tasks(replay: Replay, states: int) -> list[_Task]:
+    """Group the segments of a run into tasks with about the same number of epochs."""
+    snapshots = [position for position in replay.reader.snapshots() if position < states]
+    groups: list[list[_Segment]] = [[] for _ in range(MAX_TASKS)]
+    for first, last in zip(snapshots, [*snapshots[1:], states - 1], strict=True):
+        groups[min(MAX_TASKS - 1, first * MAX_TASKS // states)].append(_Segment(first, last))
+    return [_Task(replay, group) for group in groups if group]
 
 
-def _mapped(map: Any, function: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Any]:
-    """What a function gives for each task, by the map that was handed."""
-    if not callable(map):
-        raise TypeError(f"map must be a function such as an executor's map, got {short(map)}")
-    done = list(map(function, tasks))
-    if len(done) != len(tasks):
-        raise ValueError(f"map must give a result for each of {len(tasks)} tasks, got {len(done)}")
-    return done
+def _verify_segments(task: _Task) -> list[Mismatch]:
+    return [mismatch for segment in task.segments for mismatch in _verify_segment(task.replay, segment)]
 
 
-def _deal(replay: Replay, snapshots: Sequence[int], states: int) -> list[Task]:
-    """The segments of a run in shares of about as many epochs."""
-    segments = [(first, last) for first, last in zip(snapshots, [*snapshots[1:], states - 1], strict=True)]
-    shares: list[list[Any]] = [[] for _ in range(SHARES)]
-    for first, last in segments:
-        shares[min(SHARES - 1, first * SHARES // states)].append((first, last))
-    return [Task(replay, None, share) for share in shares if share]
-
-
-def _deal_positions(
-    replay: Replay, function: Callable[[Any], Any], snapshots: Sequence[int], positions: Sequence[int]
-) -> list[Task]:
-    """The positions, ascending, in shares that begin with a new segment."""
-    shares: list[list[int]] = [[]]
-    size, left = -(-len(positions) // SHARES), set(snapshots)
-    for before, position in zip([-1, *positions], positions, strict=False):
-        if len(shares[-1]) >= size and any(before < p <= position for p in left):
-            shares.append([])
-        shares[-1].append(position)
-    return [Task(replay, function, share) for share in shares if share]
-
-
-def _probe_share(task: Task) -> list[Any]:
-    """The function's values for the states of a share."""
-    function: Any = task.function
-    threads = task.replay.threads
-    return [with_threads(threads, function, task.replay.at(position)) for position in task.items]
-
-
-def _verify_share(task: Task) -> list[tuple[int, int, tuple[str, ...]]]:
-    """The position, epoch and differing fields of the states of a share that are not had again."""
-    return [found for first, last in task.items for found in _verify_segment(task.replay, first, last)]
-
-
-def _verify_segment(replay: Replay, first: int, last: int) -> list[tuple[int, int, tuple[str, ...]]]:
-    """A segment from its whole state on, up to the next one's."""
+def _verify_segment(replay: Replay, segment: _Segment) -> list[Mismatch]:
+    """Return the mismatches of a segment, its snapshot and the next one included."""
+    first, last = segment
     rows = replay.reader.rows()
-    found = []
     try:
-        there = replay.reader.snapshots()  # pruned since, it may be whole no more
-        state = replay.snapshot(first) if first in there else replay.at(first)
+        # The snapshot may have been pruned since the segments were listed.
+        state = replay.snapshot(first) if first in replay.reader.snapshots() else replay.at(first)
     except FnloopError as error:
-        return [(row.position, row.epoch, (f"what it would be had from: {error}",)) for row in rows[first : last + 1]]
+        message = f"the snapshot that it is computed from: {error}"
+        return [Mismatch(row.position, row.epoch, (message,)) for row in rows[first : last + 1]]
+    mismatches = []
     for row in rows[first + 1 : last + 1]:
         state = replay.advance(state)
         fields = replay.reader.differing(state, row)
         if fields:
-            found.append((row.position, row.epoch, fields))
-    return found
+            mismatches.append(Mismatch(row.position, row.epoch, fields))
+    return mismatches

@@ -1,4 +1,4 @@
-"""The command, typed as a person types it: what it writes, what it says, and how it fails."""
+"""`fnloop demo`, `train` and `predict` in a new process: their files, their output and their errors."""
 
 import contextlib
 import csv
@@ -58,7 +58,7 @@ def write_csv(path, rows=90, classes=("cat", "dog", "eel"), seed=0):
 
 
 def test_demo_writes_its_files(tmp_path):
-    """Both runs, the table, the pictures, a checkpoint that loads, a run file; plain lines where there is no terminal."""
+    """It prints both parts as plain lines without a terminal, and writes pictures, a checkpoint that loads, and a run file."""
     done = run("demo", "--out", tmp_path / "d")
     assert {p.name for p in (tmp_path / "d").iterdir()} == {"best.npz", "lab.run", "training.png", "schedulers.png"}
     assert "stop" in done.stdout or "improvement" in done.stdout
@@ -71,8 +71,8 @@ def test_demo_writes_its_files(tmp_path):
     assert state.metrics["val_accuracy"] > 0.95
 
 
-def test_train_on_text_labels_and_predict_from_the_file_alone(tmp_path):
-    """Labels and categories are coded and come back as text."""
+def test_train_on_text_labels_and_predict_from_the_checkpoint(tmp_path):
+    """Labels and categories are encoded for training; predictions are the labels."""
     labels = write_csv(tmp_path / "animals.csv")
     done = run("train", tmp_path / "animals.csv", "--epochs", 30, "--out", tmp_path / "run")
     assert "Classification" in done.stdout
@@ -86,8 +86,8 @@ def test_train_on_text_labels_and_predict_from_the_file_alone(tmp_path):
     assert sum(float(rows[0][f"p({name})"]) for name in ("cat", "dog", "eel")) == pytest.approx(1, abs=1e-5)
 
 
-def test_train_sees_regression_and_predicts_in_its_units(tmp_path):
-    """An `.npz` file with a quantity for y."""
+def test_train_detects_regression_and_predicts_in_the_units_of_the_target(tmp_path):
+    """The data is an `.npz` file with a quantity as y."""
     draw = np.random.default_rng(0)
     x = draw.standard_normal((300, 3))
     y = 500 + 100 * x[:, 0] + draw.standard_normal(300)
@@ -100,13 +100,13 @@ def test_train_sees_regression_and_predicts_in_its_units(tmp_path):
 
 
 def test_quiet_prints_nothing(tmp_path):
-    """Neither on the output nor on the error stream."""
+    """Standard output and standard error are empty."""
     done = run("train", "iris", "--quiet", "--epochs", 2, "--out", tmp_path)
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_the_same_seed_gives_the_same_file(tmp_path):
-    """The checkpoint's bytes are a function of data and options; another seed changes them."""
+def test_the_same_seed_gives_the_same_checkpoint(tmp_path):
+    """The bytes of a checkpoint are a function of data and options; another seed gives other bytes."""
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run("train", "iris", "--quiet", "--epochs", 3, "--seed", seed, "--out", tmp_path / name)
     a, b, c = ((tmp_path / name / "best.npz").read_bytes() for name in "abc")
@@ -134,16 +134,16 @@ def test_the_same_seed_gives_the_same_file(tmp_path):
         ("--test-fraction", "0.99", "0.99 and 0.2 of 150 rows"),
     ],
 )
-def test_bad_options_are_one_clear_line(tmp_path, option, value, shown):
-    """It begins with the option, shows the value, and nothing is written."""
-    said = fails("train", "iris", option, value, "--quiet", "--out", tmp_path / "out")
-    assert said.startswith(f"fnloop: error: {option} ")
-    assert said.rstrip().endswith(f"got {shown}")
+def test_an_invalid_option_is_one_line(tmp_path, option, value, shown):
+    """It begins with the option and ends with the value, and nothing is written."""
+    message = fails("train", "iris", option, value, "--quiet", "--out", tmp_path / "out")
+    assert message.startswith(f"fnloop: error: {option} ")
+    assert message.rstrip().endswith(f"got {shown}")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("", "header"),
         ("a,b\n", "header and at least one row"),
@@ -159,14 +159,14 @@ def test_bad_options_are_one_clear_line(tmp_path, option, value, shown):
         ("a|b\n1|2\n", "vertical bars"),
     ],
 )
-def test_bad_tables_are_one_clear_line(tmp_path, content, said):
-    """It says where."""
+def test_an_invalid_table_is_one_line(tmp_path, content, message):
+    """The line names what is wrong, with its row or column."""
     (tmp_path / "t.csv").write_text(content, encoding="utf-8")
-    assert said in fails("train", tmp_path / "t.csv", "--quiet", "--out", tmp_path / "out")
+    assert message in fails("train", tmp_path / "t.csv", "--quiet", "--out", tmp_path / "out")
 
 
-def test_bad_files_and_usage_are_one_clear_line(tmp_path):
-    """A name that is no dataset, a checkpoint that is none, columns that are missing, a folder that is a file."""
+def test_invalid_files_and_wrong_usage_are_one_line(tmp_path):
+    """Unknown datasets, files of another kind, missing columns, a file as the output folder, unknown options and commands."""
     assert "no such file: 'nowhere.csv'; " in fails("train", "nowhere.csv")
     assert "did you mean 'iris'?; data are a CSV or .npz file, or one of lab, digits" in fails("train", "irsi")
     assert "no such file: 'nowhere.npz'" in fails("predict", "nowhere.npz", "iris")
@@ -181,8 +181,8 @@ def test_bad_files_and_usage_are_one_clear_line(tmp_path):
     assert "Usage" in run().stdout
 
 
-def test_a_run_that_diverges_says_why(tmp_path):
-    """The first epoch is not finite: there is no best state, and nothing is written but the run file, which tells the rest."""
+def test_a_run_that_diverges_has_a_clear_error(tmp_path):
+    """If the first epoch is not finite there is no best state, and only the run file is written, which the message names."""
     done = run("train", "diabetes", "--lr", "1e30", "--quiet", "--out", tmp_path, check=False)
     warning, message = done.stderr.splitlines()
     assert done.returncode == 1
@@ -194,8 +194,8 @@ def test_a_run_that_diverges_says_why(tmp_path):
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_keeps_the_best_state_and_is_the_exit_status(tmp_path, number, status):
-    """The state so far is written whole, also where the signal is sent twice."""
+def test_a_signal_ends_training_after_the_best_state_is_written(tmp_path, number, status):
+    """The exit status is that of the signal; a second SIGTERM or SIGHUP changes nothing."""
     arguments = [
         sys.executable,
         "-m",
@@ -227,10 +227,10 @@ def test_a_signal_keeps_the_best_state_and_is_the_exit_status(tmp_path, number, 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_first_epoch_is_one_line(tmp_path, number):
-    """There is nothing to keep but the state that the run began with, and it is no error of the run."""
+    """There is no result to write yet, and no message but that of the signal."""
     command = [sys.executable, "-m", "fnloop", "train", "digits", "--hidden", "2000,2000,2000", "--out", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    process.stdout.readline()  # the task is told once the data is read, before anything is trained
+    process.stdout.readline()  # printed after the data is read, before training
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number
@@ -238,8 +238,8 @@ def test_a_signal_in_the_first_epoch_is_one_line(tmp_path, number):
     assert {path.name for path in tmp_path.iterdir()} <= {"training.run"}
 
 
-def test_a_run_is_written_before_it_is_told_of(tmp_path):
-    """Also where nobody listens any more."""
+def test_results_are_written_before_they_are_printed(tmp_path):
+    """A closed output loses no file."""
     command = [sys.executable, "-m", "fnloop", "train", "iris", "--epochs", "2", "--out", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     process.stdout.readline()
@@ -248,8 +248,8 @@ def test_a_run_is_written_before_it_is_told_of(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"best.npz", "training.png", "metrics.json", "training.run"}
 
 
-def test_where_the_output_cannot_lie(tmp_path):
-    """Said before anything is trained; memory that is not there is one line too."""
+def test_an_invalid_output_path_is_one_line(tmp_path):
+    """It is found before anything is trained; too little memory is one line, too."""
     (tmp_path / "training.png").mkdir()
     assert "training.png" in fails("train", "iris", "--out", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["training.png"]
@@ -257,16 +257,16 @@ def test_where_the_output_cannot_lie(tmp_path):
     assert "error: --out must be a file in a folder" in fails("predict", "a.npz", "iris", "--out", tmp_path / "no" / "a.csv")
 
 
-def test_a_table_with_a_rare_category_is_trained_on(tmp_path):
-    """Wherever its only row falls."""
+def test_a_rare_category_can_be_in_any_split(tmp_path):
+    """A category with one row can be in the training, the validation or the test set."""
     rows = "".join(f"{i % 7},{'Oslo' if i == 0 else 'Rome'},{i % 3}\n" for i in range(60))
     (tmp_path / "t.csv").write_text("a,city,y\n" + rows)
     for seed in range(3):
         run("train", tmp_path / "t.csv", "--epochs", 1, "--quiet", "--seed", seed, "--out", tmp_path / "o", "--overwrite")
 
 
-def test_codes_are_not_numbers(tmp_path):
-    """Leading zeros and long whole numbers stay what they are in a target; in a feature they are numbers."""
+def test_codes_in_a_target_are_text(tmp_path):
+    """Leading zeros and long integers are kept in a target; in a feature they are numbers."""
     codes = ["00501", "501", "9007199254740993", "9007199254740992"]
     (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{i:03},{codes[i % 4]}\n" for i in range(80)))
     run("train", tmp_path / "t.csv", "--epochs", 1, "--quiet", "--out", tmp_path / "o")
@@ -277,8 +277,8 @@ def test_codes_are_not_numbers(tmp_path):
     assert "2**53" in fails("train", tmp_path / "t.npz", "--out", tmp_path / "p")
 
 
-def test_a_terminal_gets_a_bar(tmp_path):
-    """On a pseudo-terminal the bar is drawn, and no plain lines."""
+def test_a_terminal_gets_a_progress_bar(tmp_path):
+    """On a pseudo-terminal a bar is drawn instead of plain lines."""
     ours, theirs = pty.openpty()
     arguments = [sys.executable, "-m", "fnloop", "train", "iris", "--epochs", "12", "--out", str(tmp_path)]
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The help of the command, what a shell completes, and errors that nobody foresaw."""
+"""Help, completion in the shell, and unexpected errors."""
 
 import os
 import shlex
@@ -8,23 +8,24 @@ import sys
 import pytest
 import typer
 
-from fnloop.cli.app import _status, app
+from fnloop.cli.app import app
 from fnloop.cli.commands import COMMANDS
+from fnloop.cli.errors import exit_status
 
 COMMAND = typer.main.get_command(app)
-NAMES = "demo", "train", "predict", *(command.__name__ for command in COMMANDS)
+NAMES = [command.__name__ for command in COMMANDS]
 
 
 def parse(words):
-    """The command line read as the command reads it, and nothing done."""
+    """Parse a command line without running the command."""
     context = COMMAND.make_context("fnloop", list(words), resilient_parsing=False)
     name, command, rest = COMMAND.resolve_command(context, [*context._protected_args, *context.args])
     return command.make_context(name, rest)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_command_shows_an_example_that_it_understands(name):
-    """On a line of its own, to be copied."""
+def test_each_command_shows_a_valid_example(name):
+    """The example is one line of the help, and the command parses it."""
     lines = COMMAND.commands[name].epilog.splitlines()
     assert lines[:2] == ["\b", "Example:"]
     words = shlex.split(lines[2])
@@ -32,8 +33,8 @@ def test_each_command_shows_an_example_that_it_understands(name):
     parse(words[1:])
 
 
-def test_the_list_of_commands_is_whole():
-    """None without an example."""
+def test_every_command_is_in_the_list():
+    """The app has no command that `COMMANDS` lacks."""
     assert set(COMMAND.commands) == set(NAMES)
 
 
@@ -46,36 +47,41 @@ def test_the_list_of_commands_is_whole():
         ("fnloop train iris --scheduler p", {"plateau"}),
         ("fnloop train iris --validation", {"--validation-fraction"}),
         ("fnloop probe lab.run gr", {"gradient_norm"}),
-        ("fnloop log inp", set()),  # a path: nothing here, so that the shell completes it
+        ("fnloop log inp", set()),  # the shell completes a path itself
         ("fnloop train iris --out inp", set()),
     ],
 )
 def test_a_shell_completes(tmp_path, typed, completed):
-    """Commands, options, names of datasets and choices; paths are the shell's own."""
+    """It completes commands, options, datasets and choices."""
     (tmp_path / "inner").mkdir()
     for name in ("input.csv", "image.png"):
         (tmp_path / name).touch()
-    asked = {"_FNLOOP_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    variables = {"_FNLOOP_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
     program = "import sys; sys.argv = ['fnloop']; from fnloop.cli.app import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env={**os.environ, **asked}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr, set(done.stdout.split())) == (0, "", completed)
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), ZeroDivisionError("by zero"), AssertionError()])
-def test_a_fault_of_our_own_is_one_line(error, capsys, monkeypatch):
-    """With what can be done to see more of it."""
+def test_an_unexpected_error_is_one_line(error, capsys, monkeypatch):
+    """The line says how to get the traceback."""
 
     def fail(**options):
         raise error
 
     monkeypatch.delenv("FNLOOP_TRACEBACK", raising=False)
-    assert _status(fail, []) == 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert type(error).__name__ in said
-    assert "FNLOOP_TRACEBACK=1" in said
+    assert exit_status(fail, []) == 1
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert type(error).__name__ in message
+    assert "FNLOOP_TRACEBACK=1" in message
     monkeypatch.setenv("FNLOOP_TRACEBACK", "1")
     with pytest.raises(type(error)):
-        _status(fail, [])
+        exit_status(fail, [])

@@ -1,4 +1,4 @@
-"""How commands end: with what was asked for, or with all that can be kept, and never with what was there before lost."""
+"""Signals, existing files and full disks: results are kept, and existing files are not lost."""
 
 import json
 import os
@@ -8,49 +8,48 @@ import stat
 import subprocess
 import sys
 import warnings
+from pkgutil import resolve_name
 from types import SimpleNamespace
 
 import pytest
 
 import fnloop as fl
-from fnloop.cli import app as cli
-from fnloop.cli import train as job
-from fnloop.cli.signals import interruptible, undisturbed
-from fnloop.runs.writer import Writer
+from fnloop.cli.app import main
+from fnloop.cli.signals import deferring_signals, interruptible
 
 FILES = {"best.npz", "training.png", "metrics.json", "training.run"}
 
 
 @pytest.fixture(autouse=True)
 def _pictures(monkeypatch):
-    """Pictures that take no time to draw."""
+    """Replace the pictures with ones that take no time to draw."""
     figure = SimpleNamespace(savefig=lambda file, **how: file.write(b"a picture"))
     for name in ("training", "schedulers"):
         monkeypatch.setattr(f"fnloop.plots.{name}", lambda *data: figure)
 
 
 @pytest.fixture
-def type_in(tmp_path, monkeypatch, capsys):
-    """Type a command in a folder of its own."""
+def run_command(tmp_path, monkeypatch, capsys):
+    """Run a command in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
-    def typed(*words):
+    def run(*words):
         monkeypatch.setattr(sys, "argv", ["fnloop", *map(str, words)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main()
         out, err = capsys.readouterr()
         return SimpleNamespace(out=out, err=err, status=ended.value.code)
 
-    return typed
+    return run
 
 
-def train(type_in, *words):
-    return type_in("train", "iris", "--epochs", 3, "--out", "o", *words)
+def train(run_command, *words):
+    return run_command("train", "iris", "--epochs", 3, "--out", "o", *words)
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_first_signal_interrupts_and_later_ones_let_it_finish(first):
-    """Only a second Ctrl-C interrupts that, too; the handlers are put back."""
+def test_the_first_signal_interrupts_and_later_ones_do_not(first):
+    """Only a second Ctrl-C interrupts again; the handlers are restored."""
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     with interruptible() as came:
         with pytest.raises(KeyboardInterrupt):
@@ -63,8 +62,8 @@ def test_the_first_signal_interrupts_and_later_ones_let_it_finish(first):
     assert before == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
 
 
-def test_what_is_ignored_stays_ignored():
-    """Such as SIGHUP under `nohup`."""
+def test_an_ignored_signal_is_still_ignored():
+    """`nohup` ignores SIGHUP."""
     former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with interruptible() as came:
@@ -75,12 +74,12 @@ def test_what_is_ignored_stays_ignored():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_undisturbed_finishes_first(number):
-    """The signal comes at the end; without one nothing does."""
+def test_deferred_signals_arrive_after_the_block(number):
+    """A signal that arrives in the block is raised once after it."""
     done = []
 
     def work():
-        with undisturbed():
+        with deferring_signals():
             signal.raise_signal(number)
             signal.raise_signal(number)
             done.append("all")
@@ -91,25 +90,33 @@ def test_undisturbed_finishes_first(number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("where", [(job, "save"), (job, "evaluate"), (job, "write_figure"), (Writer, "_wait")])
-def test_a_signal_while_the_results_are_written(type_in, tmp_path, monkeypatch, where, number):
-    """All of them are, whenever it comes, and the exit status is the signal's."""
-    original = getattr(*where)
+@pytest.mark.parametrize(
+    "where",
+    [
+        "fnloop.cli.train.save",
+        "fnloop.cli.train.evaluate",
+        "fnloop.cli.train.write_figure",
+        "fnloop.runs.writer.Writer._wait",
+    ],
+)
+def test_a_signal_while_the_results_are_written(run_command, tmp_path, monkeypatch, where, number):
+    """Whenever it arrives, all results are written, and the exit status is that of the signal."""
+    original = resolve_name(where)
 
     def signalled(*words, **more):
-        monkeypatch.setattr(*where, original)
+        monkeypatch.setattr(where, original)
         signal.raise_signal(number)
         return original(*words, **more)
 
-    monkeypatch.setattr(*where, signalled)
-    assert train(type_in).status == 128 + number
+    monkeypatch.setattr(where, signalled)
+    assert train(run_command).status == 128 + number
     assert {path.name for path in (tmp_path / "o").iterdir()} >= FILES  # and a lock while the run file is still written
     assert fl.load("o/best.npz").epoch >= 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_each_part_of_the_demo(type_in, tmp_path, monkeypatch, number):
-    """What was made by then is there; what was not is not."""
+def test_a_signal_in_each_part_of_the_demo(run_command, tmp_path, monkeypatch, number):
+    """The results of the finished parts are written, and no others."""
     fit, asked = fl.fit, []
 
     for part, written in ((0, {"best.npz", "training.png", "lab.run"}), (2, {"best.npz", "training.png", "lab-2.run"})):
@@ -122,33 +129,33 @@ def test_a_signal_in_each_part_of_the_demo(type_in, tmp_path, monkeypatch, numbe
             return fit(*words, **{**more, "until": until, "epochs": 3, "progress": False})
 
         monkeypatch.setattr("fnloop.cli.demo.fit", signalled)
-        done = type_in("demo", "--out", "d", "--overwrite")
+        done = run_command("demo", "--out", "d", "--overwrite")
         assert done.status == 128 + number
         assert "Interrupted. Wrote d/best.npz and d/training.png." in done.out
         assert written <= {path.name for path in (tmp_path / "d").iterdir()}
         assert not (tmp_path / "d" / "schedulers.png").exists()
 
 
-def test_results_are_never_written_over_without_being_told(type_in, tmp_path):
-    """Each file alone keeps a run from being trained; with `--overwrite` all are new, and the run file is another."""
+def test_results_are_replaced_only_with_overwrite(run_command, tmp_path):
+    """One existing file prevents the training; `--overwrite` replaces all results and records to another run file."""
     folder = tmp_path / "o"
     for name in sorted(FILES - {"training.run"}):
         folder.mkdir(exist_ok=True)
         (folder / name).write_text("precious")
-        done = train(type_in)
+        done = train(run_command)
         assert (done.status, done.out, done.err.count("\n")) == (1, "", 1)
         assert f"o/{name}" in done.err
         assert "--overwrite" in done.err
         assert [path.name for path in folder.iterdir()] == [name]
         assert (folder / name).read_text() == "precious"
         (folder / name).unlink()
-    assert train(type_in).status == 0
-    assert train(type_in).status == 1
+    assert train(run_command).status == 0
+    assert train(run_command).status == 1
     (folder / "best.npz").chmod(0o600)
     (folder / "training.png").rename(tmp_path / "kept.png")
     (folder / "training.png").symlink_to("../kept.png")
     before, recorded = fl.load("o/best.npz"), (folder / "training.run").read_bytes()
-    assert train(type_in, "--seed", 7, "--overwrite").status == 0
+    assert train(run_command, "--seed", 7, "--overwrite").status == 0
     assert not fl.same_bits(fl.load("o/best.npz"), before)
     assert stat.S_IMODE((folder / "best.npz").stat().st_mode) == 0o600
     assert (folder / "training.png").is_symlink()
@@ -156,63 +163,63 @@ def test_results_are_never_written_over_without_being_told(type_in, tmp_path):
     assert {path.name for path in folder.iterdir()} == {*FILES, "training-2.run"}
 
 
-def test_results_that_appear_during_the_run_are_kept(type_in, tmp_path, monkeypatch):
-    """Two runs that write to one folder: the later one writes beside the other's files."""
-    fit = job.fit
+def test_results_that_appear_during_training_are_kept(run_command, tmp_path, monkeypatch):
+    """If two runs write to one folder, the later one chooses other file names."""
+    fit = fl.fit
 
     def other_first(*words, **more):
         (tmp_path / "o" / "best.npz").write_text("of another run")
         return fit(*words, **more)
 
-    monkeypatch.setattr(job, "fit", other_first)
-    done = train(type_in)
+    monkeypatch.setattr("fnloop.cli.train.fit", other_first)
+    done = train(run_command)
     assert (done.status, (tmp_path / "o" / "best.npz").read_text()) == (0, "of another run")
     assert "Wrote o/best-2.npz, o/training.png and o/metrics.json." in done.out
     assert fl.load("o/best-2.npz").epoch >= 1
 
 
-def test_the_demo_can_be_repeated(type_in, tmp_path, monkeypatch):
-    """Without `--out` each one has a folder of its own; in a folder that is named it must be told to write over."""
+def test_the_demo_can_be_repeated(run_command, tmp_path, monkeypatch):
+    """Without `--out` each demo gets a new folder; an existing folder needs `--overwrite`."""
     fit = fl.fit
     monkeypatch.setattr("fnloop.cli.demo.fit", lambda *words, **more: fit(*words, **{**more, "epochs": 1, "progress": False}))
     for folder in ("fnloop-demo", "fnloop-demo-2", "fnloop-demo-3"):
-        done = type_in("demo")
+        done = run_command("demo")
         assert done.status == 0
         assert f"Wrote {folder}/best.npz, {folder}/training.png and {folder}/schedulers.png." in done.out
-    assert type_in("demo", "--out", "fnloop-demo").status == 1
-    assert type_in("demo", "--overwrite").status == 0
+    assert run_command("demo", "--out", "fnloop-demo").status == 1
+    assert run_command("demo", "--overwrite").status == 0
     assert {path.name for path in tmp_path.iterdir()} == {"fnloop-demo", "fnloop-demo-2", "fnloop-demo-3"}
     assert (tmp_path / "fnloop-demo" / "lab-2.run").exists()
 
 
-def test_predictions_leave_what_is_not_theirs(type_in, tmp_path):
-    """A file is replaced with its mode, a link followed, a FIFO and a device written through, `-` is standard output."""
-    assert train(type_in, "--no-record").status == 0
-    wanted = type_in("predict", "o/best.npz", "iris").out
+def test_predictions_respect_the_output_file(run_command, tmp_path):
+    """A replaced file keeps its mode, links are followed, devices are written to, and `-` is standard output."""
+    assert train(run_command, "--no-record").status == 0
+    wanted = run_command("predict", "o/best.npz", "iris").out
     (tmp_path / "p.csv").write_text("of yesterday")
     (tmp_path / "p.csv").chmod(0o600)
     (tmp_path / "link.csv").symlink_to("p.csv")
     for name in ("p.csv", "link.csv", "new.csv"):
-        done = type_in("predict", "o/best.npz", "iris", "--out", name)
+        done = run_command("predict", "o/best.npz", "iris", "--out", name)
         assert (done.status, done.out, (tmp_path / name).read_text()) == (0, "", wanted)
     assert stat.S_IMODE((tmp_path / "p.csv").stat().st_mode) == 0o600
     assert (tmp_path / "link.csv").is_symlink()
-    assert type_in("predict", "o/best.npz", "iris", "--out", "-").out == wanted
+    assert run_command("predict", "o/best.npz", "iris", "--out", "-").out == wanted
     assert not (tmp_path / "-").exists()
     if os.getuid() == 0:
         os.mknod(tmp_path / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
-        assert type_in("predict", "o/best.npz", "iris", "--out", "null").status == 0
+        assert run_command("predict", "o/best.npz", "iris", "--out", "null").status == 0
         assert stat.S_ISCHR((tmp_path / "null").stat().st_mode)
 
 
 @pytest.mark.parametrize("name", ["best.npz", "training.png", "metrics.json"])
-def test_a_file_that_cannot_be_written_keeps_no_other_from_it(type_in, tmp_path, monkeypatch, name):
-    """One line says which and why; the model is then in the folder for temporary files."""
+def test_a_file_that_cannot_be_written_does_not_prevent_others(run_command, tmp_path, monkeypatch, name):
+    """One line has the file and the reason; the model is in the folder for temporary files instead."""
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "o").mkdir()
     (tmp_path / "o" / name).symlink_to("nowhere/file")
-    done = train(type_in, "--overwrite", "--quiet")
+    done = train(run_command, "--overwrite", "--quiet")
     assert (done.status, done.err.count("\n")) == (1, 1)
     assert f"o/{name} could not be written" in done.err
     assert {path.name for path in (tmp_path / "o").iterdir()} == FILES
@@ -224,8 +231,8 @@ def test_a_file_that_cannot_be_written_keeps_no_other_from_it(type_in, tmp_path,
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a file system")
-def test_a_disk_that_fills_up_costs_the_recording_and_not_the_model(type_in, tmp_path, monkeypatch):
-    """Room for the results is kept while the run is recorded; the run file is right as far as it goes."""
+def test_a_full_disk_ends_the_recording_and_not_the_training(run_command, tmp_path, monkeypatch):
+    """Space is reserved for the results; the run file is valid up to the last state that was written."""
     monkeypatch.setattr("fnloop.runs.writer.PAUSE", 0.01)
     (tmp_path / "o").mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", tmp_path / "o"], check=False)
@@ -235,7 +242,7 @@ def test_a_disk_that_fills_up_costs_the_recording_and_not_the_model(type_in, tmp
         words = ("--hidden", 4, "--patience", 300, "--epochs", 300, "--quiet")
         with warnings.catch_warnings():
             warnings.simplefilter("always")
-            done = train(type_in, *words)
+            done = train(run_command, *words)
         assert (done.status, done.out, done.err.count("\n")) == (0, "", 1), done.err
         held = re.match(
             "fnloop: warning: recording to .* disk is full; it holds [0-9]+ states?, up to epoch ([0-9]+)", done.err

@@ -14,7 +14,7 @@ from toolz import pipe
 from toolz.curried import take
 
 import fnloop as fl
-from fnloop.cli import train as job
+from fnloop.cli.train import write_report
 from fnloop.testing import problems, states
 
 SECRET = 0.123456789  # a value of the data
@@ -176,7 +176,7 @@ def test_the_report_of_a_job_is_json_for_everybody(tmp_path):
     never = lambda outputs, targets: outputs[:, 0] * math.nan  # noqa: E731
     trainer = fl.Trainer(model=fl.mlp([10, 1]), loss=fl.losses.BinaryCrossEntropy(), metrics=(never,))
     result = fl.fit(trainer, DATA.train, DATA.validation, epochs=2, progress=False)
-    job.write_report(result, "classification", result.evaluate(DATA.test), tmp_path / "metrics.json")
+    write_report(result, "classification", result.evaluate(DATA.test), tmp_path / "metrics.json")
     report = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=refuse)
     assert report["test"]["<lambda>"] is None
     assert report["history"]["<lambda>"] == [None, None]

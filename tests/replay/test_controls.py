@@ -1,4 +1,4 @@
-"""The checks can fail: each passes over the fault that it is there for once a part of it is taken away."""
+"""Controls: without one part of a check, the fault that this part detects is not detected."""
 
 import hashlib
 import sqlite3
@@ -13,7 +13,6 @@ from fnloop.core.fields import field_names
 from fnloop.core.records import evolve
 from fnloop.data import batching
 from fnloop.nn.model import Params
-from fnloop.runs import replay as replay_room
 from fnloop.runs import store
 from fnloop.runs.reader import Reader
 from fnloop.runs.replay import Replay
@@ -23,7 +22,7 @@ from tests.replay.support import everything, fingerprint, in_new_process, proble
 
 
 def nudged(array):
-    """The array with the last bit of one element another."""
+    """Return the array with one bit of one element changed."""
     changed = array.copy()
     changed.flat[-1] = np.nextafter(changed.flat[-1], np.inf, dtype=array.dtype)
     return changed
@@ -47,13 +46,13 @@ FAULTS = {
 
 
 def test_there_is_a_fault_for_each_field():
-    """None is passed over."""
+    """No field of the state is forgotten."""
     assert tuple(FAULTS) == field_names(TrainState)
 
 
 @pytest.fixture
 def recorded(tmp_path):
-    """A recorded run with everything."""
+    """Record a run with everything that a state can hold."""
     trainer, (train, validation) = everything(), problem()
     stream = take(6, fl.epochs(trainer, train, validation))
     fl.last(fl.record(tmp_path / "a.run", trainer, train, validation, stream, snapshot_every=100))
@@ -61,9 +60,9 @@ def recorded(tmp_path):
 
 
 @pytest.mark.parametrize("field", FAULTS)
-def test_one_bit_of_one_field_is_found_and_named_unless_the_field_is_left_out(recorded, monkeypatch, field):
-    """A replay with the last bit of one leaf wrong, in one epoch: epoch and field are named, by `verify` and `state`."""
-    make_epoch = replay_room.make_epoch
+def test_one_bit_of_one_field_is_detected_unless_the_field_is_skipped(recorded, monkeypatch, field):
+    """If replay changes one bit of one field in one epoch, `verify` and `state` name the epoch and the field."""
+    make_epoch = fl.make_epoch
 
     def make_faulty(*arguments, **named):
         epoch = make_epoch(*arguments, **named)
@@ -76,7 +75,7 @@ def test_one_bit_of_one_field_is_found_and_named_unless_the_field_is_left_out(re
 
     assert fl.open_run(recorded).verify().ok
     truth = fingerprint(fl.open_run(recorded).state(5))
-    monkeypatch.setattr(replay_room, "make_epoch", make_faulty)
+    monkeypatch.setattr("fnloop.runs.replay.make_epoch", make_faulty)
     monkeypatch.setattr(Reader, "snapshots", lambda own: [0])
     found = fl.open_run(recorded).verify()
     assert found.differing == ((5, (field,)),)
@@ -86,12 +85,12 @@ def test_one_bit_of_one_field_is_found_and_named_unless_the_field_is_left_out(re
 
     differing = Reader.differing
     monkeypatch.setattr(Reader, "differing", lambda *own: tuple(name for name in differing(*own) if name != field))
-    assert fl.open_run(recorded).verify().ok  # the control: the check without this field sees nothing
+    assert fl.open_run(recorded).verify().ok  # the control: a check without this field finds nothing
     assert fingerprint(fl.open_run(recorded).state(5)) != truth
 
 
 def test_the_order_of_examples_is_compared_in_order(recorded, monkeypatch):
-    """An epoch with its examples in another order is found; the ids sorted are the same, and see nothing."""
+    """Another order of the examples is detected; the sorted ids are the same, and would not detect it."""
     train = problem()[0]
     ids = fl.Dataset(np.arange(len(train), dtype=np.float32).reshape(-1, 1), train.y)
     orders = []
@@ -124,8 +123,8 @@ ALTERED = {
 
 
 @pytest.mark.parametrize("what", ALTERED)
-def test_without_its_chain_an_altered_row_is_read(tmp_path, monkeypatch, what):
-    """The chain finds it as the file is opened; with the chain not checked the file is opened, and says what is not true."""
+def test_only_the_chain_detects_an_altered_row(tmp_path, monkeypatch, what):
+    """The chain detects it when the file is opened; without the check, the altered row is read."""
     record_tiny(tmp_path / "a.run", 4)
     before = fl.open_run(tmp_path / "a.run").rows[2]
     with closing(sqlite3.connect(tmp_path / "a.run", isolation_level=None)) as connection:
@@ -135,14 +134,14 @@ def test_without_its_chain_an_altered_row_is_read(tmp_path, monkeypatch, what):
     monkeypatch.setattr(store, "chain_hash", lambda previous, columns: columns[-1])
     run = fl.open_run(tmp_path / "a.run")  # the control
     assert getattr(run.rows[2], what) != getattr(before, what)
-    assert run.verify().ok == (what == "seconds")  # nothing else knows how long an epoch took
+    assert run.verify().ok == (what == "seconds")  # the seconds are checked by the chain alone
 
 
 LARGE = {"model": fl.mlp([501, 333, 77, 3]), "loss": fl.losses.SoftmaxCrossEntropy(), "batch_size": 128}
 
 
 def record_large(path, one_thread):
-    """A run whose matrix products are large enough to be shared among threads, by a rule for their number."""
+    """Record a run whose matrix products are large enough for several threads; return the number of threads."""
     trainer_module.MAX_PARAMETERS_OF_ONE_THREAD = one_thread
     draw = np.random.default_rng(0)
     data = fl.Dataset(draw.standard_normal((700, 501)).astype(np.float32), draw.integers(0, 3, 700))
@@ -152,38 +151,38 @@ def record_large(path, one_thread):
 
 
 def verify_large(path, threads):
-    """What comes of verifying it, and of going on with it, with the recorded number of threads, or with another."""
+    """Verify and resume the run, with the recorded number of threads or another; return the results."""
     if threads is not None:
         Replay.threads = threads
     found = fl.open_run(path).verify()
     try:
         fl.open_run(path).resume(epochs=4, progress=False)
-        said = None
+        message = None
     except fl.ReplayError as error:
-        said = str(error)
-    return found.ok, str(found), found.differing[:1], said
+        message = str(error)
+    return found.ok, str(found), found.differing[:1], message
 
 
 @pytest.mark.parametrize(("one_thread", "was", "other"), [(0, "2", "1"), (10**9, "1", "2")])
-def test_another_number_of_threads_is_named_and_the_recorded_one_is_set(tmp_path, one_thread, was, other):
-    """Whatever the process is set to, and whatever rule chose the number. With another, epoch, fields and number are named."""
+def test_the_recorded_number_of_threads_is_set(tmp_path, one_thread, was, other):
+    """It is set whatever the process uses. With another number, the epoch, the fields and the numbers are named."""
     path = str(tmp_path / "a.run")
     assert in_new_process(record_large, path, one_thread, OPENBLAS_NUM_THREADS=other) == was
     content = (tmp_path / "a.run").read_bytes()
-    ok, text, differing, said = in_new_process(verify_large, path, int(other), OPENBLAS_NUM_THREADS=was)  # the control
+    ok, text, differing, message = in_new_process(verify_large, path, int(other), OPENBLAS_NUM_THREADS=was)  # the control
     assert not ok
     assert differing[0][0] == 1
     assert "params" in differing[0][1]
     assert "the first that differs is epoch 1, in params" in text
     assert f"the environment differs: BLAS threads was {was}, is {other}" in text
-    assert f"cannot go on to the bit, the environment differs: BLAS threads was {was}, is {other}" in said
+    assert f"cannot be resumed with the same bits, the environment differs: BLAS threads was {was}, is {other}" in message
     assert hashlib.sha256((tmp_path / "a.run").read_bytes()).digest() == hashlib.sha256(content).digest()
-    ok, text, _, said = in_new_process(verify_large, path, None, OPENBLAS_NUM_THREADS=other)
-    assert (ok, text, said) == (True, "verified, 4 of 4", None)
+    ok, text, _, message = in_new_process(verify_large, path, None, OPENBLAS_NUM_THREADS=other)
+    assert (ok, text, message) == (True, "verified, 4 of 4", None)
 
 
-def test_the_digest_of_other_code_finds_each_fault():
-    """The digests that the proofs compare with are another for each fault."""
+def test_the_fingerprint_of_the_tests_detects_each_fault():
+    """The fingerprint of a state, which the tests compare, is another for each fault."""
     state = fl.last(take(3, fl.epochs(everything(), *problem())))
     digests = [fingerprint(evolve(state, **{field: fault(state)})) for field, fault in FAULTS.items()]
     assert len({fingerprint(state), *digests}) == 1 + len(FAULTS)

@@ -1,4 +1,4 @@
-"""A damaged run file is an error of the package's own, or still says the truth; it never says anything else."""
+"""A damaged run file raises an error of fnloop or gives the recorded values; it never gives others."""
 
 import os
 import shutil
@@ -16,12 +16,12 @@ from benchmarks.flips import answers, flip_all, judge, small_run
 from fnloop.runs import writer
 from tests.replay.support import fingerprint, in_new_process, record_tiny, start_process, tiny
 
-STRIDE = 257  # prime: in the end each place in a byte is flipped, in all kinds of pages
+STRIDE = 257  # prime, so that every bit of a byte is flipped in every kind of page
 
 
 @pytest.fixture
 def small(tmp_path):
-    """A run file of a few pages."""
+    """Record a run file of a few pages."""
     small_run(tmp_path / "small.run")
     return tmp_path / "small.run"
 
@@ -29,15 +29,15 @@ def small(tmp_path):
 @pytest.mark.thorough
 @pytest.mark.parametrize("first", [0, 1])
 def test_flipped_bits(small, first):
-    """Bits over the whole file, one at a time: what is still said is right. All of them: `benchmarks/flips.py`."""
+    """With one bit flipped, all values that are read are right. `benchmarks/flips.py` flips every bit."""
     counts = flip_all(small, small, 2 * STRIDE, first * STRIDE)
     assert set(counts) == {"refused", "refused in part", "as it was"}
 
 
-def test_a_file_cut_at_every_512_bytes(small):
-    """Each shorter file is refused or right, and so is each with noise, or nothing but zeros, from there on.
+def test_a_file_truncated_at_every_512_bytes(small):
+    """Each shorter file, and each that continues with noise or zeros, is refused or right.
 
-    A file that lacks a page is refused at once; a cut within the last page may take nothing, or what one state needs.
+    A file without one of its pages is refused when it is opened; a cut within the last page may damage one state or none.
     """
     truth, whole = list(answers(small)), small.read_bytes()
     for size in range(0, len(whole), 512):
@@ -51,8 +51,8 @@ def test_a_file_cut_at_every_512_bytes(small):
     assert judge(small, truth) == "as it was"
 
 
-def test_a_page_in_the_place_of_another(small):
-    """Pages exchanged, or missing from the middle, are found."""
+def test_exchanged_and_missing_pages(small):
+    """A page in place of another, or missing from the middle, is detected."""
     truth, whole = list(answers(small)), small.read_bytes()
     pages = [whole[i : i + 4096] for i in range(0, len(whole), 4096)]
     for i in range(1, len(pages)):
@@ -64,7 +64,7 @@ def test_a_page_in_the_place_of_another(small):
 
 
 def record_until_killed(path):
-    """Record, and wait with what is committed in the log beside the file."""
+    """Record, and wait while the committed rows are in the write-ahead log."""
     writer.PAUSE = 0.001
     trainer, train, validation = tiny()
     for state in fl.record(path, trainer, train, validation, fl.epochs(trainer, train, validation), snapshot_every=3):
@@ -76,7 +76,7 @@ def record_until_killed(path):
 
 @pytest.fixture
 def killed(tmp_path):
-    """The files of a run that was killed while it was being recorded, and its states."""
+    """Kill a process while it records; return the path and the digests of the states."""
     path = tmp_path / "killed.run"
     process = start_process(record_until_killed, str(path))
     assert process.stdout.readline() == "there\n"
@@ -90,7 +90,7 @@ def killed(tmp_path):
 
 @pytest.mark.thorough
 def test_damage_in_the_log_of_a_killed_run(killed, tmp_path):
-    """Bits flipped, or the log cut: the run may be shorter by what stood there, and what is left is right."""
+    """With bits flipped or the log truncated the run may be shorter; the states that are left are right."""
     path, truth = killed
     log = path.with_name("killed.run-wal")
     whole = log.read_bytes()
@@ -118,9 +118,9 @@ def test_damage_in_the_log_of_a_killed_run(killed, tmp_path):
 
 
 def read_where_nothing_can_be_written(path):
-    """What is read of a killed run in a folder where nothing can be written."""
+    """Read a killed run in a read-only folder; return the digests of its states."""
     folder = Path(tempfile.mkdtemp())
-    record_tiny(folder / "a.run", 3)  # also imports all that is imported where it is used
+    record_tiny(folder / "a.run", 3)  # imports everything that is imported on use
     fl.open_run(folder / "a.run").verify()
     for beside in Path(path).parent.glob("killed.run*"):
         shutil.copy(beside, folder)
@@ -133,13 +133,13 @@ def read_where_nothing_can_be_written(path):
     return [fingerprint(run.state(epoch)) for epoch in range(len(run.rows))]
 
 
-def test_a_killed_run_is_read_where_nothing_can_be_written_beside_it(killed):
-    """What is committed stands in the log beside the file, and is read from there."""
+def test_a_killed_run_can_be_read_in_a_read_only_folder(killed):
+    """The committed rows are read from the write-ahead log."""
     path, truth = killed
     assert in_new_process(read_where_nothing_can_be_written, str(path)) == truth
 
 
-TAMPERED = {
+ALTERED_ROWS = {
     "a metric": "UPDATE states SET metrics = replace(metrics, '0.', '1.') WHERE position = 2",
     "the seconds": "UPDATE states SET seconds = seconds + 1 WHERE position = 2",
     "the digest": "UPDATE states SET digest = (SELECT digest FROM states WHERE position = 1) WHERE position = 2",
@@ -147,9 +147,9 @@ TAMPERED = {
     "the step": "UPDATE states SET step = step + 1 WHERE position = 2",
     "the stop reason": "UPDATE states SET stopped = 'no improvement' WHERE position = 3",
     "a field's hash": "UPDATE states SET fields = replace(fields, '\"epoch\"', '\"epoca\"') WHERE position = 2",
-    "the last row gone": "DELETE FROM states WHERE position = 3",
-    "the last row gone, and the head before it": "DELETE FROM states WHERE position = 3; UPDATE head SET position = 2",
-    "a row in the middle gone": "DELETE FROM states WHERE position = 1",
+    "the last row deleted": "DELETE FROM states WHERE position = 3",
+    "the last row deleted and the head moved": "DELETE FROM states WHERE position = 3; UPDATE head SET position = 2",
+    "a row in the middle deleted": "DELETE FROM states WHERE position = 1",
     "two rows exchanged": "UPDATE states SET position = -position WHERE position IN (1, 2); "
     "UPDATE states SET position = 3 + position WHERE position < 0",
     "no head": "DELETE FROM head",
@@ -157,34 +157,34 @@ TAMPERED = {
     "the trainer": """UPDATE run SET value = replace(value, 'seed\\": 1', 'seed\\": 2')""",
     "the monitor": "UPDATE run SET value = replace(value, 'val_loss', 'loss') WHERE name = 'monitor'",
     "the environment": "UPDATE run SET value = replace(value, 'NumPy', 'Numpy') WHERE name = 'environment'",
-    "one more thing said": "INSERT INTO run VALUES ('more', '1')",
-    "one thing not said": "DELETE FROM run WHERE name = 'validation'",
-    "nothing said": "DELETE FROM run",
+    "an unknown entry in the manifest": "INSERT INTO run VALUES ('more', '1')",
+    "a missing entry in the manifest": "DELETE FROM run WHERE name = 'validation'",
+    "no manifest": "DELETE FROM run",
 }
 
 
-@pytest.mark.parametrize("what", TAMPERED)
-def test_what_is_altered_with_sqlite_is_found_when_the_file_is_opened(small, what):
-    """The chain covers every column of every row, and all that a run is begun with."""
+@pytest.mark.parametrize("change", ALTERED_ROWS)
+def test_altered_rows_are_detected_when_the_file_is_opened(small, change):
+    """The chain covers every column of every row, and the manifest."""
     whole = small.read_bytes()
     with sqlite3.connect(small) as connection:
-        connection.executescript(TAMPERED[what])
+        connection.executescript(ALTERED_ROWS[change])
     connection.close()
     assert small.read_bytes() != whole
     with pytest.raises(fl.RunError, match=r"small.run' is not a run of fnloop, or is damaged: "):
         fl.open_run(small)
 
 
-ALTERED = {
-    "a snapshot gone": "DELETE FROM snapshots WHERE position = 2",
-    "the first snapshot gone": "DELETE FROM snapshots WHERE position = 0",
+ALTERED_SNAPSHOTS = {
+    "a snapshot deleted": "DELETE FROM snapshots WHERE position = 2",
+    "the first snapshot deleted": "DELETE FROM snapshots WHERE position = 0",
     "no snapshots": "DELETE FROM snapshots",
     "a snapshot of another state": "UPDATE snapshots SET content = (SELECT content FROM snapshots WHERE position = 0)",
-    "a snapshot behind the end": "INSERT INTO snapshots SELECT 99, content FROM snapshots WHERE position = 0",
-    "a snapshot before the beginning": "INSERT INTO snapshots SELECT -9, content FROM snapshots WHERE position = 0",
+    "a snapshot after the end": "INSERT INTO snapshots SELECT 99, content FROM snapshots WHERE position = 0",
+    "a snapshot before the start": "INSERT INTO snapshots SELECT -9, content FROM snapshots WHERE position = 0",
     "a number in a snapshot": """UPDATE snapshots SET content = replace(content, '"step": 6', '"step": 7')""",
     "half a snapshot": "UPDATE snapshots SET content = substr(content, 1, length(content) / 2)",
-    "the arrays gone": "DELETE FROM arrays",
+    "the arrays deleted": "DELETE FROM arrays",
     "the arrays all zero": "UPDATE arrays SET data = zeroblob(length(data))",
     "the arrays of another dtype": "UPDATE arrays SET dtype = replace(dtype, '<f4', '<i4')",
     "the arrays of another shape": "UPDATE arrays SET shape = '[' || length(data) / 4 || ', 1]'",
@@ -194,16 +194,16 @@ ALTERED = {
 }
 
 
-@pytest.mark.parametrize("what", ALTERED)
-def test_states_that_are_altered_are_found_when_they_are_asked_for(small, what):
-    """No state that was written whole is trusted, and `verify` names what cannot be had."""
+@pytest.mark.parametrize("change", ALTERED_SNAPSHOTS)
+def test_altered_snapshots_are_detected_when_they_are_read(small, change):
+    """Every snapshot is checked, and `verify` fails if a state cannot be recovered."""
     truth = list(answers(small))
     with sqlite3.connect(small) as connection:
-        connection.executescript(ALTERED[what])
+        connection.executescript(ALTERED_SNAPSHOTS[change])
     connection.close()
-    harmless = what in ("a snapshot gone", "a snapshot behind the end")
-    came = judge(small, truth)
-    assert came == "as it was" or not harmless
+    harmless = change in ("a snapshot deleted", "a snapshot after the end")
+    outcome = judge(small, truth)
+    assert outcome == "as it was" or not harmless
     try:
         run = fl.open_run(small)
         assert set(run.snapshots) <= {0, 2, 3}

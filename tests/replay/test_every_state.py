@@ -1,4 +1,4 @@
-"""Every state of a run can be had again to the bit, in a new process, whatever the run was made of."""
+"""Every state of a run can be recovered with the same bits, in a new process, whatever the run consists of."""
 
 import enum
 
@@ -16,7 +16,7 @@ EPOCHS = 300
 
 
 def record_everything(path, epochs=EPOCHS, patience=1000):
-    """Record, and say what each state was: behind each epoch, and behind each step."""
+    """Record a run; return the digests of the states after each epoch and after each step."""
     stopping = fl.EarlyStopping("val_loss", patience=patience, restore_best=True)
     trainer, (train, validation) = everything(early_stopping=stopping), problem()
     states = list(fl.record(path, trainer, train, validation)(take(epochs + 1, fl.epochs(trainer, train, validation))))
@@ -24,51 +24,51 @@ def record_everything(path, epochs=EPOCHS, patience=1000):
     return [fingerprint(state) for state in states], [(state.epoch, state.step, fingerprint(state)) for state in steps]
 
 
-def had_again(path, places):
-    """The digests of the states at these places."""
+def recovered(path, places):
+    """Return the digests of the states at some epochs and steps."""
     run = fl.open_run(path)
     return [fingerprint(run.state(*place)) for place in places]
 
 
 @pytest.mark.thorough
-def test_every_state_of_a_run_with_everything_is_had_again_to_the_bit(tmp_path):
-    """Each of 301 states, in order and at random, and steps within epochs, equal what another process saw as it trained."""
+def test_every_state_of_a_run_with_everything_is_recovered(tmp_path):
+    """301 states, in order and at random, and steps within epochs equal those that another process trained."""
     path = str(tmp_path / "all.run")
     ends, steps = in_new_process(record_everything, path)
     assert len(set(ends)) == EPOCHS + 1
-    assert in_new_process(had_again, path, [[epoch] for epoch in range(EPOCHS + 1)]) == ends
+    assert in_new_process(recovered, path, [[epoch] for epoch in range(EPOCHS + 1)]) == ends
     draw = np.random.default_rng(0)
     shuffled = draw.permutation(EPOCHS + 1).tolist()[:12]
     inside = [steps[i] for i in draw.choice(len(steps) - 1, 30, replace=False) if steps[i][1] % 12]
     places = [[epoch] for epoch in shuffled] + [place[:2] for place in inside]
-    assert in_new_process(had_again, path, places) == [ends[epoch] for epoch in shuffled] + [place[2] for place in inside]
+    assert in_new_process(recovered, path, places) == [ends[epoch] for epoch in shuffled] + [place[2] for place in inside]
 
 
 def test_every_step_of_an_epoch(tmp_path):
-    """Behind each batch of the first epochs, the ragged last one and those at their ends included."""
+    """The states after each batch of the first epochs can be recovered, after the smaller last batch as well."""
     path = str(tmp_path / "steps.run")
     _, steps = record_everything(path, 3)
     run = fl.open_run(path)
     for epoch, step, expected in steps:  # the stream of steps closes an epoch with the next one's first step
         if step % 12 or not step:
             assert fingerprint(run.state(epoch, step)) == expected == fingerprint(run.state(step=step))
-    assert fingerprint(run.state(step=24)) == fingerprint(run.state(2))  # at an epoch's end, the state behind it
+    assert fingerprint(run.state(step=24)) == fingerprint(run.state(2))  # at the end of epoch 2
     inside = run.state(1, 24)
     assert (inside.epoch, inside.step, inside.progress.batches) == (1, 24, 12)
     assert fingerprint(fl.make_epoch(run.trainer, run.train, run.validation)(inside)) == fingerprint(run.state(2))
     for place in (2, 23), (2, 37), (3, 37), (3, 0):
-        with pytest.raises(ValueError, match=f"step must be one that the run took behind epoch {place[0]}, .* got {place[1]}"):
+        with pytest.raises(ValueError, match=f"step must be one that the run took after epoch {place[0]}, .* got {place[1]}"):
             run.state(*place)
     with pytest.raises(ValueError, match="epoch must be one that the run reached, 0 to 3, got 4"):
         run.state(4)
 
 
-def test_a_stopped_run_with_its_best_parameters_put_back(tmp_path):
-    """Early stopping that ends the run, and restores, is had again; resuming what is stopped changes no byte of the file."""
+def test_a_stopped_run_with_restored_parameters(tmp_path):
+    """A run that early stopping ended and restored can be recovered; resuming it does not change the file."""
     path = tmp_path / "stopped.run"
     ends, _ = in_new_process(record_everything, str(path), 300, 4)
     assert 3 < len(ends) < 300
-    assert in_new_process(had_again, str(path), [[epoch] for epoch in range(len(ends))]) == ends
+    assert in_new_process(recovered, str(path), [[epoch] for epoch in range(len(ends))]) == ends
     before = path.read_bytes()
     run = fl.open_run(path).resume(epochs=400, progress=False)
     assert run.stop_reason == fl.StopReason.NO_IMPROVEMENT.value
@@ -76,8 +76,8 @@ def test_a_stopped_run_with_its_best_parameters_put_back(tmp_path):
     assert [item.name for item in tmp_path.iterdir()] == ["stopped.run"]
 
 
-def test_resuming_a_finished_run_changes_no_byte(tmp_path):
-    """Nor does asking for fewer epochs than it has."""
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
+    """Neither the same number of epochs nor fewer change the file."""
     record_tiny(tmp_path / "a.run", 5)
     before = (tmp_path / "a.run").read_bytes()
     for epochs in (5, 2):
@@ -86,8 +86,8 @@ def test_resuming_a_finished_run_changes_no_byte(tmp_path):
 
 
 @pytest.mark.parametrize("parts", [(1, 2, 3, 7), (6, 7), (7,)])
-def test_a_run_gone_on_with_in_parts_equals_the_whole(tmp_path, parts):
-    """However often it is interrupted, the rows but for their seconds are those of the run that never was."""
+def test_a_run_resumed_in_parts_equals_the_whole(tmp_path, parts):
+    """However often it is interrupted, the rows, except for their seconds, are those of an uninterrupted run."""
     whole = record_everything(str(tmp_path / "whole.run"), 7)[0]
     record_everything(str(tmp_path / "parts.run"), parts[0])
     for epochs in parts[1:]:
@@ -112,7 +112,7 @@ def test_the_recorded_stream_is_the_stream(tmp_path):
 
 
 def test_a_run_that_starts_from_a_state(tmp_path):
-    """Its epochs are counted on from there, and all of them are had again."""
+    """Its epochs are counted from that state, and all states can be recovered."""
     trainer, train, validation = tiny()
     start = fl.last(take(4, fl.epochs(trainer, train, validation)))
     stream = take(5, fl.epochs(trainer, train, validation, start=start))
@@ -127,7 +127,7 @@ def test_a_run_that_starts_from_a_state(tmp_path):
 
 
 def test_a_run_that_starts_within_an_epoch(tmp_path):
-    """It is taken to the epoch's end first; the steps in between are had again as well."""
+    """Its first epoch is the rest of that epoch; the steps within it can be recovered as well."""
     trainer, train, validation = tiny()
     steps = list(take(9, fl.steps(trainer, train, validation)))
     start = steps[4]
@@ -148,8 +148,8 @@ def test_a_run_that_starts_within_an_epoch(tmp_path):
 
 
 @pytest.mark.parametrize("non_finite", ["stop", "skip"])
-def test_a_run_that_is_not_finite_any_more(tmp_path, non_finite):
-    """The stopped state is recorded behind the last epoch's, had again, and stays stopped; skipped steps are gone on from."""
+def test_a_run_that_becomes_non_finite(tmp_path, non_finite):
+    """A stopped state is recorded after the last epoch and stays stopped; after skipped steps training continues."""
     trainer, train, _ = tiny(
         model=fl.mlp([3, 1]),
         loss=fl.losses.MeanSquaredError(),
@@ -181,28 +181,28 @@ def test_a_run_that_is_not_finite_any_more(tmp_path, non_finite):
         assert fingerprint(run.resume(epochs=15, progress=False).last) == fingerprint(longer)
 
 
-def test_data_that_the_file_does_not_hold(tmp_path, monkeypatch):
-    """Beyond the limit a file has the data's digest: it is asked for, and other data is refused."""
+def test_data_above_the_limit_must_be_given(tmp_path, monkeypatch):
+    """The file has the digest of the data only; the error says what is needed, and other data is refused."""
     _, train, validation = tiny()
     monkeypatch.setattr(manifest, "MAX_DATA_BYTES", train.x.nbytes)
     states = record_tiny(tmp_path / "a.run", 3, snapshot_every=100)
     run = fl.open_run(tmp_path / "a.run")
     assert len(run.history["loss"]) == 3
     assert run.snapshots == [0, 3]
-    with pytest.raises(fl.RunError, match=r"has only the digest of train: open_run\(path, train=...\)"):
+    with pytest.raises(fl.RunError, match=r"has only the digest of train: use open_run\(path, train=...\)"):
         run.state(1)
-    handed = fl.open_run(tmp_path / "a.run", train=train, validation=validation)
-    assert list(map(fingerprint, map(handed.state, range(4)))) == list(map(fingerprint, states))
+    run = fl.open_run(tmp_path / "a.run", train=train, validation=validation)
+    assert list(map(fingerprint, map(run.state, range(4)))) == list(map(fingerprint, states))
     other = fl.Dataset(np.nextafter(train.x, np.float32(9)), train.y)
     with pytest.raises(ValueError, match=f"train must be what the run was recorded with, of digest {fl.digest(train)}"):
         fl.open_run(tmp_path / "a.run", train=other, validation=validation)
 
 
-def test_a_trainer_that_holds_a_function_is_handed_again(tmp_path):
+def test_a_trainer_with_a_function_must_be_given(tmp_path):
     """The file has its digest only; another trainer is refused."""
     trainer, train, validation = tiny(metrics=("accuracy", margin))
     states = list(fl.record(tmp_path / "a.run", trainer, train, validation)(take(4, fl.epochs(trainer, train, validation))))
-    with pytest.raises(fl.RunError, match=r"holds functions, or else .*: open_run\(path, trainer=...\)"):
+    with pytest.raises(fl.RunError, match=r"holds functions or other .*; use open_run\(path, trainer=...\)"):
         fl.open_run(tmp_path / "a.run").state(1)
     run = fl.open_run(tmp_path / "a.run", trainer=trainer)
     assert list(map(fingerprint, map(run.state, range(4)))) == list(map(fingerprint, states))
@@ -211,18 +211,18 @@ def test_a_trainer_that_holds_a_function_is_handed_again(tmp_path):
 
 
 def margin(outputs, y):
-    """A metric of one's own."""
+    """Return a custom metric."""
     return np.abs(outputs[:, 0])
 
 
-def test_a_run_of_a_step_of_ones_own(tmp_path):
-    """Any records, any function: had again with the same step, refused with another."""
+def test_a_run_of_a_custom_step(tmp_path):
+    """Any record and any function can be recorded: the same step recovers the states, another is refused."""
     states = list(fl.record(tmp_path / "a.run", None, None)(take(40, iterate(custom_step, CustomState(0, 0.0)))))
     with pytest.raises(fl.RunError, match="record 'CustomState', which is not on the list"):
         fl.open_run(tmp_path / "a.run", step=custom_step).state(0)
     run = fl.open_run(tmp_path / "a.run", records=[CustomState])
     assert fl.same_bits(run.state(0), states[0])
-    with pytest.raises(fl.RunError, match=r"is the run of a step of one's own: open_run\(path, step=...\)"):
+    with pytest.raises(fl.RunError, match=r"was recorded from a custom step: use open_run\(path, step=...\)"):
         run.state(20)
     run = fl.open_run(tmp_path / "a.run", step=custom_step, records=[CustomState])
     assert [run.state(n) for n in range(40)] == states
@@ -237,7 +237,7 @@ def test_a_run_of_a_step_of_ones_own(tmp_path):
 
 
 def descend(state):
-    """A step whose numbers are NumPy's own after the first."""
+    """Return the next state, with scalars of NumPy."""
     return Measured(state.n + 1, np.mean(np.arange(state.n + 2) / 7), {"norm": np.float32(state.n)}, np.int16(state.n))
 
 
@@ -251,8 +251,8 @@ class Measured:
     small: int
 
 
-def test_numbers_of_numpy_in_a_state_of_ones_own(tmp_path):
-    """They are had again as the type that they were of."""
+def test_numpy_scalars_in_a_custom_state(tmp_path):
+    """They are recovered with the same type."""
     states = list(fl.record(tmp_path / "a.run", None, None)(take(20, iterate(descend, Measured(0, 0.0, {}, 0)))))
     run = fl.open_run(tmp_path / "a.run", step=descend, records=[Measured])
     assert [fingerprint(run.state(n)) for n in range(20)] == list(map(fingerprint, states))
@@ -269,21 +269,21 @@ class Grade(enum.IntEnum):
 
 @attrs.frozen
 class Hidden:
-    """A record that is not made by its fields' names."""
+    """A record whose arguments are not named like its fields."""
 
     _x: int
 
 
 @attrs.frozen
 class Typed:
-    """A record with a field that the file has a use for."""
+    """A record with a field name that the file format uses."""
 
     type: str
 
 
 @pytest.mark.parametrize("state", [{1: 2.0}, {"grade": Grade.A}, Hidden(3), Typed("k"), {"a": Hidden(3)}], ids=str)
-def test_a_state_that_would_not_come_back_is_refused_as_it_is_recorded(tmp_path, state):
-    """In a file it would be another."""
+def test_a_state_that_cannot_be_restored_is_refused(tmp_path, state):
+    """The error is raised during recording."""
     with pytest.raises(TypeError, match="cannot be restored from a file"):
         fl.last(fl.record(tmp_path / "a.run", None, None)([state]))
     assert list(tmp_path.iterdir()) == []
@@ -295,12 +295,12 @@ def record_jax(path):
     return [fingerprint(s) for s in fl.record(path, trainer, train, validation, engine="jax")(take(6, stream))]
 
 
-def test_a_run_of_the_other_engine(tmp_path):
-    """What JAX trained is had again by JAX, in another process."""
+def test_a_run_of_the_jax_engine(tmp_path):
+    """JAX recovers in another process what JAX trained."""
     pytest.importorskip("jax")
     path = str(tmp_path / "a.run")
     states = in_new_process(record_jax, path)
-    assert in_new_process(had_again, path, [[epoch] for epoch in range(6)]) == states
+    assert in_new_process(recovered, path, [[epoch] for epoch in range(6)]) == states
     run = fl.open_run(path)
     assert run.engine == "jax"
     assert run.verify().ok

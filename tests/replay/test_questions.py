@@ -1,4 +1,4 @@
-"""What is asked of a whole run: searched, verified and probed in parallel, pruned, forked; and what is not allowed."""
+"""Bisecting, probing, verifying, pruning and forking a run, and the errors of invalid arguments."""
 
 import math
 import multiprocessing
@@ -20,18 +20,18 @@ from tests.replay.support import CustomState, custom_step, everything, fingerpri
 
 @pytest.fixture
 def recorded(tmp_path):
-    """A run with everything, whose whole states are far apart."""
+    """Record a run with everything that a state can hold, with few snapshots."""
     trainer, (train, validation) = everything(), problem()
     stream = take(41, fl.epochs(trainer, train, validation))
     states = list(fl.record(tmp_path / "a.run", trainer, train, validation, stream, snapshot_every=7))
     return tmp_path / "a.run", states
 
 
-# Searched.
+# Bisecting.
 
 
-def test_bisect_finds_each_step_and_asks_no_more_than_its_bound(recorded):
-    """For steps all over the run: the state at the first step for which it holds, in at most ⌈log2 n⌉ + 2 questions."""
+def test_bisect_finds_every_step_within_its_bound(recorded):
+    """It returns the state at the first step for which the predicate holds, after at most ⌈log2 n⌉ + 2 evaluations."""
     path, states = recorded
     run, last = fl.open_run(path), states[-1].step
     bound = math.ceil(math.log2(last)) + 2
@@ -63,8 +63,8 @@ def test_bisect_finds_each_step_and_asks_no_more_than_its_bound(recorded):
         assert fingerprint(found) == fingerprint(expected)
 
 
-def test_the_search_asks_within_its_bound_for_epochs_of_any_length():
-    """Whatever the lengths of epochs, and wherever it changes: at most ⌈log2 n⌉ questions, and the right answer."""
+def test_first_true_is_within_its_bound_for_epochs_of_any_length():
+    """For any lengths of epochs and any step, it finds the step after at most ⌈log2 n⌉ evaluations."""
     draw = np.random.default_rng(1)
     for lengths in ([1], [5], [1] * 9, [1, 100, 1], [64, 1, 64], *(draw.integers(1, 9, n).tolist() for n in (2, 3, 7, 20))):
         total = sum(lengths)
@@ -72,20 +72,20 @@ def test_the_search_asks_within_its_bound_for_epochs_of_any_length():
         for first in range(1, total + 1):
             asked = []
 
-            def ask(epoch, step, asked=asked, first=first, ends=ends, lengths=lengths):
+            def holds(epoch, step, asked=asked, first=first, ends=ends, lengths=lengths):
                 asked.append((epoch, step))
                 assert 1 <= step <= lengths[epoch]
                 return ends[epoch] - lengths[epoch] + step >= first
 
-            epoch, step = first_true(lengths, ask)
+            epoch, step = first_true(lengths, holds)
             assert ends[epoch] - lengths[epoch] + step == first
             assert len(asked) <= math.ceil(math.log2(total))
 
 
-def test_bisect_refuses_ends_that_contradict_it(recorded):
-    """What holds from the first on, or not at the last, has no step to find; a text that is no predicate is not run."""
+def test_bisect_refuses_a_predicate_that_does_not_change(recorded):
+    """The predicate must not hold for the first state, and hold for the last; a text that is not an expression is not run."""
     run = fl.open_run(recorded[0])
-    with pytest.raises(ValueError, match="predicate holds for the first state already, of epoch 0; 'epoch >= n and"):
+    with pytest.raises(ValueError, match="predicate holds for the first state already, of epoch 0; use 'epoch >= n and"):
         run.bisect("step >= 0")
     with pytest.raises(ValueError, match="predicate does not hold for the last state, of epoch 40: there is no step to find"):
         run.bisect("epoch > 40")
@@ -110,12 +110,12 @@ def test_bisect_refuses_ends_that_contradict_it(recorded):
 
 
 def size_of_parameters(state):
-    """Something that nobody logged."""
+    """Return a quantity that was not logged."""
     return state.epoch, float(np.linalg.norm(state.params.vector)), state.params.vector
 
 
-def test_in_parallel_processes_the_answers_are_the_same_bytes(recorded):
-    """`probe` and `verify` by processes begun anew equal those in this one."""
+def test_parallel_results_have_the_same_bytes(recorded):
+    """`probe` and `verify` give the same in new processes as in this one."""
     run, states = fl.open_run(recorded[0]), recorded[1]
     alone = run.probe(size_of_parameters)
     some = run.probe(size_of_parameters, [30, 2, 2, 17])
@@ -131,12 +131,12 @@ def test_in_parallel_processes_the_answers_are_the_same_bytes(recorded):
         run.probe(size_of_parameters, [41])
 
 
-# Pruned.
+# Pruning.
 
 
 @pytest.mark.parametrize("keep", [1, 2, 5, 100])
-def test_pruning_keeps_the_first_the_best_and_the_last_and_each_state_can_be_had(recorded, keep):
-    """However few whole states are kept: all states are the same, the file is no larger, and it can be gone on with."""
+def test_pruning_keeps_the_first_the_best_and_the_last_snapshot(recorded, keep):
+    """Every state can still be recovered, the file is no larger, and the run can be resumed."""
     path, states = recorded
     run, size = fl.open_run(path), path.stat().st_size
     before = run.snapshots
@@ -158,18 +158,18 @@ def test_pruning_keeps_the_first_the_best_and_the_last_and_each_state_can_be_had
     assert fingerprint(fresh.resume(epochs=43, progress=False).last) == fingerprint(longer)
 
 
-def test_pruning_refuses_less_than_one(recorded):
-    """The message names it."""
+def test_pruning_refuses_to_keep_less_than_one(recorded):
+    """The message has the argument and its value."""
     with pytest.raises(ValueError, match="keep must be an integer of at least 1, got 0"):
         fl.open_run(recorded[0]).prune(0)
 
 
-# Forked.
+# Forking.
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 13, 40])
-def test_a_fork_without_changes_equals_its_parent_for_ever(recorded, tmp_path, epoch):
-    """Each state behind it, digest by digest, also beyond where the parent ended."""
+def test_a_fork_without_changes_equals_its_parent(recorded, tmp_path, epoch):
+    """All later states have the same digests, also after the end of the parent."""
     path, _ = recorded
     parent = fl.open_run(path)
     fork = parent.fork(epoch, tmp_path / "fork.run").resume(epochs=45, progress=False)
@@ -181,8 +181,8 @@ def test_a_fork_without_changes_equals_its_parent_for_ever(recorded, tmp_path, e
     assert parent.verify().ok
 
 
-def test_a_fork_of_a_fork_with_changes_is_had_again(recorded, tmp_path):
-    """Another scheduler, and another batch size: every state of it is had again from its own file."""
+def test_a_fork_of_a_fork_with_changes_can_be_verified(recorded, tmp_path):
+    """With another scheduler and another batch size, every state is recovered from the fork's own file."""
     parent = fl.open_run(recorded[0])
     first = parent.fork(20, tmp_path / "1.run", scheduler=fl.schedulers.ExponentialLR(0.02, gamma=0.95))
     first.resume(epochs=25, progress=False)
@@ -195,19 +195,19 @@ def test_a_fork_of_a_fork_with_changes_is_had_again(recorded, tmp_path):
         parent.fork(3, tmp_path / "1.run")
 
 
-def test_a_fork_of_steps_of_ones_own(tmp_path):
-    """It goes on by the same step; what does not count its epochs itself is counted from the beginning of its file."""
+def test_a_fork_of_a_custom_step(tmp_path):
+    """It continues with the same step; states without epochs are counted from the start of the file."""
     fl.last(fl.record(tmp_path / "a.run", None, None)(take(10, iterate(custom_step, CustomState(0, 0.0)))))
     run = fl.open_run(tmp_path / "a.run", step=custom_step, records=[CustomState])
     fork = run.fork(4, tmp_path / "b.run").resume(epochs=5, progress=False)
     assert fork.last == run.last
 
 
-# What is not allowed.
+# Invalid arguments.
 
 
 def bad_arguments():
-    """Arguments of `record`, by what is said of them."""
+    """Yield invalid arguments of `record`, each with its error and message."""
     trainer, train, validation = tiny()
     good = {"path": "a.run", "trainer": trainer, "train": train, "validation": validation}
     yield {**good, "path": 5}, TypeError, "path must be a file's path, got 5"
@@ -225,18 +225,18 @@ def bad_arguments():
 
 
 @pytest.mark.parametrize("number", range(12))
-def test_what_record_refuses(tmp_path, monkeypatch, number):
-    """At the call, with the argument's name and value; no file is made."""
+def test_record_refuses_invalid_arguments(tmp_path, monkeypatch, number):
+    """The call raises with the argument's name and value, and no file is written."""
     monkeypatch.chdir(tmp_path)
-    arguments, kind, said = list(bad_arguments())[number]
-    places = [arguments.pop(name) for name in ("path", "trainer", "train", "validation")]
-    with pytest.raises(kind, match=said):
-        fl.record(*places, **arguments)
+    arguments, kind, message = list(bad_arguments())[number]
+    positional = [arguments.pop(name) for name in ("path", "trainer", "train", "validation")]
+    with pytest.raises(kind, match=message):
+        fl.record(*positional, **arguments)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_path_that_is_taken_is_refused_at_the_call(tmp_path):
-    """Whatever is there: it is never written over."""
+def test_record_refuses_an_existing_path(tmp_path):
+    """A file, a folder and a broken link are all left unchanged."""
     trainer, train, validation = tiny()
     for name in ("a file", "a folder", "a link to nothing"):
         path = tmp_path / name
@@ -253,7 +253,7 @@ def test_a_path_that_is_taken_is_refused_at_the_call(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("what", "kind", "said"),
+    ("call", "kind", "message"),
     [
         (lambda run: run.state(-1), ValueError, "epoch must be an integer of at least 0, got -1"),
         (lambda run: run.state(1.0), TypeError, "epoch must be an integer of at least 0, got 1.0"),
@@ -291,18 +291,18 @@ def test_a_path_that_is_taken_is_refused_at_the_call(tmp_path):
         ),
     ],
 )
-def test_what_a_run_refuses(tmp_path, what, kind, said):
-    """With the argument's name and value; no byte of its file is changed, and no file is made."""
+def test_a_run_refuses_invalid_arguments(tmp_path, call, kind, message):
+    """The error has the argument's name and value; the run file is unchanged, and no file is written."""
     record_tiny(tmp_path / "a.run", 3)
     before = (tmp_path / "a.run").read_bytes()
-    with pytest.raises(kind, match=said):
-        what(fl.open_run(tmp_path / "a.run"))
+    with pytest.raises(kind, match=message):
+        call(fl.open_run(tmp_path / "a.run"))
     assert (tmp_path / "a.run").read_bytes() == before
     assert [item.name for item in tmp_path.iterdir()] == ["a.run"]
 
 
 @pytest.mark.parametrize(
-    ("states", "kind", "said"),
+    ("states", "kind", "message"),
     [
         (lambda trainer, data: [1, 2], TypeError, "states must be a TrainState, got 1"),
         (
@@ -313,10 +313,10 @@ def test_what_a_run_refuses(tmp_path, what, kind, said):
         (lambda trainer, data: fl.epochs(trainer, data), ValueError, "validation must be that of the stream, .* got some"),
     ],
 )
-def test_a_stream_of_something_else_is_refused(tmp_path, states, kind, said):
-    """As it is recorded, not when it is wanted again."""
+def test_a_stream_that_does_not_fit_is_refused(tmp_path, states, kind, message):
+    """The error is raised during recording, not at replay."""
     trainer, data, _ = tiny(scheduler=fl.schedulers.ConstantLR(0.1))
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=message):
         fl.last(fl.record(tmp_path / "a.run", trainer, data, data)(take(4, states(trainer, data))))
     assert not [item for item in tmp_path.iterdir() if "lock" in item.name or "partial" in item.name]
 
@@ -326,8 +326,8 @@ def prune_first(path, function, tasks):
     return map(function, tasks)
 
 
-def test_what_is_pruned_while_it_is_verified_is_no_damage(tmp_path):
-    """It is had from before, as any other state is."""
+def test_a_run_can_be_pruned_while_it_is_verified(tmp_path):
+    """States whose snapshot is removed are computed from an earlier one."""
     record_tiny(tmp_path / "a.run", 20, snapshot_every=2)
     run = fl.open_run(tmp_path / "a.run")
     assert len(run.snapshots) > 10
@@ -335,8 +335,8 @@ def test_what_is_pruned_while_it_is_verified_is_no_damage(tmp_path):
     assert len(run.snapshots) < 10
 
 
-def test_a_path_that_sqlite_would_read_as_something_else(tmp_path, monkeypatch):
-    """It is a path, and nothing more."""
+def test_a_path_with_a_special_meaning_for_sqlite_is_a_path(tmp_path, monkeypatch):
+    """`:memory:` and URIs name files like any other path."""
     monkeypatch.chdir(tmp_path)
     for path in (":memory:", "file:x.run?mode=memory", f"/{tmp_path}/slashes.run", "a b%20#?.run"):
         states = record_tiny(path, 3)
@@ -344,8 +344,8 @@ def test_a_path_that_sqlite_would_read_as_something_else(tmp_path, monkeypatch):
         assert fl.open_run(path).resume(epochs=4, progress=False).last.epoch == 4
 
 
-def test_a_fork_whose_past_is_too_long_to_be_said_is_refused(tmp_path, monkeypatch):
-    """Its file holds the metrics of all epochs before it; what could not be read again is not written."""
+def test_a_fork_with_too_many_earlier_epochs_is_refused(tmp_path, monkeypatch):
+    """Its file holds the metrics of all earlier epochs; a file that could not be read is not written."""
     record_tiny(tmp_path / "a.run", 30)
     monkeypatch.setattr(packing, "MAX_JSON_VALUES", 100)
     monkeypatch.setattr(Reader, "trainer", tiny()[0])
@@ -354,8 +354,8 @@ def test_a_fork_whose_past_is_too_long_to_be_said_is_refused(tmp_path, monkeypat
     assert not (tmp_path / "b.run").exists()
 
 
-def test_a_state_of_ones_own_that_counts_oddly_is_refused_as_it_is_recorded(tmp_path):
-    """What would not be read again is not written."""
+def test_a_custom_state_with_an_invalid_epoch_is_refused(tmp_path):
+    """A row that could not be read is not written."""
     stream = ({"epoch": n} for n in range(3))
     fl.last(fl.record(tmp_path / "a.run", None, None, None, stream))  # a mapping is a state as well
     assert len(fl.open_run(tmp_path / "a.run").rows) == 3
@@ -366,6 +366,6 @@ def test_a_state_of_ones_own_that_counts_oddly_is_refused_as_it_is_recorded(tmp_
 
 @frozen
 class Odd:
-    """A state that says it has finished a negative number of epochs."""
+    """A state with a negative number of epochs."""
 
     epoch: int

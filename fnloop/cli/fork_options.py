@@ -1,4 +1,4 @@
-"""What a fork is to do otherwise: options of the command, as fields of the trainer."""
+"""The options of `fnloop fork` as changes of the trainer."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from fnloop.training.trainer import Trainer
 
 
 @frozen
-class Changes:
-    """The options; None leaves a part as it is."""
+class ForkOptions:
+    """The options; None leaves a part of the trainer unchanged. The help of the command says what each means."""
 
     lr: float | None = None
     scheduler: str | None = None
@@ -24,12 +24,16 @@ class Changes:
     clip: float | None = None
     weight_decay: float | None = None
 
-    def of(self, trainer: Trainer, validation: bool, epochs: int) -> dict[str, Any]:
-        """The fields of the trainer that change.
+    def changes(self, trainer: Trainer, validation: bool, epochs: int) -> dict[str, Any]:
+        """Return the fields of the trainer that change, with their new values.
 
         Args:
-            validation: whether the run has validation data.
-            epochs: in all, for schedules that are spread over them.
+            trainer: The trainer of the run.
+            validation: Whether the run has validation data.
+            epochs: Total number of epochs, for schedules that are spread over them.
+
+        Raises:
+            ValueError: If the options contradict each other or the trainer.
         """
         changed = {name: value for name in ("batch_size", "seed") if (value := getattr(self, name)) is not None}
         if self.lr is not None or self.scheduler is not None:
@@ -37,7 +41,7 @@ class Changes:
         if self.clip is not None or self.weight_decay is not None:
             changed["optimizer"] = self._optimizer(trainer.optimizer)
         if self.patience is not None or self.no_early_stopping:
-            changed["early_stopping"] = self._stopping(trainer, validation)
+            changed["early_stopping"] = self._early_stopping(trainer, validation)
         return changed
 
     def _scheduler(self, trainer: Trainer, epochs: int) -> Any:
@@ -47,27 +51,25 @@ class Changes:
             patience = trainer.early_stopping.patience if trainer.early_stopping else 20
             return make_scheduler(self.scheduler, lr, epochs, self.patience or patience)
         if "initial_lr" not in field_names(type(old)):
-            raise ValueError(
-                f"--lr must stand with --scheduler here, {type(old).__name__} has no initial learning rate to change"
-            )
+            raise ValueError(f"--lr must be given with --scheduler, because {type(old).__name__} has no initial learning rate")
         return evolve(old, initial_lr=self.lr)
 
     def _optimizer(self, optimizer: Elementwise) -> Elementwise:
-        """The parts of the optimizer with a clipping before them, and with the decay in the place of theirs or behind them."""
+        """Return the optimizer with clipping as its first part, and weight decay in place of its own or as the last part."""
         parts = list(optimizer.parts)
         if self.clip is not None:
             parts = [clip_by_global_norm(self.clip), *(part for part in parts if not isinstance(part, ClipByGlobalNorm))]
         if self.weight_decay is not None:
             decay = add_decayed_weights(self.weight_decay)
-            kept = [i for i, part in enumerate(parts) if isinstance(part, AddDecayedWeights)]
+            decays = [i for i, part in enumerate(parts) if isinstance(part, AddDecayedWeights)]
             end = len(parts) - 1 if parts[-1].keeps_average else len(parts)
-            parts[kept[-1] if kept else end : kept[-1] + 1 if kept else end] = [decay]
+            parts[decays[-1] if decays else end : decays[-1] + 1 if decays else end] = [decay]
         return chain(*parts)
 
-    def _stopping(self, trainer: Trainer, validation: bool) -> EarlyStopping | None:
+    def _early_stopping(self, trainer: Trainer, validation: bool) -> EarlyStopping | None:
         if self.no_early_stopping:
             if self.patience is not None:
-                raise ValueError("--patience must not stand beside --no-early-stopping")
+                raise ValueError("--patience cannot be combined with --no-early-stopping")
             return None
         old = trainer.early_stopping or EarlyStopping("val_loss" if validation else "loss")
         return evolve(old, patience=self.patience)

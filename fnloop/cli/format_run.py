@@ -1,0 +1,144 @@
+"""A run file as text: a header, and a table with a row for each state."""
+
+import os
+from collections.abc import Iterator
+from time import time
+from typing import Any
+
+from fnloop.cli.format_values import format_bytes, format_metric, format_model
+from fnloop.core.display import short_call
+from fnloop.core.errors import FnloopError
+from fnloop.runs.manifest import Manifest, Parent
+from fnloop.runs.reader import Reader
+from fnloop.runs.rows import Row
+
+DIGITS = 8  # of a digest in the table
+
+
+def format_header(reader: Reader) -> str:
+    """Return what was trained, on which data, where, and how it ended."""
+    rows = reader.rows()
+    first, last, seconds = rows[0], rows[-1], sum(row.seconds for row in rows)
+    snapshots = f"snapshots of {len(reader.snapshots())} of {len(rows)} states"
+    facts: dict[str, str] = {
+        "run": f"{reader.path}: epochs {first.epoch} to {last.epoch}, {last.step} steps, {seconds:.3g} s",
+        "ended": f"{last.stopped}, after epoch {last.epoch}, step {last.step}"
+        if last.stopped
+        else f"not yet, it can be resumed; {_last_written(reader)}",
+        **_trainer(reader),
+        "data": _data(reader.manifest),
+        **_best(reader),
+        **_parent(reader.manifest.parent),
+        "environment": _environment(reader),
+        "file": f"{format_bytes(_file_size(reader))}{_log(reader)}, {snapshots}",
+    }
+    return "\n".join(f"{name:11} {text}" for name, text in facts.items())
+
+
+def _last_written(reader: Reader) -> str:
+    """Return when the file was last written, which shows whether a process is still recording."""
+    seconds = time() - max(os.path.getmtime(path) for path in _files(reader))
+    return f"last written {seconds:.0f} s ago" if seconds < 600 else "last written more than 10 minutes ago"
+
+
+def _file_size(reader: Reader) -> int:
+    return sum(os.path.getsize(path) for path in _files(reader))
+
+
+def _log(reader: Reader) -> str:
+    files = _files(reader)
+    return f" with {os.path.basename(files[1])}, which belongs to it" if len(files) > 1 else ""
+
+
+def _files(reader: Reader) -> list[str]:
+    """Return the run file, and its write-ahead log if there is one."""
+    return [path for path in (f"{reader.path}{end}" for end in ("", "-wal")) if os.path.exists(path)]
+
+
+def _trainer(reader: Reader) -> dict[str, str]:
+    """Return the parts of the trainer, or its repr if the file does not hold it."""
+    entry = reader.manifest.trainer
+    if entry is None:
+        return {"trainer": "none: recorded from a custom step"}
+    try:
+        trainer: Any = reader.trainer
+    except FnloopError:  # it holds functions or custom records
+        return {"trainer": entry.repr[:300]}
+    defaults = {"schedule_every": "epoch", "accumulate": 1, "non_finite": "stop", "dtype": "float32"}
+    changed = [f"{name}={getattr(trainer, name)}" for name, value in defaults.items() if getattr(trainer, name) != value]
+    return {
+        "model": format_model(trainer.model),
+        "loss": short_call(trainer.loss),
+        "optimizer": short_call(trainer.optimizer),
+        "scheduler": short_call(trainer.scheduler),
+        "stopping": short_call(trainer.early_stopping),
+        "batches": ", ".join([f"of {trainer.batch_size}, seed {trainer.seed}", *changed]),
+    }
+
+
+def _data(manifest: Manifest) -> str:
+    parts = [
+        f"{entry.examples} examples to {verb}{'' if entry.packed else ' (not in the file)'}"
+        for entry, verb in ((manifest.train, "train on"), (manifest.validation, "validate on"))
+        if entry is not None
+    ]
+    return ", ".join(parts) or "none"
+
+
+def _best(reader: Reader) -> dict[str, str]:
+    """Return the best epoch by the monitored metric."""
+    if reader.manifest.monitor is None:
+        return {}
+    best, (name, _) = _best_row(reader), reader.manifest.monitor
+    value = f"none by {name} yet" if best is None else f"epoch {best.epoch}, {name} {format_metric(name, best.metrics[name])}"
+    return {"best": value}
+
+
+def _best_row(reader: Reader) -> Row | None:
+    """Return the row of the best epoch by the monitored metric, if there is one."""
+    if reader.manifest.monitor is None:
+        return None
+    position = reader.best_position(*reader.manifest.monitor)
+    return None if position is None else reader.row(position)
+
+
+def _parent(parent: Parent | None) -> dict[str, str]:
+    if parent is None:
+        return {}
+    changes = f"with another {', '.join(parent.changes)}" if parent.changes else "without changes"
+    return {"fork of": f"{parent.path} at epoch {parent.epoch}, {changes}"}
+
+
+def _environment(reader: Reader) -> str:
+    found = reader.environment
+    engine = found.get("engine", reader.manifest.engine)
+    blas = f"{found.get('BLAS')} ({found.get('BLAS kernels')}, {found.get('BLAS threads')} threads)"
+    return (
+        f"fnloop {found.get('fnloop')}, engine {engine}, NumPy {found.get('NumPy')}, {blas}, Python {found.get('Python')}, "
+        f"{found.get('platform')}"
+    )
+
+
+def format_rows(reader: Reader, last: int | None = None) -> Iterator[str]:
+    """Yield a table of the states, a line each, after a line with the names of the columns.
+
+    Args:
+        reader: The run.
+        last: The number of rows, from the end. Default: all.
+    """
+    rows = reader.rows()
+    names = list(dict.fromkeys(name for row in rows for name in row.metrics))
+    best, shown = _best_row(reader), rows[-last:] if last else rows
+    table = [["epoch", "step", *names, "seconds", "state"]]
+    for row in shown:
+        metrics = [format_metric(name, row.metrics[name]) if name in row.metrics else "-" for name in names]
+        table.append([str(row.epoch), str(row.step), *metrics, f"{row.seconds:.3f}", row.digest[:DIGITS]])
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    marks = ["", *(_mark(row, best) for row in shown)]
+    for cells, mark in zip(table, marks, strict=True):
+        yield "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)) + mark
+
+
+def _mark(row: Row, best: Row | None) -> str:
+    marks = [*(["best"] if row is best else []), *([f"stopped: {row.stopped}"] if row.stopped else [])]
+    return f"  {', '.join(marks)}" if marks else ""

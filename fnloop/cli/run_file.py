@@ -1,0 +1,55 @@
+"""The run file of `fnloop train` and `fnloop demo`: where it is, how it is recorded, and the commands for it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from shlex import quote
+
+from fnloop.data.table_split import TableSplit
+from fnloop.runs.files import free_path
+from fnloop.runs.recording import record
+from fnloop.training.state import TrainState
+from fnloop.training.trainer import Trainer
+
+Recorder = Callable[[Iterable[TrainState]], Iterable[TrainState]]
+
+
+def new_run_file(path: Path) -> tuple[Path, str]:
+    """Return a path at which there is no file yet, and the line to print; an existing run file is never replaced."""
+    run = free_path(path)
+    return run, f"Recording every epoch in {run}{f' ({path} exists already)' if run != path else ''}."
+
+
+def recorder(
+    run: Path | None, trainer: Trainer, splits: TableSplit, *, engine: str = "numpy", monitor: str | None = None
+) -> Recorder | None:
+    """Return the `record` argument of `fit`, with the preprocessing that predictions need; None if there is no run file."""
+    if run is None:
+        return None
+    return record(  # type: ignore[no-any-return]
+        run,
+        trainer,
+        splits.train,
+        splits.validation,
+        engine=engine,
+        monitor=monitor,
+        preprocessing=splits.preprocessing,
+    )
+
+
+def run_commands(run: Path | None, epochs: int | None = None) -> list[str]:
+    """Return the commands to suggest for a run file.
+
+    Args:
+        run: The run file, if there is one.
+        epochs: For an interrupted run, the total number of epochs to resume it to.
+    """
+    if run is None:
+        return []
+    name = quote(str(run))
+    resume = [] if epochs is None else [f"fnloop resume {name} --epochs {epochs}"]
+    return [*resume, f"fnloop log {name}", f"fnloop verify {name}"]
+
+
+def next_commands(commands: Sequence[str]) -> str:
+    """Return suggested commands as text, each on its own line."""
+    return "\n".join(f"{'      ' if i else 'Next: '}{command}" for i, command in enumerate(commands))

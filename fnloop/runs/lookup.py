@@ -1,0 +1,99 @@
+"""States of a run by epoch and step, by the best value of a metric, or as an argument names them."""
+
+from typing import Any
+
+import numpy as np
+
+from fnloop.core.checks import Mode, integer
+from fnloop.core.errors import NoBestError
+from fnloop.core.fields import is_record
+from fnloop.core.formatting import listed, short
+from fnloop.metrics import check_mode, known_mode
+from fnloop.runs.replay import Replay
+
+
+def state_at(replay: Replay, epoch: int | None, step: int | None) -> Any:
+    """Return the state with a number of finished epochs and, if a step is given, of steps in total.
+
+    Raises:
+        TypeError: If both are None, or one is not an integer.
+        ValueError: If the run has no such state.
+    """
+    reader = replay.reader
+    if epoch is None:
+        epoch = reader.epoch_of(integer(0)("step", step))
+    position = reader.position_of(integer(0)("epoch", epoch))
+    if step is None:
+        return replay.at(position)
+    rows, step = reader.rows(), integer(0)("step", step)
+    first = rows[position].step
+    if step == first:
+        return replay.at(position)
+    if position + 1 < len(rows) and (epoch, step) == (rows[position + 1].epoch, rows[position + 1].step):
+        return replay.at(position + 1)  # the run stopped within the epoch, at this step
+    last = rows[position + 1].step if position + 1 < len(rows) else first
+    if not first <= step <= last:
+        raise ValueError(f"step must be one that the run took after epoch {epoch}, {first} to {last}, got {step}")
+    return replay.after_batches(position, step - first)
+
+
+def best_state(replay: Replay, metric: str | None, mode: Mode | None) -> Any:
+    """Return the state with the best value of a metric.
+
+    Args:
+        replay: The run.
+        metric: A metric of the run; None for the monitored one.
+        mode: `"min"` or `"max"`; None for the mode that was monitored, or else the metric's own.
+
+    Raises:
+        NoBestError: If the metric is NaN in every epoch.
+        TypeError: If `metric` is not a string.
+        ValueError: If the run does not have the metric, or `mode` is neither.
+    """
+    reader = replay.reader
+    if not isinstance(metric, str | None):
+        raise TypeError(f"metric must be a metric's name, got {short(metric)}")
+    monitor, names = reader.manifest.monitor, reader.metric_names()
+    if metric is not None and metric not in names:
+        raise ValueError(f"metric must be one of the run's, {listed(names)}, got {short(metric)}")
+    if metric is not None:
+        name = metric
+    elif monitor is not None:
+        name = monitor[0]
+    else:
+        raise ValueError(f"metric must be one of the run's, {listed(names)}, got None")
+    if mode is None:
+        mode = monitor[1] if monitor is not None and name == monitor[0] else _mode_of(replay, name)
+    position = reader.best_position(name, check_mode(mode, name))
+    if position is None:
+        raise NoBestError(f"no epoch is best by {short(name)}, which is NaN in every epoch")
+    return replay.at(position)
+
+
+def _mode_of(replay: Replay, metric: str) -> Mode | None:
+    """Return the mode of a metric; the trainer is read only if the name does not decide it."""
+    mode = known_mode(metric)
+    if mode is not None or replay.reader.trainer is None:
+        return mode
+    return replay.reader.trainer.known_mode(metric)
+
+
+def as_state(replay: Replay, name: str, value: Any) -> Any:
+    """Return the state that an argument names: an epoch, an (epoch, step), or the state itself.
+
+    Args:
+        replay: The run.
+        name: The name of the argument, for the message.
+        value: The argument.
+
+    Raises:
+        TypeError: If the argument is something else.
+        ValueError: If the run has no such state.
+    """
+    if isinstance(value, tuple) and len(value) == 2:
+        return state_at(replay, *value)
+    if isinstance(value, int | np.integer):
+        return state_at(replay, value, None)  # type: ignore[arg-type]
+    if not is_record(value) and replay.has_steps:  # states of a custom step may be of any type
+        raise TypeError(f"{name} must be an epoch, an epoch and a step, or a state, got {short(value)}")
+    return value

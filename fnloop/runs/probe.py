@@ -1,0 +1,61 @@
+"""The value of a function for states of a run, computed in parallel from the snapshots on."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from fnloop.core.checks import integer
+from fnloop.core.formatting import short
+from fnloop.engines.threads import with_threads
+from fnloop.runs.parallel import MAX_TASKS, Map, map_tasks
+from fnloop.runs.replay import Replay
+
+Probe = Callable[[Any], Any]
+
+
+class _Task(NamedTuple):
+    replay: Replay
+    function: Probe
+    positions: Sequence[int]
+
+
+def probe(replay: Replay, function: Probe, epochs: Iterable[int] | None, map: Map) -> list[Any]:
+    """Return the value of a function for the state of each epoch.
+
+    Args:
+        replay: The run.
+        function: A function of a state.
+        epochs: The epochs, in the order of the results; None for every state of the run.
+        map: Python's `map`, or that of an executor.
+
+    Raises:
+        TypeError: If an argument is of the wrong type.
+        ValueError: If the run has no state of an epoch.
+    """
+    if not callable(function):
+        raise TypeError(f"function must take a state, got {short(function)}")
+    if not isinstance(epochs, Iterable | None):
+        raise TypeError(f"epochs must be a sequence of epochs or None, got {short(epochs)}")
+    if epochs is None:
+        positions = [row.position for row in replay.reader.rows()]
+    else:
+        positions = [replay.reader.position_of(integer(0)("epochs", epoch)) for epoch in epochs]
+    distinct = sorted(set(positions))
+    values = map_tasks(map, _probe_states, _tasks(replay, function, distinct))
+    value_at = dict(zip(distinct, (value for part in values for value in part), strict=True))
+    return [value_at[position] for position in positions]
+
+
+def _tasks(replay: Replay, function: Probe, positions: Sequence[int]) -> list[_Task]:
+    """Group ascending positions into tasks; each task starts in a new segment, so that no segment is computed twice."""
+    snapshots, size = replay.reader.snapshots(), -(-len(positions) // MAX_TASKS)
+    groups: list[list[int]] = [[]]
+    for previous, position in zip([-1, *positions], positions, strict=False):
+        new_segment = any(previous < snapshot <= position for snapshot in snapshots)
+        if len(groups[-1]) >= size and new_segment:
+            groups.append([])
+        groups[-1].append(position)
+    return [_Task(replay, function, group) for group in groups if group]
+
+
+def _probe_states(task: _Task) -> list[Any]:
+    return [with_threads(task.replay.threads, task.function, task.replay.at(position)) for position in task.positions]
