@@ -10,19 +10,43 @@ import pytest
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_readme_examples_run_from_top_to_bottom(tmp_path):
-    """The Python blocks are one program; it runs in a folder of its own."""
-    program = "\n".join(re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL))
-    assert program.count("fl.") > 20
-    wanted = "import warnings, fnloop; warnings.simplefilter('ignore', fnloop.NonFiniteWarning)\n"  # an example explodes
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", wanted + program], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+def python_blocks(name):
+    """The Python examples of a document, as one program."""
+    return "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), flags=re.DOTALL))
+
+
+def run_program(program, folder):
+    """Run a program in a new process whose warnings are errors, except for the example that diverges."""
+    setup = "import warnings, fnloop; warnings.simplefilter('ignore', fnloop.NonFiniteWarning)\n"
+    command = [sys.executable, "-W", "error", "-c", setup + program]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_readme_examples_run(tmp_path):
+    """The Python blocks are one program, from top to bottom."""
+    program = python_blocks("README.md")
+    assert program.count("fl.") > 20
+    run_program(program, tmp_path)
     assert (tmp_path / "best.npz").exists()
+
+
+def test_recipes_run(tmp_path):
+    """The recipe of each kind of part, and the laws that it passes."""
+    run_program(python_blocks("CONTRIBUTING.md"), tmp_path)
+    assert (tmp_path / "rate.png").exists()
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "benchmarks/README.md"])
+def test_files_that_a_document_names_exist(name):
+    """A file that was moved or renamed is renamed in the documents, too; the files of the recipes do not exist yet."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    named = set(
+        re.findall(r"`((?:fnloop|tests|benchmarks|notebooks)/[\w/.]*)`", text) + re.findall(r"\]\((\w[\w/.]+)\)", text)
+    )
+    assert sorted(path for path in named if not (ROOT / path).exists() and not (ROOT / name).with_name(path).exists()) == []
 
 
 @pytest.mark.filterwarnings("default")
