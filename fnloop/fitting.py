@@ -1,8 +1,8 @@
-"""The whole pipe in one call: train, keep the best, measure, sum up."""
+"""`fit`: a whole run in one call, and its result."""
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,10 @@ from fnloop.core.formatting import short
 from fnloop.core.records import evolve, frozen
 from fnloop.core.signatures import explain_calls
 from fnloop.data.dataset import Dataset
-from fnloop.runs.recording import record as to_file
+from fnloop.runs.recording import record as record_to
 from fnloop.streams.history import append_metrics
-from fnloop.streams.progress import progress as show
+from fnloop.streams.progress import progress as show_progress
 from fnloop.streams.select import update_best
-from fnloop.streams.stopping import until as up_to
 from fnloop.streams.time import deadline, timed
 from fnloop.training.evaluation import evaluate, predict, predict_proba
 from fnloop.training.loop import epochs as stream_of_epochs
@@ -34,12 +33,23 @@ if TYPE_CHECKING:
 
 @frozen
 class Fit:
-    """What a run came to.
+    """The result of `fit`.
 
-    `last` is its last state, `stop_reason` is one of `StopReason`'s, `monitor` the metric that `best` is chosen by. `predict`,
-    `predict_proba` and `evaluate` use the best state. `scale` is what a gap of the loss is compared with: 1 for a loss of
-    classes, else the loss of a constant prediction; NaN where that is not known. `record_failure` says why recording ended
-    before the run, if it did.
+    `predict`, `predict_proba` and `evaluate` use the best state.
+
+    Args:
+        trainer: The trainer, with everything that depends on the training data resolved.
+        last: The last state of the run.
+        metrics: Each metric, `lr` (the learning rate that was used) and `seconds`, with one value for each epoch.
+        stop_reason: Why the run ended; a value of `StopReason`.
+        monitor: Name of the metric that selects the best state.
+        best_state: The best state, or None if no state qualifies, as when the first epoch was not finite.
+        loss_scale: What a gap between two losses is compared with: 1 for a classification loss, otherwise the loss of a
+            constant prediction, in the units of the loss; NaN if unknown.
+        record_failure: Why recording ended before the run; None if it did not.
+
+    See Also:
+        `fit`
     """
 
     trainer: Trainer
@@ -47,59 +57,75 @@ class Fit:
     metrics: Mapping[str, tuple[float, ...]]
     stop_reason: str
     monitor: str
-    found: TrainState | None
-    scale: float = math.nan
+    best_state: TrainState | None
+    loss_scale: float = math.nan
     record_failure: str | None = None
 
     @property
     def history(self) -> dict[str, list[float]]:
-        """Each metric, `lr` and `seconds` with a list of its values, one an epoch: for `pandas.DataFrame` and `json.dumps`.
+        """The metrics as lists, for `pandas.DataFrame` and `json.dumps`: a copy.
 
-        It is a copy, and a change of it changes nothing here. NaN and infinity are floats as others are; `json.dumps` writes
-        them as `NaN` and `Infinity`, which Python reads and JSON's standard does not know.
+        `json.dumps` writes NaN and infinity as `NaN` and `Infinity`, which Python reads, but which are not standard JSON.
         """
         return {name: list(values) for name, values in self.metrics.items()}
 
     @property
     def best(self) -> TrainState:
-        """The best state.
+        """The state with the best value of the monitored metric.
 
-        Raises: NoBestError: if none can be called so, as when the first epoch already was not finite.
+        Raises:
+            NoBestError: If no state qualifies, as when the first epoch was not finite.
         """
-        if self.found is None:
-            raise NoBestError(f"no epoch can be called best by {short(self.monitor)}; the run ended: {self.stop_reason}")
-        return self.found
+        if self.best_state is None:
+            raise NoBestError(f"there is no best state by {short(self.monitor)}; the run ended: {self.stop_reason}")
+        return self.best_state
 
     def predict(self, x: Array, *, engine: str = "numpy") -> Array:
-        """What the best state predicts, as `fl.predict` does: classes (N,), or for regression values, (N,) or (N, K).
+        """Return the predictions of the best state: class labels (N,), or values (N,) or (N, K); see `fnloop.predict`.
+
+        Args:
+            x: The features, (N, D), as an array, list or frame, or a `Dataset`.
+            engine: `"numpy"` (the default) or `"jax"`.
 
         Raises:
             NoBestError: If there is no best state.
-            ValueError: If x does not fit the model.
+            ValueError: If x does not match the model.
         """
         return predict(self.trainer, self.best, x, engine=engine)
 
     def predict_proba(self, x: Array, *, engine: str = "numpy") -> Array:
-        """The best state's probability of each class, (N, K), as `fl.predict_proba` gives it.
+        """Return the probability of each class by the best state, (N, K); see `fnloop.predict_proba`.
+
+        Args:
+            x: The features, (N, D), as an array, list or frame, or a `Dataset`.
+            engine: `"numpy"` (the default) or `"jax"`.
 
         Raises:
             NoBestError: If there is no best state.
-            ValueError: If x does not fit the model.
             TypeError: If the loss has no probabilities.
+            ValueError: If x does not match the model.
         """
         return predict_proba(self.trainer, self.best, x, engine=engine)
 
     def evaluate(self, data: Dataset, *, engine: str = "numpy") -> dict[str, float]:
-        """The loss and the metrics of the best state on a dataset.
+        """Return the loss and the metrics of the best state on a dataset; see `fnloop.evaluate`.
+
+        Args:
+            data: The dataset.
+            engine: `"numpy"` (the default) or `"jax"`.
 
         Raises:
             NoBestError: If there is no best state.
-            ValueError: If the data does not fit the model and the loss.
+            ValueError: If the data does not match the model and the loss.
         """
         return evaluate(self.trainer, self.best, data, engine=engine)
 
     def plot(self) -> "Figure":
-        """The picture of the run, `fl.plots.training`: its metrics, learning rate, seconds, and the gap to validation."""
+        """Return the figure of the run, as `fnloop.plots.training` draws it.
+
+        Raises:
+            ValueError: If no epoch was finished.
+        """
         from fnloop.plots import training
 
         return training(self)
@@ -111,12 +137,14 @@ class Fit:
         return html_table("Fit", self._rows())
 
     def _facts(self) -> dict[str, str]:
-        best = "none" if self.found is None else f"epoch {self.found.epoch}"
-        value = {} if self.found is None else {self.monitor: f"{self.found.metrics[self.monitor]:.4g}"}
-        return {"epochs": f"{self.last.epoch}", "stop_reason": repr(self.stop_reason), "best": best, **value}
+        facts = {"epochs": f"{self.last.epoch}", "stop_reason": repr(self.stop_reason)}
+        if self.best_state is None:
+            return {**facts, "best": "none"}
+        value = self.best_state.metrics[self.monitor]
+        return {**facts, "best": f"epoch {self.best_state.epoch}", self.monitor: f"{value:.4g}"}
 
     def summary(self) -> str:
-        """The run in a few lines: epochs, time, how it ended, the final learning rate, and the best value of each metric."""
+        """Return a summary in a few lines: epochs, time, why the run ended, learning rate, best value of each metric."""
         return "\n".join(f"{name:20} {value}" for name, value in self._rows().items())
 
     def _rows(self) -> dict[str, str]:
@@ -141,23 +169,24 @@ class Fit:
         return rows
 
 
-def _best_value(mode: Mode | None, values: Sequence[float], first: int) -> str:
-    """The best of values that begin with an epoch, and its epoch; the last one where nobody says which is better."""
-    known = [value for value in values if value == value]
-    if not known:
+def _best_value(mode: Mode | None, values: Sequence[float], first_epoch: int) -> str:
+    """The best of the values and its epoch; the last value if it is unknown which are better."""
+    valid = [value for value in values if not math.isnan(value)]
+    if not valid:
         return "none, it was NaN in every epoch"
-    value = values[-1] if mode is None else min(known) if mode == "min" else max(known)
-    epoch = first + (len(values) - 1 if mode is None else values.index(value))
+    value = values[-1] if mode is None else min(valid) if mode == "min" else max(valid)
+    epoch = first_epoch + (len(values) - 1 if mode is None else values.index(value))
     bad = len(values) - sum(map(math.isfinite, values))
     return f"{value:.4f} (epoch {epoch}{f'; not finite in {bad} of {len(values)} epochs' if bad else ''})"
 
 
-HINTS = {  # for arguments that such functions have elsewhere
-    "callbacks": "a function of the stream of states does what a callback does, such as fl.tap(function) in a pipe",
-    "verbose": "it is progress=False that prints nothing",
+HINTS = {  # for arguments of similar functions in other packages
+    "callbacks": "use a function of the stream of states in place of a callback, such as fl.tap(function) in a pipe",
+    "verbose": "use progress=False to print nothing",
     "validation_data": "the validation data is the third argument, validation",
     **dict.fromkeys(("batch_size", "loss", "optimizer", "metrics", "seed"), "it is a field of the trainer"),
 }
+Predicate = Callable[[TrainState], Any]
 
 
 @explain_calls(HINTS)
@@ -176,64 +205,82 @@ def fit(
     until: Callable[[TrainState], Any] | None = None,
     seconds: float | None = None,
 ) -> Fit:
-    """Train for up to that many epochs, and keep the best state.
+    """Train for a number of epochs and keep the best state.
 
-    Ctrl-C ends the run as any other reason does: what was reached is returned, with `stop_reason` "interrupted". Before the
-    end of the first epoch, where nothing was reached, it is `KeyboardInterrupt` as usual.
+    Ctrl-C ends the run like any other reason: the result has the states so far and the `stop_reason` "interrupted". Before the
+    first epoch is finished there is no result, and `KeyboardInterrupt` is raised.
 
     Args:
-        epochs: in all, those of `start` included; at least 1.
-        monitor: the metric that `best` is chosen by, the smallest for a loss and the largest otherwise; by default the one
-            that early stopping monitors, else `val_loss`, else `loss`.
-        start: a state to go on from.
-        engine: `"numpy"` or `"jax"`, as in `epochs`.
-        record: the path of a new run file, from which any state can be had again (`fl.open_run`), or `fl.record(...)` with
-            arguments of its own. If it cannot be written any more, as on a full disk, a `RecordingWarning` says so, and
-            training goes on.
-        overwrite: replace the run file that is at the path `record`, as for a cell of a notebook that is run again.
-        progress: whether to show it, or the number of epochs between plain lines; False or 0 prints nothing.
-        until: a predicate of a state, such as `fl.reaches("val_accuracy", 0.9)`; the run ends behind the first finished epoch
-            for which it holds, with `stop_reason` "threshold reached".
-        seconds: the time that the run may take, above 0; it ends behind the epoch in which it is over, with "time budget".
-    Raises: TypeError, ValueError: if trainer, data and arguments do not fit together.
+        trainer: Everything that defines the run.
+        train: The training set.
+        validation: The validation set; None for no validation metrics.
+        epochs: The number of epochs in total, at least 1; those before `start` count. Early stopping may end the run before.
+        monitor: Name of the metric that selects the best state. By default the one that early stopping monitors; without
+            early stopping, `"val_loss"`, or `"loss"` without a validation set.
+        start: A state to resume from; by default training starts with `init_state(trainer, train)`.
+        engine: `"numpy"` (the default) or `"jax"`.
+        record: Path of a new run file, from which `open_run` recovers every state; or `fl.record(...)` with arguments; or None
+            to record nothing. If the file cannot be written any more, for example because the disk is full, a
+            `RecordingWarning` gives the reason and training continues.
+        overwrite: Whether to replace a run file at the path `record`, for example when a notebook cell runs again.
+        progress: Whether to show progress, or the number of epochs between two plain lines. False and 0 show nothing.
+        until: A predicate of a state, such as `fl.reaches("val_accuracy", 0.9)`. The run ends after the first epoch for which
+            it holds, with the `stop_reason` "threshold reached".
+        seconds: Time budget in seconds, above 0; None for no limit. The run ends after the epoch in which the time is up, with
+            the `stop_reason` "time budget".
+
+    Returns:
+        The last and the best state, the history and the reason why the run ended.
+
+    Raises:
+        KeyboardInterrupt: If Ctrl-C is pressed before the first epoch is finished.
+        NonFiniteError: If a loss or an update is not finite and the trainer has `non_finite="raise"`.
+        RunError: If the run file cannot be created, or there is one already and `overwrite` is False.
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is invalid, or the data does not match the trainer.
+
+    Examples:
+        >>> from fnloop.nn import mlp
+        >>> data = Dataset([[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 2.0, 3.0])
+        >>> trainer = Trainer(model=mlp([1, 1]), loss="mse", optimizer="adam", scheduler=0.1)
+        >>> fit(trainer, data, epochs=3, progress=False).last.epoch
+        3
+
+    See Also:
+        `fnloop.epochs`, the stream of states that `fit` is made from; `Fit`
     """
     integer(1)("epochs", epochs)
     if boolean("overwrite", overwrite) and (record is None or callable(record)):
-        raise ValueError("overwrite must be False but where record is the path of a run file, got True")
-    every = int(progress) if isinstance(progress, bool) else integer(0)("progress", progress)
+        raise ValueError("overwrite must be False unless record is the path of a run file, got True")
+    lines_every = int(progress) if isinstance(progress, bool) else integer(0)("progress", progress)
     trainer = check_trainer(trainer).resolve(train)
     states: Iterable[TrainState] = stream_of_epochs(trainer, train, validation, start=start, engine=engine)
-    name, mode = trainer.monitored(validation is not None, monitor)
+    monitor, mode = trainer.monitored(validation is not None, monitor)
     scale = loss_scale(trainer, train)
-    done = 0 if start is None else start.epoch
-    ends: list[tuple[str, Callable[[TrainState], Any]]] = []
+    first_epoch = 0 if start is None else start.epoch
+    conditions: list[tuple[StopReason, Predicate]] = []
     if until is not None:
         if not callable(until):
             raise TypeError(f"until must be a function of a state, got {short(until)}")
-        ends.append((StopReason.THRESHOLD.value, lambda state: state.metrics and until(state)))
+        conditions.append((StopReason.THRESHOLD, lambda state: state.metrics and until(state)))
     if seconds is not None:
-        late = deadline(real("(0, inf)")("seconds", seconds))
-        ends.append((StopReason.TIME.value, lambda state: done < state.epoch < epochs and late(state)))
-    reasons: list[str] = []
-
-    def over(state: TrainState) -> bool:
-        reasons.extend(reason for reason, holds in ends if holds(state))
-        return bool(reasons)
-
-    states = up_to(over, take(max(0, epochs - done) + 1, states))
+        time_is_up = deadline(real("(0, inf)")("seconds", seconds))
+        conditions.append((StopReason.TIME, lambda state: first_epoch < state.epoch < epochs and time_is_up(state)))
+    ending = _Ending(conditions)
+    states = ending.apply(take(max(0, epochs - first_epoch) + 1, states))
     result = recorded = None
     names = [*trainer.metric_names(validation is not None), "lr", "seconds"]
     try:
         with ExitStack() as at_end:
             if record is not None:
-                how: dict[str, Any] = {"engine": engine, "monitor": name, "overwrite": overwrite}
-                into = record if callable(record) else to_file(record, trainer, train, validation, **how)
-                states = recorded = into(states)
+                options: dict[str, Any] = {"engine": engine, "monitor": monitor, "overwrite": overwrite}
+                recorder = record if callable(record) else record_to(record, trainer, train, validation, **options)
+                states = recorded = recorder(states)
                 at_end.callback(getattr(states, "close", lambda: None))  # Ctrl-C between two states leaves it open
-            if every:
-                states = show(states, total=epochs, every=every)
-            result = evolve(_collect(trainer, states, reasons, name, mode, names), scale=scale)
-    except KeyboardInterrupt:  # while the run file was closed
+            if lines_every:
+                states = show_progress(states, total=epochs, every=lines_every)
+            result = evolve(_collect(trainer, states, ending, monitor, mode, names), loss_scale=scale)
+    except KeyboardInterrupt:  # while the run file was being closed
         if result is None:
             raise
         result = evolve(result, stop_reason=StopReason.INTERRUPTED.value)
@@ -241,26 +288,45 @@ def fit(
     return result if failure is None else evolve(result, record_failure=str(failure))
 
 
-def _collect(
-    trainer: Trainer, states: Iterable[TrainState], reasons: list[str], monitor: str, mode: Mode, names: Iterable[str]
-) -> Fit:
-    """The fit of a stream; `reasons` holds, once the stream is over, what ended it beside the state's own reason.
+class _Ending:
+    """Conditions that end a stream of states; `reason` is that of the one that did, or None."""
 
-    The history has all `names`, also where no epoch was finished.
-    """
+    def __init__(self, conditions: Sequence[tuple[StopReason, Predicate]]) -> None:
+        self.conditions = conditions
+        self.reason: StopReason | None = None
+
+    def apply(self, states: Iterable[TrainState]) -> Iterator[TrainState]:
+        """Yield states up to and including the first for which a condition holds."""
+        for state in states:
+            self.reason = next((reason for reason, holds in self.conditions if holds(state)), None)
+            yield state
+            if self.reason is not None:
+                return
+
+
+def _collect(
+    trainer: Trainer, states: Iterable[TrainState], ending: _Ending, monitor: str, mode: Mode, names: Iterable[str]
+) -> Fit:
+    """The result of a stream that `ending` ends; its history has all names, even if no epoch was finished."""
     history: dict[str, list[float]] = {name: [] for name in names}
     last: Any = None
-    found, before, interrupted = None, 0, False
+    best_state, previous_epoch, interrupted = None, 0, False
     try:
         for state, seconds in timed(states):
-            if last is not None and state.epoch > before:
+            if last is not None and state.epoch > previous_epoch:
                 append_metrics(history, {**state.metrics, "seconds": seconds})
-            last, before = state, state.epoch
-            found = update_best(found, state, monitor, mode)
+            last, previous_epoch = state, state.epoch
+            best_state = update_best(best_state, state, monitor, mode)
     except KeyboardInterrupt:
-        if not any(history.values()) and found is None:  # nothing was trained
+        if not any(history.values()) and best_state is None:  # nothing was trained
             raise
         interrupted = True
-    other = StopReason.INTERRUPTED.value if interrupted else next(iter(reasons), StopReason.FINISHED.value)
-    metrics = {name: tuple(values) for name, values in history.items()}
-    return Fit(trainer, last, metrics, last.stop_reason or other, monitor, found)
+    ended_by = StopReason.INTERRUPTED if interrupted else ending.reason or StopReason.FINISHED
+    return Fit(
+        trainer=trainer,
+        last=last,
+        metrics={name: tuple(values) for name, values in history.items()},
+        stop_reason=last.stop_reason or ended_by.value,
+        monitor=monitor,
+        best_state=best_state,
+    )

@@ -1,4 +1,4 @@
-"""Pictures of runs, drawn from what the runs recorded; each function returns a figure that its caller shows or saves."""
+"""Figures of runs, drawn from their recorded metrics; each function returns a figure to show or save."""
 
 from fnloop.plots.drawing import COLOURS
 from fnloop.plots.lr_range import lr_range_test

@@ -1,4 +1,4 @@
-"""Bars with their values, and the spread of several values of a name."""
+"""Bars with their values, and the spread of several values."""
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, stdev
@@ -9,47 +9,59 @@ from fnloop.plots.drawing import COLOURS, format_axes, needs_log_scale
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Values = Mapping[str, Sequence[float]]
 
+def draw_bars(
+    axes: "Axes",
+    values: Mapping[str, Sequence[float]],
+    title: str,
+    format_value: Callable[[float], str],
+    *,
+    shares: bool = False,
+) -> None:
+    """Draw the mean of each name's values as a bar from zero, with a tick for each value.
 
-def bars(axes: "Axes", values: Values, title: str, form: Callable[[float], str]) -> None:
-    """The means as bars from zero, with a tick for each value; shares of 1 have an axis up to 1.
+    Values that need a log scale, which has no zero, are points.
 
-    Values that only a log scale shows, which has no zero, are points.
+    Args:
+        axes: The axes.
+        values: Names to their values, at least one each.
+        title: The title; in lower case it is the label of the y axis.
+        format_value: The function that formats a value.
+        shares: Whether the axis ends at 1 if all values are in [0, 1], as for an accuracy; by default it ends at the largest.
     """
-    means = [fmean(several) for several in values.values()]
-    colours = [COLOURS[i % len(COLOURS)] for i in range(len(values))]
-    every = [value for several in values.values() for value in several]
-    if needs_log_scale(every):
+    means = [fmean(of_name) for of_name in values.values()]
+    colors = [COLOURS[i % len(COLOURS)] for i in range(len(values))]
+    all_values = [value for of_name in values.values() for value in of_name]
+    if needs_log_scale(all_values):
         axes.set_yscale("log")
-        axes.scatter(range(len(values)), means, color=colours, s=60)
-        axes.set_ylim(min(every) / 3, max(every) * 5)
+        axes.scatter(range(len(values)), means, color=colors, s=60)
+        axes.set_ylim(min(all_values) / 3, max(all_values) * 5)
     else:
-        axes.bar(range(len(values)), means, color=colours, alpha=0.8)
+        axes.bar(range(len(values)), means, color=colors, alpha=0.8)
         axes.axhline(0, color="#333333", linewidth=1)
         axes.margins(y=0.2)
-        if all(0 <= value <= 1 for value in every):
-            axes.set_ylim(0, 1.2)  # there is space for the values above
+        if shares and all(0 <= value <= 1 for value in all_values):
+            axes.set_ylim(0, 1.2)  # leaves space for the text above the bars
             axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
-    for place, several in enumerate(values.values()):
-        _say_value(axes, place, several, form)
-    format_axes(axes, title, title.lower(), over="")
-    slanted: dict[str, Any] = {"rotation": 20, "ha": "right"} if sum(map(len, values)) > 45 else {}
-    axes.set_xticks(range(len(values)), list(values), **slanted)
+    for position, of_name in enumerate(values.values()):
+        _annotate(axes, position, of_name, format_value)
+    format_axes(axes, title, title.lower(), x_label="")
+    rotation: dict[str, Any] = {"rotation": 20, "ha": "right"} if sum(map(len, values)) > 45 else {}
+    axes.set_xticks(range(len(values)), list(values), **rotation)
     axes.grid(visible=False, axis="x")
 
 
-def _say_value(axes: "Axes", place: int, several: Sequence[float], form: Callable[[float], str]) -> None:
-    """The mean of the values at the end of their bar, with their standard deviation, and a tick for each of them."""
-    mean = fmean(several)
-    text = form(mean)
-    if len(several) > 1:
-        axes.plot([place] * 2, [min(several), max(several)], color="#000000", linewidth=1)
-        axes.plot([place] * len(several), several, "_", color="#000000", markersize=10)
-    if max(several) > min(several):
-        text = f"{text}\n±{form(stdev(several))}"
-    above = mean >= 0
-    end, side = (max(several), 1) if above else (min(several), -1)
-    vertical: Any = "bottom" if above else "top"
-    at = (0, 4 * side)
-    axes.annotate(text, (place, end), at, textcoords="offset points", fontsize="small", ha="center", va=vertical)
+def _annotate(axes: "Axes", position: int, values: Sequence[float], format_value: Callable[[float], str]) -> None:
+    """Write the mean and the standard deviation at the end of a bar, and draw a tick for each value."""
+    mean = fmean(values)
+    text = format_value(mean)
+    if len(values) > 1:
+        axes.plot([position] * 2, [min(values), max(values)], color="#000000", linewidth=1)
+        axes.plot([position] * len(values), values, "_", color="#000000", markersize=10)
+    if max(values) > min(values):
+        text = f"{text}\n±{format_value(stdev(values))}"
+    is_above = mean >= 0
+    end, sign = (max(values), 1) if is_above else (min(values), -1)
+    alignment: Any = "bottom" if is_above else "top"
+    offset = (0, 4 * sign)
+    axes.annotate(text, (position, end), offset, textcoords="offset points", fontsize="small", ha="center", va=alignment)

@@ -1,4 +1,4 @@
-"""What the pictures have in common: colours and line styles, panels, lines with gaps, and panels without data."""
+"""Elements that all figures share: colors and line styles, axes, lines with gaps, panels without data."""
 
 import math
 from collections.abc import Sequence
@@ -9,22 +9,39 @@ if TYPE_CHECKING:
 
     from fnloop.plots.figure import NotebookFigure
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito: told apart by all
+COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+)  # Okabe & Ito: safe for color blindness
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (3, 1.5, 1, 1.5, 1, 1.5)))
 GREY = "#666666"
-LOWEST_R2 = -1.0  # below it a model is worse than useless, and how much so says nothing
-NAMES = {"r2": "R²", "mae": "MAE", "lr": "learning rate"}
+LOWEST_R2 = -1.0  # the lower end of an axis of R²: how far below a useless model is does not matter
+LABELS = {"r2": "R²", "mae": "MAE", "lr": "learning rate"}
 
 
 def new_figure(width: float, height: float) -> "NotebookFigure":
-    """A figure of so many inches."""
+    """Return an empty figure.
+
+    Args:
+        width: Width in inches.
+        height: Height in inches.
+    """
     from fnloop.plots.figure import NotebookFigure
 
     return NotebookFigure(figsize=(width, height), layout="constrained")
 
 
-def style(i: int) -> dict[str, Any]:
-    """The i-th of several lines: its own colour and dashes; later ones are thinner, so that those under them are seen."""
+def line_style(i: int) -> dict[str, Any]:
+    """Return the color, dashes and width of the i-th of several lines; later lines are thinner, so that all are visible.
+
+    Args:
+        i: Index of the line, from 0.
+    """
     return {
         "color": COLOURS[i % len(COLOURS)],
         "linestyle": DASHES[i % len(DASHES)],
@@ -33,20 +50,35 @@ def style(i: int) -> dict[str, Any]:
 
 
 def metric_label(metric: str) -> str:
-    """A metric as a person calls it."""
-    return NAMES.get(metric, metric)
+    """Return the label of a metric: R² for `r2`, its own name for most.
+
+    Args:
+        metric: Name of the metric, without `val_`.
+
+    Examples:
+        >>> metric_label("r2"), metric_label("accuracy")
+        ('R²', 'accuracy')
+    """
+    return LABELS.get(metric, metric)
 
 
-def format_axes(axes: "Axes", title: str, label: str, over: str = "epoch") -> None:
-    """Titles, a grid, and plain numbers at both axes."""
+def format_axes(axes: "Axes", title: str, y_label: str, x_label: str = "epoch") -> None:
+    """Add a title, labels, a grid and plain numbers to axes.
+
+    Args:
+        axes: The axes.
+        title: The title.
+        y_label: Label of the y axis.
+        x_label: Label of the x axis; for the default, `"epoch"`, its ticks are integers.
+    """
     from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 
     from fnloop.plots.figure import PlainFormatter, PlainLogLocator
 
     axes.set_title(title, fontsize="medium")
-    axes.set_xlabel(over)
-    axes.set_ylabel(label)
-    if over == "epoch":
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    if x_label == "epoch":
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     for axis, scale in ((axes.xaxis, axes.get_xscale()), (axes.yaxis, axes.get_yscale())):
         axis.set_major_formatter(PlainFormatter())
@@ -57,26 +89,45 @@ def format_axes(axes: "Axes", title: str, label: str, over: str = "epoch") -> No
     axes.grid(alpha=0.25)
 
 
-def show_message(axes: "Axes", title: str, text: str) -> None:
-    """A panel without data says so."""
+def show_message(axes: "Axes", title: str, message: str) -> None:
+    """Show a message in axes without data.
+
+    Args:
+        axes: The axes.
+        title: The title.
+        message: The message, such as "no validation data".
+    """
     axes.set_title(title, fontsize="medium")
     axes.set_axis_off()
-    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=GREY)
+    axes.text(0.5, 0.5, message, ha="center", va="center", transform=axes.transAxes, color=GREY)
 
 
-def line(axes: "Axes", epochs: Sequence[int], values: Sequence[float], **style: Any) -> None:
-    """A line through the values; one without neighbours, between values that are not finite, is a point."""
+def draw_line(axes: "Axes", epochs: Sequence[int], values: Sequence[float], **style: Any) -> None:
+    """Draw a line with gaps where values are not finite; a value without a finite neighbor is a point.
+
+    Args:
+        axes: The axes.
+        epochs: The x values.
+        values: The y values.
+        **style: Arguments of `Axes.plot`.
+    """
     axes.plot(epochs, values, **style)
-    known = [False, *map(math.isfinite, values), False]
-    alone = [i for i in range(len(values)) if known[i + 1] and not (known[i] or known[i + 2])]
+    finite = [False, *map(math.isfinite, values), False]
+    alone = [i for i in range(len(values)) if finite[i + 1] and not (finite[i] or finite[i + 2])]
     if alone:
         x, y = [epochs[i] for i in alone], [values[i] for i in alone]
-        mark = "o" if style.get("linestyle", "-") == "-" else "s"
-        axes.plot(x, y, mark, color=style.get("color"), markersize=4, label="_alone")
+        marker = "o" if style.get("linestyle", "-") == "-" else "s"
+        axes.plot(x, y, marker, color=style.get("color"), markersize=4, label="_alone")
 
 
 def mark_non_finite(axes: "Axes", epochs: Sequence[int], *series: Sequence[float]) -> None:
-    """Crosses at the lower edge where a value is not finite."""
+    """Draw crosses at the lower edge for epochs in which any value is not finite.
+
+    Args:
+        axes: The axes.
+        epochs: The x values.
+        *series: Sequences of y values.
+    """
     bad = [epoch for epoch, row in zip(epochs, zip(*series, strict=True), strict=True) if not all(map(math.isfinite, row))]
     if bad:
         edge = axes.get_xaxis_transform()
@@ -84,19 +135,34 @@ def mark_non_finite(axes: "Axes", epochs: Sequence[int], *series: Sequence[float
 
 
 def set_log_scale(axes: "Axes", *series: Sequence[float]) -> None:
-    """A log scale, where any value has a place on it."""
+    """Set a log scale for y if any value is positive and finite.
+
+    Args:
+        axes: The axes.
+        *series: Sequences of y values.
+    """
     if any(0 < value < math.inf for values in series for value in values):
         axes.set_yscale("log", nonpositive="mask")
 
 
 def limit_r2_axis(axes: "Axes", metric: str, values: Sequence[float]) -> None:
-    """R² far below 0, as in a first epoch, would press all else to a line: the axis ends at -1, and says how deep it went."""
-    deep = [value for value in values if value < LOWEST_R2]
-    if metric.removeprefix("val_") == "r2" and deep and len(deep) < len(values):
+    """End the y axis of R² at -1, with a note of the lowest value: one far below 0, as in a first epoch, would hide the rest.
+
+    Args:
+        axes: The axes.
+        metric: Name of the metric; for any but `r2` and `val_r2` nothing happens.
+        values: All values that are drawn.
+    """
+    low = [value for value in values if value < LOWEST_R2]
+    if metric.removeprefix("val_") == "r2" and low and len(low) < len(values):
         axes.set_ylim(LOWEST_R2, max(0.2, *(value for value in values if value <= 1)) + 0.05)
-        axes.text(0.02, 0.02, f"lowest {min(deep):.3g}", transform=axes.transAxes, color=GREY, fontsize="small")
+        axes.text(0.02, 0.02, f"lowest {min(low):.3g}", transform=axes.transAxes, color=GREY, fontsize="small")
 
 
 def needs_log_scale(values: Sequence[float]) -> bool:
-    """Whether positive values differ so much that only a log scale shows all of them."""
+    """Return whether the values are positive and differ by a factor above 100.
+
+    Args:
+        values: At least one value.
+    """
     return min(values) > 0 and max(values) > 100 * min(values)

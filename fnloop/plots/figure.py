@@ -1,4 +1,4 @@
-"""Matplotlib figures that show themselves in a notebook, and plain numbers at their axes."""
+"""Matplotlib figures that display themselves in a notebook, and axes with plain numbers."""
 
 import io
 import math
@@ -12,45 +12,59 @@ from matplotlib.ticker import Formatter, Locator, LogLocator, MaxNLocator
 
 
 class NotebookFigure(Figure):
-    """A figure that is made without pyplot, so that nothing global holds it, and which a notebook shows nevertheless."""
+    """A figure that a notebook displays, made without pyplot, which would keep a global reference to it."""
 
     def _repr_png_(self) -> bytes:
-        picture = io.BytesIO()
-        self.savefig(picture, format="png")
-        return picture.getvalue()
+        image = io.BytesIO()
+        self.savefig(image, format="png")
+        return image.getvalue()
 
 
 class PlainFormatter(Formatter):
-    """Numbers as a person writes them: no offset, and no powers of ten where they need none.
+    """Tick labels as plain numbers: no offset, and no powers of ten unless a number needs one.
 
-    Each has the fewest digits that tell it from its neighbours, on a linear axis as many decimals as they.
+    Each label has as few digits as distinguish it from its neighbors; the labels of a linear axis have equally many decimals.
     """
 
     def __call__(self, x: float, pos: Any = None) -> str:
         return self.format_ticks([x])[0]
 
     def format_ticks(self, values: Sequence[float]) -> list[str]:
+        """Return the labels of all ticks of an axis.
+
+        Args:
+            values: The positions of the ticks.
+
+        Examples:
+            >>> PlainFormatter().format_ticks([0.0, 0.25, 0.5])
+            ['0.00', '0.25', '0.50']
+        """
         ticks = [float(value) for value in values]
         ordered = sorted(set(ticks))
-        near = 0.01 * min((b - a for a, b in pairwise(ordered)), default=0.0)
+        tolerance = 0.01 * min((b - a for a, b in pairwise(ordered)), default=0.0)
 
-        def told_apart(texts: Sequence[str]) -> bool:
-            return all(abs(float(text) - tick) <= max(near, 1e-9 * abs(tick)) for text, tick in zip(texts, ticks, strict=True))
+        def are_accurate(labels: Sequence[str]) -> bool:
+            pairs = zip(labels, ticks, strict=True)
+            return all(abs(float(label) - tick) <= max(tolerance, 1e-9 * abs(tick)) for label, tick in pairs)
 
-        return next(filter(told_apart, self._candidates(ticks)), [repr(tick) for tick in ticks])
+        return next(filter(are_accurate, self._candidates(ticks)), [repr(tick) for tick in ticks])
 
     def _candidates(self, ticks: Sequence[float]) -> Iterator[list[str]]:
-        linear = getattr(self.axis, "get_scale", lambda: "linear")() == "linear"
-        if linear and max(map(abs, ticks), default=0.0) < 1e7:
+        is_linear = getattr(self.axis, "get_scale", lambda: "linear")() == "linear"
+        if is_linear and max(map(abs, ticks), default=0.0) < 1e7:
             yield from ([f"{tick:.{decimals}f}" for tick in ticks] for decimals in range(7))
-        yield from ([plain(tick, digits) for tick in ticks] for digits in range(1, 17))
+        yield from ([plain_number(tick, digits) for tick in ticks] for digits in range(1, 17))
 
 
-def plain(value: float, digits: int) -> str:
-    """A number with so many significant digits.
+def plain_number(value: float, digits: int) -> str:
+    """Return a number with a number of significant digits, without trailing zeros.
+
+    Args:
+        value: The number.
+        digits: The number of significant digits, at least 1.
 
     Examples:
-        >>> plain(1234.5, 2), plain(0.00025, 2), plain(2e-6, 1)
+        >>> plain_number(1234.5, 2), plain_number(0.00025, 2), plain_number(2e-6, 1)
         ('1200', '0.00025', '2e-6')
     """
     if value == 0 or 1e-4 <= abs(value) < 1e7:
@@ -60,19 +74,25 @@ def plain(value: float, digits: int) -> str:
 
 
 class PlainLogLocator(Locator):
-    """Ticks of a log axis that can be read however short it is: powers of ten, then 1, 2, 5, then round numbers."""
+    """Ticks of a log axis of any length: powers of ten; if these are too few, 1, 2 and 5; if still too few, round numbers."""
 
     def __call__(self) -> Any:
         return self.tick_values(*self.axis.get_view_interval())  # type: ignore[union-attr]
 
     def tick_values(self, vmin: float, vmax: float) -> Any:
+        """Return the ticks in an interval, in ascending order.
+
+        Args:
+            vmin: One end of the interval.
+            vmax: The other end.
+        """
         low, high = sorted((vmin, vmax))
         if not (0 < low < high and math.isfinite(high)):
             return np.array([])
-        found: Any = np.array([])
+        inside: Any = np.array([])
         for locator in (LogLocator(subs=(1.0,), numticks=7), LogLocator(subs=(1.0, 2.0, 5.0), numticks=7), MaxNLocator(5)):
             ticks = np.asarray(locator.tick_values(low, high))
-            found = ticks[(ticks >= low) & (ticks <= high)]
-            if len(found) >= 3:
+            inside = ticks[(ticks >= low) & (ticks <= high)]
+            if len(inside) >= 3:
                 break
-        return found
+        return inside

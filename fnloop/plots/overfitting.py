@@ -1,13 +1,20 @@
-"""What the gap between validation and training says."""
+"""A verdict on overfitting from the gap between validation and training loss."""
 
 import math
 
+HIGH, MODERATE, UNDERFITTING = 0.1, 0.05, -0.05  # lower bounds of the gap, in units of the scale
+
 
 def verdict(gap: float, scale: float = 1.0) -> str:
-    """What the gap `val_loss - loss` says: above 0.1, above 0.05, above -0.05 times the scale, or not above any of them.
+    """Return a verdict on the gap `val_loss - loss`.
+
+    Above 0.1 scales it is high overfitting, above 0.05 moderate overfitting, above -0.05 well balanced, otherwise possible
+    underfitting.
 
     Args:
-        scale: What the loss is measured by: 1 for a cross-entropy, and the loss of a constant prediction where it has units.
+        gap: The validation loss minus the training loss.
+        scale: The size of a typical loss: 1 (the default) for a cross-entropy, the loss of a constant prediction for a
+            regression.
 
     Examples:
         >>> verdict(0.06), verdict(104.6, scale=5930.0)
@@ -15,8 +22,8 @@ def verdict(gap: float, scale: float = 1.0) -> str:
     """
     if not math.isfinite(gap):
         return "Not finite"
-    if gap > 0.1 * scale:
+    if gap > HIGH * scale:
         return "High overfitting"
-    if gap > 0.05 * scale:
+    if gap > MODERATE * scale:
         return "Moderate overfitting"
-    return "Well balanced" if gap > -0.05 * scale else "Possible underfitting"
+    return "Well balanced" if gap > UNDERFITTING * scale else "Possible underfitting"

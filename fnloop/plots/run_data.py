@@ -1,8 +1,8 @@
-"""What a picture tells of a run: its values by epoch, its best epoch, how it ended, and how large its loss is."""
+"""The data of a run that a figure shows, read from a `Fit`, a `Run` or a history."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from fnloop.core.checks import Mode
 from fnloop.core.errors import RunError
@@ -13,92 +13,145 @@ from fnloop.training.loss_scale import loss_scale
 from fnloop.training.state import StopReason
 
 History = Mapping[str, Sequence[float]]
-OTHER = {"lr", "seconds"}  # what a history has beside metrics
+NOT_METRICS = {"lr", "seconds"}  # names in a history that are not metrics
+
+
+class RecordedRun(Protocol):
+    """A `Fit` or a `Run`."""
+
+    @property
+    def history(self) -> History:
+        """Metric names to values, one for each epoch."""
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the run ended."""
 
 
 @frozen
 class RunData:
-    """A run as it is drawn.
+    """The data of a run that a figure shows.
 
-    `first` is the epoch of the first values. `best` is the best epoch by the metric `monitor`, whose `mode` says which values
-    are better, and `value` its value there, or None and NaN. `ended` says why the run stopped by itself, else it is None.
-    `scale` is what a gap of the loss is compared with, NaN where it is not known.
+    Args:
+        history: Metric names, `lr` and `seconds` to their values, one for each epoch.
+        first_epoch: The epoch of the first values.
+        monitor: Name of the metric that selects the best epoch.
+        mode: Whether the smallest (`"min"`) or largest (`"max"`) value of that metric is best.
+        best_epoch: The best epoch, or None.
+        best_value: The value of the metric in the best epoch, or NaN.
+        stop_reason: Why the run stopped before its last epoch; None if it did not.
+        loss_scale: What a gap between two losses is compared with; NaN if unknown.
     """
 
     history: History
-    first: int
+    first_epoch: int
     monitor: str
     mode: Mode
-    best: int | None
-    value: float
-    ended: str | None
-    scale: float
+    best_epoch: int | None
+    best_value: float
+    stop_reason: str | None
+    loss_scale: float
 
     @property
     def epochs(self) -> range:
         """The epochs that have values."""
-        return range(self.first, self.first + len(self.history["loss"]))
+        return range(self.first_epoch, self.first_epoch + len(self.history["loss"]))
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics, each once, whether of training or of validation; the loss first."""
-        names = dict.fromkeys(name.removeprefix("val_") for name in self.history if name not in OTHER)
+        """The names of the metrics without `val_`, each once, the loss first."""
+        names = dict.fromkeys(name.removeprefix("val_") for name in self.history if name not in NOT_METRICS)
         return "loss", *(name for name in names if name != "loss")
 
 
-def read_run(run: Any, name: str = "run") -> RunData:
-    """What is known of a `Fit`, of a `Run`, or of a history alone.
+def read_run(run: RecordedRun | History, name: str = "run") -> RunData:
+    """Return the data of a run.
+
+    Args:
+        run: A `Fit`, a `Run`, or a history: metric names to values, one for each epoch.
+        name: Name of the argument, for messages.
 
     Raises:
-        TypeError: If it is none of them.
-        ValueError: If it has no loss, or lists that are not of one length.
+        TypeError: If `run` is none of these.
+        ValueError: If no epoch was finished, there is no loss, or the lists have different lengths.
+
+    Examples:
+        >>> read_run({"loss": [0.5, 0.25, 0.3]}).best_epoch
+        2
     """
     if isinstance(run, Mapping):
-        return _of_history(run, name)
+        return _from_history(run, name)
     history = getattr(run, "history", None)
     if not isinstance(history, Mapping):
         raise TypeError(f"{name} must be a Fit, a Run or a history, got {short(run)}")
+    source: Any = run
+    from_file = hasattr(source, "rows")
     if not history.get("loss"):
-        ended = run.stop_reason if hasattr(run, "rows") or run.last.stopped is None else run.last.stopped
-        raise ValueError(f"{name} must have finished an epoch, and has not; it ended: {ended}")
-    known = _of_history(history, name)
-    return _of_run(known, run) if hasattr(run, "rows") else _of_fit(known, run)
+        reason = source.stop_reason if from_file or source.last.stopped is None else source.last.stopped
+        raise ValueError(f"{name} must have at least one finished epoch, got none; it ended: {reason}")
+    data = _from_history(history, name)
+    return _from_run(data, source) if from_file else _from_fit(data, source)
 
 
-def _of_history(history: History, name: str) -> RunData:
+def _from_history(history: History, name: str) -> RunData:
     if not history.get("loss"):
-        raise ValueError(f"{name} must hold 'loss' with a value an epoch, got {listed(history)}")
+        raise ValueError(f"{name} must have 'loss' with one value for each epoch, got {listed(history)}")
     lengths = {metric: len(values) for metric, values in history.items()}
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"{name} must have lists of one length, got {short(lengths)}")
+        raise ValueError(f"{name} must have lists of equal length, got {short(lengths)}")
     monitor = "val_loss" if "val_loss" in history else "loss"
-    of_classes = any(getattr(METRICS.get(metric.removeprefix("val_")), "task", "") == "classification" for metric in history)
-    return RunData(history, 1, monitor, "min", *best_of(history[monitor], "min"), None, 1.0 if of_classes else math.nan)
+    best_epoch, best_value = _best_of(history[monitor], "min")
+    metrics = (METRICS.get(metric.removeprefix("val_")) for metric in history)
+    is_classification = any(getattr(metric, "task", "") == "classification" for metric in metrics)
+    return RunData(
+        history=history,
+        first_epoch=1,
+        monitor=monitor,
+        mode="min",
+        best_epoch=best_epoch,
+        best_value=best_value,
+        stop_reason=None,
+        loss_scale=1.0 if is_classification else math.nan,
+    )
 
 
-def _of_fit(known: RunData, fit: Any) -> RunData:
-    first = fit.last.epoch - len(known.history["loss"]) + 1
-    best, value = (None, math.nan) if fit.found is None else (fit.found.epoch, fit.found.metrics[fit.monitor])
-    ended = None if fit.stop_reason == StopReason.FINISHED else fit.stop_reason
-    mode = fit.trainer.mode_of(fit.monitor)
-    return RunData(known.history, first, fit.monitor, mode, best, value, ended, fit.scale)
+def _from_fit(data: RunData, fit: Any) -> RunData:
+    best = fit.best_state
+    return RunData(
+        history=data.history,
+        first_epoch=fit.last.epoch - len(data.history["loss"]) + 1,
+        monitor=fit.monitor,
+        mode=fit.trainer.mode_of(fit.monitor),
+        best_epoch=None if best is None else best.epoch,
+        best_value=math.nan if best is None else best.metrics[fit.monitor],
+        stop_reason=None if fit.stop_reason == StopReason.FINISHED else fit.stop_reason,
+        loss_scale=fit.loss_scale,
+    )
 
 
-def _of_run(known: RunData, run: Any) -> RunData:
-    first = next(row.epoch for row in run.rows if row.metrics)
-    monitor, mode = run.monitor or (known.monitor, known.mode)
-    best, value = best_of(known.history[monitor], mode)
-    best = None if best is None else best + first - 1
+def _from_run(data: RunData, run: Any) -> RunData:
+    first_epoch = next(row.epoch for row in run.rows if row.metrics)
+    monitor, mode = run.monitor or (data.monitor, data.mode)
+    best_epoch, best_value = _best_of(data.history[monitor], mode)
     try:
         scale = loss_scale(run.trainer, run.train)
-    except RunError:  # the file does not hold them
-        scale = known.scale
-    return RunData(known.history, first, monitor, mode, best, value, run.stop_reason, scale)
+    except RunError:  # the file does not have the trainer or the data
+        scale = data.loss_scale
+    return RunData(
+        history=data.history,
+        first_epoch=first_epoch,
+        monitor=monitor,
+        mode=mode,
+        best_epoch=None if best_epoch is None else best_epoch + first_epoch - 1,
+        best_value=best_value,
+        stop_reason=run.stop_reason,
+        loss_scale=scale,
+    )
 
 
-def best_of(values: Sequence[float], mode: Mode) -> tuple[int | None, float]:
-    """The epoch with the best value, the first of equals, counted from 1, and that value; NaN is never best."""
+def _best_of(values: Sequence[float], mode: Mode) -> tuple[int | None, float]:
+    """The epoch of the best value, counted from 1, and the value: the earliest of equals; None and NaN if all are NaN."""
     sign = 1 if mode == "min" else -1
-    known = [(sign * value, epoch) for epoch, value in enumerate(values, start=1) if not math.isnan(value)]
-    epoch = min(known)[1] if known else None
+    valid = [(sign * value, epoch) for epoch, value in enumerate(values, start=1) if not math.isnan(value)]
+    epoch = min(valid)[1] if valid else None
     return epoch, math.nan if epoch is None else values[epoch - 1]

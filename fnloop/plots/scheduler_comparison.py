@@ -1,4 +1,4 @@
-"""Fits that differ in their scheduler, or in anything else, side by side."""
+"""The figure that compares fits with different schedulers, or with any other difference."""
 
 import math
 from collections.abc import Sequence
@@ -6,19 +6,19 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from fnloop.metrics import mode_of
-from fnloop.plots.bars import bars
+from fnloop.plots.bars import draw_bars
 from fnloop.plots.drawing import (
+    draw_line,
     format_axes,
     limit_r2_axis,
-    line,
+    line_style,
     metric_label,
     needs_log_scale,
     new_figure,
     set_log_scale,
     show_message,
-    style,
 )
-from fnloop.plots.run_comparison import Fits, Group, Tests, comparison, group_runs, highest, ranked, reported
+from fnloop.plots.run_comparison import Fits, RunGroup, Tests, group_runs, rank, reported_metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,84 +27,94 @@ if TYPE_CHECKING:
 
 
 def schedulers(fits: Fits, tests: Tests | None = None) -> "NotebookFigure":
-    """Fits that differ in their scheduler, in six panels; the learning rates are those that the runs used.
+    """Compare fits that differ in their scheduler, in six panels; the learning rates are those that the runs used.
 
-    The title names the best by validation, and beside it, as a report, the one that the test likes best. Of several fits a
-    line is the mean, with a band from the smallest to the largest; a bar is the mean, with a point for each fit.
+    The title names the best by validation and, as a report only, the best by test. Of several fits a line is the mean, with a
+    band from the smallest to the largest value; a bar is the mean, with a tick for each fit.
 
     Args:
-        fits: Names to a `Fit`, or to several that differ in their seeds.
-        tests: The same names to what `fit.evaluate(test)` gives, one for each fit.
+        fits: Names to a `Fit`, or to a list of fits that differ in their seeds.
+        tests: The same names to the result of `fit.evaluate(test)`, or to a list with one for each fit; None (the default)
+            for no test.
+
+    Returns:
+        The figure: loss, validation loss, validation metric; test metric, final learning rate, learning rates.
 
     Raises:
-        ValueError: If there are no fits, or names and numbers do not fit together.
+        ValueError: If there are no fits, or names, numbers or metrics do not match.
+
+    Examples:
+        >>> schedulers({"constant": {"loss": [0.9, 0.8], "lr": [0.1, 0.1]}}).get_suptitle()
+        'Best by training, without validation data: constant (loss 0.8)'
+
+    See Also:
+        `comparison`, the same as rows
     """
-    from fnloop.plots.figure import plain
+    from fnloop.plots.figure import plain_number
 
     groups = group_runs(fits, tests)
+    metric = next((name for name in groups[0].runs[0].metrics if name != "loss"), "accuracy")
     figure = new_figure(15, 8)
     axes = figure.subplots(2, 3)
-    _curves(axes[0, 0], groups, "loss", "Training loss", log=True)
-    _curves(axes[0, 1], groups, "val_loss", "Validation loss", log=True)
-    metric = _metric(groups)
-    _curves(axes[0, 2], groups, f"val_{metric}", f"Validation {metric_label(metric)}")
+    _draw_curves(axes[0, 0], groups, "loss", "Training loss", log=True)
+    _draw_curves(axes[0, 1], groups, "val_loss", "Validation loss", log=True)
+    _draw_curves(axes[0, 2], groups, f"val_{metric}", f"Validation {metric_label(metric)}")
     if tests is None:
-        _say_no_test(axes[1, 0], metric)
+        show_message(axes[1, 0], f"Test {metric_label(metric)}", "no test data")
     else:
-        tested = reported(groups[0].tests)
-        values = {group.name: [test[tested] for test in group.tests] for group in groups}
-        bars(axes[1, 0], values, f"Test {metric_label(tested)}", _short_number)
-    bars(axes[1, 1], {group.name: group.rates for group in groups}, "Final learning rate", lambda rate: plain(rate, 2))
-    _curves(axes[1, 2], groups, "lr", "Learning rate, as used")
+        reported = reported_metric(groups[0].tests)
+        values = {group.name: group.test_values(reported) for group in groups}
+        draw_bars(axes[1, 0], values, f"Test {metric_label(reported)}", _format_metric, shares=True)
+    final_rates = {group.name: group.final_rates for group in groups}
+    draw_bars(axes[1, 1], final_rates, "Final learning rate", lambda rate: plain_number(rate, 2))
+    _draw_curves(axes[1, 2], groups, "lr", "Learning rate")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     columns = max(1, min(len(labels), 120 // (8 + max(map(len, labels)))))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, handlelength=4)
-    figure.suptitle(_title(groups, fits, tests))
+    figure.suptitle(_title(groups))
     return figure
 
 
-def _metric(groups: Sequence[Group]) -> str:
-    return next((name for name in groups[0].stories[0].metrics if name != "loss"), "accuracy")
-
-
-def _say_no_test(axes: "Axes", metric: str) -> None:
-    show_message(axes, f"Test {metric_label(metric)}", "no test data")
-
-
-def _title(groups: Sequence[Group], fits: Fits, tests: Tests | None) -> str:
-    """The choice, and the report."""
-    best, monitor = ranked(groups)[0], groups[0].stories[0].monitor
-    by = "validation" if monitor.startswith("val_") else "training, without validation data"
-    title = f"Best by {by}: {best.name} ({monitor} {fmean(best.values):.4g})"
-    if tests is None:
+def _title(groups: Sequence[RunGroup]) -> str:
+    """The best by validation, which is the choice, and the best by test, which is a report."""
+    ranked = rank(groups)
+    best = ranked[0]
+    data = "validation" if best.monitor.startswith("val_") else "training, without validation data"
+    title = f"Best by {data}: {best.name} ({best.monitor} {fmean(best.best_values):.4g})"
+    if not best.tests:
         return title
-    metric, rows = reported(groups[0].tests), comparison(fits, tests)
-    name = highest(rows, metric)
-    value = next(row[f"test {metric}"] for row in rows if row["scheduler"] == name)
-    extreme = "Highest" if mode_of(metric) == "max" else "Lowest"
-    return f"{title}.  {extreme} test {metric_label(metric)}, a report and no choice: {name} ({value:.4g})"
+    metric = reported_metric(groups[0].tests)
+    sign, extreme = (1, "Highest") if mode_of(metric) == "max" else (-1, "Lowest")
+    best_in_test = max(ranked, key=lambda group: sign * fmean(group.test_values(metric)))
+    value = fmean(best_in_test.test_values(metric))
+    return f"{title}.  {extreme} test {metric_label(metric)} (not used to choose): {best_in_test.name} ({value:.4g})"
 
 
-def _curves(axes: "Axes", groups: Sequence[Group], metric: str, title: str, log: bool = False) -> None:
-    if any(metric not in story.history for group in groups for story in group.stories):
+def _draw_curves(axes: "Axes", groups: Sequence[RunGroup], metric: str, title: str, log: bool = False) -> None:
+    """Draw a metric epoch by epoch, one line for each group."""
+    runs = [run for group in groups for run in group.runs]
+    if any(metric not in run.history for run in runs):
         show_message(axes, title, "no validation data")
         return
     for i, group in enumerate(groups):
-        epochs = range(min(s.first for s in group.stories), max(s.epochs[-1] for s in group.stories) + 1)
-        each = [[s.history[metric][s.epochs.index(e)] for s in group.stories if e in s.epochs] for e in epochs]
-        how = style(i)
+        epochs = range(min(run.first_epoch for run in group.runs), max(run.epochs[-1] for run in group.runs) + 1)
+        values_by_epoch = [
+            [run.history[metric][run.epochs.index(epoch)] for run in group.runs if epoch in run.epochs] for epoch in epochs
+        ]
+        means = [fmean(values) if values else math.nan for values in values_by_epoch]
+        style = line_style(i)
         steps = {"drawstyle": "steps-mid"} if metric == "lr" else {}
-        line(axes, epochs, [fmean(values) if values else math.nan for values in each], label=group.name, **how, **steps)
-        if len(group.stories) > 1:
-            low, high = ([pick(values, default=math.nan) for values in each] for pick in (min, max))
-            axes.fill_between(epochs, low, high, color=how["color"], alpha=0.15, linewidth=0)
-    limit_r2_axis(axes, metric, [value for group in groups for story in group.stories for value in story.history[metric]])
+        draw_line(axes, epochs, means, label=group.name, **style, **steps)
+        if len(group.runs) > 1:
+            low, high = ([pick(values, default=math.nan) for values in values_by_epoch] for pick in (min, max))
+            axes.fill_between(epochs, low, high, color=style["color"], alpha=0.15, linewidth=0)
+    limit_r2_axis(axes, metric, [value for run in runs for value in run.history[metric]])
     if metric == "lr":
-        log = needs_log_scale([story.history["lr"][0] for group in groups for story in group.stories])
+        log = needs_log_scale([run.history["lr"][0] for run in runs])
     if log:
-        set_log_scale(axes, *(story.history[metric] for group in groups for story in group.stories))
+        set_log_scale(axes, *(run.history[metric] for run in runs))
     format_axes(axes, title, metric_label(metric.removeprefix("val_")))
 
 
-def _short_number(value: float) -> str:
+def _format_metric(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.3g}"

@@ -187,7 +187,7 @@ def test_a_run_that_diverges_has_a_clear_error(tmp_path):
     warning, message = done.stderr.splitlines()
     assert done.returncode == 1
     assert warning.startswith("fnloop: warning: training stopped: non-finite (the loss, at learning rate 1e+30), in epoch 1, ")
-    assert message.startswith("fnloop: error: no epoch can be called best")
+    assert message.startswith("fnloop: error: there is no best state")
     assert f"fnloop log {tmp_path / 'training.run'}" in message
     assert [path.name for path in tmp_path.iterdir()] == ["training.run"]
     assert "stopped: non-finite" in run("log", tmp_path / "training.run").stdout

@@ -74,9 +74,9 @@ def test_a_run_without_a_finished_epoch_says_why_it_cannot_be_drawn(tmp_path):
     """A fit and its run file alike."""
     with warnings.catch_warnings(action="ignore"):
         result = fl.fit(WILD, DATA, progress=False, record=tmp_path / "a.run")
-    with pytest.raises(ValueError, match=r"finished an epoch, .*non-finite \(.*in epoch 1"):
+    with pytest.raises(ValueError, match=r"at least one finished epoch, .*non-finite \(.*in epoch 1"):
         result.plot()
-    with pytest.raises(ValueError, match=r"finished an epoch, .*non-finite"):
+    with pytest.raises(ValueError, match=r"at least one finished epoch, .*non-finite"):
         fl.plots.training(fl.open_run(tmp_path / "a.run"))
 
 
@@ -96,8 +96,8 @@ def test_the_direction_of_early_stopping_is_that_of_the_run_everywhere(tmp_path)
     assert f"(epoch {best})" in next(line for line in result.summary().splitlines() if line.startswith("best val_gain"))
     run = fl.open_run(tmp_path / "a.run", trainer=trainer)
     assert (run.best().epoch, run.best("val_gain").epoch, run.monitor) == (best, best, ("val_gain", "max"))
-    for story in (read_run(result), read_run(run)):
-        assert (story.monitor, story.best, story.value) == ("val_gain", best, max(values))
+    for data in (read_run(result), read_run(run)):
+        assert (data.monitor, data.best_epoch, data.best_value) == ("val_gain", best, max(values))
     poor = fl.fit(trainer, DATA, OTHER, epochs=1, progress=False)
     tests = {name: fit.evaluate(OTHER) for name, fit in {"poor": poor, "good": result}.items()}
     assert comparison({"poor": poor, "good": result}, tests)[0]["scheduler"] == "good"

@@ -1,4 +1,4 @@
-"""The pictures show what the runs recorded, and say where something was not."""
+"""Figures show what the runs recorded; a panel without data has a message."""
 
 import math
 import subprocess
@@ -30,11 +30,11 @@ def axes_of(figure):
     return figure.get_axes()
 
 
-def said(axes):
+def text_of(axes):
     return " ".join(text.get_text() for text in axes.texts)
 
 
-def drawn(axes):
+def y_of_lines(axes):
     return {line.get_label(): list(line.get_ydata()) for line in axes.get_lines()}
 
 
@@ -51,13 +51,13 @@ def drawn(axes):
     ],
 )
 def test_verdicts_at_their_edges(gap, expected):
-    """A bound itself belongs to what is below it."""
+    """A bound belongs to the verdict below it."""
     assert verdict(gap) == expected
 
 
 @given(st.floats(-1, 1), st.floats(1e-3, 1e6))
 def test_a_verdict_does_not_depend_on_units(gap, scale):
-    """In other units the gap and the scale grow alike, and the verdict stays."""
+    """A change of units changes gap and scale by the same factor, so that the verdict stays."""
     if all(abs(gap - bound) > 1e-9 for bound in (0.1, 0.05, -0.05)):
         assert verdict(gap * scale, scale) == verdict(gap)
 
@@ -66,41 +66,41 @@ NUMBERS = st.floats(-3, 3) | st.sampled_from([math.nan, math.inf, -math.inf, 0.0
 
 
 def values_of(axes):
-    """What each line with a name draws."""
-    return {name: values for name, values in drawn(axes).items() if name in {"train", "validation"}}
+    """The values of the training and the validation line."""
+    return {name: values for name, values in y_of_lines(axes).items() if name in {"train", "validation"}}
 
 
-def same(a, b):
+def are_equal(a, b):
     return a.keys() == b.keys() and all(np.array_equal(a[name], b[name], equal_nan=True) for name in a)
 
 
 @settings(max_examples=6)
 @given(st.lists(st.tuples(*[NUMBERS] * 4), min_size=1, max_size=6))
 def test_the_panels_draw_the_history(rows):
-    """Every value is drawn as it is, whatever it is; the verdict is on the last gap, and names its epoch."""
+    """Every value is drawn, finite or not; the verdict is on the last gap and has its epoch."""
     loss, val_loss, accuracy, val_accuracy = (list(column) for column in zip(*rows, strict=True))
     history = {"loss": loss, "accuracy": accuracy, "val_loss": val_loss, "val_accuracy": val_accuracy}
     figure = fl.plots.training(history | {"seconds": [1.0] * len(rows), "lr": [0.1] * len(rows)})
     panels = axes_of(figure)
     assert len(panels) == 5
-    assert same(values_of(panels[0]), {"train": loss, "validation": val_loss})
-    assert same(values_of(panels[1]), {"train": accuracy, "validation": val_accuracy})
+    assert are_equal(values_of(panels[0]), {"train": loss, "validation": val_loss})
+    assert are_equal(values_of(panels[1]), {"train": accuracy, "validation": val_accuracy})
     assert list(panels[2].patches[0].get_data().values) == [1.0] * len(rows)
     gaps = [b - a for a, b in zip(loss, val_loss, strict=True)]
     assert np.array_equal(panels[3].get_lines()[0].get_ydata(), gaps, equal_nan=True)
     assert panels[3].get_title().startswith(f"Gap in epoch {len(rows)}: {verdict(gaps[-1])}")
     assert list(panels[4].get_lines()[0].get_ydata()) == [0.1] * len(rows)
     bad = {i + 1 for i, values in enumerate(zip(loss, val_loss, strict=True)) if not np.isfinite(values).all()}
-    assert set(drawn_at(panels[0]).get("not finite", [])) == bad
-    figure.draw_without_rendering()  # no value stops it, nor makes it warn
+    assert set(x_of_lines(panels[0]).get("not finite", [])) == bad
+    figure.draw_without_rendering()  # no error or warning for any value
 
 
-def drawn_at(axes):
+def x_of_lines(axes):
     return {line.get_label(): list(line.get_xdata()) for line in axes.get_lines()}
 
 
 def test_every_metric_has_a_panel():
-    """However many, also one of validation alone; before seconds, gap and learning rate."""
+    """Any number of metrics, also one of validation alone, before seconds, gap and learning rate."""
     for count in (0, 1, 2, 6):
         names = [f"m{i}" for i in range(count)]
         history = WHOLE | {name: [1.0, 2.0, 3.0] for name in names} | {"val_only": [1.0, 1.0, 1.0]}
@@ -110,50 +110,51 @@ def test_every_metric_has_a_panel():
 
 
 def test_losses_are_on_a_log_scale():
-    """Where they can be: a loss of zero or below is left out of the axis, not of the run."""
+    """Unless no loss is positive."""
     assert axes_of(fl.plots.training(WHOLE))[0].get_yscale() == "log"
     assert axes_of(fl.plots.training({"loss": [0.0, 0.0]}))[0].get_yscale() == "linear"
 
 
-def test_a_panel_without_data_says_so():
-    """No validation, no timing, no learning rates: the panel names what is missing."""
+def test_a_panel_without_data_has_a_message():
+    """No validation, no timing, no learning rates."""
     loss, seconds, gap, rate = axes_of(fl.plots.training(LOSS))
-    assert "no validation data" in said(loss)
-    assert "no timing data" in said(seconds)
-    assert "no validation data" in said(gap)
-    assert "no learning rates" in said(rate)
+    assert "no validation data" in text_of(loss)
+    assert "no timing data" in text_of(seconds)
+    assert "no validation data" in text_of(gap)
+    assert "no learning rates" in text_of(rate)
 
 
 @pytest.mark.parametrize(
     ("history", "message"),
     [
-        ({}, "run must hold 'loss'.*none"),
-        ({"accuracy": [1.0]}, "run must hold 'loss'.*accuracy"),
-        ({"loss": []}, "run must hold 'loss'"),
-        ({"loss": [1.0], "val_loss": [1.0, 2.0]}, r"lists of one length.*'val_loss': 2"),
+        ({}, "run must have 'loss'.*none"),
+        ({"accuracy": [1.0]}, "run must have 'loss'.*accuracy"),
+        ({"loss": []}, "run must have 'loss'"),
+        ({"loss": [1.0], "val_loss": [1.0, 2.0]}, r"lists of equal length.*'val_loss': 2"),
     ],
 )
-def test_histories_that_cannot_be_drawn(history, message):
-    """The error says what there is."""
+def test_invalid_histories(history, message):
+    """The error lists what the history has."""
     with pytest.raises(ValueError, match=message):
         fl.plots.training(history)
 
 
-def test_only_a_run_can_be_drawn():
+def test_the_argument_must_be_a_run():
+    """Or a fit, or a history."""
     with pytest.raises(TypeError, match="a Fit, a Run or a history, got 3"):
         fl.plots.training(3)
 
 
 def marks(axes):
-    """The epochs of the vertical lines, by what they say."""
-    return {name: at[0] for name, at in drawn_at(axes).items() if name.startswith(("best epoch", "stopped"))}
+    """The epochs of the vertical lines, by label."""
+    return {name: at[0] for name, at in x_of_lines(axes).items() if name.startswith(("best epoch", "stopped"))}
 
 
 LAB = fl.datasets.lab()
 
 
 def test_best_and_stopping_epoch_are_marked(tmp_path):
-    """In every panel of a metric, with the fit's own numbers; also of a run file, and where training went on from a state."""
+    """In the panel of every metric; also for a run file, and for training resumed from a state."""
     trainer = fl.Trainer(
         model=fl.mlp([10, 8, 1]),
         loss=fl.losses.BinaryCrossEntropy(),
@@ -170,17 +171,17 @@ def test_best_and_stopping_epoch_are_marked(tmp_path):
         assert f"best epoch: {best}, val_loss {fit.best.metrics['val_loss']:.4g}" in marks(loss)
         assert f"stopped in epoch {last}: no improvement" in marks(loss)
         assert f"epoch {last}" in gap.get_title()
-        assert (drawn(loss)["_best"], drawn_at(loss)["_best"]) == ([fit.best.metrics["val_loss"]], [best])
+        assert (y_of_lines(loss)["_best"], x_of_lines(loss)["_best"]) == ([fit.best.metrics["val_loss"]], [best])
     start = fl.fit(trainer, *data, epochs=2, progress=False).last
-    onward = fl.fit(trainer, *data, start=start, progress=False)
-    (loss, *_) = axes_of(onward.plot())
-    assert drawn_at(loss)["train"] == list(range(3, last + 1))
+    resumed = fl.fit(trainer, *data, start=start, progress=False)
+    (loss, *_) = axes_of(resumed.plot())
+    assert x_of_lines(loss)["train"] == list(range(3, last + 1))
     assert sorted(marks(loss).values()) == [best, last]
     assert not any(name.startswith("stopped") for name in marks(axes_of(fl.plots.training(fit.history))[0]))
 
 
-def squared(units=1.0, seed=0):
-    """A fit by squared error, with the targets in other units."""
+def fit_regression(units=1.0, seed=0):
+    """A fit with the squared error, its targets in some units."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(60, 3))
     y = (x @ [1.0, -2.0, 0.5] + rng.normal(size=60)) * units
@@ -190,14 +191,14 @@ def squared(units=1.0, seed=0):
     return fl.fit(trainer, fl.Dataset(x[:40], y[:40]), fl.Dataset(x[40:], y[40:]), epochs=2, progress=False), y[:40]
 
 
-def test_a_loss_with_units_is_measured_by_a_constant_prediction():
-    """Of a squared error that is the variance, of an absolute one the mean distance from the median; of classes it is 1."""
-    fit, y = squared()
-    assert fit.scale == pytest.approx(y.var())
+def test_a_regression_loss_is_compared_with_a_constant_prediction():
+    """For the squared error that is the variance, for the absolute error the mean distance from the median."""
+    fit, y = fit_regression()
+    assert fit.loss_scale == pytest.approx(y.var())
     assert "of a constant prediction's loss" in axes_of(fit.plot())[3].get_title()
-    wide, _ = squared(units=54.0)
+    wide, _ = fit_regression(units=54.0)
     gap = wide.history["val_loss"][-1] - wide.history["loss"][-1]
-    assert verdict(gap, wide.scale) in axes_of(wide.plot())[3].get_title()
+    assert verdict(gap, wide.loss_scale) in axes_of(wide.plot())[3].get_title()
     data = fl.Dataset(np.zeros((5, 2)), np.array([0.0, 0.0, 1.0, 5.0, 100.0]))
     for loss, expected in ((fl.losses.MeanAbsoluteError(), 21.0), (fl.losses.MeanSquaredError(), data.y.var())):
         assert loss_scale(fl.Trainer(model=fl.mlp([2, 1]), loss=loss), data) == pytest.approx(expected)
@@ -209,7 +210,7 @@ def test_a_loss_with_units_is_measured_by_a_constant_prediction():
 
 @pytest.mark.parametrize("kind", LOSSES)
 def test_every_loss_has_a_scale(kind):
-    """1 for classes, and what the units say for quantities: ten times the targets, ten times the scale or more."""
+    """1 for classification; for regression it grows with the targets."""
     loss, outputs = LOSSES[kind]
     data = dataset(kind, 30)
     trainer = fl.Trainer(model=fl.mlp([data.x.shape[1], outputs]), loss=loss)
@@ -220,9 +221,12 @@ def test_every_loss_has_a_scale(kind):
         assert scale == 1.0
 
 
-def test_a_history_alone_says_what_it_does_not_know():
-    """Of classes by their metrics; of a quantity there is no verdict, and of a loss alone one with an if."""
-    gap = lambda history: axes_of(fl.plots.training(history))[-2].get_title()  # noqa: E731
+def test_the_verdict_on_a_history_alone():
+    """Metrics of classes imply a classification; a regression has no verdict; a loss alone has a conditional one."""
+
+    def gap(history):
+        return axes_of(fl.plots.training(history))[-2].get_title()
+
     losses = {"loss": [3000.0], "val_loss": [2942.0]}
     assert gap(losses | {"accuracy": [0.9]}) == "Gap in epoch 1: Possible underfitting (-58.000)"
     for metric in ("r2", "mae", "own"):
@@ -235,8 +239,8 @@ TICKS = st.lists(st.floats(-1e12, 1e12, allow_subnormal=False), min_size=1, max_
 
 
 @given(TICKS | TICKS.map(lambda values: [1e6 + value * 1e-11 for value in values]))
-def test_ticks_say_their_numbers(values):
-    """Without an offset: each label is its number, as far as it takes to tell the ticks apart."""
+def test_tick_labels_are_their_numbers(values):
+    """Without an offset, and accurate enough to distinguish the ticks."""
     labels = PlainFormatter().format_ticks(values)
     near = min(np.diff(sorted(set(values))), default=0.0)
     for label, value in zip(labels, values, strict=True):
@@ -245,8 +249,8 @@ def test_ticks_say_their_numbers(values):
 
 
 @given(st.floats(1e-12, 1e12), st.floats(1.02, 1e9))
-def test_a_log_axis_has_ticks_to_read(low, ratio):
-    """However short or long it is: at least two numbers and not too many."""
+def test_a_log_axis_has_readable_ticks(low, ratio):
+    """At least two and at most twelve, for an axis of any length."""
     ticks = PlainLogLocator().tick_values(low, low * ratio)
     assert 2 <= len(ticks) <= 12
     assert all(low <= tick <= low * ratio for tick in ticks)
@@ -256,34 +260,37 @@ def test_a_log_axis_has_ticks_to_read(low, ratio):
 def fits():
     data = fl.datasets.lab()
     schedules = {"constant": fl.schedulers.ConstantLR(0.01), "step": fl.schedulers.StepLR(0.01, 2, gamma=0.5)}
-    run = lambda schedule: fl.fit(  # noqa: E731
-        fl.Trainer(model=fl.mlp([10, 4, 1]), loss=fl.losses.BinaryCrossEntropy(), scheduler=schedule),
-        data.train,
-        data.validation,
-        epochs=5,
-        progress=False,
-    )
+
+    def run(schedule):
+        return fl.fit(
+            fl.Trainer(model=fl.mlp([10, 4, 1]), loss=fl.losses.BinaryCrossEntropy(), scheduler=schedule),
+            data.train,
+            data.validation,
+            epochs=5,
+            progress=False,
+        )
+
     return {name: run(schedule) for name, schedule in schedules.items()}
 
 
-def test_the_comparison_draws_the_rates_that_the_runs_used(fits):
-    """The learning rates are those of the histories; the bars are the test's and the last epoch's, from zero."""
+def test_the_comparison_draws_rates_and_bars(fits):
+    """The learning rates are those of the histories; the bars start at zero."""
     tests = {"constant": {"loss": 0.3, "accuracy": 0.9}, "step": {"loss": 0.2, "accuracy": 0.9}}
     figure = fl.plots.schedulers(fits, tests)
     panels = axes_of(figure)
     assert len(panels) == 6
-    rates = {name: values for name, values in drawn(panels[5]).items() if name in fits}
+    rates = {name: values for name, values in y_of_lines(panels[5]).items() if name in fits}
     assert rates == {name: fit.history["lr"] for name, fit in fits.items()}
     assert rates["step"] == [0.01, 0.01, 0.005, 0.005, 0.0025]
     assert [(bar.get_y(), bar.get_height()) for bar in panels[3].patches] == [(0, 0.9), (0, 0.9)]
     assert [(bar.get_y(), bar.get_height()) for bar in panels[4].patches] == [(0, 0.01), (0, 0.0025)]
-    assert "0.0025" in said(panels[4])
+    assert "0.0025" in text_of(panels[4])
     styles = {(line.get_linestyle(), line.get_color(), line.get_linewidth()) for line in panels[0].get_lines()}
     assert len({dash for dash, *_ in styles}) == len({width for *_, width in styles}) == 2
 
 
 def test_the_best_is_chosen_by_validation(fits):
-    """Whatever the test says, which is only reported: in the title, in the rows, and by name."""
+    """The test result is only reported, in the title and in the rows."""
     chosen = min(fits, key=lambda name: fits[name].best.metrics["val_loss"])
     (other,) = fits.keys() - {chosen}
     tests = {chosen: {"loss": 0.3, "accuracy": 0.5}, other: {"loss": 0.1, "accuracy": 1.0}}
@@ -295,11 +302,11 @@ def test_the_best_is_chosen_by_validation(fits):
     assert best_performer(rows[::-1]) == chosen
     title = fl.plots.schedulers(fits, tests).get_suptitle()
     assert title.startswith(f"Best by validation: {chosen} (val_loss")
-    assert f"Highest test accuracy, a report and no choice: {other} (1)" in title
+    assert f"Highest test accuracy (not used to choose): {other} (1)" in title
 
 
-def test_several_fits_of_a_name_are_a_mean_and_a_spread(fits):
-    """As with several seeds: also where one stopped earlier than the other."""
+def test_several_fits_have_a_mean_and_a_spread(fits):
+    """Also if one has fewer epochs than the other."""
     a, b = fits["constant"], fits["step"]
     short = fl.fit(a.trainer, LAB.train, LAB.validation, epochs=3, progress=False)
     tests = {"both": [{"loss": 0.2, "r2": 0.5}, {"loss": 0.4, "r2": 0.9}], "one": {"loss": 0.1, "r2": 0.1}}
@@ -307,19 +314,20 @@ def test_several_fits_of_a_name_are_a_mean_and_a_spread(fits):
     assert (row["runs"], row["test r2"]) == (2, pytest.approx(0.7))
     assert row["spread"]["test r2"] == pytest.approx(np.std([0.5, 0.9], ddof=1))
     panels = axes_of(fl.plots.schedulers({"both": [a, short], "one": b}, {"both": tests["both"], "one": tests["one"]}))
-    mean = drawn(panels[0])["both"]
+    mean = y_of_lines(panels[0])["both"]
     assert mean[:3] == [(p + q) / 2 for p, q in zip(a.history["loss"], short.history["loss"], strict=False)]
     assert mean[3:] == a.history["loss"][3:]
-    assert "±" in said(panels[3])
+    assert "±" in text_of(panels[3])
     assert [bar.get_height() for bar in panels[3].patches] == [pytest.approx(0.7), 0.1]
 
 
-def test_the_comparison_without_test_data_says_so(fits):
-    assert "no test data" in said(axes_of(fl.plots.schedulers(fits))[3])
+def test_the_comparison_without_test_data_has_a_message(fits):
+    """In the panel of the test metric."""
+    assert "no test data" in text_of(axes_of(fl.plots.schedulers(fits))[3])
 
 
-def test_fits_that_cannot_be_compared(fits):
-    """Names that do not fit together, and nothing at all."""
+def test_invalid_comparisons(fits):
+    """No fits, and names, numbers or metrics that do not match."""
     with pytest.raises(ValueError, match="at least one Fit"):
         fl.plots.schedulers({})
     one = {"accuracy": 1.0, "loss": 0.0}
@@ -327,23 +335,23 @@ def test_fits_that_cannot_be_compared(fits):
         fl.plots.schedulers(fits, {"constant": one})
     with pytest.raises(ValueError, match="one for each of its 1 fits, got 2"):
         fl.plots.schedulers(fits, {"constant": [one, one], "step": one})
-    with pytest.raises(ValueError, match="'step' must have accuracy, loss, there is no accuracy"):
+    with pytest.raises(ValueError, match="'step' must have accuracy, loss; missing: accuracy"):
         comparison(fits, {"constant": one, "step": {"loss": 0.0}})
     other = fl.fit(fits["step"].trainer, LAB.train, epochs=1, progress=False)
-    with pytest.raises(ValueError, match="by one metric, got val_loss, loss"):
+    with pytest.raises(ValueError, match="by the same metric, got val_loss, loss"):
         fl.plots.schedulers({"a": fits["step"], "b": other})
-    with pytest.raises(ValueError, match="must hold 'lr'"):
+    with pytest.raises(ValueError, match="must have 'lr'"):
         fl.plots.schedulers({"a": {"loss": [1.0]}})
 
 
-def swept(loss, smoothed):
+def range_test(loss, smoothed):
     rates = 10.0 ** np.arange(-len(loss), 0)
     return LRRange(rates, np.array(loss, np.float64), np.array(smoothed, np.float64), "finished")
 
 
 def test_a_range_test_draws_each_step_and_the_suggestion():
-    """Over a log axis; a loss that has exploded stands at the upper edge instead of pressing all else to a line."""
-    result = swept([3.0, 2.5, 1.0, 1.5, 1e9], [3.0, 2.5, 1.5, 1.25, 2.0])
+    """On a log axis; an exploding loss is drawn at the upper edge, so that it does not flatten everything else."""
+    result = range_test([3.0, 2.5, 1.0, 1.5, 1e9], [3.0, 2.5, 1.5, 1.25, 2.0])
     (axes,) = axes_of(fl.plots.lr_range_test(result))
     assert axes.get_xscale() == "log"
     lines = {line.get_label(): line for line in axes.get_lines()}
@@ -357,24 +365,24 @@ def test_a_range_test_draws_each_step_and_the_suggestion():
     assert f"{result.suggestion:.2g}" in axes.get_title()
 
 
-def test_a_range_test_without_descent_says_so():
-    """A picture, but no suggestion in it; without any step there is nothing to draw."""
-    (axes,) = axes_of(fl.plots.lr_range_test(swept([1.0, 2.0], [1.0, 2.0])))
+def test_a_range_test_without_descent_has_no_suggestion():
+    """Without a single step it raises."""
+    (axes,) = axes_of(fl.plots.lr_range_test(range_test([1.0, 2.0], [1.0, 2.0])))
     assert "did not fall" in axes.get_title()
     assert not any("suggest" in line.get_label() for line in axes.get_lines())
-    axes_of(fl.plots.lr_range_test(swept([1.0], [1.0])))
+    axes_of(fl.plots.lr_range_test(range_test([1.0], [1.0])))
     with pytest.raises(ValueError, match=r"result must have at least one step, got none.*finished"):
-        fl.plots.lr_range_test(swept([], []))
+        fl.plots.lr_range_test(range_test([], []))
 
 
 def test_drawing_touches_no_global_state():
-    """No window system is asked for, and pyplot, whose figures stay until closed, is not even imported."""
+    """pyplot, which keeps figures alive until they are closed, is not imported."""
     code = "import sys, fnloop as fl; fl.plots.training({'loss': [1.0]}); sys.exit('matplotlib.pyplot' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_metric_without_a_direction_is_not_what_the_test_reports(fits):
-    """Nobody knows which of its values is better: the first that is known is reported."""
+def test_a_metric_without_a_direction_is_not_reported(fits):
+    """The first metric whose better direction is known is reported."""
     tests = {name: {"loss": 0.5, "own": 3.0, "accuracy": 0.9} for name in fits}
     assert "Highest test accuracy" in fl.plots.schedulers(fits, tests).get_suptitle()
     only = {name: {"loss": 0.5, "own": 3.0} for name in fits}

@@ -202,7 +202,7 @@ def test_a_failed_rename_keeps_the_former_run(tmp_path, monkeypatch):
 @pytest.mark.parametrize("record", [None, lambda states: states])
 def test_overwrite_needs_a_path(record):
     """The error says so."""
-    with pytest.raises(ValueError, match="overwrite must be False but where record is the path"):
+    with pytest.raises(ValueError, match="overwrite must be False unless record is the path"):
         fl.fit(TRAINER, *DATA, record=record, overwrite=True)
     with pytest.raises(TypeError, match="overwrite must be True or False, got 1"):
         fl.record("a.run", TRAINER, *DATA, overwrite=1)
