@@ -61,7 +61,7 @@ class Checkpoint:
 
 
 class StateSummary(NamedTuple):
-    """What a file records of a state besides its arrays, to compare it with others.
+    """The epoch, the metrics and the loss of a saved state, by which it is compared with others.
 
     Attributes:
         epoch: Number of finished epochs.

@@ -66,7 +66,7 @@ class Parent(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """What a run was started with.
+    """The manifest of a run: its trainer, data, engine and environment.
 
     Attributes:
         trainer: The trainer, or None for a run of a custom step.

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 from fnloop.core.checks import boolean, integer
 from fnloop.core.digest import same_bits
-from fnloop.core.errors import RunError
 from fnloop.core.fields import field_names
 from fnloop.core.formatting import listed, short
 from fnloop.data.dataset import Dataset
@@ -86,7 +85,7 @@ def record(
     every = None if snapshot_every is None else integer(1)("snapshot_every", snapshot_every)
     monitored = None if trainer is None else trainer.monitored(validation is not None, monitor)
 
-    def start(state: Any) -> Writer:
+    def create_file(state: Any) -> Writer:
         if trainer is not None and train is not None:
             _check_first(trainer, state, train, validation is not None)
         manifest, arrays = make_manifest(trainer, train, validation, engine, monitored, preprocessing)
@@ -94,16 +93,16 @@ def record(
 
     def recorded(states: Iterable[Any]) -> RecordedStream:
         _check_path(path, overwrite)
-        failures: list[RunError] = []
+        writer = TolerantWriter(create_file)
         validated = None if trainer is None else validation is not None
-        return RecordedStream(record_states(lambda state: TolerantWriter(start(state), failures), states, validated), failures)
+        return RecordedStream(record_states(writer.start, states, validated), writer)
 
     _check_path(path, overwrite)
     return recorded(*states) if states else recorded
 
 
 class StateWriter(Protocol):
-    """Where `record_states` writes: a `Writer`, or one that tolerates failures."""
+    """A writer of states, such as `Writer` and `TolerantWriter`."""
 
     def put(self, state: Any, seconds: float) -> None:
         """Write the next state, which took `seconds` to compute."""

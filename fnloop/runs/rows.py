@@ -1,4 +1,4 @@
-"""The rows of a run file: what is recorded of each state, whether or not there is a snapshot of it."""
+"""The rows of a run file, one for each state: its counters, metrics and hashes."""
 
 import hashlib
 import json

@@ -30,7 +30,7 @@ def start_run(
 
     Args:
         path: Path of the run file.
-        manifest: What the run starts with.
+        manifest: The manifest of the run.
         arrays: The arrays of the manifest, by their hashes.
         state: The first state.
         snapshot_every: As in `Writer`.
