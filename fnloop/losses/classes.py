@@ -20,14 +20,22 @@ LabelSmoothing = Annotated[float, real("[0, 1)")]
 
 
 def check_shape(targets: Array, columns: int) -> None:
-    """Check that the shape of the targets fits a model with this number of columns of outputs."""
+    """Check that the shape of targets is (N, columns), or (N,) for one column.
+
+    Raises:
+        ValueError: If it is not.
+    """
     if targets.ndim > 2 or (targets.shape[1:] or (1,)) != (columns,):
         allowed = "(N,) or (N, 1)" if columns == 1 else f"(N, {columns})"
         raise ValueError(f"targets must be of shape {allowed}, got {targets.shape}")
 
 
 def check_targets(targets: Array, outputs: int) -> None:
-    """Check that targets are classes: values in [0, 1] for one output, integer labels or rows of probabilities for K."""
+    """Check that targets are classes: values in [0, 1] for one output, integer labels or rows of probabilities for K.
+
+    Raises:
+        ValueError: If they are not.
+    """
     if outputs == 1:
         check_shape(targets, columns=1)
         check_unit_interval(targets)
@@ -38,13 +46,21 @@ def check_targets(targets: Array, outputs: int) -> None:
 
 
 def check_unit_interval(targets: Array) -> None:
-    """Check that all targets are in [0, 1]."""
+    """Check that all targets are in [0, 1].
+
+    Raises:
+        ValueError: If one is not.
+    """
     if targets.min() < 0 or targets.max() > 1:
         raise ValueError(f"targets must lie in [0, 1], got values from {targets.min()} to {targets.max()}")
 
 
 def check_rows(targets: Array) -> None:
-    """Check that each row of targets is a probability distribution."""
+    """Check that each row of targets is a probability distribution.
+
+    Raises:
+        ValueError: If one is not; the message has its index.
+    """
     sums = targets.sum(1)
     invalid = (targets.min(1) < 0) | ~np.isclose(sums, 1)
     if invalid.any():
@@ -82,6 +98,11 @@ def with_classes_first(
 
     A single output z is treated as the logits (0, z) of two classes. Reducing over the first axis is several times faster
     than reducing over a short last one.
+
+    Args:
+        forward: The loss: a function of logits and targets, both (K, N).
+        outputs: The outputs of the model, (N, K).
+        targets: The targets, as labels or as rows.
     """
     z, are_rows = outputs.T.copy(), targets.shape == outputs.shape
     if len(z) > 1:

@@ -41,7 +41,12 @@ class Loss(Protocol):
 
     @abstractmethod
     def forward(self, outputs: AnyArray, targets: AnyArray) -> tuple[AnyArray, Backward]:
-        """Return the loss of each example, (N,), and `backward`, which computes the gradient of their mean, (N, K)."""
+        """Return the loss of each example, (N,), and the backward function, which returns the gradient of their mean, (N, K).
+
+        Args:
+            outputs: The outputs of the model, (N, K).
+            targets: The targets, (N,) or (N, K).
+        """
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -49,11 +54,18 @@ class Loss(Protocol):
         return ()
 
     def task(self, outputs: int) -> Task | None:
-        """Return the task of a model with this number of outputs; None accepts the metrics of any task."""
+        """Return the task: which metrics fit, and whether targets are labels. None, the default, fits every metric.
+
+        Args:
+            outputs: The number of outputs of the model.
+        """
         return None
 
     def check_outputs(self, outputs: int) -> None:
-        """Check that the loss fits a model with this number of outputs.
+        """Check that the loss fits a model.
+
+        Args:
+            outputs: The number of outputs of the model.
 
         Raises:
             ValueError: If it does not.
@@ -61,7 +73,11 @@ class Loss(Protocol):
         return
 
     def check_targets(self, targets: Array, outputs: int) -> None:
-        """Check that the targets fit the loss and a model with this number of outputs.
+        """Check that targets fit the loss and a model.
+
+        Args:
+            targets: The targets, (N,) or (N, K).
+            outputs: The number of outputs of the model.
 
         Raises:
             ValueError: If they do not.
@@ -69,11 +85,18 @@ class Loss(Protocol):
         return
 
     def predict(self, outputs: Array) -> Array:
-        """Return the predictions: (N,) for one output, else (N, K)."""
+        """Return the predictions: by default the outputs, (N,) for one output, else (N, K).
+
+        Args:
+            outputs: The outputs of the model, (N, K).
+        """
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
     def probabilities(self, outputs: Array) -> Array:
         """Return the probabilities of the classes or labels, (N, K); for one output (N, 2).
+
+        Args:
+            outputs: The outputs of the model, (N, K).
 
         Raises:
             TypeError: If the outputs do not define probabilities.
@@ -82,7 +105,7 @@ class Loss(Protocol):
 
     @property
     def is_resolved(self) -> bool:
-        """Whether the loss can be computed; False if it still depends on the training data, see `resolve`."""
+        """Whether the loss can be computed; False if it still depends on the training data."""
         return True
 
     def resolve(self, targets: Array, outputs: int, weights: Array | None = None) -> Self:
@@ -91,6 +114,6 @@ class Loss(Protocol):
         Args:
             targets: The targets of the training data.
             outputs: The number of outputs of the model.
-            weights: The weight of each example, (N,); None weighs all alike.
+            weights: The weight of each example, (N,); Default: None, which weighs all alike.
         """
         return self

@@ -55,7 +55,15 @@ class ClassWeighted:
 
 
 def check_class_weights(weights: Any, classes: int) -> None:
-    """Check that there is one weight for each class."""
+    """Check that there is one weight for each class.
+
+    Args:
+        weights: Weights, `"balanced"` or None.
+        classes: The number of classes.
+
+    Raises:
+        ValueError: If there is another number of weights.
+    """
     if weights is None or weights == "balanced":
         return
     if len(weights) != classes or any(isinstance(weight, tuple) for weight in weights):
@@ -63,7 +71,15 @@ def check_class_weights(weights: Any, classes: int) -> None:
 
 
 def check_label_weights(weights: Any, labels: int) -> None:
-    """Check that the weights are one pair (w0, w1), or one for each label."""
+    """Check that the weights are one pair (w0, w1), or one for each label.
+
+    Args:
+        weights: Weights, `"balanced"` or None.
+        labels: The number of labels.
+
+    Raises:
+        ValueError: If they are not.
+    """
     if weights is None or weights == "balanced" or (len(weights) == 2 and not isinstance(weights[0], tuple)):
         return
     if not (len(weights) == labels and all(isinstance(pair, tuple) and len(pair) == 2 for pair in weights)):
@@ -76,10 +92,14 @@ def balanced(mass: Array, where: str = "") -> tuple[float, ...]:
 
     Args:
         mass: The number of examples of each class, n_k, or the sum of their weights; (K,).
-        where: Text for the error message, such as " of label 1".
+        where: Text for the error, such as " of label 1". Default: "".
 
     Raises:
         ValueError: If a class has no examples.
+
+    Examples:
+        >>> balanced(np.array([6, 2]))
+        (0.6666666666666666, 2.0)
     """
     if not mass.all():
         raise ValueError(
@@ -89,7 +109,13 @@ def balanced(mass: Array, where: str = "") -> tuple[float, ...]:
 
 
 def class_masses(targets: Array, outputs: int, weights: Array | None = None) -> Array:
-    """Return the total weight of the examples of each class, (K,); a row of probabilities adds to every class."""
+    """Return the total weight of the examples of each class, (K,); a row of probabilities adds to every class.
+
+    Args:
+        targets: The targets, as labels or as rows.
+        outputs: The number of outputs of the model.
+        weights: The weight of each example, (N,). Default: None, which weighs all alike.
+    """
     w = np.ones(len(targets)) if weights is None else weights.astype(np.float64)
     if outputs == 1:
         ones = float(w @ targets.reshape(-1))

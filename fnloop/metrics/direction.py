@@ -11,7 +11,16 @@ _TOP_K = re.compile(r"top_\d+_accuracy")
 
 
 def known_mode(name: str, metrics: Iterable[AnyMetric] = ()) -> Mode | None:
-    """Return the mode of a metric, or None if it is unknown; the arguments are those of `mode_of`."""
+    """Return the mode of a metric, or None if it is unknown.
+
+    Args:
+        name: The name of a metric, as in `state.metrics`.
+        metrics: Metrics to look the name up in, before those of the package. Default: none.
+
+    Examples:
+        >>> known_mode("val_mae"), known_mode("my_metric")
+        ('min', None)
+    """
     base = name.removeprefix("val_")
     if base.endswith(("loss", "error")):
         return "min"
@@ -56,6 +65,11 @@ def mode_of(name: str, metrics: Iterable[AnyMetric] = ()) -> Mode:
 
 def check_mode(mode: Mode | None, name: str, metrics: Iterable[AnyMetric] = ()) -> Mode:
     """Return the given mode, or that of the metric if it is None.
+
+    Args:
+        mode: The mode, or None.
+        name: The name of the metric, as in `state.metrics`.
+        metrics: Metrics to look the name up in, before those of the package. Default: none.
 
     Raises:
         TypeError: If the mode is neither a string nor None.

@@ -49,7 +49,11 @@ class Described(Protocol):
         return None
 
     def for_task(self, task: Task | None) -> Self:
-        """Return the metric that reads the outputs of this task; most metrics read only one."""
+        """Return the metric that reads the outputs of a task: by default itself.
+
+        Args:
+            task: The task of the loss.
+        """
         return self
 
 
@@ -87,11 +91,19 @@ class Metric(Described, Protocol):
 
     @abstractmethod
     def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
-        """Return the statistics of these examples, `width(K)` numbers."""
+        """Return the statistics of these examples, `width(K)` numbers.
+
+        Args:
+            outputs: The outputs of the model, (N, K).
+            targets: The targets, (N,) or (N, K), as in the dataset.
+        """
 
     @abstractmethod
     def width(self, outputs: int) -> int:
-        """Return the number of statistics for a model with this number of outputs.
+        """Return the number of statistics.
+
+        Args:
+            outputs: The number of outputs of the model, K.
 
         Raises:
             ValueError: If the metric cannot be measured on such a model.
@@ -107,12 +119,22 @@ class Metric(Described, Protocol):
         """
 
     def merge(self, a: Statistics, b: Statistics) -> list[Any]:
-        """Return the statistics of two sets of examples together: by default the sum of those of each."""
+        """Return the statistics of two sets of examples together: by default their sum.
+
+        Args:
+            a: The statistics of the first set.
+            b: The statistics of the second set.
+        """
         return add(a, b)
 
 
 def make_merge(metrics: Sequence[Metric], outputs: int) -> Callable[[Statistics, Statistics], list[Any]]:
-    """Return a function `merge(a, b)` of the statistics of two sets of examples: the sum of the losses, then each metric's."""
+    """Return the function that merges the statistics of two sets of examples: the sum of the losses, then those of metrics.
+
+    Args:
+        metrics: The metrics.
+        outputs: The number of outputs of the model.
+    """
     if all(getattr(metric.merge, "__func__", None) is Metric.merge for metric in metrics):
         return add  # one pass over all statistics is faster than one for each metric
     ends = list(accumulate((metric.width(outputs) for metric in metrics), initial=1))

@@ -22,7 +22,7 @@ _SECOND_ARGUMENT = {
     **dict.fromkeys(("roc_auc_score", "average_precision_score", "top_k_accuracy_score"), "probabilities"),
     "hinge_loss": "outputs",
 }
-Of = Annotated[Needs | None, optional(choice("predictions", "probabilities", "outputs"))]
+OptionalNeeds = Annotated[Needs | None, optional(choice("predictions", "probabilities", "outputs"))]
 
 
 class Interpretation(Protocol):
@@ -95,9 +95,9 @@ class Whole(WholeMetric):
 
     Args:
         function: The function, or the name of one in `sklearn.metrics`.
-        of: The second argument of the function: `"predictions"`, as returned by `predict`; `"probabilities"`, (N, K), or (N,)
-            of class 1 for two classes; or the model's `"outputs"`, (N,) or (N, K). Default: None, which is what a function of
-            scikit-learn takes, and predictions for any other function.
+        needs: The second argument of the function: `"predictions"`, as returned by `predict`; `"probabilities"`, (N, K), or
+            (N,) of class 1 for two classes; or the model's `"outputs"`, (N,) or (N, K). Default: None, which means what a
+            function of scikit-learn takes, and predictions for any other function.
         mode: `"min"` if the smallest value is best, `"max"` if the largest. Default: None. A function of scikit-learn then has
             the mode `"min"` if its name ends in `_loss`, `_error` or `_deviance`, else `"max"`; for any other function the
             code that monitors the metric must state the mode.
@@ -114,14 +114,14 @@ class Whole(WholeMetric):
     """
 
     function: Annotated[Any, _function]
-    of: Of = None
+    needs: OptionalNeeds = None
     mode: OptionalMode = None
     options: Mapping[str, Any] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         is_named = isinstance(self.function, str)
-        if self.of is None:
-            object.__setattr__(self, "of", _SECOND_ARGUMENT.get(self.name, "predictions") if is_named else "predictions")
+        if self.needs is None:
+            object.__setattr__(self, "needs", _SECOND_ARGUMENT.get(self.name, "predictions") if is_named else "predictions")
         if self.mode is None and is_named:
             object.__setattr__(self, "mode", "min" if self.name.endswith(("_loss", "_error", "_deviance")) else "max")
 
@@ -129,11 +129,6 @@ class Whole(WholeMetric):
     def name(self) -> str:
         """The name of the function."""
         return self.function if isinstance(self.function, str) else name_of(self.function)
-
-    @property
-    def needs(self) -> Needs | None:
-        """What the second argument of the function is."""
-        return self.of
 
     def measure(self, outputs: Array, targets: Array, loss: Interpretation, task: Task | None) -> float:
         """Return the value of the function; NaN if an output is not finite."""
@@ -147,23 +142,33 @@ class Whole(WholeMetric):
 
     def _second_argument(self, outputs: Array, loss: Interpretation, task: Task | None) -> Array:
         """Return the second argument of the function, after the targets."""
-        if self.of == "predictions":
+        if self.needs == "predictions":
             return np.asarray(loss.predict(outputs))
-        if self.of == "outputs":
+        if self.needs == "outputs":
             return outputs[:, 0] if outputs.shape[1] == 1 else outputs
         p = np.asarray(loss.probabilities(outputs))
         return p[:, 1] if task == "classification" and p.shape[1] == 2 else p
 
 
 def is_sklearn(function: Any) -> bool:
-    """Return whether this is a function of `sklearn.metrics`."""
+    """Return whether a function is one of `sklearn.metrics`.
+
+    Examples:
+        >>> from sklearn.metrics import f1_score
+        >>> is_sklearn(f1_score), is_sklearn(max)
+        (True, False)
+    """
     if not getattr(function, "__module__", "").startswith("sklearn.metrics"):
         return False
     return getattr(_sklearn(), getattr(function, "__name__", ""), None) is function
 
 
 def from_sklearn(function: Callable[..., Any]) -> Whole | None:
-    """Return the metric of a function of scikit-learn, with or without keyword arguments; None for any other function."""
+    """Return the metric of a function of scikit-learn, or None for any other function.
+
+    Args:
+        function: The function, or a `functools.partial` of it with keyword arguments.
+    """
     if isinstance(function, partial) and not function.args and is_sklearn(function.func):
         return Whole(function.func, options=function.keywords)
     return Whole(function) if is_sklearn(function) else None

@@ -7,7 +7,6 @@ import numpy as np
 
 from fnloop.core.display import pluralize
 from fnloop.core.formatting import listed, short
-from fnloop.core.protocols import fulfils
 from fnloop.core.records import evolve
 from fnloop.losses import Loss
 from fnloop.metrics import Metric, known_mode
@@ -73,8 +72,8 @@ def check_metrics(metrics: Sequence[AnyMetric], loss: Loss, model: Model) -> Non
                 f"with {pluralize(model.outputs, 'output')} is a loss for {_in_words(task)}"
             )
         try:
-            if fulfils(metric, Metric):
-                metric.width(model.outputs)  # type: ignore[union-attr]
+            if isinstance(metric, Metric):
+                metric.width(model.outputs)
             if metric.needs == "probabilities":
                 loss.probabilities(np.zeros((1, model.outputs)))
         except (TypeError, ValueError) as error:
