@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 
+RUN_MODULES = "run", "recording", "checkpoint", "checkpointing"
+
 
 @pytest.fixture(scope="session")
 def lab_run(tmp_path_factory):
@@ -19,8 +21,8 @@ def lab_run(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _doctest_of_a_run(request):
-    """For the doctests of `fnloop/runs/run.py`: change to a folder with a copy of the run, and open it as `run`."""
-    if not request.node.nodeid.startswith("fnloop/runs/run.py::"):
+    """For the doctests of these modules: change to a folder with a copy of the run, and open it as `run`."""
+    if not request.node.nodeid.startswith(tuple(f"fnloop/runs/{name}.py::" for name in RUN_MODULES)):
         return
     import fnloop as fl
 

@@ -97,7 +97,10 @@ def save(
         OSError: If the file cannot be written.
 
     Examples:
-        fl.save(state, "best.npz", trainer=trainer)
+        >>> state = fl.open_run("lab.run").last
+        >>> fl.save(state, "last.npz")
+        >>> fl.same_bits(fl.load("last.npz"), state)
+        True
 
     See Also:
         load, load_checkpoint, checkpoint
@@ -150,7 +153,9 @@ def load(path: str | os.PathLike[str], *, records: Iterable[type] = ()) -> Any:
         TypeError: If an argument has the wrong type.
 
     Examples:
-        fl.epochs(trainer, train, validation, start=fl.load("last.npz"))
+        >>> fl.save(run.last, "last.npz")
+        >>> fl.load("last.npz").epoch
+        10
 
     See Also:
         save, load_checkpoint
@@ -171,7 +176,9 @@ def load_checkpoint(path: str | os.PathLike[str], *, records: Iterable[type] = (
         TypeError: If an argument has the wrong type.
 
     Examples:
-        fl.load_checkpoint("best.npz").trainer
+        >>> fl.save(run.last, "last.npz", trainer=run.trainer)
+        >>> fl.load_checkpoint("last.npz").trainer == run.trainer
+        True
 
     See Also:
         load, save

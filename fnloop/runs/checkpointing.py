@@ -59,7 +59,10 @@ def checkpoint(
         ValueError: If an argument is invalid.
 
     Examples:
-        pipe(fl.epochs(trainer, train, validation, start=fl.load("best.npz")), take(50), fl.checkpoint("best.npz"), fl.last)
+        >>> stream = fl.until(lambda state: state.epoch == 3, fl.epochs(run.trainer, run.train, run.validation))
+        >>> best = fl.best("val_loss", fl.checkpoint("best.npz", stream))
+        >>> fl.same_bits(fl.load("best.npz"), best)
+        True
 
     See Also:
         best, save

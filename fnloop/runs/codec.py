@@ -43,6 +43,13 @@ def encode(value: Any, arrays: dict[str, Array], path: str = "") -> Any:
 
     Raises:
         TypeError: If the value holds something that is not data, such as a function.
+
+    Examples:
+        >>> arrays = {}
+        >>> encode({"lr": 0.1, "mu": np.zeros(2)}, arrays)
+        {'mapping': {'lr': 0.1, 'mu': {'array': 'mu'}}}
+        >>> arrays
+        {'mu': array([0., 0.])}
     """
     if isinstance(value, Params) and value.model is not None:
         parts = [_put(array, arrays, name) for name, array in _arrays_of(value.layers, f"{path}.layers")]
@@ -94,6 +101,10 @@ def decode(tree: Any, arrays: Mapping[str, Array], record_types: Mapping[str, ty
         KeyError: If an array or a field is missing.
         TypeError: If a field has the wrong type.
         ValueError: If a field is invalid.
+
+    Examples:
+        >>> decode({"mapping": {"lr": 0.1, "mu": {"array": "mu"}}}, {"mu": np.zeros(2)}, {})
+        {'lr': 0.1, 'mu': array([0., 0.])}
     """
     if isinstance(tree, list):
         return tuple(decode(item, arrays, record_types) for item in tree)

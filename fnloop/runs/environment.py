@@ -66,14 +66,24 @@ def canary() -> str:
 
 
 def environment_differences(recorded: Environment, current: Environment) -> tuple[str, ...]:
-    """Return the differences between two environments, as one line each."""
+    """Return the differences between two environments, as one line each.
+
+    Examples:
+        >>> environment_differences({"NumPy": "2.1.0", "Python": "3.11.4"}, {"NumPy": "2.2.0", "Python": "3.11.4"})
+        ('NumPy was 2.1.0, is 2.2.0',)
+    """
     names = dict.fromkeys([*recorded, *current])
     pairs = ((name, recorded.get(name, "none"), current.get(name, "none")) for name in names)
     return tuple(f"{name} was {old[:60]}, is {new[:60]}" for name, old, new in pairs if old != new)
 
 
 def recorded_threads(recorded: Environment) -> int | None:
-    """Return the number of BLAS threads of an environment, or None if it has no number that can be set."""
+    """Return the number of BLAS threads of an environment, or None if it has no number that can be set.
+
+    Examples:
+        >>> recorded_threads({"BLAS threads": "4"}), recorded_threads({"BLAS threads": "unknown"})
+        (4, None)
+    """
     threads = recorded.get(THREADS, "")
     is_valid = threads.isdecimal() and len(threads) < 5 and 1 <= int(threads) <= MAX_THREADS
     return int(threads) if is_valid else None

@@ -66,7 +66,12 @@ def record(
         ValueError: If an argument is invalid, or the states are not those of the trainer and the data.
 
     Examples:
-        pipe(fl.epochs(trainer, train, validation), take(101), fl.record("a.run", trainer, train, validation), fl.last)
+        >>> trainer, train, validation = run.trainer, run.train, run.validation
+        >>> stream = fl.until(lambda state: state.epoch == 3, fl.epochs(trainer, train, validation))
+        >>> fl.last(fl.record("new.run", trainer, train, validation, stream)).epoch
+        3
+        >>> len(fl.open_run("new.run").rows)
+        4
 
     See Also:
         open_run, checkpoint
