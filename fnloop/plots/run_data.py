@@ -102,7 +102,7 @@ def _from_history(history: History, name: str) -> RunData:
     monitor = "val_loss" if "val_loss" in history else "loss"
     best_epoch, best_value = _best_of(history[monitor], "min")
     metrics = (METRICS.get(metric.removeprefix("val_")) for metric in history)
-    is_classification = any(getattr(metric, "task", "") == "classification" for metric in metrics)
+    is_classification = any(metric is not None and metric.task == "classification" for metric in metrics)
     return RunData(
         history=history,
         first_epoch=1,
