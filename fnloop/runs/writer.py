@@ -10,10 +10,9 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from time import thread_time
 from typing import Any
 
 import numpy as np
@@ -26,13 +25,10 @@ from fnloop.core.formatting import short
 from fnloop.runs.connection import close_writer, open_to_write
 from fnloop.runs.packing import pack_state
 from fnloop.runs.rows import Row, make_row
+from fnloop.runs.snapshots import SnapshotSchedule
 from fnloop.runs.store import add_row, add_snapshot, create_metrics_view
 from fnloop.streams.select import update_best
 
-# The thread's processor time for everything it writes may be this share of the training time, and its time for snapshots at
-# least the smaller share, whatever rows cost. Training slows down by two to three times as much, because the threads share
-# caches and cores.
-TIME_BUDGET, SNAPSHOT_BUDGET = 0.004, 0.0015
 MAX_QUEUED_BYTES = 1 << 28  # of states in the queue, which always has place for one
 PAUSE = 0.8  # seconds between commits: rows written together cost less than one by one
 
@@ -67,11 +63,10 @@ class Writer:
         release: Callable[[], None],
     ) -> None:
         self._path, self._head, self._last, self._metric_names = path, head, state, dict.fromkeys(metric_names)
-        self._monitor, self._best, self._every, self._release = monitor, best, snapshot_every, release
+        self._monitor, self._best, self._release = monitor, best, release
         self._hashes: Hashes = {}
         self._state_bytes = sum(leaf.nbytes for _, leaf in leaves(state) if isinstance(leaf, np.ndarray))
-        self._training_seconds = 0.0
-        self._snapshots, self._snapshot_seconds = 0, 0.0  # their number, and the processor time they took
+        self._schedule = SnapshotSchedule(snapshot_every)
         self._queue: deque[tuple[Any, float]] = deque()
         self._wake: SimpleQueue[None] = SimpleQueue()  # an item tells the thread not to pause
         self._progress: SimpleQueue[None] = SimpleQueue()  # an item tells that the thread has written something
@@ -157,22 +152,21 @@ class Writer:
         """Write all queued states in one transaction; the head moves when it is committed."""
         if not self._queue:
             return
-        head, snapshots = self._head, self._snapshots
+        head, has_snapshots = self._head, False
         self._connection.execute("BEGIN IMMEDIATE")
         for _ in range(len(self._queue)):
             state, seconds = self._queue[0]
-            head = self._write(head, state, seconds)
+            head, has_snapshot = self._write(head, state, seconds)
+            has_snapshots |= has_snapshot
             self._queue.popleft()
             if self._progress.empty():
                 self._progress.put(None)
-        started = thread_time()
-        self._connection.execute("COMMIT")
-        if self._snapshots > snapshots:
-            self._snapshot_seconds += thread_time() - started
+        with self._schedule.measuring(snapshots=0) if has_snapshots else nullcontext():
+            self._connection.execute("COMMIT")
         self._head = head
 
-    def _write(self, head: Row, state: Any, seconds: float) -> Row:
-        """Write a state's row, and its snapshot if that is due."""
+    def _write(self, head: Row, state: Any, seconds: float) -> tuple[Row, bool]:
+        """Write a state's row, and its snapshot if that is due; return the row, and whether there is a snapshot."""
         row, hashes = make_row(head.position + 1, state, seconds, head.epoch, self._hashes)
         self._state_bytes = sum(value.nbytes for value, _ in hashes.values() if isinstance(value, np.ndarray))
         row = row.with_chain(head.chain)
@@ -180,22 +174,15 @@ class Writer:
             self._metric_names |= dict.fromkeys(row.metrics)
             create_metrics_view(self._connection, tuple(self._metric_names))
         add_row(self._connection, row)
-        self._hashes, self._last, self._training_seconds = hashes, state, self._training_seconds + seconds
+        self._hashes, self._last = hashes, state
         if self._monitor is not None and row.metrics and update_best(self._best[0], state, *self._monitor) is state:
             self._best = state, row.position
-        if self._is_snapshot_due(row.position):
-            started = thread_time()
-            add_snapshot(self._connection, row.position, *pack_state(state, hashes))
-            self._snapshots, self._snapshot_seconds = self._snapshots + 1, self._snapshot_seconds + thread_time() - started
-        return row
-
-    def _is_snapshot_due(self, position: int) -> bool:
-        if self._every is not None:
-            return position % self._every == 0
-        next_snapshot = self._snapshot_seconds / max(1, self._snapshots)
-        other_seconds = thread_time() - self._snapshot_seconds
-        allowed = max(TIME_BUDGET * self._training_seconds - other_seconds, SNAPSHOT_BUDGET * self._training_seconds)
-        return self._snapshot_seconds + next_snapshot <= allowed
+        self._schedule.add_epoch(seconds)
+        is_due = self._schedule.is_due(row.position)
+        if is_due:
+            with self._schedule.measuring(snapshots=1):
+                add_snapshot(self._connection, row.position, *pack_state(state, hashes))
+        return row, is_due
 
     def _write_last_snapshots(self) -> None:
         """Write snapshots of the last and the best state, unless the file has them."""
