@@ -114,6 +114,6 @@ class Loss(Protocol):
         Args:
             targets: The targets of the training data.
             outputs: The number of outputs of the model.
-            weights: The weight of each example, (N,); Default: None, which weighs all alike.
+            weights: The weight of each example, (N,). Default: None, which weighs all alike.
         """
         return self

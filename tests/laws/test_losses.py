@@ -217,9 +217,9 @@ def test_a_custom_regression_loss():
 def test_every_loss_and_metric_survives_a_file(tmp_path):
     """A checkpoint restores the trainer with its losses and metrics; no two records have the same name."""
     for kind in LOSSES:
-        own = fl.Trainer(model=fl.mlp([3, LOSSES[kind][1]]), loss=LOSSES[kind][0], metrics=metrics_of(kind))
-        fl.save(fl.init_state(own), tmp_path / "s.npz", trainer=own)
-        assert fl.same_bits(fl.load_checkpoint(tmp_path / "s.npz").trainer, own)
-    for room in (fl.losses, fl.metrics, fl.optimizers, fl.schedulers):
-        for name in room.__all__:
-            assert RECORD_TYPES.get(name, getattr(room, name)) is getattr(room, name)
+        trainer = fl.Trainer(model=fl.mlp([3, LOSSES[kind][1]]), loss=LOSSES[kind][0], metrics=metrics_of(kind))
+        fl.save(fl.init_state(trainer), tmp_path / "s.npz", trainer=trainer)
+        assert fl.same_bits(fl.load_checkpoint(tmp_path / "s.npz").trainer, trainer)
+    for module in (fl.losses, fl.metrics, fl.optimizers, fl.schedulers):
+        for name in module.__all__:
+            assert RECORD_TYPES.get(name, getattr(module, name)) is getattr(module, name)

@@ -48,10 +48,10 @@ def imbalanced_data(rows, seed):
 def test_a_balanced_run_equals_a_run_with_its_weights(tmp_path):
     """To the bit, by epochs and by steps, replayed and resumed; the validation loss has the same weights."""
     train, validation = imbalanced_data(60, 0), imbalanced_data(41, 1)
-    kept = {"model": fl.mlp([4, 5, 3]), "batch_size": 16}
-    balanced = fl.Trainer(loss=ls.SoftmaxCrossEntropy(class_weights="balanced"), **kept)
+    shared = {"model": fl.mlp([4, 5, 3]), "batch_size": 16}
+    balanced = fl.Trainer(loss=ls.SoftmaxCrossEntropy(class_weights="balanced"), **shared)
     weights = tuple(compute_class_weight("balanced", classes=np.arange(3), y=train.y).tolist())
-    plain = fl.Trainer(loss=ls.SoftmaxCrossEntropy(class_weights=weights), **kept)
+    plain = fl.Trainer(loss=ls.SoftmaxCrossEntropy(class_weights=weights), **shared)
     expected = fl.fit(plain, train, validation, epochs=3, progress=False)
     path = tmp_path / "a.run"
     stream = fl.record(path, balanced, train, validation)(fl.epochs(balanced, train, validation))
@@ -61,9 +61,9 @@ def test_a_balanced_run_equals_a_run_with_its_weights(tmp_path):
     resumed = run.resume(epochs=3, progress=False)
     assert fl.same_bits(resumed.last, expected.last)
     assert run.verify().ok
-    onward = [next(islice(fl.epochs(t, train, validation, start=first[1]), 2, None)) for t in (balanced, plain)]
-    assert fl.same_bits(onward[0], onward[1])
-    assert fl.same_bits(onward[0], expected.last)
+    resumed_within = [next(islice(fl.epochs(t, train, validation, start=first[1]), 2, None)) for t in (balanced, plain)]
+    assert fl.same_bits(resumed_within[0], resumed_within[1])
+    assert fl.same_bits(resumed_within[0], expected.last)
     assert fl.same_bits(run.state(step=6), next(s for s in fl.steps(balanced, train, validation) if s.step == 6))
     measured = fl.evaluate(balanced.resolve(train), first[2], validation)
     assert measured == {name: first[2].metrics[f"val_{name}"] for name in measured}

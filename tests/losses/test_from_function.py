@@ -68,10 +68,10 @@ def test_like_defines_the_meaning_of_outputs():
     np.testing.assert_allclose(result.history["loss"], plain.history["loss"], rtol=1e-5)
     with pytest.raises(ValueError, match=r"targets must lie in \[0, 1\]"):
         fl.epochs(trainer, fl.Dataset(data.x, data.y + np.arange(20) % 3))
-    own = trainer_of(logistic, 1)
-    assert own.metrics == ()
+    without_like = trainer_of(logistic, 1)
+    assert without_like.metrics == ()
     with pytest.raises(TypeError, match=r"loss 'logistic' has no probabilities; losses.FromFunction\(logistic, like=\.\.\.\)"):
-        fl.predict_proba(own, fl.init_state(own), data.x)
+        fl.predict_proba(without_like, fl.init_state(without_like), data.x)
 
 
 def hidden(outputs, targets):

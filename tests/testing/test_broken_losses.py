@@ -5,6 +5,7 @@ import pytest
 
 from fnloop import testing as laws
 from fnloop.core.records import frozen
+from fnloop.losses import Loss
 from tests.testing.finding import assert_found, found
 
 
@@ -12,7 +13,7 @@ def squared(reduce):
     """Return the squared error with another gradient or value: `reduce(error) -> (losses, gradient)`."""
 
     @frozen
-    class Squared:
+    class Squared(Loss):
         def forward(self, outputs, targets):
             losses, gradient = reduce(outputs - targets.reshape(outputs.shape))
             return losses, lambda: gradient

@@ -72,9 +72,9 @@ def test_two_classes(y, classes):
 
 def test_declared_classes_define_the_order():
     """They also mark numbers as labels that could be codes."""
-    turned = trained(fl.Dataset(FRAME, CODES, classes=[2, 1, 0]), 20)
-    assert (fl.predict(trainer(), turned, FRAME) == CODES).mean() > 0.8
-    assert (fl.predict_proba(trainer(), turned, FRAME).argmax(1) == 2 - CODES).mean() > 0.8
+    reversed_classes = trained(fl.Dataset(FRAME, CODES, classes=[2, 1, 0]), 20)
+    assert (fl.predict(trainer(), reversed_classes, FRAME) == CODES).mean() > 0.8
+    assert (fl.predict_proba(trainer(), reversed_classes, FRAME).argmax(1) == 2 - CODES).mean() > 0.8
 
 
 def test_separate_datasets_have_the_same_encoding():
