@@ -5,8 +5,7 @@ from typing import Any
 from fnloop.cli.train import make_scheduler
 from fnloop.core.fields import field_names
 from fnloop.core.records import evolve, frozen
-from fnloop.optimizers import Elementwise, add_decayed_weights, chain, clip_by_global_norm
-from fnloop.optimizers.transforms import AddDecayedWeights, ClipByGlobalNorm
+from fnloop.optimizers import Elementwise, add_decayed_weights, add_l2_penalty, chain, clip_by_global_norm
 from fnloop.training.early_stopping import EarlyStopping
 from fnloop.training.trainer import Trainer
 
@@ -58,10 +57,10 @@ class ForkOptions:
         """Return the optimizer with clipping as its first part, and weight decay in place of its own or as the last part."""
         parts = list(optimizer.parts)
         if self.clip is not None:
-            parts = [clip_by_global_norm(self.clip), *(part for part in parts if not isinstance(part, ClipByGlobalNorm))]
+            parts = [clip_by_global_norm(self.clip), *(part for part in parts if not isinstance(part, clip_by_global_norm))]
         if self.weight_decay is not None:
             decay = add_decayed_weights(self.weight_decay)
-            decays = [i for i, part in enumerate(parts) if isinstance(part, AddDecayedWeights)]
+            decays = [i for i, part in enumerate(parts) if isinstance(part, add_decayed_weights | add_l2_penalty)]
             end = len(parts) - 1 if parts[-1].keeps_average else len(parts)
             parts[decays[-1] if decays else end : decays[-1] + 1 if decays else end] = [decay]
         return chain(*parts)

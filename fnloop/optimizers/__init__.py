@@ -1,6 +1,7 @@
 """Optimizers: `init(vector) -> OptimizerState`, `update(gradient, state, vector) -> (direction, state)`.
 
-The parameters move by `-lr * direction`. A user's own optimizer is a record over `Elementwise` with one kernel.
+The parameters move by `-lr * direction`. A custom optimizer is a subclass of `Elementwise` with one kernel. Optimizers are
+named as in their papers; transformations, which are parts of a `chain`, are in lower case. All are frozen records.
 """
 
 from fnloop.optimizers.adagrad import Adadelta, Adagrad
@@ -20,7 +21,7 @@ from fnloop.optimizers.noise import add_noise
 from fnloop.optimizers.rmsprop import RMSprop
 from fnloop.optimizers.rprop import Rprop
 from fnloop.optimizers.sgd import SGD
-from fnloop.optimizers.slow_parameters import lookahead
+from fnloop.optimizers.slow_weights import lookahead
 from fnloop.optimizers.transforms import (
     add_decayed_weights,
     add_l1_penalty,

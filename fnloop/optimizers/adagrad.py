@@ -1,30 +1,36 @@
-"""Adagrad, and Adadelta, which forgets and needs no rate of its own."""
+"""Adagrad and Adadelta."""
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
 
-from fnloop.core.arrays import Array, read_only
+from fnloop.core.arrays import AnyArray, Array, read_only
 from fnloop.core.checks import Decay, NonNegative, Positive
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
-from fnloop.optimizers.adam import sum_decay
+from fnloop.optimizers.adam import running_sum_decay
 from fnloop.optimizers.elementwise import Elementwise
-from fnloop.optimizers.kernel import StepContext
+from fnloop.optimizers.kernel import Scalars, StepContext
 
 
 @frozen
 class Adagrad(Elementwise):
-    """Scale the gradient by the root of the sum of all its squares.
+    """Scale the gradient by the root of the sum of all squared gradients.
 
-        s' = s + g²          direction = g / (sqrt(s') + eps)
+        sum_of_squares' = sum_of_squares + g²        direction = g / (sqrt(sum_of_squares') + eps)
 
     Args:
-        initial_accumulator_value: what s starts with, at least 0; in the units of the gradient's square.
-        eps: keeps the quotient finite, above 0; in the units of the gradient.
-    Shapes: gradient, slot and direction are (P,).
-    Raises: ValueError: if a parameter lies outside its interval; the message carries the name and the value.
+        initial_accumulator_value: Initial value of the sum, at least 0; in the units of the squared gradient. Default: 0.
+        eps: Added to the denominator; above 0, in the units of the gradient. Default: 1e-10.
+
+    Shapes:
+        gradient, sum_of_squares, direction: (P,).
+
+    Raises:
+        ValueError: If a parameter is outside its interval. The message has its name and value.
+
     Source: Duchi, Hazan & Singer 2011, Adaptive subgradient methods for online learning and stochastic optimization.
     """
 
@@ -36,32 +42,40 @@ class Adagrad(Elementwise):
     keeps_non_finite = True
 
     def init_slots(self, vector: Array) -> tuple[Array, ...]:
+        """Return the initial sum of squares."""
         return (read_only(np.full_like(vector, self.initial_accumulator_value)),)
 
-    def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
+    def kernel(self, gradient: AnyArray, slots: Sequence[AnyArray], params: AnyArray, scalars: Scalars) -> tuple[Any, Any]:
+        """Return the direction and the new sum of squares."""
         xp = namespace(gradient)
-        (s,) = slots
-        s += gradient * gradient
-        scale = xp.sqrt(s)
+        (sum_of_squares,) = slots
+        sum_of_squares += gradient * gradient
+        scale = xp.sqrt(sum_of_squares)
         scale += self.eps
         gradient /= scale
-        return gradient, (s,)
+        return gradient, (sum_of_squares,)
 
 
 @frozen
 class Adadelta(Elementwise):
-    """Scale the gradient so that steps have the size of earlier steps, in the units of the parameters.
+    """Scale the gradient to the size of earlier steps, in the units of the parameters.
 
-        v' = rho v + (1 - rho) g²          direction = d = g sqrt(u + eps) / sqrt(v' + eps)          u' = rho u + (1 - rho) d²
+        nu' = rho nu + (1 - rho) g²        direction = d = g sqrt(nu_of_steps + eps) / sqrt(nu' + eps)
+        nu_of_steps' = rho nu_of_steps + (1 - rho) d²
+
+    In float32 gradients should be below 1e15: beyond, eps / nu loses digits.
 
     Args:
-        rho: decay of both mean squares, in [0, 1); unitless.
-        eps: keeps the first steps from being 0, above 0; in the units of v and of u.
-    In float32 gradients should be below 1e15: eps / v has fewer digits beyond.
+        rho: Decay rate of both mean squares, in [0, 1); unitless. Default: 0.9.
+        eps: Keeps the first steps from being 0; above 0, in the units of both mean squares. Default: 1e-6.
 
-    Shapes: gradient, slots and direction are (P,).
-    Raises: ValueError: if a parameter lies outside its interval; the message carries the name and the value.
-    Source: Zeiler 2012, ADADELTA: an adaptive learning rate method, Algorithm 1; the method's own rate is 1.
+    Shapes:
+        gradient, nu, nu_of_steps, direction: (P,).
+
+    Raises:
+        ValueError: If a parameter is outside its interval. The message has its name and value.
+
+    Source: Zeiler 2012, ADADELTA: an adaptive learning rate method, Algorithm 1, whose learning rate is 1.
     """
 
     _: KW_ONLY
@@ -71,19 +85,21 @@ class Adadelta(Elementwise):
     slots = ("nu", "nu_of_steps")
     keeps_non_finite = True
 
-    def scalars(self, context: StepContext) -> Any:
+    def scalars(self, context: StepContext) -> Scalars:
+        """Return the decay rate of the slots, and eps in their units."""
         before = context.before or self
-        return sum_decay(self.rho, before.rho), self.eps / (1 - self.rho)
+        return running_sum_decay(self.rho, before.rho), self.eps / (1 - self.rho)
 
-    def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        # The slots are running sums, v / (1 - rho) and u / (1 - rho): the factor falls out of the quotient.
+    def kernel(self, gradient: AnyArray, slots: Sequence[AnyArray], params: AnyArray, scalars: Scalars) -> tuple[Any, Any]:
+        """Return the direction and the new mean squares."""
+        # The slots are running sums, nu / (1 - rho) and nu_of_steps / (1 - rho): the factor cancels in the quotient.
         xp = namespace(gradient)
-        (v, u), (decay, eps) = slots, scalars
-        v *= decay
-        v += gradient * gradient
-        ratio = u + eps
-        ratio /= v + eps
+        (nu, nu_of_steps), (decay, eps) = slots, scalars
+        nu *= decay
+        nu += gradient * gradient
+        ratio = nu_of_steps + eps
+        ratio /= nu + eps
         gradient *= xp.sqrt(ratio)
-        u *= decay
-        u += gradient * gradient
-        return gradient, (v, u)
+        nu_of_steps *= decay
+        nu_of_steps += gradient * gradient
+        return gradient, (nu, nu_of_steps)

@@ -1,16 +1,16 @@
-"""Adam, and AdamW as Adam with decoupled weight decay."""
+"""Adam, and AdamW: Adam with decoupled weight decay."""
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from typing import Any
 
-from fnloop.core.checks import Decay, Positive
+from fnloop.core.arrays import AnyArray
+from fnloop.core.checks import Decay, NonNegative, Positive
 from fnloop.core.namespace import apply_into, namespace
 from fnloop.core.records import frozen
-from fnloop.core.signatures import explain_calls
-from fnloop.optimizers.argument_hints import OPTIMIZER_HINTS
-from fnloop.optimizers.chaining import Chain, chain
+from fnloop.optimizers.chaining import Composite
 from fnloop.optimizers.elementwise import Elementwise
-from fnloop.optimizers.kernel import Scaled, StepContext
+from fnloop.optimizers.kernel import Scalars, Scaled, StepContext
 from fnloop.optimizers.transforms import add_decayed_weights
 
 
@@ -18,21 +18,26 @@ from fnloop.optimizers.transforms import add_decayed_weights
 class Adam(Elementwise):
     """Scale the gradient by Adam's bias-corrected moments.
 
-        m' = b1 m + (1 - b1) g          v' = b2 v + (1 - b2) g²
-        direction = (m' / (1 - b1^t)) / (sqrt(v' / (1 - b2^t)) + eps)
+        mu' = b1 mu + (1 - b1) g        nu' = b2 nu + (1 - b2) g²
+        direction = (mu' / (1 - b1^t)) / (sqrt(nu' / (1 - b2^t)) + eps)
+
+    If b1 or b2 is `scheduled`, the formula uses its value of the update throughout.
+
+    The sum of g² over 1 / (1 - b2) updates must be within the dtype: in float32, gradients up to about 1e17. Beyond that nu is
+    not finite, which the engines report; a clip before Adam avoids it. In float32 an eps below 1e-38 is 0.
 
     Args:
-        b1: decay of the first moment, in [0, 1); unitless.
-        b2: decay of the second moment, in [0, 1); unitless.
-        eps: keeps the quotient finite, above 0; in the units of the gradient.
-    If b1 or b2 is `scheduled`, the formula has its value of the moment in every place.
+        b1: Decay rate of the first moment, in [0, 1); unitless. Default: 0.9.
+        b2: Decay rate of the second moment, in [0, 1); unitless. Default: 0.999.
+        eps: Added to the denominator; above 0, in the units of the gradient. Default: 1e-8.
 
-    The square of a gradient must be within the dtype, summed over 1 / (1 - b2) updates: in float32 gradients up to about 1e17.
-    Beyond that nu is not finite, which the engines report; a clip before Adam avoids it. In float32 an eps below 1e-38 is 0.
+    Shapes:
+        gradient, mu, nu, direction: (P,).
 
-    Shapes: gradient, slots and direction are (P,).
-    Raises: ValueError: if a parameter lies outside its interval; the message carries the name and the value.
-    Source: Kingma & Ba 2015, Algorithm 1.
+    Raises:
+        ValueError: If a parameter is outside its interval. The message has its name and value.
+
+    Source: Kingma & Ba 2015, Adam: a method for stochastic optimization, Algorithm 1.
     """
 
     _: KW_ONLY
@@ -43,46 +48,73 @@ class Adam(Elementwise):
     slots = ("mu", "nu")
     keeps_non_finite = True
 
-    def scalars(self, context: StepContext) -> Any:
-        # The slots are m / (1 - b1) and v / (1 - b2), and the factor goes into the learning rate: fewer passes over memory.
+    def scalars(self, context: StepContext) -> Scalars:
+        """Return the decay rates of the slots, the shift of the denominator, and the factor of the direction."""
+        # The slots hold mu / (1 - b1) and nu / (1 - b2); the factors go into the learning rate: fewer passes over memory.
         before = context.before or self
         first = (1 - self.b1**context.count) / (1 - self.b1)
         root = ((1 - self.b2**context.count) / (1 - self.b2)) ** 0.5
-        return sum_decay(self.b1, before.b1), sum_decay(self.b2, before.b2), self.eps * root, root / first
+        return running_sum_decay(self.b1, before.b1), running_sum_decay(self.b2, before.b2), self.eps * root, root / first
 
-    def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
+    def kernel(self, gradient: AnyArray, slots: Sequence[AnyArray], params: AnyArray, scalars: Scalars) -> tuple[Any, Any]:
+        """Return the direction and the new moments."""
         b1, b2, shift, factor = scalars
-        m, v, scale = moments(gradient, slots, b1, b2)
+        mu, nu, scale = update_moments(gradient, slots, b1, b2)
         scale += shift
-        return Scaled(apply_into(scale, namespace(scale).divide, m, scale), factor), (m, v)
+        return Scaled(apply_into(scale, namespace(scale).divide, mu, scale), factor), (mu, nu)
 
 
-def moments(gradient: Any, slots: Any, b1: Any, b2: Any) -> tuple[Any, Any, Any]:
-    """The running sums m' = b1 m + g and v' = b2 v + g², and sqrt(v'), which is written over the gradient."""
-    m, v = slots
-    m *= b1
-    m += gradient
+def update_moments(gradient: AnyArray, slots: Sequence[AnyArray], b1: Any, b2: Any) -> tuple[AnyArray, AnyArray, AnyArray]:
+    """Return the running sums mu' = b1 mu + g and nu' = b2 nu + g², and sqrt(nu'), which overwrites the gradient."""
+    mu, nu = slots
+    mu *= b1
+    mu += gradient
     gradient *= gradient
-    v *= b2
-    v += gradient
-    return m, v, apply_into(gradient, namespace(gradient).sqrt, v)
+    nu *= b2
+    nu += gradient
+    return mu, nu, apply_into(gradient, namespace(gradient).sqrt, nu)
 
 
-def sum_decay(b: Any, before: Any) -> Any:
-    """The decay of a running sum that stands for a running mean divided by (1 - b), where b may follow a schedule.
+def running_sum_decay(decay: Any, before: Any) -> Any:
+    """Return the decay rate of a running sum that holds a running mean divided by (1 - decay).
 
-    From m' = b m + (1 - b) x with m = (1 - before) s and m' = (1 - b) s' follows s' = sum_decay s + x.
+    The rate of the mean may follow a schedule, and was `before` at the previous update: from m' = decay m + (1 - decay) x with
+    m = (1 - before) s and m' = (1 - decay) s' follows s' = running_sum_decay s + x.
     """
-    return b * ((1 - before) / (1 - b))
+    return decay * ((1 - before) / (1 - decay))
 
 
-@explain_calls(OPTIMIZER_HINTS)
-def AdamW(*, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.01) -> Chain:
-    """Adam with decoupled weight decay: direction = Adam's + weight_decay * params.
+@frozen
+class AdamW(Composite):
+    """Adam with decoupled weight decay: direction = Adam's direction + weight_decay * params.
 
     Args:
-        weight_decay: per unit of the learning rate, at least 0. It holds for all parameters; `masked` shows how to spare
-            biases and normalisations.
-    Source: Loshchilov & Hutter 2019, Algorithm 2.
+        b1: Decay rate of the first moment, in [0, 1); unitless. Default: 0.9.
+        b2: Decay rate of the second moment, in [0, 1); unitless. Default: 0.999.
+        eps: Added to the denominator; above 0, in the units of the gradient. Default: 1e-8.
+        weight_decay: Decay per unit of the learning rate, at least 0. It applies to all parameters; `masked` shows how to
+            exclude biases and normalizations. Default: 0.01.
+
+    Shapes:
+        gradient, mu, nu, direction: (P,).
+
+    Raises:
+        ValueError: If a parameter is outside its interval. The message has its name and value.
+
+    Examples:
+        >>> AdamW(weight_decay=0.1)
+        AdamW(b1=0.9, b2=0.999, eps=1e-08, weight_decay=0.1)
+
+    Source: Loshchilov & Hutter 2019, Decoupled weight decay regularization, Algorithm 2.
     """
-    return chain(Adam(b1=b1, b2=b2, eps=eps), add_decayed_weights(weight_decay))
+
+    _: KW_ONLY
+    b1: Decay = 0.9
+    b2: Decay = 0.999
+    eps: Positive = 1e-8
+    weight_decay: NonNegative = 0.01
+
+    @property
+    def parts(self) -> tuple[Elementwise, ...]:
+        """Adam, then the decay."""
+        return Adam(b1=self.b1, b2=self.b2, eps=self.eps), add_decayed_weights(self.weight_decay)

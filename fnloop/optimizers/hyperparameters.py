@@ -1,64 +1,107 @@
 """Hyperparameters that follow schedules."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
+from fnloop.core.arrays import AnyArray
 from fnloop.core.fields import field_names
-from fnloop.core.formatting import short
+from fnloop.core.formatting import Call, short
 from fnloop.core.records import evolve, frozen
 from fnloop.core.signatures import call_hint
-from fnloop.optimizers.chaining import Chain
+from fnloop.optimizers.chaining import Composite
 from fnloop.optimizers.elementwise import Elementwise, Wrapper
-from fnloop.optimizers.kernel import StepContext, as_number
+from fnloop.optimizers.kernel import Scalars, StepContext, as_number
 
-Schedule = Callable[[Any], Any]
+Schedule = Callable[[Any], Any]  # of t, an int or an array
 
 
 @frozen
-class Scheduled(Wrapper):
-    """See `scheduled`: a part whose kernel finds in place of its hyperparameters their values of the moment."""
+class ScheduledPart(Wrapper):
+    """A part whose kernel uses the scheduled values of its hyperparameters."""
 
     part: Elementwise
     schedules: Mapping[str, Schedule]
 
     @property
     def keeps_non_finite(self) -> bool:  # type: ignore[override]
+        """Whether the part keeps non-finite values."""
         return self.part.keeps_non_finite
 
-    def scalars(self, context: StepContext) -> Any:
+    def scalars(self, context: StepContext) -> Scalars:
+        """Return the values of the hyperparameters, and the scalars of the part with these values."""
         values, t = self._values(context.count - 1), context.count - 2
-        before = self._with(self._values(t + (t < 0)))  # nothing came before the first update
+        before = self._with(self._values(t + (t < 0)))  # the first update has no earlier one
         return values, self._with(values).scalars(context._replace(before=before))
 
-    def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        values, own = scalars
-        moved: tuple[Any, Any] = self._with(values).kernel(gradient, slots, params, own)
-        return moved
+    def kernel(self, gradient: AnyArray, slots: Sequence[AnyArray], params: AnyArray, scalars: Scalars) -> tuple[Any, Any]:
+        """Return what the part returns with these values."""
+        values, scalars_of_part = scalars
+        result: tuple[Any, Any] = self._with(values).kernel(gradient, slots, params, scalars_of_part)
+        return result
 
     def _values(self, t: Any) -> tuple[Any, ...]:
         return tuple(as_number(schedule(t)) for schedule in self.schedules.values())
 
     def _with(self, values: tuple[Any, ...]) -> Any:
-        """The part with these values, which may be arrays of many steps' or traced: its own checks are for numbers."""
-        part, changed = object.__new__(type(self.part)), dict(zip(self.schedules, values, strict=True))
+        """Return the part with these values, unchecked: they may be arrays over many updates, or traced."""
+        part, changes = object.__new__(type(self.part)), dict(zip(self.schedules, values, strict=True))
         for name in field_names(type(self.part)):
-            object.__setattr__(part, name, changed[name] if name in changed else getattr(self.part, name))
+            object.__setattr__(part, name, changes[name] if name in changes else getattr(self.part, name))
         return part
 
+    def __as_call__(self) -> Call:
+        return Call("scheduled", (self.part,), self.schedules)
 
-def scheduled(optimizer: Elementwise, **schedules: Schedule) -> Elementwise:
-    """Let hyperparameters follow schedules: at each update the optimizer's formula has their values of the moment.
+
+@frozen
+class Scheduled(Composite):
+    """An optimizer with scheduled hyperparameters, as `scheduled` returns it."""
+
+    optimizer: Elementwise
+    schedules: Mapping[str, Schedule]
+
+    def __attrs_post_init__(self) -> None:
+        for part in self.optimizer.parts:
+            for name in _numbers(part):
+                if name in self.schedules and len(evolve(part, **{name: self.schedules[name](0)}).slots) > len(part.slots):
+                    raise ValueError(
+                        f"{name} must be above 0 in {short(part)} to follow a schedule: at 0 the optimizer has no slot for it"
+                    )
+
+    @property
+    def parts(self) -> tuple[Elementwise, ...]:
+        """The parts of the optimizer, with the schedules of their hyperparameters."""
+        return tuple(self._schedule(part) for part in self.optimizer.parts)
+
+    def _schedule(self, part: Elementwise) -> Elementwise:
+        schedules = {name: self.schedules[name] for name in _numbers(part) if name in self.schedules}
+        return ScheduledPart(part, schedules) if schedules else part
+
+    def __as_call__(self) -> Call:
+        return Call("scheduled", (self.optimizer,), self.schedules)
+
+
+def scheduled(optimizer: Elementwise, **schedules: Schedule) -> Scheduled:
+    """Let hyperparameters follow schedules: each update uses their values at that update.
 
     Args:
-        schedules: by hyperparameter, functions `schedule(t)` of the number of updates applied before, an int, or an array of
-            them on the engine `"jax"`: any scheduler in closed form is one, such as `schedulers.LinearLR`. The first value is
-            checked as the optimizer checks it; keeping the later ones in the interval is the schedule's part.
+        optimizer: The optimizer or transformation.
+        schedules: By hyperparameter, functions `schedule(t)` of the number of earlier updates. `t` is an int, or an array of
+            ints on the engine `"jax"`: any schedule in closed form fits, such as `schedulers.LinearLR`. The first value is
+            checked as the optimizer checks it; the schedule must keep later ones in the interval.
+
+    Raises:
+        TypeError: If `optimizer` is not an optimizer, or a schedule is not a function.
+        ValueError: If a name is not a number of exactly one part of the optimizer, adds a slot (a momentum that is 0), or
+            bounds a norm.
+
     Examples:
-        scheduled(AdamW(), weight_decay=schedulers.CosineAnnealingLR(0.1, T_max=1000))
-    Raises: ValueError: for a name that is no number of exactly one part of the optimizer, that changes what the optimizer
-        keeps (a momentum that is 0), or is a bound on a norm; TypeError: for what is no optimizer or no function.
+        >>> from fnloop.optimizers import SGD
+        >>> from fnloop.schedulers import LinearLR
+        >>> scheduled(SGD(momentum=0.9), momentum=LinearLR(0.95, total_iters=100, start_factor=0.9)).parts[0].slots
+        ('mu',)
     """
     if not isinstance(optimizer, Elementwise):
         raise TypeError(f"optimizer must be an optimizer or a transformation, got {short(optimizer)}{call_hint(optimizer)}")
@@ -72,24 +115,12 @@ def scheduled(optimizer: Elementwise, **schedules: Schedule) -> Elementwise:
                 f"{short(optimizer)}; those that can: {', '.join(n for n in names if names.count(n) == 1) or 'none'}"
             )
         if not callable(schedule):
-            raise TypeError(f"{name} must follow a function of t, such as a scheduler in closed form, got {short(schedule)}")
-    parts = [
-        _follow(part, {name: schedules[name] for name in _numbers(part) if name in schedules}) for part in optimizer.parts
-    ]
-    return parts[0] if len(parts) == 1 else Chain(tuple(parts))
+            raise TypeError(f"{name} must follow a function of t, such as a schedule in closed form, got {short(schedule)}")
+    return Scheduled(optimizer, schedules)
 
 
 def _numbers(part: Elementwise) -> list[str]:
-    """The hyperparameters that can follow a schedule: numbers of a part whose scalars depend on no values."""
+    """Return the hyperparameters that can follow a schedule: floats of a part whose scalars depend on no values."""
     if part.depends_on in ("norm", "arrays") or not attrs.has(type(part)):
         return []
     return [name for name in field_names(type(part)) if type(getattr(part, name)) is float]
-
-
-def _follow(part: Elementwise, schedules: Mapping[str, Schedule]) -> Elementwise:
-    if not schedules:
-        return part
-    for name, schedule in schedules.items():
-        if len(evolve(part, **{name: schedule(0)}).slots) > len(part.slots):
-            raise ValueError(f"{name} must be above 0 in {short(part)} to follow a schedule: at 0 nothing is kept for it")
-    return Scheduled(part, schedules)

@@ -1,7 +1,6 @@
-"""Optimizers by their names."""
+"""Optimizers by name."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from fnloop.core.formatting import short
 from fnloop.core.lookup import by_name
@@ -18,28 +17,32 @@ from fnloop.optimizers.rmsprop import RMSprop
 from fnloop.optimizers.rprop import Rprop
 from fnloop.optimizers.sgd import SGD
 
-_ALL: tuple[Callable[[], Elementwise], ...] = (
-    Adam, AdamW, SGD, RMSprop, NAdam, RAdam, AMSGrad, Adamax, Adagrad, Adadelta, Lion, LAMB, Rprop,
-)  # fmt: skip
-OPTIMIZERS: dict[str, Callable[[], Elementwise]] = {make.__name__.lower(): make for make in _ALL}
+OPTIMIZERS: Mapping[str, Callable[[], Elementwise]] = {
+    optimizer.__name__.lower(): optimizer
+    for optimizer in (Adam, AdamW, SGD, RMSprop, NAdam, RAdam, AMSGrad, Adamax, Adagrad, Adadelta, Lion, LAMB, Rprop)
+}
 
 
 def get_optimizer(optimizer: str | Elementwise) -> Elementwise:
-    """The optimizer of that name, whatever its case, with its defaults; an optimizer as it is.
+    """Return the optimizer of a name, with its defaults; an optimizer is returned unchanged.
+
+    Args:
+        optimizer: A name, in any case, or an optimizer.
+
+    Raises:
+        TypeError: If it is neither a name nor an optimizer.
+        ValueError: If the name is unknown. The message lists the known ones.
 
     Examples:
         >>> get_optimizer("adam")
         Adam(b1=0.9, b2=0.999, eps=1e-08)
-
-    Raises: ValueError: for an unknown name, with those that there are; TypeError: for what is no optimizer.
     """
     if isinstance(optimizer, str):
         return by_name("optimizer", optimizer, OPTIMIZERS)()
-    found: Any = optimizer
-    if isinstance(optimizer, type) or not all(hasattr(optimizer, name) for name in ("init", "update", "parts")):
+    if not isinstance(optimizer, Elementwise):
         hint = f": {LEARNING_RATE_HINT}" if isinstance(optimizer, int | float) else call_hint(optimizer)
         raise TypeError(
             f"optimizer must be a name, such as 'adam', or an optimizer, such as fl.optimizers.SGD(momentum=0.9), "
             f"got {short(optimizer)}{hint}"
         )
-    return found  # type: ignore[no-any-return]
+    return optimizer

@@ -1,30 +1,37 @@
-"""RMSprop: the gradient beside its own running size."""
+"""RMSprop: the gradient relative to its running size."""
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from typing import Any
 
+from fnloop.core.arrays import AnyArray
 from fnloop.core.checks import Decay, Flag, Positive
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
-from fnloop.optimizers.adam import sum_decay
+from fnloop.optimizers.adam import running_sum_decay
 from fnloop.optimizers.elementwise import Elementwise
-from fnloop.optimizers.kernel import StepContext
+from fnloop.optimizers.kernel import Scalars, StepContext
 
 
 @frozen
 class RMSprop(Elementwise):
-    """Scale the gradient by the root of its running mean square, and follow a running sum of that if wanted.
+    """Scale the gradient by the root of its running mean square, optionally with momentum.
 
-        v' = alpha v + (1 - alpha) g²          a' = alpha a + (1 - alpha) g where centered, else 0
-        direction = m' = momentum m + g / (sqrt(v' - a'²) + eps)
+        nu' = alpha nu + (1 - alpha) g²        mu' = alpha mu + (1 - alpha) g if centered, else 0
+        direction = m' = momentum m + g / (sqrt(nu' - mu'²) + eps)
 
     Args:
-        alpha: decay of the mean square, in [0, 1); unitless.
-        eps: keeps the quotient finite, above 0; in the units of the gradient.
-        momentum: in [0, 1); 0 keeps no slot for it.
-        centered: take the running mean of the gradient off, so that what is left is its variance.
-    Shapes: gradient, slots and direction are (P,).
-    Raises: ValueError: if a parameter lies outside its interval; the message carries the name and the value.
+        alpha: Decay rate of the mean square, in [0, 1); unitless. Default: 0.99.
+        eps: Added to the denominator; above 0, in the units of the gradient. Default: 1e-8.
+        momentum: Decay rate of the momentum, in [0, 1). The default, 0, has no slot.
+        centered: Whether to scale by the standard deviation of the gradient, without its running mean. Default: False.
+
+    Shapes:
+        gradient, nu, mu, m (the slot `momentum`), direction: (P,).
+
+    Raises:
+        ValueError: If a parameter is outside its interval. The message has its name and value.
+
     Source: Tieleman & Hinton 2012, lecture 6.5; centered: Graves 2013, Generating sequences with recurrent neural networks.
     """
 
@@ -38,34 +45,37 @@ class RMSprop(Elementwise):
 
     @property
     def slots(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The mean square, and the mean and the momentum if they are used."""
         return ("nu", *(("mu",) if self.centered else ()), *(("momentum",) if self.momentum else ()))
 
-    def scalars(self, context: StepContext) -> Any:
+    def scalars(self, context: StepContext) -> Scalars:
+        """Return the decay rate of the moments, and the factor of a running sum with its root."""
         before = context.before or self
-        return sum_decay(self.alpha, before.alpha), 1 - self.alpha, (1 - self.alpha) ** 0.5
+        return running_sum_decay(self.alpha, before.alpha), 1 - self.alpha, (1 - self.alpha) ** 0.5
 
-    def kernel(self, gradient: Any, slots: Any, params: Any, scalars: Any) -> tuple[Any, Any]:
-        # The slots of means are running sums: v / (1 - alpha), a / (1 - alpha).
+    def kernel(self, gradient: AnyArray, slots: Sequence[AnyArray], params: AnyArray, scalars: Scalars) -> tuple[Any, Any]:
+        """Return the direction and the new slots."""
+        # The moments are running sums: nu / (1 - alpha), mu / (1 - alpha).
         xp = namespace(gradient)
-        (v, *rest), (decay, share, root) = slots, scalars
-        v *= decay
-        v += gradient * gradient
-        spread, kept = v, [v]
+        (nu, *rest), (decay, factor, root) = slots, scalars
+        nu *= decay
+        nu += gradient * gradient
+        variance, new_slots = nu, [nu]
         if self.centered:
-            a = rest.pop(0)
-            a *= decay
-            a += gradient
-            kept.append(a)
-            square = a * a
-            square *= share
-            spread = xp.maximum(v - square, 0)  # of a gradient that stays, rounding could leave less than nothing
-        scale = xp.sqrt(spread)
+            mu = rest.pop(0)
+            mu *= decay
+            mu += gradient
+            new_slots.append(mu)
+            square = mu * mu
+            square *= factor
+            variance = xp.maximum(nu - square, 0)  # of a constant gradient, rounding could make it negative
+        scale = xp.sqrt(variance)
         scale *= root
         scale += self.eps
         gradient /= scale
         if not rest:
-            return gradient, kept
-        (m,) = rest
-        m *= self.momentum
-        m += gradient
-        return m, [*kept, m]
+            return gradient, new_slots
+        (momentum,) = rest
+        momentum *= self.momentum
+        momentum += gradient
+        return momentum, [*new_slots, momentum]

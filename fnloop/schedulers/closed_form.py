@@ -28,6 +28,9 @@ class ClosedForm(Scheduler):
 
     __slots__ = ()
 
+    def __init__(self) -> None:
+        """Create the schedule; a frozen subclass has its fields as arguments."""
+
     def formula(self, t: Array) -> Array:
         """Return the learning rate at t.
 

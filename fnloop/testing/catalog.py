@@ -50,6 +50,7 @@ from fnloop.optimizers import (
     lookahead,
     masked,
     scale_by_layer,
+    scale_by_trust_ratio,
     scheduled,
     swa,
 )
@@ -214,10 +215,11 @@ OPTIMIZERS: tuple[Elementwise, ...] = (
     LAMB(weight_decay=0.1),
     chain(add_decayed_weights(0.1), clip_by_norm(0.5), adaptive_grad_clip(0.3), centralize(), SGD(momentum=0.9)),
     chain(masked(scheduled(Adam(), b1=ExponentialLR(0.9, gamma=0.99)), [0]), scale_by_layer({0: 0.3}), SGD(momentum=0.9)),
+    chain(SGD(momentum=0.9), scale_by_trust_ratio(trust_coefficient=0.01)),
     lookahead(SGD(momentum=0.9), k=3),
     chain(add_noise(eta=0.01, seed=2**63), SGD(momentum=0.9)),
 )
-# Averages stand last in a chain, with nothing behind them.
+# An average must be last in a chain.
 AVERAGING: tuple[Elementwise, ...] = (chain(SGD(momentum=0.9), ema(0.9, debias=True)), chain(Adam(), swa(start=5, every=3)))
 SCHEDULERS: tuple[Scheduler, ...] = (
     ConstantLR(0.05),

@@ -47,7 +47,7 @@ REFUSED = {
     "a slip": (lambda: optimizers.SGD(momentun=0.9), ["momentun", "did you mean 'momentum'", "nesterov"]),
     "two numbers of swa": (lambda: optimizers.swa(100, 10), ["swa", "100", "start, every"]),
     "a deviation of noise": (lambda: optimizers.add_noise(0.1), ["add_noise", "0.1", "eta, gamma, seed"]),
-    "a list for a chain": (lambda: optimizers.chain([optimizers.Adam()]), ["place 0", "chain(*[...])"]),
+    "a list for a chain": (lambda: optimizers.chain([optimizers.Adam()]), ["index 0", "chain(*[...])"]),
     "a class in a chain": (lambda: optimizers.chain(optimizers.Adam), ["call it", "Adam(...)"]),
     "a class in a mask": (lambda: optimizers.masked(optimizers.Adam, [0]), ["call it", "Adam(...)"]),
     "a number of a loss": (lambda: losses.Focal(2.0), ["Focal", "2.0", "gamma, class_weights"]),

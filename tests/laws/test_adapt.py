@@ -64,7 +64,7 @@ def test_another_optimizer_begins_anew():
     assert (first.optimizer.count, first.updates) == (0, 6)
     assert not first.optimizer.slots[0].any()
     assert "optimizer begins anew" in notes[0]
-    assert "SGD(momentum=0.9, nesterov=False).momentum" in notes[0]
+    assert "SGD(momentum=0.9, nesterov=False).mu" in notes[0]
     assert "ScaleByLion" in notes[0]
     state = nth(2, fl.epochs(BINARY, DATA, OTHER))
     (first, _), notes = started({"optimizer": Adam(b1=0.5)}, state)
@@ -78,7 +78,7 @@ def test_a_step_and_an_epoch_refuse_the_state_of_another_optimizer():
     lion = evolve(BINARY, optimizer=Lion())
     batch = fl.Batch(DATA.x[:4], DATA.y[:4])
     for call in (lambda: fl.make_step(lion)(state, batch), lambda: fl.make_epoch(lion, DATA)(state)):
-        with pytest.raises(ValueError, match=r"ScaleByLion.*mu, got one with SGD.*momentum; .*start=state"):
+        with pytest.raises(ValueError, match=r"ScaleByLion.*mu, got one with SGD.*mu; .*start=state"):
             call()
 
 

@@ -147,11 +147,10 @@ def run_optimizer(optimizer, gradients, vector, dtype):
 def test_optimizers_at_every_magnitude(name, data, dtype):
     """Clips and scalings hold for every finite gradient; so do others, or a direction or a slot of theirs is not finite."""
     (size, gradients_of), (vector_size, vector_of) = data.draw(values(dtype)), data.draw(values(dtype))
-    adds = any(part in name for part in ("FollowSlowly", "AddDecayedWeights"))  # to a direction what may cancel it
+    kinds = {type(getattr(part, "part", part)).__name__ for part in EVERY[name].parts}
+    adds = kinds & {"SlowWeights", "add_decayed_weights"}  # to a direction what may cancel it
     beside = size if name in TRANSFORMS else 8 * vector_size if adds else 0.0
-    if any(
-        type(getattr(part, "part", part)).__name__ == "ScaleByLion" for part in EVERY[name].parts
-    ) and 0 < size < 1e3 * float(np.finfo(dtype).tiny):
+    if "ScaleByLion" in kinds and 0 < size < 1e3 * float(np.finfo(dtype).tiny):
         return  # its sign is that of a tenth of the gradient, which rounds to zero among the subnormal numbers
     if dtype == "float32" and size > 1e15 and name.startswith("Adadelta"):
         return  # the quotient of its slots is a subnormal number

@@ -35,7 +35,7 @@ from fnloop.optimizers import (
 )
 from fnloop.optimizers.kernel import StepContext
 from fnloop.optimizers.kernel_pass import make_pass
-from fnloop.optimizers.nadam import product_of_rises
+from fnloop.optimizers.nadam import product_of_momentum_factors
 from fnloop.optimizers.norms import norm_of
 from fnloop.schedulers import ConstantLR
 from tests.models import LAYERS, MODELS
@@ -120,7 +120,7 @@ def test_the_product_of_nadams_momenta_is_addressed(momentum_decay, count):
     counts = np.arange(1, count + 1)
     rises = 1 - np.longdouble(0.96) ** (counts * np.longdouble(momentum_decay)) / 2
     exact = float(np.prod(rises))
-    assert product_of_rises(count, momentum_decay) == pytest.approx(exact, rel=1e-12, abs=1e-290)
+    assert product_of_momentum_factors(count, momentum_decay) == pytest.approx(exact, rel=1e-12, abs=1e-290)
     optimizer = NAdam(momentum_decay=momentum_decay)
     at_once, alone = optimizer.scalars(StepContext(counts, 1.0)), optimizer.scalars(StepContext(count, 1.0))
     assert [np.broadcast_to(many, counts.shape)[-1] for many in at_once] == pytest.approx(list(alone), rel=1e-13)

@@ -340,7 +340,7 @@ BY_CHOICE = fl.optimizers.scheduled(ADAM, b1=lambda t: 0.9 if t < 1 else 0.5)
     [
         ({"metrics": (numpy_only,)}, "metric 'numpy_only'"),
         ({"optimizer": Branching()}, r"optimizer Branching\(\)"),
-        ({"optimizer": BY_CHOICE}, r"optimizer Scheduled\("),
+        ({"optimizer": BY_CHOICE}, r"optimizer scheduled\("),
         ({"model": Sequential(3, (Looping(),))}, r"layer 0, Looping\(\)"),
     ],
 )
