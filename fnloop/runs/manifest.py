@@ -8,7 +8,7 @@ import numpy as np
 
 from fnloop.core.arrays import Array
 from fnloop.core.checks import Mode
-from fnloop.core.digest import Hashed, Hashes, digest, hash_of
+from fnloop.core.digest import Hashed, digest, hash_of
 from fnloop.core.display import short_call
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
@@ -101,7 +101,7 @@ class Manifest(NamedTuple):
 
 def _entry_to_json(name: str, value: Any) -> str:
     try:
-        return check_size(json.dumps(value._asdict() if hasattr(value, "_asdict") else value))
+        return check_size(json.dumps(value._asdict() if isinstance(value, TrainerEntry | DataEntry | Parent) else value))
     except ValueError as error:
         raise ValueError(f"{name} is too large for a run file: {error}") from None
 
@@ -117,46 +117,61 @@ def make_manifest(
     parent: Parent | None = None,
     earlier_metrics: Sequence[Mapping[str, float]] = (),
 ) -> tuple[Manifest, dict[str, Array]]:
-    """Return the manifest of a new run, and its arrays by their hashes; the arguments are the fields of `Manifest`."""
-    arrays: dict[str, Array] = {}
-    too_large = sum(_bytes_of(data) for data in (train, validation) if data is not None) > MAX_DATA_BYTES
+    """Return the manifest of a new run, and the arrays that it names by their hashes.
 
-    def packed(value: Any, hashes: Hashes | None = None) -> str:
-        text, own_arrays = pack(value, hashes)
-        arrays.update(own_arrays)
-        return text
+    Args:
+        trainer: The trainer, or None for a run of a custom step.
+        train: The training data, or None for a run of a custom step without data.
+        validation: The validation data, if any.
+        engine: The engine that computes the run.
+        monitor: The metric that selects the best state, and its mode, or None.
+        preprocessing: The preprocessing that made the data, if any.
+        parent: For a fork, the state that it starts from.
+        earlier_metrics: For a fork, the metrics of the epochs before it.
 
-    def data_entry(data: Dataset | None) -> DataEntry | None:
-        if data is None:
-            return None
-        hashes: dict[int, Hashed] = {}
-        data_digest = hash_of(data, now=hashes).hex()
-        return DataEntry(data_digest, len(data), None if too_large else packed(data, hashes))
-
-    trainer_entry = None
-    if trainer is not None:
-        trainer_text, trainer_arrays = _packed_trainer(trainer)
-        arrays.update(trainer_arrays)
-        trainer_entry = TrainerEntry(digest(trainer), trainer_text, short_call(trainer)[:MAX_REPR_LENGTH])
+    Raises:
+        TypeError: If the preprocessing holds something that is not data.
+    """
+    data_bytes = sum(_bytes_of(data) for data in (train, validation) if data is not None)
+    is_stored = data_bytes <= MAX_DATA_BYTES
+    trainer_entry, trainer_arrays = _trainer_entry(trainer)
+    train_entry, train_arrays = _data_entry(train, is_stored)
+    validation_entry, validation_arrays = _data_entry(validation, is_stored)
+    packed, preprocessing_arrays = (None, {}) if preprocessing is None else pack(preprocessing)
+    environment = current_environment(engine, None if trainer is None else trainer.blas_threads())
     manifest = Manifest(
         trainer_entry,
-        data_entry(train),
-        data_entry(validation),
+        train_entry,
+        validation_entry,
         engine,
         monitor,
-        current_environment(engine, None if trainer is None else trainer.blas_threads()),
-        None if preprocessing is None else packed(preprocessing),
+        environment,
+        packed,
         parent,
         earlier_metrics,
     )
-    return manifest, arrays
+    return manifest, {**trainer_arrays, **train_arrays, **validation_arrays, **preprocessing_arrays}
 
 
-def _packed_trainer(trainer: Trainer) -> tuple[str | None, dict[str, Array]]:
-    try:
-        return pack_checked(trainer)
-    except TypeError:  # it holds functions, or records that cannot be rebuilt from their fields
+def _trainer_entry(trainer: Trainer | None) -> tuple[TrainerEntry | None, dict[str, Array]]:
+    if trainer is None:
         return None, {}
+    packed: str | None
+    try:
+        packed, arrays = pack_checked(trainer)
+    except TypeError:  # it holds functions, or records that cannot be rebuilt from their fields
+        packed, arrays = None, {}
+    return TrainerEntry(digest(trainer), packed, short_call(trainer)[:MAX_REPR_LENGTH]), arrays
+
+
+def _data_entry(data: Dataset | None, is_stored: bool) -> tuple[DataEntry | None, dict[str, Array]]:
+    """Return the entry of a dataset, and its arrays if the file is to store them."""
+    if data is None:
+        return None, {}
+    hashes: dict[int, Hashed] = {}
+    data_digest = hash_of(data, now=hashes).hex()
+    packed, arrays = pack(data, hashes) if is_stored else (None, {})
+    return DataEntry(data_digest, len(data), packed), arrays
 
 
 def _bytes_of(data: Dataset) -> int:

@@ -83,7 +83,8 @@ def pack_state(state: Any, hashes: Hashes | None = None) -> tuple[str, dict[str,
     """
     if not isinstance(state, TrainState):
         return pack_checked(state, hashes)
-    return pack(evolve(state, params=Params(state.params.vector, None)), hashes)  # type: ignore[arg-type]
+    without_model: Any = None  # `Replay.snapshot` puts the model back
+    return pack(evolve(state, params=Params(state.params.vector, without_model)), hashes)
 
 
 def _record_classes(value: Any) -> Iterator[type]:
