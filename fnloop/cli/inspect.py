@@ -47,7 +47,7 @@ def log(
 @naming_options(epoch="EPOCH")
 def show(
     run: RunFile,
-    epoch: Annotated[str | None, typer.Argument(metavar="[EPOCH]", help=f"A state: {STATE}. Default: last.")] = None,
+    epoch: Annotated[str | None, typer.Argument(metavar="EPOCH", help=f"A state: {STATE}. Default: last.")] = None,
     step: Step = None,
 ) -> None:
     """Show a state: parameters, optimizer, schedule, metrics."""
@@ -80,7 +80,9 @@ def bisect(
     run: RunFile,
     predicate: Annotated[
         str,
-        typer.Argument(help='An expression over metrics, epoch, step and lr, such as "val_loss > 0.3 and epoch > 5".'),
+        typer.Argument(
+            metavar="PREDICATE", help='An expression over metrics, epoch, step and lr, such as "val_loss > 0.3 and epoch > 5".'
+        ),
     ],
 ) -> None:
     """Find the step at which a predicate starts to hold.

@@ -28,7 +28,10 @@ def resume(
     run: RunFile,
     epochs: Annotated[int, typer.Option(help="Total number of epochs.")] = 100,
 ) -> None:
-    """Continue a run as if it had never been interrupted."""
+    """Continue a run as if it had never been interrupted.
+
+    The states have the bits of an uninterrupted run. A run that has stopped by itself is unchanged.
+    """
     integer(1)("--epochs", epochs)
     _resume(open_run(run), epochs)
 
@@ -36,7 +39,9 @@ def resume(
 @naming_options(initial_lr="--lr", name="--scheduler", max_norm="--clip", epoch="EPOCH", path="NEWRUN")
 def fork(
     run: RunFile,
-    epoch: Annotated[str, typer.Argument(metavar="EPOCH", help="The epoch after which it forks; or best, or last.")],
+    epoch: Annotated[
+        str, typer.Argument(metavar="EPOCH", help="The epoch that the new run starts from: a number, best or last.")
+    ],
     new: Annotated[Path, typer.Argument(metavar="NEWRUN", help="The run file to create.", autocompletion=complete_path)],
     lr: Annotated[float | None, typer.Option(help="New initial learning rate.")] = None,
     scheduler: Annotated[
@@ -51,7 +56,7 @@ def fork(
     seed: Annotated[int | None, typer.Option(help="Seed of the order of examples from this epoch on.")] = None,
     clip: Annotated[float | None, typer.Option(help="Clip the gradient to this norm.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Decoupled weight decay.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Train the fork to this total number of epochs.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Total number of epochs to train. Default: do not train.")] = None,
 ) -> None:
     """Start a new run from an epoch of a run.
 

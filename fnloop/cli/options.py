@@ -10,7 +10,7 @@ from fnloop.cli.completion import complete_path
 RunFile = Annotated[Path, typer.Argument(metavar="RUN", help="A run file.", autocompletion=complete_path)]
 Processes = Annotated[int, typer.Option(help="Number of processes; the result does not depend on it.")]
 OutFile = Annotated[
-    Path | None, typer.Option("--out", help="CSV file to write. Default: standard output, or -.", autocompletion=complete_path)
+    Path | None, typer.Option("--out", help="CSV file to write. Default: -, standard output.", autocompletion=complete_path)
 ]
 Step = Annotated[int | None, typer.Option(help="Total number of steps, for a state within an epoch.")]
 Overwrite = Annotated[

@@ -78,8 +78,11 @@ def train(
         ),
     ],
     target: Annotated[str | None, typer.Option(help="Column to predict. Default: the last column.")] = DEFAULTS.target,
-    task: Annotated[str, typer.Option(help=f"{', '.join(TASKS)}.", autocompletion=complete_choice(TASKS))] = DEFAULTS.task,
-    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = DEFAULTS.hidden,
+    task: Annotated[
+        str,
+        typer.Option(help="auto (chosen by the target), classification or regression.", autocompletion=complete_choice(TASKS)),
+    ] = DEFAULTS.task,
+    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers, between commas.")] = DEFAULTS.hidden,
     lr: Annotated[float, typer.Option(help="Initial learning rate.")] = DEFAULTS.lr,
     scheduler: Annotated[
         str,

@@ -1,0 +1,1 @@
+"""Recording runs in files, and reading, replaying, searching and continuing them."""

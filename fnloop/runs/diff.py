@@ -1,6 +1,6 @@
-"""Two states side by side: field by field, and layer by layer, which bits are the same and how far the others lie apart."""
+"""Differences between two states, field by field and layer by layer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,20 @@ from fnloop.core.fields import leaves
 from fnloop.core.records import frozen
 from fnloop.training.state import TrainState
 
+_MISSING = "nothing"  # the value of a field that one of the states does not have
+
 
 @frozen
 class Difference:
     """One field of two states.
 
-    `norm` is the Euclidean norm of what one has more than the other, `largest` the largest change of an element and `at` its
-    index; they are None where there is nothing to subtract. `text` says it for people.
+    Args:
+        field: The path of the field, such as `params.layers[0].weights`.
+        same: Whether both states have the same bits.
+        norm: The Euclidean norm of the change; None if the values cannot be subtracted.
+        largest: The largest absolute change of an element; None as for `norm`.
+        at: The index of that element; None as for `norm`, and for a number.
+        text: The difference as text.
     """
 
     field: str
@@ -30,16 +37,17 @@ class Difference:
 
 @frozen
 class Diff:
-    """Two states side by side; `str()` of it is a table of what differs.
+    """The comparison of two states; `str()` of it is a table of the fields that differ.
 
-    `rows` has each field of either; those of the model's arrays stand layer by layer.
+    Args:
+        rows: Every field of either state. The arrays of the model are compared layer by layer.
     """
 
     rows: tuple[Difference, ...]
 
     @property
     def same(self) -> bool:
-        """Whether every field is the same in every bit."""
+        """Whether the states have the same bits."""
         return all(row.same for row in self.rows)
 
     def __str__(self) -> str:
@@ -52,27 +60,49 @@ class Diff:
 
 
 def diff(a: Any, b: Any) -> Diff:
-    """The differences from state a to state b."""
+    """Compare two states; changes are from a to b.
+
+    Examples:
+        >>> print(diff({"x": 1, "y": 2.0}, {"x": 1, "y": 3.0}))
+        ['y']  2.0 -> 3.0
+        2 of 3 fields have the same bits
+    """
     left, right = (dict(fields(state)) for state in (a, b))
-    return Diff(tuple(_difference(name, left.get(name, _NOTHING), right.get(name, _NOTHING)) for name in left | right))
-
-
-_NOTHING = "nothing"
+    return Diff(tuple(_difference(name, left.get(name, _MISSING), right.get(name, _MISSING)) for name in left | right))
 
 
 def fields(state: Any) -> Iterator[tuple[str, Any]]:
-    """The leaves of a state; a vector of the parameters' shape array by array of the model's layers."""
-    model = state.params.model if isinstance(state, TrainState) else None
+    """Yield the path and the value of each leaf of a state; a vector of parameters is yielded array by array.
+
+    This includes every vector with the layout of the parameters: that of the best epoch, and the slots of the optimizer, whose
+    paths have the names of the slots, such as `optimizer.slots.mu[0].weights`.
+    """
+    if not isinstance(state, TrainState):
+        yield from leaves(state)
+        return
+    model = state.params.model
+    renamed = {"params.vector": "params.layers", **_slot_paths(state.optimizer.slot_names)}
     for path, leaf in leaves(state):
         if path.startswith("params.model"):
             continue
-        if model is not None and isinstance(leaf, np.ndarray) and leaf.shape == (model.size,) and model.size:
-            yield from _arrays(model.unflatten(leaf), "params.layers" if path == "params.vector" else path)
+        if isinstance(leaf, np.ndarray) and leaf.shape == (model.size,) and model.size:
+            yield from _arrays(model.unflatten(leaf), renamed.get(path, path))
         else:
             yield path, leaf
 
 
+def _slot_paths(names: Sequence[str]) -> dict[str, str]:
+    """Return the path of each slot of the optimizer by name, for names that no other part of the optimizer has."""
+    short_names = [name.rpartition(".")[2] for name in names]
+    return {
+        f"optimizer.slots[{i}]": f"optimizer.slots.{name}"
+        for i, name in enumerate(short_names)
+        if short_names.count(name) == 1
+    }
+
+
 def _arrays(layers: Any, path: str) -> Iterator[tuple[str, Array]]:
+    """Yield the arrays of nested layers with their paths."""
     if isinstance(layers, np.ndarray):
         yield path, layers
         return
@@ -83,29 +113,25 @@ def _arrays(layers: Any, path: str) -> Iterator[tuple[str, Array]]:
 def _difference(name: str, a: Any, b: Any) -> Difference:
     if same_bits(a, b):
         return Difference(name, True, 0.0, 0.0, None, "the same bits")
-    if not all(_is_number(value) for value in (a, b)) or np.shape(a) != np.shape(b):
-        return Difference(name, False, None, None, None, f"{_short(a)} -> {_short(b)}")
+    if not (_is_numeric(a) and _is_numeric(b)) or np.shape(a) != np.shape(b) or not np.size(a):
+        return Difference(name, False, None, None, None, f"{_shown(a)} -> {_shown(b)}")
     with np.errstate(all="ignore"):
-        change = np.asarray(b, np.float64) - np.asarray(a, np.float64)
-        size = np.abs(change)
-        norm = float(np.sqrt(np.sum(size * size)))
-    if not size.size:
-        return Difference(name, False, None, None, None, f"{_short(a)} -> {_short(b)}")
-    at = tuple(map(int, np.unravel_index(int(np.argmax(size)), size.shape)))  # NaN counts as the largest
-    largest = float(size[at])
-    if not at:
+        change = np.abs(np.asarray(b, np.float64) - np.asarray(a, np.float64))
+        norm = float(np.sqrt(np.sum(change * change)))
+    index = tuple(map(int, np.unravel_index(int(np.argmax(change)), change.shape)))  # argmax takes NaN for the largest
+    largest = float(change[index])
+    if not index:
         return Difference(name, False, norm, largest, None, f"{a!r} -> {b!r}")
-    text = f"norm of the change {norm:.3g}, of {np.linalg.norm(a):.3g}; largest {largest:.3g} at {list(at)}"
-    return Difference(name, False, norm, largest, at, text)
+    text = f"norm of the change {norm:.3g}, of {np.linalg.norm(a):.3g}; largest {largest:.3g} at {list(index)}"
+    return Difference(name, False, norm, largest, index, text)
 
 
-def _is_number(value: Any) -> bool:
-    return (
-        isinstance(value, int | float | np.ndarray) and not isinstance(value, bool) and np.asarray(value).dtype.kind in "iuf"
-    )
+def _is_numeric(value: Any) -> bool:
+    is_number = isinstance(value, int | float | np.ndarray) and not isinstance(value, bool)
+    return is_number and np.asarray(value).dtype.kind in "iuf"
 
 
-def _short(value: Any) -> str:
-    if value is _NOTHING:
+def _shown(value: Any) -> str:
+    if value is _MISSING:
         return value
     return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else repr(value)

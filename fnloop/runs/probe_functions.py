@@ -1,8 +1,9 @@
-"""What can be asked of each state in hindsight: functions of a state for `run.probe`, which can be sent to other processes."""
+"""Functions for `run.probe` that can be pickled: norms of parameters, gradients and updates, and metrics on other data."""
 
 from typing import Any
 
 import numpy as np
+from toolz import groupby
 
 from fnloop.core.arrays import Array
 from fnloop.core.records import frozen
@@ -18,25 +19,35 @@ Values = dict[str, float]
 
 
 def weight_norm(state: TrainState) -> Values:
-    """The Euclidean norm of the parameters, in all and of each layer that has some.
+    """Return the Euclidean norm of the parameters, in total and for each layer that has parameters.
 
-    See Also: GradientNorm, UpdateNorm, Evaluation
+    Examples:
+        >>> from fnloop import Trainer, init_state, mlp
+        >>> list(weight_norm(init_state(Trainer(model=mlp([2, 3, 1]), loss="mse"))))
+        ['weight_norm', 'layer_0', 'layer_1']
+
+    See Also:
+        GradientNorm, UpdateNorm, Evaluation
     """
     return _norms("weight_norm", state.params.vector, state.params.model)
 
 
 @frozen
 class GradientNorm:
-    """The Euclidean norm of the gradient of the mean loss over a dataset, in all and by layer; dropout and the like are off.
+    """The Euclidean norm of the gradient of the mean loss over a dataset, in total and for each layer.
 
-    Examples:
-        run.probe(GradientNorm(run.trainer, run.train))
+    The gradient is computed in evaluation mode: dropout is off, and batch norm uses its running statistics.
+
+    Args:
+        trainer: The trainer of the run.
+        data: The dataset.
     """
 
     trainer: Trainer
     data: Dataset
 
     def __call__(self, state: TrainState) -> Values:
+        """Return the norms for a state."""
         return _norms("gradient_norm", self._gradient(state), state.params.model)
 
     def _gradient(self, state: TrainState) -> Array:
@@ -57,33 +68,34 @@ class GradientNorm:
 
 @frozen
 class UpdateNorm:
-    """How far the parameters moved since the epoch before, relative to the norm that they had, in all and by layer.
+    """The norm of the change of the parameters in an epoch, relative to their norm before it, in total and for each layer.
 
-    NaN for the run's first state, which has none before it.
+    It is NaN for the first state of the run.
 
     Args:
-        run: the `fl.Run` whose states are asked.
-    Examples:
-        run.probe(UpdateNorm(run))
+        run: The `fl.Run` whose states are probed.
     """
 
     run: Any
 
     def __call__(self, state: TrainState) -> Values:
-        now, model = state.params.vector.astype(np.float64), state.params.model
-        first = state.epoch == self.run.rows[0].epoch
-        before = np.full_like(now, np.nan) if first else self.run.state(state.epoch - 1).params.vector.astype(np.float64)
-        moved, had = _norms("update_norm", now - before, model), _norms("update_norm", before, model)
+        """Return the norms for a state."""
+        after, model = state.params.vector.astype(np.float64), state.params.model
+        is_first = state.epoch == self.run.rows[0].epoch
+        before = np.full_like(after, np.nan) if is_first else self.run.state(state.epoch - 1).params.vector.astype(np.float64)
+        changes, norms = _norms("update_norm", after - before, model), _norms("update_norm", before, model)
         with np.errstate(all="ignore"):
-            return {name: float(np.float64(norm) / had[name]) for name, norm in moved.items()}
+            return {name: float(np.float64(change) / norms[name]) for name, change in changes.items()}
 
 
 @frozen
 class Evaluation:
-    """The loss and the metrics on a dataset, as `fl.evaluate` has them.
+    """The loss and the metrics on a dataset, as `fl.evaluate` returns them.
 
-    Examples:
-        run.probe(Evaluation(run.trainer, test))
+    Args:
+        trainer: The trainer of the run.
+        data: The dataset.
+        engine: The engine. Default: `"numpy"`.
     """
 
     trainer: Trainer
@@ -91,16 +103,15 @@ class Evaluation:
     engine: str = "numpy"
 
     def __call__(self, state: TrainState) -> Values:
+        """Return the metrics for a state."""
         return evaluate(self.trainer, state, self.data, engine=self.engine)
 
 
 def _norms(name: str, vector: Array, model: Any) -> Values:
-    """The norm of a vector of the parameters' shape, and of the part of each layer with parameters, float64."""
-    places: dict[int, list[Any]] = {}
-    for place in model.layout:
-        places.setdefault(place.layer, []).append(place)
+    """Return the norm of a vector with the layout of the parameters, and of the part of each layer, in float64."""
     values = vector.astype(np.float64)
-    layers = {layer: values[parts[0].start : parts[-1].stop] for layer, parts in places.items()}
+    slots_of_layers = groupby(lambda slot: slot.layer, model.layout)
+    layers = {layer: values[slots[0].start : slots[-1].stop] for layer, slots in slots_of_layers.items()}
     return {name: _norm(values), **{f"layer_{layer}": _norm(part) for layer, part in layers.items()}}
 
 
