@@ -27,22 +27,32 @@ def run(*arguments, cwd=None, check=True):
     return done
 
 
-def fails(*arguments, status=1):
-    """Check that the command prints one line on standard error and exits with the status; return the line.
-
-    The command runs in this process, which saves starting Python and importing scikit-learn; `run` starts a process.
-    """
-    errors = io.StringIO()
+def in_process(*arguments):
+    """Run the command in this process, which saves starting Python and importing scikit-learn."""
+    out, err = io.StringIO(), io.StringIO()
     with (
         mock.patch.object(sys, "argv", ["fnloop", *map(str, arguments)]),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(errors),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
         pytest.raises(SystemExit) as ended,
     ):
         main()
-    assert ended.value.code == status, errors.getvalue()
-    assert errors.getvalue().count("\n") == 1
-    return errors.getvalue()
+    return subprocess.CompletedProcess(arguments, ended.value.code, out.getvalue(), err.getvalue())
+
+
+def succeeds(*arguments):
+    """Check that the command exits with status 0; return what it prints."""
+    done = in_process(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def fails(*arguments, status=1):
+    """Check that the command prints one line on standard error and exits with the status; return the line."""
+    done = in_process(*arguments)
+    assert done.returncode == status, (done.returncode, done.stderr)
+    assert done.stderr.count("\n") == 1
+    return done.stderr
 
 
 def write_csv(path, rows=90, classes=("cat", "dog", "eel"), seed=0):
@@ -74,13 +84,13 @@ def test_demo_writes_its_files(tmp_path):
 def test_train_on_text_labels_and_predict_from_the_checkpoint(tmp_path):
     """Labels and categories are encoded for training; predictions are the labels."""
     labels = write_csv(tmp_path / "animals.csv")
-    done = run("train", tmp_path / "animals.csv", "--epochs", 30, "--out", tmp_path / "run")
-    assert "Classification" in done.stdout
-    assert "cat, dog, eel" in done.stdout
+    output = succeeds("train", tmp_path / "animals.csv", "--epochs", 30, "--out", tmp_path / "run")
+    assert "Classification" in output
+    assert "cat, dog, eel" in output
     assert {p.name for p in (tmp_path / "run").iterdir()} == {"best.npz", "training.png", "metrics.json", "training.run"}
     report = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert report["test"]["accuracy"] > 0.9
-    rows = list(csv.DictReader(io.StringIO(run("predict", tmp_path / "run" / "best.npz", tmp_path / "animals.csv").stdout)))
+    rows = list(csv.DictReader(io.StringIO(succeeds("predict", tmp_path / "run" / "best.npz", tmp_path / "animals.csv"))))
     right = np.mean([row["prediction"] == ("cat", "dog", "eel")[label] for row, label in zip(rows, labels, strict=True)])
     assert right > 0.9
     assert sum(float(rows[0][f"p({name})"]) for name in ("cat", "dog", "eel")) == pytest.approx(1, abs=1e-5)
@@ -92,9 +102,9 @@ def test_train_detects_regression_and_predicts_in_the_units_of_the_target(tmp_pa
     x = draw.standard_normal((300, 3))
     y = 500 + 100 * x[:, 0] + draw.standard_normal(300)
     np.savez(tmp_path / "q.npz", x=x, y=y)
-    done = run("train", tmp_path / "q.npz", "--out", tmp_path / "run", "--epochs", 60)
-    assert "Regression" in done.stdout
-    run("predict", tmp_path / "run" / "best.npz", tmp_path / "q.npz", "--out", tmp_path / "p.csv")
+    output = succeeds("train", tmp_path / "q.npz", "--out", tmp_path / "run", "--epochs", 60)
+    assert "Regression" in output
+    succeeds("predict", tmp_path / "run" / "best.npz", tmp_path / "q.npz", "--out", tmp_path / "p.csv")
     predicted = np.loadtxt(tmp_path / "p.csv", skiprows=1)
     assert np.abs(predicted - y).mean() < 20
 
@@ -108,7 +118,7 @@ def test_quiet_prints_nothing(tmp_path):
 def test_the_same_seed_gives_the_same_checkpoint(tmp_path):
     """The bytes of a checkpoint are a function of data and options; another seed gives other bytes."""
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        run("train", "iris", "--quiet", "--epochs", 3, "--seed", seed, "--out", tmp_path / name)
+        succeeds("train", "iris", "--quiet", "--epochs", 3, "--seed", seed, "--out", tmp_path / name)
     a, b, c = ((tmp_path / name / "best.npz").read_bytes() for name in "abc")
     assert a == b != c
 
@@ -173,12 +183,12 @@ def test_invalid_files_and_wrong_usage_are_one_line(tmp_path):
     (tmp_path / "x.npz").write_bytes(b"no")
     assert "x.npz" in fails("predict", tmp_path / "x.npz", "iris")
     assert "x.npz" in fails("train", tmp_path / "x.npz")
-    run("train", "iris", "--quiet", "--epochs", 1, "--out", tmp_path / "run")
+    succeeds("train", "iris", "--quiet", "--epochs", 1, "--out", tmp_path / "run")
     assert "missing" in fails("predict", tmp_path / "run" / "best.npz", "wine")
     assert "x.npz" in fails("train", "iris", "--quiet", "--out", tmp_path / "x.npz")
     assert "--nothing" in fails("train", "iris", "--nothing", status=2)
     assert "nothing" in fails("nothing", status=2)
-    assert "Usage" in run().stdout
+    assert "Usage" in succeeds()
 
 
 def test_a_run_that_diverges_has_a_clear_error(tmp_path):
@@ -262,17 +272,17 @@ def test_a_rare_category_can_be_in_any_split(tmp_path):
     rows = "".join(f"{i % 7},{'Oslo' if i == 0 else 'Rome'},{i % 3}\n" for i in range(60))
     (tmp_path / "t.csv").write_text("a,city,y\n" + rows)
     for seed in range(3):
-        run("train", tmp_path / "t.csv", "--epochs", 1, "--quiet", "--seed", seed, "--out", tmp_path / "o", "--overwrite")
+        succeeds("train", tmp_path / "t.csv", "--epochs", 1, "--quiet", "--seed", seed, "--out", tmp_path / "o", "--overwrite")
 
 
 def test_codes_in_a_target_are_text(tmp_path):
     """Leading zeros and long integers are kept in a target; in a feature they are numbers."""
     codes = ["00501", "501", "9007199254740993", "9007199254740992"]
     (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{i:03},{codes[i % 4]}\n" for i in range(80)))
-    run("train", tmp_path / "t.csv", "--epochs", 1, "--quiet", "--out", tmp_path / "o")
+    succeeds("train", tmp_path / "t.csv", "--epochs", 1, "--quiet", "--out", tmp_path / "o")
     assert set(fl.load_checkpoint(tmp_path / "o" / "best.npz").preprocessing.classes) == set(codes)
     (tmp_path / "new.csv").write_text("a\n81\n007\n")
-    assert run("predict", tmp_path / "o" / "best.npz", tmp_path / "new.csv").stdout.count("\n") == 3
+    assert succeeds("predict", tmp_path / "o" / "best.npz", tmp_path / "new.csv").count("\n") == 3
     np.savez(tmp_path / "t.npz", x=np.zeros((80, 1)), y=np.array([2**63, 1] * 40, np.uint64))
     assert "2**53" in fails("train", tmp_path / "t.npz", "--out", tmp_path / "p")
 
