@@ -23,7 +23,7 @@ Statistics = Sequence[Any]  # numbers of either engine
 Needs = Literal["predictions", "probabilities", "outputs"]
 
 
-class Described(Protocol):
+class MetricMembers(Protocol):
     """The members that `Metric` and `WholeMetric` have in common."""
 
     __slots__ = ()
@@ -58,7 +58,7 @@ class Described(Protocol):
 
 
 @runtime_checkable
-class Metric(Described, Protocol):
+class Metric(MetricMembers, Protocol):
     """A metric from statistics that are summed over examples.
 
     A custom metric is a frozen record that subclasses this protocol and defines `name`, `sums`, `width` and `value`. The other

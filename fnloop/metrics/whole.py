@@ -13,7 +13,7 @@ from fnloop.core.checks import OptionalMode, Task, choice, optional
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
 from fnloop.core.signatures import name_of
-from fnloop.metrics.metric import Described, Needs
+from fnloop.metrics.metric import MetricMembers, Needs
 from fnloop.metrics.truth import truth
 
 # The second argument of scikit-learn's functions that do not take predictions.
@@ -38,7 +38,7 @@ class Interpretation(Protocol):
 
 
 @runtime_checkable
-class WholeMetric(Described, Protocol):
+class WholeMetric(MetricMembers, Protocol):
     """A metric of all examples at once.
 
     It is measured on the validation data at the end of an epoch, and by `evaluate`; never on the training data, whose outputs
