@@ -28,7 +28,7 @@ from fnloop.runs.reader import Reader
 from fnloop.runs.run import Run, open_run
 from fnloop.training.state import TrainState
 
-PROBES = "weight_norm", "gradient_norm", "update_norm", "metrics"
+QUANTITIES = "weight_norm", "gradient_norm", "update_norm", "metrics"
 
 
 def log(
@@ -141,12 +141,12 @@ def verify(run: RunFile, processes: Processes = 1) -> None:
 @naming_options(path="--out")
 def probe(
     run: RunFile,
-    what: Annotated[
+    quantity: Annotated[
         str,
         typer.Argument(
-            metavar="WHAT",
-            help=f"One of {', '.join(PROBES)}; metrics needs --data.",
-            autocompletion=complete_choice(PROBES),
+            metavar="QUANTITY",
+            help=f"One of {', '.join(QUANTITIES)}; metrics needs --data.",
+            autocompletion=complete_choice(QUANTITIES),
         ),
     ],
     data: Annotated[
@@ -161,27 +161,27 @@ def probe(
     opened = open_run(run)
 
     def compute() -> str:
-        function, wanted = _probe_function(opened, what, data), parse_epochs(opened, epochs)
+        function, wanted = _probe_function(opened, quantity, data), parse_epochs(opened, epochs)
         with process_map(processes) as map_in:
             return _probe_csv(opened, wanted, opened.probe(function, wanted, map=map_in))
 
     write_output(compute, out, RUN=run, **({} if data is None else {"--data": data}))
 
 
-def _probe_function(run: Run, what: str, data: str | None) -> Callable[[Any], dict[str, float]]:
-    if what not in PROBES:
-        raise ValueError(f"WHAT must be one of {', '.join(PROBES)}, got {short(what)}")
-    if data is None and what == "metrics":
+def _probe_function(run: Run, quantity: str, data: str | None) -> Callable[[Any], dict[str, float]]:
+    if quantity not in QUANTITIES:
+        raise ValueError(f"QUANTITY must be one of {', '.join(QUANTITIES)}, got {short(quantity)}")
+    if data is None and quantity == "metrics":
         raise ValueError("--data must be given for metrics, got none")
-    if data is not None and what != "metrics":
-        raise ValueError(f"--data must be given for metrics only, got {short(data)} for {what}")
+    if data is not None and quantity != "metrics":
+        raise ValueError(f"--data must be given for metrics only, got {short(data)} for {quantity}")
     if run.trainer is None:
         raise ValueError(f"{short(str(run.path))} was recorded from a custom step, and has no trainer to probe with")
-    if what == "weight_norm":
+    if quantity == "weight_norm":
         return weight_norm
-    if what == "gradient_norm":
+    if quantity == "gradient_norm":
         return GradientNorm(run.trainer, run.train)
-    if what == "update_norm":
+    if quantity == "update_norm":
         return UpdateNorm(run)
     if run.preprocessing is None:
         raise ValueError(f"{short(str(run.path))} has no preprocessing, which --data needs")

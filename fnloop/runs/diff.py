@@ -92,7 +92,12 @@ def fields(state: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _slot_paths(names: Sequence[str]) -> dict[str, str]:
-    """Return the path of each slot of the optimizer by name, for names that no other part of the optimizer has."""
+    """Return the path of each slot of the optimizer by name, for names that no other part of the optimizer has.
+
+    Examples:
+        >>> _slot_paths(["Adam().mu", "Adam().nu", "Lion().mu"])
+        {'optimizer.slots[1]': 'optimizer.slots.nu'}
+    """
     short_names = [name.rpartition(".")[2] for name in names]
     return {
         f"optimizer.slots[{i}]": f"optimizer.slots.{name}"

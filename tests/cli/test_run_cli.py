@@ -149,9 +149,9 @@ def test_log_of_a_trainer_with_functions(output_of, run_command, folder, data):
         return (outputs[:, 0] - targets) ** 2
 
     trainer = fl.Trainer(model=fl.mlp([10, 1]), loss=fl.losses.BinaryCrossEntropy(), metrics=(error,))
-    fl.fit(trainer, data.train, epochs=1, record=folder / "own.run", progress=False)
-    assert "error" in output_of("log", "own.run")
-    done = run_command("show", "own.run")
+    fl.fit(trainer, data.train, epochs=1, record=folder / "functions.run", progress=False)
+    assert "error" in output_of("log", "functions.run")
+    done = run_command("show", "functions.run")
     assert (done.status, done.err.count("\n")) == (1, 1)
     assert "holds functions" in done.err
 
@@ -166,7 +166,7 @@ def test_show_prints_all_of_a_state(output_of, folder, words):
     output = output_of("show", "lab.run", *words)
     assert fl.digest(state) in output
     assert f"epoch {state.epoch}, step {state.step}" in output
-    for name in ("params.layers[3].weights", "optimizer.count", "scheduler.wait", "early_stopping.best_epoch"):
+    for name in ("params.layers[3].weights", "optimizer.slots.mu[3].weights", "scheduler.wait", "early_stopping.best_epoch"):
         assert name in output
     assert f"norm {np.linalg.norm(state.params.layers[0].weights.astype(float)):.4g}" in output
 
@@ -305,10 +305,10 @@ def test_the_gradient_norm_is_that_of_the_mean_loss():
 
 def test_the_number_of_processes_changes_no_output(output_of, folder):
     """The output of each probe and of `verify` is the same."""
-    for what in (["weight_norm"], ["gradient_norm"], ["update_norm"], ["metrics", "--data", "lab"]):
-        process = start("probe", "lab.run", *what, "--processes", 2, cwd=folder)
+    for words in (["weight_norm"], ["gradient_norm"], ["update_norm"], ["metrics", "--data", "lab"]):
+        process = start("probe", "lab.run", *words, "--processes", 2, cwd=folder)
         out, err = process.communicate(timeout=100)
-        assert out == output_of("probe", "lab.run", *what), err
+        assert out == output_of("probe", "lab.run", *words), err
     process = start("verify", "lab.run", "--processes", 2, cwd=folder)
     assert process.communicate(timeout=100) == ("verified, 20 of 20\n", "")
 
@@ -333,12 +333,12 @@ def test_export_writes_a_checkpoint_for_predict(output_of, folder):
 def test_prune_prints_what_it_removed(output_of, folder):
     """Every state can still be recovered."""
     (folder / "p.run").write_bytes((folder / "lab.run").read_bytes())
-    there = len(fl.open_run(folder / "p.run").snapshots)
-    taken, of = re.match(
+    before = len(fl.open_run(folder / "p.run").snapshots)
+    removed, total = re.match(
         r"Removed (\d+) of (\d+) snapshots: .* kB -> .* kB", output_of("prune", "p.run", "--keep", 1)
     ).groups()
-    assert int(of) == there
-    assert len(fl.open_run(folder / "p.run").snapshots) == there - int(taken)
+    assert int(total) == before
+    assert len(fl.open_run(folder / "p.run").snapshots) == before - int(removed)
     assert output_of("verify", "p.run") == "verified, 20 of 20\n"
 
 

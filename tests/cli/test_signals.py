@@ -51,14 +51,14 @@ def train(run_command, *words):
 def test_the_first_signal_interrupts_and_later_ones_do_not(first):
     """Only a second Ctrl-C interrupts again; the handlers are restored."""
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    with interruptible() as came:
+    with interruptible() as arrived:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(first)
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.raise_signal(number)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    assert came == [first, signal.SIGTERM, signal.SIGHUP, signal.SIGINT]
+    assert arrived == [first, signal.SIGTERM, signal.SIGHUP, signal.SIGINT]
     assert before == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
 
 
@@ -66,9 +66,9 @@ def test_an_ignored_signal_is_still_ignored():
     """`nohup` ignores SIGHUP."""
     former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with interruptible() as came:
+        with interruptible() as arrived:
             signal.raise_signal(signal.SIGHUP)
-        assert came == []
+        assert arrived == []
     finally:
         signal.signal(signal.SIGHUP, former)
 
@@ -84,9 +84,9 @@ def test_deferred_signals_arrive_after_the_block(number):
             signal.raise_signal(number)
             done.append("all")
 
-    with interruptible() as came, pytest.raises(KeyboardInterrupt):
+    with interruptible() as arrived, pytest.raises(KeyboardInterrupt):
         work()
-    assert (done, came) == (["all"], [number])
+    assert (done, arrived) == (["all"], [number])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -117,15 +117,15 @@ def test_a_signal_while_the_results_are_written(run_command, tmp_path, monkeypat
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_each_part_of_the_demo(run_command, tmp_path, monkeypatch, number):
     """The results of the finished parts are written, and no others."""
-    fit, asked = fl.fit, []
+    fit, calls = fl.fit, []
 
     for part, written in ((0, {"best.npz", "training.png", "lab.run"}), (2, {"best.npz", "training.png", "lab-2.run"})):
-        asked.clear()
+        calls.clear()
 
         def signalled(*words, part=part, **more):
-            asked.append(1)
-            now = len(asked) == part + 1
-            until = (lambda state: state.epoch == 2 and signal.raise_signal(number)) if now else None
+            calls.append(1)
+            is_this_part = len(calls) == part + 1
+            until = (lambda state: state.epoch == 2 and signal.raise_signal(number)) if is_this_part else None
             return fit(*words, **{**more, "until": until, "epochs": 3, "progress": False})
 
         monkeypatch.setattr("fnloop.cli.demo.fit", signalled)
@@ -152,8 +152,8 @@ def test_results_are_replaced_only_with_overwrite(run_command, tmp_path):
     assert train(run_command).status == 0
     assert train(run_command).status == 1
     (folder / "best.npz").chmod(0o600)
-    (folder / "training.png").rename(tmp_path / "kept.png")
-    (folder / "training.png").symlink_to("../kept.png")
+    (folder / "training.png").rename(tmp_path / "linked.png")
+    (folder / "training.png").symlink_to("../linked.png")
     before, recorded = fl.load("o/best.npz"), (folder / "training.run").read_bytes()
     assert train(run_command, "--seed", 7, "--overwrite").status == 0
     assert not fl.same_bits(fl.load("o/best.npz"), before)

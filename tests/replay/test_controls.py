@@ -74,9 +74,9 @@ def test_one_bit_of_one_field_is_detected_unless_the_field_is_skipped(recorded, 
         return faulty
 
     assert fl.open_run(recorded).verify().ok
-    truth = fingerprint(fl.open_run(recorded).state(5))
+    expected = fingerprint(fl.open_run(recorded).state(5))
     monkeypatch.setattr("fnloop.runs.replay.make_epoch", make_faulty)
-    monkeypatch.setattr(Reader, "snapshots", lambda own: [0])
+    monkeypatch.setattr(Reader, "snapshots", lambda self: [0])
     found = fl.open_run(recorded).verify()
     assert found.differing == ((5, (field,)),)
     assert f"the first that differs is epoch 5, in {field}; the environment is the same" in str(found)
@@ -84,9 +84,9 @@ def test_one_bit_of_one_field_is_detected_unless_the_field_is_skipped(recorded, 
         fl.open_run(recorded).state(5)
 
     differing = Reader.differing
-    monkeypatch.setattr(Reader, "differing", lambda *own: tuple(name for name in differing(*own) if name != field))
+    monkeypatch.setattr(Reader, "differing", lambda *arguments: tuple(name for name in differing(*arguments) if name != field))
     assert fl.open_run(recorded).verify().ok  # the control: a check without this field finds nothing
-    assert fingerprint(fl.open_run(recorded).state(5)) != truth
+    assert fingerprint(fl.open_run(recorded).state(5)) != expected
 
 
 def test_the_order_of_examples_is_compared_in_order(recorded, monkeypatch):
@@ -122,19 +122,19 @@ ALTERED = {
 }
 
 
-@pytest.mark.parametrize("what", ALTERED)
-def test_only_the_chain_detects_an_altered_row(tmp_path, monkeypatch, what):
+@pytest.mark.parametrize("column", ALTERED)
+def test_only_the_chain_detects_an_altered_row(tmp_path, monkeypatch, column):
     """The chain detects it when the file is opened; without the check, the altered row is read."""
     record_tiny(tmp_path / "a.run", 4)
     before = fl.open_run(tmp_path / "a.run").rows[2]
     with closing(sqlite3.connect(tmp_path / "a.run", isolation_level=None)) as connection:
-        connection.execute(ALTERED[what])
+        connection.execute(ALTERED[column])
     with pytest.raises(fl.RunError, match="row 2 of the states does not match the chain"):
         fl.open_run(tmp_path / "a.run")
     monkeypatch.setattr(store, "chain_hash", lambda previous, columns: columns[-1])
     run = fl.open_run(tmp_path / "a.run")  # the control
-    assert getattr(run.rows[2], what) != getattr(before, what)
-    assert run.verify().ok == (what == "seconds")  # the seconds are checked by the chain alone
+    assert getattr(run.rows[2], column) != getattr(before, column)
+    assert run.verify().ok == (column == "seconds")  # the seconds are checked by the chain alone
 
 
 LARGE = {"model": fl.mlp([501, 333, 77, 3]), "loss": fl.losses.SoftmaxCrossEntropy(), "batch_size": 128}

@@ -39,28 +39,28 @@ def test_a_file_truncated_at_every_512_bytes(small):
 
     A file without one of its pages is refused when it is opened; a cut within the last page may damage one state or none.
     """
-    truth, whole = list(answers(small)), small.read_bytes()
-    for size in range(0, len(whole), 512):
-        small.write_bytes(whole[:size])
-        found = judge(small, truth)
-        assert found == "refused" or size > len(whole) - 4096
-        for other in (bytes(len(whole) - size), os.urandom(len(whole) - size)):
-            small.write_bytes(whole[:size] + other)
-            judge(small, truth)
-    small.write_bytes(whole + bytes(5000))
-    assert judge(small, truth) == "as it was"
+    expected, content = list(answers(small)), small.read_bytes()
+    for size in range(0, len(content), 512):
+        small.write_bytes(content[:size])
+        found = judge(small, expected)
+        assert found == "refused" or size > len(content) - 4096
+        for other in (bytes(len(content) - size), os.urandom(len(content) - size)):
+            small.write_bytes(content[:size] + other)
+            judge(small, expected)
+    small.write_bytes(content + bytes(5000))
+    assert judge(small, expected) == "as it was"
 
 
 def test_exchanged_and_missing_pages(small):
     """A page in place of another, or missing from the middle, is detected."""
-    truth, whole = list(answers(small)), small.read_bytes()
-    pages = [whole[i : i + 4096] for i in range(0, len(whole), 4096)]
+    expected, content = list(answers(small)), small.read_bytes()
+    pages = [content[i : i + 4096] for i in range(0, len(content), 4096)]
     for i in range(1, len(pages)):
         for j in range(1, len(pages)):
             small.write_bytes(b"".join([*pages[:i], pages[j], *pages[i + 1 :]]))
-            judge(small, truth)
+            judge(small, expected)
         small.write_bytes(b"".join(pages[:i] + pages[i + 1 :]))
-        assert judge(small, truth) == "refused"
+        assert judge(small, expected) == "refused"
 
 
 def record_until_killed(path):
@@ -70,7 +70,7 @@ def record_until_killed(path):
     for state in fl.record(path, trainer, train, validation, fl.epochs(trainer, train, validation), snapshot_every=3):
         sleep(0.005)
         if state.epoch == 8:
-            print("there", flush=True)
+            print("recorded", flush=True)
             sleep(300)
 
 
@@ -79,7 +79,7 @@ def killed(tmp_path):
     """Kill a process while it records; return the path and the digests of the states."""
     path = tmp_path / "killed.run"
     process = start_process(record_until_killed, str(path))
-    assert process.stdout.readline() == "there\n"
+    assert process.stdout.readline() == "recorded\n"
     while len(fl.open_run(path).rows) < 9:
         sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -91,40 +91,41 @@ def killed(tmp_path):
 @pytest.mark.thorough
 def test_damage_in_the_log_of_a_killed_run(killed, tmp_path):
     """With bits flipped or the log truncated the run may be shorter; the states that are left are right."""
-    path, truth = killed
+    path, expected = killed
     log = path.with_name("killed.run-wal")
-    whole = log.read_bytes()
-    assert len(whole) > 8 * 4096
+    content = log.read_bytes()
+    assert len(content) > 8 * 4096
     copy = tmp_path / "copy.run"
     lengths = set()
-    damaged = [whole, *(whole[:size] for size in range(0, len(whole), 2048))]
+    damaged = [content, *(content[:size] for size in range(0, len(content), 2048))]
     damaged += [
-        whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :] for at in [*range(32), *range(32, len(whole), 499)]
+        content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :]
+        for at in [*range(32), *range(32, len(content), 499)]
     ]
-    for content in damaged:
-        for beside in tmp_path.glob("copy.run*"):
-            beside.unlink()
+    for damaged_log in damaged:
+        for file in tmp_path.glob("copy.run*"):
+            file.unlink()
         shutil.copy(path, copy)
-        copy.with_name("copy.run-wal").write_bytes(content)
+        copy.with_name("copy.run-wal").write_bytes(damaged_log)
         try:
             run = fl.open_run(copy)
             found = [fingerprint(run.state(epoch)) for epoch in range(len(run.rows))]
         except fl.FnloopError:
             continue
-        assert found == truth[: len(found)]
+        assert found == expected[: len(found)]
         lengths.add(len(found))
     assert len(lengths) > 2
     assert max(lengths) == 9
 
 
-def read_where_nothing_can_be_written(path):
+def read_in_a_read_only_folder(path):
     """Read a killed run in a read-only folder; return the digests of its states."""
     folder = Path(tempfile.mkdtemp())
     record_tiny(folder / "a.run", 3)  # imports everything that is imported on use
     fl.open_run(folder / "a.run").verify()
-    for beside in Path(path).parent.glob("killed.run*"):
-        shutil.copy(beside, folder)
-        (folder / beside.name).chmod(0o444)
+    for file in Path(path).parent.glob("killed.run*"):
+        shutil.copy(file, folder)
+        (folder / file.name).chmod(0o444)
     folder.chmod(0o555)
     if os.getuid() == 0:
         os.setgid(65534)
@@ -135,8 +136,8 @@ def read_where_nothing_can_be_written(path):
 
 def test_a_killed_run_can_be_read_in_a_read_only_folder(killed):
     """The committed rows are read from the write-ahead log."""
-    path, truth = killed
-    assert in_new_process(read_where_nothing_can_be_written, str(path)) == truth
+    path, expected = killed
+    assert in_new_process(read_in_a_read_only_folder, str(path)) == expected
 
 
 ALTERED_ROWS = {
@@ -166,11 +167,11 @@ ALTERED_ROWS = {
 @pytest.mark.parametrize("change", ALTERED_ROWS)
 def test_altered_rows_are_detected_when_the_file_is_opened(small, change):
     """The chain covers every column of every row, and the manifest."""
-    whole = small.read_bytes()
+    content = small.read_bytes()
     with sqlite3.connect(small) as connection:
         connection.executescript(ALTERED_ROWS[change])
     connection.close()
-    assert small.read_bytes() != whole
+    assert small.read_bytes() != content
     with pytest.raises(fl.RunError, match=r"small.run' is not a run of fnloop, or is damaged: "):
         fl.open_run(small)
 
@@ -197,12 +198,12 @@ ALTERED_SNAPSHOTS = {
 @pytest.mark.parametrize("change", ALTERED_SNAPSHOTS)
 def test_altered_snapshots_are_detected_when_they_are_read(small, change):
     """Every snapshot is checked, and `verify` fails if a state cannot be recovered."""
-    truth = list(answers(small))
+    expected = list(answers(small))
     with sqlite3.connect(small) as connection:
         connection.executescript(ALTERED_SNAPSHOTS[change])
     connection.close()
     harmless = change in ("a snapshot deleted", "a snapshot after the end")
-    outcome = judge(small, truth)
+    outcome = judge(small, expected)
     assert outcome == "as it was" or not harmless
     try:
         run = fl.open_run(small)

@@ -24,10 +24,10 @@ def record_everything(path, epochs=EPOCHS, patience=1000):
     return [fingerprint(state) for state in states], [(state.epoch, state.step, fingerprint(state)) for state in steps]
 
 
-def recovered(path, places):
+def recovered(path, positions):
     """Return the digests of the states at some epochs and steps."""
     run = fl.open_run(path)
-    return [fingerprint(run.state(*place)) for place in places]
+    return [fingerprint(run.state(*position)) for position in positions]
 
 
 @pytest.mark.thorough
@@ -40,8 +40,10 @@ def test_every_state_of_a_run_with_everything_is_recovered(tmp_path):
     draw = np.random.default_rng(0)
     shuffled = draw.permutation(EPOCHS + 1).tolist()[:12]
     inside = [steps[i] for i in draw.choice(len(steps) - 1, 30, replace=False) if steps[i][1] % 12]
-    places = [[epoch] for epoch in shuffled] + [place[:2] for place in inside]
-    assert in_new_process(recovered, path, places) == [ends[epoch] for epoch in shuffled] + [place[2] for place in inside]
+    positions = [[epoch] for epoch in shuffled] + [position[:2] for position in inside]
+    assert in_new_process(recovered, path, positions) == [ends[epoch] for epoch in shuffled] + [
+        position[2] for position in inside
+    ]
 
 
 def test_every_step_of_an_epoch(tmp_path):
@@ -56,9 +58,11 @@ def test_every_step_of_an_epoch(tmp_path):
     inside = run.state(1, 24)
     assert (inside.epoch, inside.step, inside.progress.batches) == (1, 24, 12)
     assert fingerprint(fl.make_epoch(run.trainer, run.train, run.validation)(inside)) == fingerprint(run.state(2))
-    for place in (2, 23), (2, 37), (3, 37), (3, 0):
-        with pytest.raises(ValueError, match=f"step must be one that the run took after epoch {place[0]}, .* got {place[1]}"):
-            run.state(*place)
+    for position in (2, 23), (2, 37), (3, 37), (3, 0):
+        with pytest.raises(
+            ValueError, match=f"step must be one that the run took after epoch {position[0]}, .* got {position[1]}"
+        ):
+            run.state(*position)
     with pytest.raises(ValueError, match="epoch must be one that the run reached, 0 to 3, got 4"):
         run.state(4)
 
@@ -88,14 +92,14 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path):
 @pytest.mark.parametrize("parts", [(1, 2, 3, 7), (6, 7), (7,)])
 def test_a_run_resumed_in_parts_equals_the_whole(tmp_path, parts):
     """However often it is interrupted, the rows, except for their seconds, are those of an uninterrupted run."""
-    whole = record_everything(str(tmp_path / "whole.run"), 7)[0]
+    uninterrupted = record_everything(str(tmp_path / "whole.run"), 7)[0]
     record_everything(str(tmp_path / "parts.run"), parts[0])
     for epochs in parts[1:]:
         fl.open_run(tmp_path / "parts.run").resume(epochs=epochs, progress=False)
-    one, other = (fl.open_run(tmp_path / name) for name in ("whole.run", "parts.run"))
-    assert [fingerprint(other.state(epoch)) for epoch in range(8)] == whole
-    assert [row[:3] + row[4:8] for row in one.rows] == [row[:3] + row[4:8] for row in other.rows]
-    assert other.verify().ok
+    one, resumed = (fl.open_run(tmp_path / name) for name in ("whole.run", "parts.run"))
+    assert [fingerprint(resumed.state(epoch)) for epoch in range(8)] == uninterrupted
+    assert [row[:3] + row[4:8] for row in one.rows] == [row[:3] + row[4:8] for row in resumed.rows]
+    assert resumed.verify().ok
 
 
 def test_the_recorded_stream_is_the_stream(tmp_path):
@@ -139,8 +143,8 @@ def test_a_run_that_starts_within_an_epoch(tmp_path):
     assert [fingerprint(run.state(epoch)) for epoch in (1, 2, 3)] == list(map(fingerprint, states))
     assert fingerprint(run.state(1, 5)) == fingerprint(steps[5])
     assert fingerprint(run.state(2, 8)) == fingerprint(steps[8])
-    whole = list(take(4, fl.epochs(trainer, train, validation)))
-    assert fingerprint(run.state(3)) == fingerprint(whole[3])
+    uninterrupted = list(take(4, fl.epochs(trainer, train, validation)))
+    assert fingerprint(run.state(3)) == fingerprint(uninterrupted[3])
     assert run.verify().ok
     assert fingerprint(run.resume(epochs=5, progress=False).last) == fingerprint(
         fl.last(take(6, fl.epochs(trainer, train, validation)))
@@ -230,10 +234,10 @@ def test_a_run_of_a_custom_step(tmp_path):
     assert run.bisect(lambda state: state.total > 3).n == next(s.n for s in states if s.total > 3)
     assert run.resume(epochs=60, progress=False).last == next(drop(60, iterate(custom_step, CustomState(0, 0.0))))
     for wrong in (lambda s: CustomState(s.n + 1, s.total), lambda s: CustomState(s.n + 1, s.total + 1 / (s.n + 1 + 1e-12))):
-        other = fl.open_run(tmp_path / "a.run", step=wrong, records=[CustomState])
+        run = fl.open_run(tmp_path / "a.run", step=wrong, records=[CustomState])
         with pytest.raises(fl.ReplayError, match=r"differs in total; is the step that of the run\?"):
-            other.state(20)
-        assert not other.verify().ok
+            run.state(20)
+        assert not run.verify().ok
 
 
 def descend(state):
