@@ -1,12 +1,10 @@
-"""A state adapted to a trainer that may not be the one it was trained by: part by part kept, begun anew, or refused.
+"""A state of one trainer made a state of another: each part is kept, starts over, or is an error.
 
-`epochs(start=...)`, `steps`, `fit` and `Run.fork` all continue by this one function, so that they cannot differ.
+`epochs(start=...)`, `steps`, `fit` and `Run.fork` all use it, so they treat a state alike.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from fnloop.core.digest import same_bits, stable_repr
 from fnloop.core.formatting import short
@@ -20,213 +18,144 @@ from fnloop.schedulers import migrate
 from fnloop.schedulers.migration import Comparable
 from fnloop.training.early_stopping import NO_EARLY_STOPPING, EarlyStoppingState
 from fnloop.training.encoding import find_names, with_names
-from fnloop.training.state import EpochPlan, StopReason, TrainState, epoch_start
+from fnloop.training.state import StopReason, TrainState, epoch_start
+from fnloop.training.state_checks import check_model, check_plan, list_slots, make_plan
 from fnloop.training.trainer import Trainer
 
-LONGEST = 90  # characters of the names of slots in a message
+Metrics = Mapping[str, float]
 
 
 class Adapted(NamedTuple):
-    """A state that a trainer can continue from, and by part what could not be kept, in words."""
+    """A state that a trainer can continue from.
+
+    Args:
+        state: The state.
+        notes: A sentence for each part of the former state that was not kept, by the name of the part.
+    """
 
     state: TrainState
     notes: Mapping[str, str]
-
-
-def make_plan(trainer: Trainer, train: Dataset) -> EpochPlan:
-    """The plan of each epoch of a trainer over data."""
-    names = tuple(metric.name for metric in trainer.summed_metrics())
-    return EpochPlan(len(train), trainer.batch_size * trainer.accumulate, trainer.seed, names)
-
-
-def make_check(trainer: Trainer) -> Callable[[TrainState], None]:
-    """The function that refuses a state of another optimizer: a slot means nothing to another part.
-
-    Raises:
-        ValueError: From the function, with the names of the slots that the state should have, and of those that it has.
-    """
-    names = qualified_slot_names(trainer.optimizer)
-
-    def check(state: TrainState) -> None:
-        if state.optimizer.slot_names != names:
-            raise ValueError(
-                f"state must be of the trainer's optimizer, with {_slots(names)}, got one with "
-                f"{_slots(state.optimizer.slot_names)}; fl.epochs(trainer, train, start=state) adapts it"
-            )
-
-    return check
-
-
-def _slots(names: Sequence[str]) -> str:
-    text = ", ".join(names) or "no slots"
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def adapt(
     trainer: Trainer,
     state: TrainState,
     train: Dataset,
-    validated: bool,
+    has_validation: bool,
     name: str = "start",
     *,
     other_validation: bool = False,
 ) -> Adapted:
-    """The state as this trainer can continue from it; the same state if this trainer made it.
+    """Return the state as this trainer continues from it; a state of this trainer is returned unchanged.
 
-    Kept are the parameters; slots of the optimizer whose part is the same; the position in a schedule, whose rate is the new
-    schedule's; the best value and the wait of a policy that reads the same metric. The rest begins anew.
+    It keeps the parameters; the slots of each part of the optimizer that is the same; the position in a schedule, with the new
+    schedule's rate; and the best value and the wait of early stopping on the same metric. Other parts start over.
 
     Args:
-        validated: Whether the epochs to come have metrics on validation data.
-        name: What the state is called in messages.
-        other_validation: Whether the validation data is known to be changed: values on it cannot be compared.
+        trainer: The trainer to continue with.
+        state: The state, of this or another trainer.
+        train: The training data to continue with.
+        has_validation: Whether the run to come has validation data.
+        name: The name of the argument, for messages.
+        other_validation: Whether the validation data is known to differ: then metrics on it cannot be compared.
 
     Raises:
         TypeError: If it is not a state.
-        ValueError: If the state was trained on other columns or classes, the model's arrays have other shapes or another
-            dtype, or the state is within an epoch that this trainer and these data would continue otherwise than it was begun.
+        ValueError: If the state was trained on other columns or classes, if the model's arrays have other shapes or another
+            dtype, or if the state is within an epoch that this trainer and these data cannot finish.
     """
     if not isinstance(state, TrainState):
         raise TypeError(f"{name} must be a TrainState, got {short(state)}")
     trainer = trainer.resolve(train)
     state = with_names(state, find_names(trainer, train), name)
-    model, loss = _check_model(trainer, state, name), stable_repr(trainer.loss)
-    _check_plan(state, make_plan(trainer, train), loss, name)
-    notes = {} if model is state.params.model else {"model": "the model is another one, whose layers have the same shapes"}
-    if other_validation:
-        notes["validation"] = "the validation data is not that of the state's metrics"
+    model, loss = check_model(trainer, state, name), stable_repr(trainer.loss)
+    check_plan(state, make_plan(trainer, train), loss, name)
     same_loss, same_model = loss == state.loss, model is state.params.model
-    produced = {*trainer.metric_names(validated), "lr"}
+    metric_names = {*trainer.metric_names(has_validation), "lr"}
 
-    def kept(metrics: Mapping[str, float]) -> Mapping[str, float]:
-        """The metrics, if they are those that this trainer would have measured on these data."""
-        same = same_loss and same_model and not other_validation and set(metrics) == produced
-        return metrics if same else {}
+    def keep_metrics(metrics: Metrics) -> Metrics:
+        """Return the metrics if this trainer would measure the same ones on these data, else none."""
+        is_same = same_loss and same_model and not other_validation and set(metrics) == metric_names
+        return metrics if is_same else {}
 
-    def comparable(metric: str) -> bool:
-        """Whether values of a metric from before can be compared with those to come."""
-        measured_anew = other_validation and metric.startswith("val_")
-        return same_model and (same_loss or not is_loss(metric)) and not measured_anew
+    def is_comparable(metric: str) -> bool:
+        """Return whether earlier values of a metric can be compared with later ones."""
+        is_on_other_data = other_validation and metric.startswith("val_")
+        return same_model and (same_loss or not is_loss(metric)) and not is_on_other_data
 
-    metrics = kept(state.metrics)
-    optimizer = _optimizer(trainer, state, notes)
-    scheduler = _scheduler(trainer, state, comparable, notes)
-    stopping = _early_stopping(trainer, state, metrics, comparable, notes)
+    metrics = keep_metrics(state.metrics)
+    optimizer, optimizer_note = _adapt_optimizer(trainer, state)
+    scheduler, scheduler_note = _adapt_scheduler(trainer, state, is_comparable)
+    stopping, stopping_note = _adapt_early_stopping(trainer, state, metrics, is_comparable)
     if stopping.best_metrics:
-        stopping = evolve(stopping, best_metrics=kept(stopping.best_metrics))
-    progress = state.progress if state.progress.batches else epoch_start(scheduler.lr)
+        stopping = evolve(stopping, best_metrics=keep_metrics(stopping.best_metrics))
     adapted = evolve(
         state,
-        params=state.params if model is state.params.model else Params(state.params.vector, model),
+        params=state.params if same_model else Params(state.params.vector, model),
         optimizer=optimizer,
         scheduler=scheduler,
         early_stopping=stopping,
-        progress=progress,
+        progress=state.progress if state.progress.batches else epoch_start(scheduler.lr),
         metrics=metrics,
         loss=loss,
     )
-    return Adapted(_reconsidered(trainer, state, adapted), notes)
+    notes = {
+        "model": None if same_model else "the model is another one, whose layers have the same shapes",
+        "validation": "the validation data is not that of the state's metrics" if other_validation else None,
+        "optimizer": optimizer_note,
+        "scheduler": scheduler_note,
+        "early_stopping": stopping_note,
+    }
+    return Adapted(_continue_if_changed(state, adapted), {part: note for part, note in notes.items() if note is not None})
 
 
-def _check_model(trainer: Trainer, state: TrainState, name: str) -> Any:
-    """The trainer's model, if the state's arrays are laid out as its are."""
-    old, new = state.params.model, trainer.model
-    if state.params.vector.dtype != trainer.dtype:
-        raise ValueError(f"{name} has parameters of {state.params.vector.dtype}; the trainer's dtype is {trainer.dtype}")
-    if same_bits(old, new):
-        return old
-    for kind, had, has in (
-        ("parameters", _shapes(old.layout), _shapes(new.layout)),
-        ("buffers", [b.shape for b in state.buffers], [np.shape(b) for b in new.buffers]),
-    ):
-        if had != has:
-            raise ValueError(
-                f"{name} is of another model, with {kind} of shapes {had}; those of the trainer's model are {has}"
-            )
-    return new
-
-
-def _shapes(layout: Any) -> list[tuple[int, ...]]:
-    return [slot.shape for slot in layout]
-
-
-def _check_plan(state: TrainState, plan: EpochPlan, loss: str, name: str) -> None:
-    """Refuse to continue an epoch otherwise than it was begun: examples would count twice, or not at all."""
-    progress = state.progress
-    if not progress.batches:
-        return
-    if progress.plan is None:
-        most = min(progress.batches * plan.examples_per_update, plan.examples)
-        if progress.examples > most or progress.batches > -(-plan.examples // plan.examples_per_update):
-            raise ValueError(
-                f"{name} is within an epoch, after {progress.batches} batches with {progress.examples} examples; this trainer "
-                f"and these data have batches of {plan.examples_per_update} and {plan.examples} examples in an epoch"
-            )
-        return
-    for field, had, has in (
-        ("the loss {}", state.loss, loss),
-        ("batches of {} examples", progress.plan.examples_per_update, plan.examples_per_update),
-        ("{} examples", progress.plan.examples, plan.examples),
-        ("the order of seed {}", progress.plan.seed, plan.seed),
-        ("the metrics {}", ", ".join(progress.plan.metrics) or "none", ", ".join(plan.metrics) or "none"),
-    ):
-        if had != has:
-            raise ValueError(
-                f"{name} is within an epoch of {field.format(had)}, which cannot be continued with {field.format(has)}; "
-                "start from a state at the end of an epoch"
-            )
-
-
-def _optimizer(trainer: Trainer, state: TrainState, notes: dict[str, str]) -> OptimizerState:
+def _adapt_optimizer(trainer: Trainer, state: TrainState) -> tuple[OptimizerState, str | None]:
     old, names = state.optimizer, qualified_slot_names(trainer.optimizer)
     if old.slot_names == names:
-        return old
+        return old, None
     fresh = trainer.optimizer.init(state.params.vector)
     slots = dict(zip(old.slot_names, old.slots, strict=True))
-    if names and all(name in slots for name in names):  # a part was taken away
-        return evolve(fresh, count=old.count, slots=tuple(slots[name] for name in names))
-    had, has = _slots(old.slot_names), _slots(names)
-    notes["optimizer"] = f"the optimizer begins anew: the state has {had}, the trainer's optimizer {has}"
-    return fresh
+    if names and all(name in slots for name in names):  # the state has all slots, as after a part was removed
+        return evolve(fresh, count=old.count, slots=tuple(slots[name] for name in names)), None
+    return fresh, (
+        f"the optimizer starts over: the state has {list_slots(old.slot_names)}, the trainer's optimizer {list_slots(names)}"
+    )
 
 
-def _scheduler(trainer: Trainer, state: TrainState, comparable: Comparable, notes: dict[str, str]) -> Any:
+def _adapt_scheduler(trainer: Trainer, state: TrainState, is_comparable: Comparable) -> tuple[Any, str | None]:
     t = state.updates if trainer.schedule_every == "step" else state.epoch
-    scheduler, kept = migrate(trainer.scheduler, state.scheduler, t, comparable)
-    if not kept:
-        name = type(trainer.scheduler).__name__
-        notes["scheduler"] = f"the schedule {name} begins anew: the state has nothing of the metric that it reads"
-    return state.scheduler if same_bits(scheduler, state.scheduler) else scheduler
+    scheduler, is_complete = migrate(trainer.scheduler, state.scheduler, t, is_comparable)
+    name = type(trainer.scheduler).__name__
+    note = None if is_complete else f"the schedule {name} starts over: the state has no values of the metric that it monitors"
+    return state.scheduler if same_bits(scheduler, state.scheduler) else scheduler, note
 
 
-def _early_stopping(
-    trainer: Trainer, state: TrainState, metrics: Mapping[str, float], comparable: Comparable, notes: dict[str, str]
-) -> EarlyStoppingState:
+def _adapt_early_stopping(
+    trainer: Trainer, state: TrainState, metrics: Metrics, is_comparable: Comparable
+) -> tuple[EarlyStoppingState, str | None]:
     policy, old = trainer.early_stopping, state.early_stopping
     if policy is None:
-        return old if same_bits(old, NO_EARLY_STOPPING) else NO_EARLY_STOPPING
+        return old if same_bits(old, NO_EARLY_STOPPING) else NO_EARLY_STOPPING, None
     fresh = policy.init()
-    if (old.metric, old.mode) == (fresh.metric, fresh.mode) and comparable(policy.metric):
+    if (old.metric, old.mode) == (fresh.metric, fresh.mode) and is_comparable(policy.metric):
         stopped = old.stopped_epoch if old.wait >= policy.patience else None
         if policy.restore_best or old.best_vector is None:
-            return old if stopped == old.stopped_epoch else evolve(old, stopped_epoch=stopped)
-        return evolve(old, best_vector=None, best_buffers=(), best_metrics={}, stopped_epoch=stopped)
+            return old if stopped == old.stopped_epoch else evolve(old, stopped_epoch=stopped), None
+        return evolve(old, best_vector=None, best_buffers=(), best_metrics={}, stopped_epoch=stopped), None
     if policy.metric in metrics:
-        now = policy.step(fresh, metrics, state.epoch, state.params.vector, state.buffers)
-        fresh = now if now.best_epoch else fresh
-    if old.best_epoch:
-        notes["early_stopping"] = (
-            "early stopping begins anew: the best value so far is of another metric, loss or model, or of other data"
-        )
-    return fresh
+        stepped = policy.step(fresh, metrics, state.epoch, state.params.vector, state.buffers)
+        fresh = stepped if stepped.best_epoch else fresh
+    if not old.best_epoch:
+        return fresh, None
+    return fresh, "early stopping starts over: the best value so far is of another metric, loss or model, or of other data"
 
 
-def _reconsidered(trainer: Trainer, state: TrainState, adapted: TrainState) -> TrainState:
-    """A stopped state continues if what stopped it has changed: the policy, or anything that the failing step depends on."""
+def _continue_if_changed(state: TrainState, adapted: TrainState) -> TrainState:
+    """Let a stopped state continue if its cause may be gone: early stopping, or anything that a failed step depends on."""
     if same_bits(adapted, state):
         return state
     if state.stopped is None:
         return adapted
-    if state.stopped.reason == StopReason.NO_IMPROVEMENT:
-        return adapted if adapted.early_stopping.stopped_epoch is not None else evolve(adapted, stopped=None)
+    if state.stopped.reason == StopReason.NO_IMPROVEMENT and adapted.early_stopping.stopped_epoch is not None:
+        return adapted
     return evolve(adapted, stopped=None)

@@ -10,10 +10,10 @@ from fnloop.data.batching import Batch
 from fnloop.data.dataset import Dataset
 from fnloop.engines import Carry, Fault
 from fnloop.nn.model import Params
-from fnloop.training.adapt import make_plan
 from fnloop.training.engine import computation_of, select_engine
 from fnloop.training.measurement import quiet
 from fnloop.training.state import EpochPlan, EpochProgress, TrainState
+from fnloop.training.state_checks import make_plan
 from fnloop.training.trainer import Trainer
 
 Advance = Callable[[TrainState, int], TrainState | Fault]

@@ -7,7 +7,6 @@ import toolz
 from fnloop.data.batching import Batch, count_batches
 from fnloop.data.dataset import Dataset
 from fnloop.engines import Fault
-from fnloop.training.adapt import make_check
 from fnloop.training.advance import Advance, make_advance, make_update
 from fnloop.training.encoding import encode, encode_datasets, with_names
 from fnloop.training.epoch_end import make_epoch_end
@@ -15,6 +14,7 @@ from fnloop.training.non_finite import handle_fault, warn_non_finite
 from fnloop.training.preparation import Preparation, prepare
 from fnloop.training.start import init_state, start_from
 from fnloop.training.state import TrainState
+from fnloop.training.state_checks import make_optimizer_check
 from fnloop.training.trainer import Trainer, check_trainer
 
 __all__ = ["Epoch", "Step", "epochs", "init_state", "make_epoch", "make_fold", "make_step", "steps"]
@@ -47,7 +47,7 @@ def make_step(trainer: Trainer, *, engine: str = "numpy") -> Step:
     See Also: make_epoch, steps
     """
     check_trainer(trainer).check_resolved()
-    check, update = make_check(trainer), make_update(trainer, engine)
+    check, update = make_optimizer_check(trainer), make_update(trainer, engine)
 
     def step(state: TrainState, batch: Batch) -> TrainState:
         examples = encode(Dataset(batch.x, batch.y, batch.weights), state.names, "batch")
@@ -104,7 +104,7 @@ def make_fold(trainer: Trainer, train: Dataset, *, engine: str = "numpy") -> Cal
 
 def _make_fold(trainer: Trainer, train: Dataset, engine: str) -> Callable[[TrainState, int], TrainState]:
     """Return the fold of `make_fold`, for a resolved trainer and encoded data."""
-    advance, check = make_advance(trainer, train, engine), make_check(trainer)
+    advance, check = make_advance(trainer, train, engine), make_optimizer_check(trainer)
 
     def fold(state: TrainState, batches: int) -> TrainState:
         if is_stopped(state):

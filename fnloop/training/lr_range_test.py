@@ -1,9 +1,9 @@
-"""The learning-rate range test: how the loss goes while the rate rises, as a fold that changes nothing."""
+"""The learning-rate range test: training while the learning rate rises, to find a rate at which the loss falls fast."""
 
 import itertools
 import math
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
@@ -24,8 +24,16 @@ from fnloop.training.trainer import Trainer, check_trainer
 
 
 @frozen
-class Sweep(ClosedForm):
-    """Rise by the same factor every step: lr(t) = min_lr * (max_lr / min_lr) ** (t / (num_iter - 1))."""
+class RisingLR(ClosedForm):
+    """Multiply the rate by the same factor at each step.
+
+        lr(t) = min_lr * (max_lr / min_lr) ** (t / (num_iter - 1))
+
+    Args:
+        min_lr: The first rate, positive.
+        max_lr: The rate at step `num_iter - 1`, above `min_lr`.
+        num_iter: Steps, at least 2.
+    """
 
     min_lr: Positive
     max_lr: Positive
@@ -35,16 +43,23 @@ class Sweep(ClosedForm):
         if self.max_lr <= self.min_lr:
             raise ValueError(f"max_lr must be above min_lr={short(self.min_lr)}, got {short(self.max_lr)}")
 
-    def formula(self, t: Any) -> Any:
+    def formula(self, t: Array) -> Array:
+        """Return the learning rate at t."""
         return self.min_lr * (self.max_lr / self.min_lr) ** (t / (self.num_iter - 1))
 
 
 @frozen
 class LRRange:
-    """What a range test saw, a value a step: the rate, the batch's mean loss before its update, and that loss smoothed.
+    """The result of a learning-rate range test, with an entry for each step that succeeded.
 
-    `stop_reason` is `StopReason`'s "finished", "threshold reached" if the loss rose too far, or "non-finite"; a step that
-    could not be taken is left out.
+    Args:
+        lr: The learning rates.
+        loss: The mean loss of the step's batch, before the update.
+        smoothed: The smoothed losses.
+        stop_reason: A value of `StopReason`: `"finished"`, `"threshold reached"` if the loss rose too far, or `"non-finite"`.
+
+    Shapes:
+        lr, loss, smoothed: (steps,).
     """
 
     lr: Array
@@ -54,20 +69,21 @@ class LRRange:
 
     @property
     def steepest(self) -> int | None:
-        """The step, up to the smoothed loss's minimum, at which it falls fastest; None if it is nowhere below its first value.
+        """The step at which the smoothed loss falls fastest, up to its minimum; None if it never falls below its first value.
 
-            argmin over i of smoothed[i+1] - smoothed[i-1]        (at the ends of neighbours only, and doubled)
+            argmin over i of smoothed[i+1] - smoothed[i-1]        (one-sided and doubled at the ends)
 
-        The steps lie at equal distances in log lr, so this is the steepest point of the curve over log lr.
+        The steps are equally spaced in log lr, so this is the steepest point of the curve over log lr.
         """
         lowest = int(self.smoothed.argmin()) if len(self.smoothed) else 0
         return int(np.gradient(self.smoothed)[: lowest + 1].argmin()) if lowest else None
 
     @property
     def suggestion(self) -> float:
-        """The learning rate at the steepest descent.
+        """The learning rate at which the smoothed loss falls fastest.
 
-        Raises: NoBestError: if the loss never falls.
+        Raises:
+            NoBestError: If the loss never falls.
         """
         if self.steepest is None:
             raise NoBestError(f"no learning rate can be suggested: the loss did not fall in {len(self.lr)} steps")
@@ -85,71 +101,88 @@ def lr_range_test(
     smoothing: float = 0.9,
     diverge_threshold: float = 4.0,
 ) -> LRRange:
-    """Train on from a state while the learning rate rises step by step, and see at which rate the loss falls fastest.
+    """Train from a state while the learning rate rises step by step, and record the loss.
 
         lr_i = min_lr * (max_lr / min_lr) ** (i / (num_iter - 1))
-        smoothed_i = sum_j w_ij min(loss_j, start) / sum_j w_ij            w_ij = smoothing ** |i - j|
+        smoothed_i = sum_j w_ij min(loss_j, cap) / sum_j w_ij            w_ij = smoothing ** |i - j|
 
-    where `start` is the largest loss in the first tenth of the steps: how far it explodes does not say where it falls.
-    (A running mean, which looks back only, lags behind: its steepest point may lie beyond the minimum of the loss.)
+    The cap is the largest loss in the first tenth of the steps: how far the loss explodes later does not matter. The weights
+    are symmetric, since the minimum of a running mean comes later than that of the loss.
 
-    Batches come in the order of the run, epoch after epoch. State and trainer stay as they are. The trainer's schedule, early
-    stopping and answer to non-finite numbers are set aside: the test ends where the running mean of the loss exceeds
-    `diverge_threshold` times its smallest value, or something is not finite.
+    Batches come in the order of the run, epoch by epoch. State and trainer are unchanged. The trainer's schedule, early
+    stopping and `non_finite` are not used: the test ends if the running mean of the loss exceeds `diverge_threshold` times its
+    smallest value, or if something is not finite.
 
     Args:
-        min_lr, max_lr: the first and the last rate, above 0.
-        num_iter: steps, at least 2; if they are more than the epoch has, the next epoch follows.
-        smoothing: of the smoothed loss and the running mean, in [0, 1); 0 is none.
-        diverge_threshold: above 1; unitless.
-    Raises: TypeError, ValueError: if trainer, state, data and arguments do not fit together.
+        trainer: The trainer.
+        state: The state to start from, such as `init_state(trainer)`.
+        train: The training data.
+        min_lr: The first learning rate, positive. Default: `1e-7`.
+        max_lr: The last learning rate, above `min_lr`. Default: `10.0`.
+        num_iter: Steps, at least 2; they may take several epochs. Default: `100`.
+        smoothing: Weight of a neighbouring step, in the smoothed loss and in the running mean, in [0, 1). Default: `0.9`.
+        diverge_threshold: The ratio of the running mean to its smallest value that ends the test, above 1. Default: `4.0`.
+
+    Raises:
+        TypeError: If trainer, state or data are of another type.
+        ValueError: If they do not fit together, or a number is outside its interval.
+
+    Examples:
+        fl.lr_range_test(trainer, fl.init_state(trainer), data.train).suggestion
+
     Source: Smith 2017, Cyclical learning rates for training neural networks, section 3.3; the running mean, the threshold and
         the choice of the steepest point as in fastai.
+
+    See Also: fnloop.plots.lr_range_test, which draws the result
     """
-    sweep = Sweep(min_lr, max_lr, num_iter)
+    schedule = RisingLR(min_lr, max_lr, num_iter)
     smoothing = real("[0, 1)")("smoothing", smoothing)
     threshold = real("(1, inf)")("diverge_threshold", diverge_threshold)
     check_trainer(trainer).check_state(state, "state")
-    trainer = evolve(trainer, scheduler=sweep, schedule_every="step", early_stopping=None, non_finite="stop")
+    trainer = evolve(trainer, scheduler=schedule, schedule_every="step", early_stopping=None, non_finite="stop")
     _, train, _ = encode_datasets(trainer, train, None)
     trainer = trainer.resolve(train)
     trainer.check_data(train, "train")
-    state = evolve(adapt(trainer, state, train, False, "state").state, scheduler=sweep.init(), stopped=None, names=Names())
+    adapted = adapt(trainer, state, train, False, "state").state
+    start = evolve(adapted, scheduler=schedule.init(), stopped=None, names=Names())
     lrs, losses, reason = [], [], StopReason.NON_FINITE
     mean, smallest = 0.0, math.inf
-    for i, (lr, loss) in enumerate(_losses(trainer, state, train), start=1):
+    for i, (lr, loss) in enumerate(_losses(trainer, start, train), start=1):
         lrs.append(lr)
         losses.append(loss)
         mean = smoothing * mean + (1 - smoothing) * loss
-        now = mean / (1 - smoothing**i)  # the weights of i losses sum to 1 - smoothing^i
-        smallest = min(smallest, now)
-        if now > smallest + (threshold - 1) * abs(smallest):  # threshold * smallest, but for a loss below 0
+        running_mean = mean / (1 - smoothing**i)  # the weights of i losses sum to 1 - smoothing^i
+        smallest = min(smallest, running_mean)
+        if running_mean > smallest + (threshold - 1) * abs(smallest):  # threshold * smallest, but also for losses below 0
             reason = StopReason.THRESHOLD
             break
-        if i == sweep.num_iter:
+        if i == schedule.num_iter:
             reason = StopReason.FINISHED
             break
     return LRRange(
-        read_only(np.array(lrs)), read_only(np.array(losses)), read_only(_smoothed(np.array(losses), smoothing)), reason.value
+        lr=read_only(np.array(lrs)),
+        loss=read_only(np.array(losses)),
+        smoothed=read_only(smooth(np.array(losses), smoothing)),
+        stop_reason=reason.value,
     )
 
 
-def _smoothed(loss: Array, smoothing: float) -> Array:
-    """The mean of each loss and those around it, as in `lr_range_test`."""
-    at = np.arange(len(loss))
-    weights = np.float64(smoothing) ** np.abs(at[:, None] - at)
-    start = loss[: max(1, len(loss) // 10)].max() if len(loss) else 0.0
-    means: Array = weights @ np.minimum(loss, start) / weights.sum(1)
-    return means
+def smooth(losses: Array, smoothing: float) -> Array:
+    """Return the weighted mean of each loss and those around it, as in `lr_range_test`."""
+    steps = np.arange(len(losses))
+    weights = np.float64(smoothing) ** np.abs(steps[:, None] - steps)
+    cap = losses[: max(1, len(losses) // 10)].max() if len(losses) else 0.0
+    smoothed: Array = weights @ np.minimum(losses, cap) / weights.sum(1)
+    return smoothed
 
 
 def _losses(trainer: Trainer, state: TrainState, train: Dataset) -> Iterator[tuple[float, float]]:
-    """The rate and the batch's mean loss of each step that can be taken from the state on, in epochs without end."""
+    """Yield the learning rate and the batch's mean loss of each step from the state, over endless epochs, up to a fault."""
     step, size = make_step(trainer), trainer.batch_size * trainer.accumulate
     stop, first = count_batches(train, size), state.progress.batches
     for epoch in itertools.count(state.epoch):
         for examples in batches_from(train, size, trainer.seed, epoch, first, stop, trainer.dtype):
-            # Sums are begun anew for each step: they are the batch's own to the last digit, no difference of large numbers.
+            # Each step starts with empty sums: the batch's own sum is exact, a difference of the epoch's sums would not be.
             state = step(evolve(state, epoch=epoch, progress=epoch_start(state.lr, first)), Batch(*examples))
             if state.stopped is not None:
                 return

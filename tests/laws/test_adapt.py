@@ -63,7 +63,7 @@ def test_another_optimizer_begins_anew():
     (first, _), notes = started({"optimizer": Lion()}, state)
     assert (first.optimizer.count, first.updates) == (0, 6)
     assert not first.optimizer.slots[0].any()
-    assert "optimizer begins anew" in notes[0]
+    assert "optimizer starts over" in notes[0]
     assert "SGD(momentum=0.9, nesterov=False).mu" in notes[0]
     assert "ScaleByLion" in notes[0]
     state = nth(2, fl.epochs(BINARY, DATA, OTHER))
@@ -117,7 +117,7 @@ def test_values_of_another_metric_or_loss_are_not_compared():
         known = first.metrics.get(change["early_stopping"].metric)
         assert first.early_stopping.wait == 0
         assert known is None or first.early_stopping.best == known
-        assert any("early stopping begins anew" in note for note in notes)
+        assert any("early stopping starts over" in note for note in notes)
     assert first.metrics == {}  # those of another loss
 
 
@@ -130,7 +130,7 @@ def test_a_plateau_keeps_its_reductions_and_compares_one_metric():
     assert (first.lr, first.scheduler.best, notes) == (0.025, state.scheduler.best, [])
     (first, _), notes = started({"scheduler": evolve(plateau, metric="loss")}, state)
     assert (first.lr, first.scheduler.best, first.scheduler.wait) == (state.lr, np.inf, 0)
-    assert "begins anew" in notes[0]
+    assert "starts over" in notes[0]
     (first, _), notes = started({"scheduler": times(plateau, warmup(CosineAnnealingLR(1.0, 50), 5))}, state)
     assert first.scheduler.parts[0].t == 4
 

@@ -12,7 +12,7 @@ from toolz import nth
 import fnloop as fl
 from fnloop.core.records import evolve
 from fnloop.schedulers import ConstantLR, SchedulerState
-from fnloop.training.lr_range_test import LRRange, _smoothed, lr_range_test
+from fnloop.training.lr_range_test import LRRange, lr_range_test, smooth
 from fnloop.training.state import EpochProgress
 from tests.strategies import dataset, problems
 
@@ -98,7 +98,7 @@ def test_an_early_part_of_a_sweep_over_epochs_shows_their_order():
 def test_the_smoothed_loss_is_the_mean_of_its_neighbours(losses, smoothing):
     """Weighted by distance on both sides, each loss counted as no more than the largest of the first tenth."""
     cap = max(losses[: max(1, len(losses) // 10)])
-    for i, mean in enumerate(_smoothed(np.array(losses), smoothing)):
+    for i, mean in enumerate(smooth(np.array(losses), smoothing)):
         weights = [smoothing ** abs(i - j) for j in range(len(losses))]
         expected = math.fsum(w * min(x, cap) for w, x in zip(weights, losses, strict=True)) / math.fsum(weights)
         assert mean == pytest.approx(expected, rel=1e-12)
