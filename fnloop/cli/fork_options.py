@@ -6,6 +6,7 @@ from fnloop.cli.train import make_scheduler
 from fnloop.core.fields import field_names
 from fnloop.core.records import evolve, frozen
 from fnloop.optimizers import Elementwise, add_decayed_weights, add_l2_penalty, chain, clip_by_global_norm
+from fnloop.schedulers import Scheduler
 from fnloop.training.early_stopping import EarlyStopping
 from fnloop.training.trainer import Trainer
 
@@ -43,7 +44,7 @@ class ForkOptions:
             changed["early_stopping"] = self._early_stopping(trainer, validation)
         return changed
 
-    def _scheduler(self, trainer: Trainer, epochs: int) -> Any:
+    def _scheduler(self, trainer: Trainer, epochs: int) -> Scheduler:
         old = trainer.scheduler
         if self.scheduler is not None:
             lr = self.lr if self.lr is not None else getattr(old, "initial_lr", old.init().lr)

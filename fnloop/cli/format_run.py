@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from time import time
-from typing import Any
 
 from fnloop.cli.format_values import format_bytes, format_metric, format_model
 from fnloop.core.display import short_call
@@ -61,8 +60,10 @@ def _trainer(reader: Reader) -> dict[str, str]:
     if entry is None:
         return {"trainer": "none: recorded from a custom step"}
     try:
-        trainer: Any = reader.trainer
-    except FnloopError:  # it holds functions or custom records
+        trainer = reader.trainer
+    except FnloopError:
+        trainer = None
+    if trainer is None:  # it contains functions or custom records
         return {"trainer": entry.repr[:300]}
     defaults = {"schedule_every": "epoch", "accumulate": 1, "non_finite": "stop", "dtype": "float32"}
     changed = [f"{name}={getattr(trainer, name)}" for name, value in defaults.items() if getattr(trainer, name) != value]

@@ -1,22 +1,20 @@
 """Short text for a model, a metric and a number of bytes."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from fnloop.core.display import short_call
-from fnloop.nn import Activation
+from fnloop.nn import Activation, Layer, Model, Sequential
 
 LONGEST = 100  # characters of a model
 
 
-def format_model(model: Any) -> str:
+def format_model(model: Model) -> str:
     """Return the layers of a model in their order, and its number of parameters."""
-    layers = getattr(model, "layers", None)
-    text = short_call(model) if layers is None else ", ".join(map(_format_layer, layers))
+    text = ", ".join(map(_format_layer, model.layers)) if isinstance(model, Sequential) else short_call(model)
     return f"{text if len(text) <= LONGEST else text[: LONGEST - 3] + '...'}; {model.size} parameters"
 
 
-def _format_layer(layer: Any) -> str:
+def _format_layer(layer: Layer) -> str:
     return layer.name if isinstance(layer, Activation) else short_call(layer, without=("init",))
 
 

@@ -5,14 +5,14 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from fnloop.runs.files import free_path
 from fnloop.training.trainer import Trainer
 
-Write = Callable[[Path], Any]
+Write = Callable[[Path], object]
 PICTURE_BYTES, EPOCH_BYTES = 3 << 16, 1 << 8  # generous sizes of a picture, and of the metrics of an epoch
 
 

@@ -42,7 +42,7 @@ TASKS = "auto", "classification", "regression"
 RUN = "training.run"
 RESULTS = "best.npz", "training.png", "metrics.json"  # the checkpoint, the picture and the report
 
-Echo = Callable[[str], Any]
+Echo = Callable[[str], None]
 
 
 @frozen

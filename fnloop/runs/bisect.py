@@ -7,7 +7,7 @@ from typing import Any
 from fnloop.runs.replay import Replay
 
 
-def bisect(replay: Replay, predicate: Callable[[Any], Any]) -> Any:
+def bisect(replay: Replay, predicate: Callable[[Any], object]) -> Any:
     """Return the state at the first step for which a predicate holds.
 
     Args:

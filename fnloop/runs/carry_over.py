@@ -1,7 +1,6 @@
 """The state of a run for a changed trainer: a new schedule or early stopping is replayed over the metrics so far."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from fnloop.core.digest import same_bits
 from fnloop.core.errors import RunError
@@ -11,7 +10,7 @@ from fnloop.core.warnings import warn
 from fnloop.data.dataset import Dataset
 from fnloop.metrics import is_loss
 from fnloop.runs.replay import Replay
-from fnloop.schedulers.scheduler import monitored_metrics
+from fnloop.schedulers.scheduler import LearningRateState, monitored_metrics
 from fnloop.training.adapt import adapt
 from fnloop.training.early_stopping import EarlyStopping, EarlyStoppingState
 from fnloop.training.state import TrainState, epoch_start
@@ -23,8 +22,10 @@ Metrics = Mapping[str, float]
 def carry_over(
     replay: Replay,
     position: int,
+    old: Trainer,
     trainer: Trainer,
-    data: tuple[Dataset, Dataset | None],
+    train: Dataset,
+    validation: Dataset | None,
     earlier_metrics: Sequence[Metrics],
     new_validation: bool,
 ) -> TrainState:
@@ -36,18 +37,19 @@ def carry_over(
     Args:
         replay: The run.
         position: The position of the state.
+        old: The trainer of the run.
         trainer: The changed trainer.
-        data: The training and validation data of the new run.
+        train: The training data of the new run.
+        validation: The validation data of the new run, if any.
         earlier_metrics: The metrics of each epoch so far, without those that `comparable_metrics` removes.
         new_validation: Whether the validation data is changed.
 
     Raises:
         ValueError: If the trainer cannot continue from the state.
     """
-    old: Any = replay.reader.trainer
     state: TrainState = replay.at(position)
-    validated = data[1] is not None
-    adapted, notes = adapt(trainer, state, data[0], validated, "the state", other_validation=new_validation)
+    validated = validation is not None
+    adapted, notes = adapt(trainer, state, train, validated, "the state", other_validation=new_validation)
     for part in ("model", "optimizer"):  # the notes on schedule and early stopping do not apply, they are replayed below
         if part in notes:
             warn(f"fork: {notes[part]}")
@@ -72,14 +74,14 @@ def carry_over(
 
 
 def comparable_metrics(
-    earlier_metrics: Sequence[Metrics], trainer: Trainer, old: Any, new_validation: bool
+    earlier_metrics: Sequence[Metrics], old: Trainer, trainer: Trainer, new_validation: bool
 ) -> Sequence[Metrics]:
     """Return the metrics of each epoch without those that a changed trainer or changed data would compute differently.
 
     Args:
         earlier_metrics: The metrics of each epoch.
-        trainer: The changed trainer.
         old: The trainer of the run.
+        trainer: The changed trainer.
         new_validation: Whether the validation data is changed.
     """
     if not same_bits(trainer.model, old.model):
@@ -98,7 +100,7 @@ def _last_with(metric: str, earlier_metrics: Sequence[Metrics]) -> Sequence[Metr
     return earlier_metrics[max(missing, default=0) :]
 
 
-def _replay_schedule(trainer: Trainer, state: TrainState, earlier_metrics: Sequence[Metrics]) -> Any:
+def _replay_schedule(trainer: Trainer, state: TrainState, earlier_metrics: Sequence[Metrics]) -> LearningRateState:
     """Return the state of the scheduler after all updates or epochs so far."""
     scheduler = trainer.scheduler.init()
     if trainer.schedule_every == "step":

@@ -52,22 +52,20 @@ def fork(
     for name, value in new_data.items():
         if value is not None and not isinstance(value, Dataset):
             raise TypeError(f"{name} must be a fl.Dataset or None, got {short(value)}")
-    data = (
-        reader.data("train") if train is None else train,
-        reader.data("validation") if validation is None else validation,
-    )
+    train = reader.data("train") if train is None else train
+    validation = reader.data("validation") if validation is None else validation
     earlier_metrics = _earlier_metrics(reader, position)
-    trainer = reader.trainer
-    if trainer is None:
+    old = trainer = reader.trainer
+    if old is None or train is None:  # a trainer has training data
         if changes:
             raise ValueError(f"changes must be none for a run of a custom step, which has no trainer, got {listed(changes)}")
         state = replay.at(position)
     else:
-        trainer = _changed(trainer, changes)
-        make_epoch(trainer, *data, engine=reader.manifest.engine)  # type: ignore[arg-type]  # refuses data that does not fit
-        new_validation = validation is not None
-        earlier_metrics = comparable_metrics(earlier_metrics, trainer, reader.trainer, new_validation)
-        state = carry_over(replay, position, trainer, data, earlier_metrics, new_validation)  # type: ignore[arg-type]
+        trainer = _changed(old, changes)
+        make_epoch(trainer, train, validation, engine=reader.manifest.engine)  # refuses data that does not fit
+        new_validation = new_data["validation"] is not None
+        earlier_metrics = comparable_metrics(earlier_metrics, old, trainer, new_validation)
+        state = carry_over(replay, position, old, trainer, train, validation, earlier_metrics, new_validation)
     parent = Parent(
         path=str(reader.path),
         epoch=epoch,
@@ -75,10 +73,11 @@ def fork(
         changes={name: repr(value) for name, value in changes.items()}
         | {name: digest(value) for name, value in new_data.items() if value is not None},
     )
-    monitor = None if trainer is None else trainer.monitored(data[1] is not None)
+    monitor = None if trainer is None else trainer.monitored(validation is not None)
     manifest, arrays = make_manifest(
         trainer,
-        *data,
+        train,
+        validation,
         reader.manifest.engine,
         monitor,
         reader.preprocessing,
@@ -86,7 +85,7 @@ def fork(
         earlier_metrics=earlier_metrics,
     )
     start_run(target, manifest, arrays, state).close()
-    return Supplied(trainer, reader.supplied.step, *data)
+    return Supplied(trainer, reader.supplied.step, train, validation)
 
 
 def _earlier_metrics(reader: Reader, position: int) -> Sequence[Metrics]:

@@ -1,7 +1,7 @@
 """The value of a function for states of a run, computed in parallel from the snapshots on."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from fnloop.core.checks import integer
 from fnloop.core.formatting import short
@@ -9,16 +9,16 @@ from fnloop.engines.threads import with_threads
 from fnloop.runs.parallel import MAX_TASKS, Map, map_tasks
 from fnloop.runs.replay import Replay
 
-Probe = Callable[[Any], Any]
+Result = TypeVar("Result")
 
 
-class _Task(NamedTuple):
+class _Task(NamedTuple, Generic[Result]):
     replay: Replay
-    function: Probe
+    function: Callable[[Any], Result]
     positions: Sequence[int]
 
 
-def probe(replay: Replay, function: Probe, epochs: Iterable[int] | None, map: Map) -> list[Any]:
+def probe(replay: Replay, function: Callable[[Any], Result], epochs: Iterable[int] | None, map: Map) -> list[Result]:
     """Return the value of a function for the state of each epoch.
 
     Args:
@@ -45,7 +45,7 @@ def probe(replay: Replay, function: Probe, epochs: Iterable[int] | None, map: Ma
     return [value_at[position] for position in positions]
 
 
-def _tasks(replay: Replay, function: Probe, positions: Sequence[int]) -> list[_Task]:
+def _tasks(replay: Replay, function: Callable[[Any], Result], positions: Sequence[int]) -> list[_Task[Result]]:
     """Group ascending positions into tasks; each task starts in a new segment, so that no segment is computed twice."""
     snapshots, size = replay.reader.snapshots(), -(-len(positions) // MAX_TASKS)
     groups: list[list[int]] = [[]]
@@ -57,5 +57,5 @@ def _tasks(replay: Replay, function: Probe, positions: Sequence[int]) -> list[_T
     return [_Task(replay, function, group) for group in groups if group]
 
 
-def _probe_states(task: _Task) -> list[Any]:
+def _probe_states(task: _Task[Result]) -> list[Result]:
     return [with_threads(task.replay.threads, task.function, task.replay.at(position)) for position in task.positions]

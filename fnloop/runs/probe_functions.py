@@ -9,7 +9,7 @@ from fnloop.core.arrays import Array
 from fnloop.core.records import frozen
 from fnloop.data.dataset import Dataset
 from fnloop.engines.base import ROWS, apply_weights
-from fnloop.nn import Context
+from fnloop.nn import Context, Model
 from fnloop.training.encoding import encode
 from fnloop.training.evaluation import evaluate
 from fnloop.training.state import TrainState
@@ -107,7 +107,7 @@ class Evaluation:
         return evaluate(self.trainer, state, self.data, engine=self.engine)
 
 
-def _norms(name: str, vector: Array, model: Any) -> Values:
+def _norms(name: str, vector: Array, model: Model) -> Values:
     """Return the norm of a vector with the layout of the parameters, and of the part of each layer, in float64."""
     values = vector.astype(np.float64)
     slots_of_layers = groupby(lambda slot: slot.layer, model.layout)

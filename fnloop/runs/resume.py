@@ -5,14 +5,14 @@ from typing import Any
 
 from toolz import take
 
-from fnloop.core.checks import integer
+from fnloop.core.checks import Mode, integer
 from fnloop.core.errors import ReplayError
 from fnloop.core.formatting import short
 from fnloop.runs.lock import lock
 from fnloop.runs.recording import record_states
 from fnloop.runs.replay import Replay
 from fnloop.runs.writer import Writer
-from fnloop.streams.progress import progress as show
+from fnloop.streams.progress import progress as show_progress
 
 
 def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | None) -> None:
@@ -55,11 +55,11 @@ def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | No
         states = record_states(begin, take(missing + 1, replay.stream(last)))
         with closing(states):  # a Ctrl-C between two states also writes everything that was trained
             next(states)  # the state that is recorded already
-            for _ in show(states, total=epochs) if progress else states:
+            for _ in show_progress(states, total=epochs) if progress else states:
                 pass
 
 
-def _best_so_far(replay: Replay) -> tuple[Any, tuple[Any, int | None]]:
+def _best_so_far(replay: Replay) -> tuple[tuple[str, Mode] | None, tuple[Any, int | None]]:
     """Return the monitored metric with its mode, and the best state by it with its position."""
     monitor = replay.reader.manifest.monitor
     position = None if monitor is None else replay.reader.best_position(*monitor)

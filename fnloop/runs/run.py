@@ -17,7 +17,7 @@ from fnloop.runs.fork import fork
 from fnloop.runs.lookup import as_state, best_state, state_at
 from fnloop.runs.parallel import Map
 from fnloop.runs.predicate import predicate_of_run
-from fnloop.runs.probe import probe
+from fnloop.runs.probe import Result, probe
 from fnloop.runs.prune import prune
 from fnloop.runs.reader import Advance, Reader, Supplied
 from fnloop.runs.replay import Replay
@@ -141,7 +141,7 @@ class Run(RunContents):
         """
         return diff(as_state(self._replay, "a", a), as_state(self._replay, "b", b))
 
-    def bisect(self, predicate: Callable[[Any], Any] | str) -> Any:
+    def bisect(self, predicate: Callable[[Any], object] | str) -> Any:
         """Return the state at the first step for which a predicate holds, found by binary search.
 
         The predicate is evaluated for the first and the last state, and then at most ⌈log2 n⌉ times for n steps. At the last
@@ -193,7 +193,7 @@ class Run(RunContents):
         """
         return verify(self._replay, map)
 
-    def probe(self, function: Callable[[Any], Any], epochs: Iterable[int] | None = None, map: Map = map) -> list[Any]:
+    def probe(self, function: Callable[[Any], Result], epochs: Iterable[int] | None = None, map: Map = map) -> list[Result]:
         """Return the value of a function for each state: a metric that was not logged.
 
         Args:
