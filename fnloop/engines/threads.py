@@ -1,7 +1,7 @@
-"""The number of BLAS threads: one setting of the whole process, held for a computation and restored after it.
+"""The number of BLAS threads: a setting of the whole process, set during a computation and restored after it.
 
-The last bits of a matrix product depend on the number of threads that share it. So a fold sets the number, and folds that ask
-for different numbers take turns, in the order in which they asked.
+The last bits of a matrix product depend on the number of threads that share it. So every computation sets the number, and
+computations that need different numbers take turns, first come, first served.
 """
 
 import os
@@ -12,35 +12,44 @@ from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
-_POLL = 0.05  # seconds after which a waiting thread looks again, should it have missed its turn
+_POLL = 0.05  # seconds after which a waiting thread checks again, in case it missed a notification
 
-_lock = threading.RLock()  # of all that follows; its `with` is C code, which no signal interrupts
-_turn = threading.Condition(_lock)
-_held: dict[int, int] = {}  # the Python threads that compute now, each with its number, which is the same for all
-_queue: list[object] = []  # the waiting ones, first come first
-_before: int | None = None  # the process's own setting, to be restored when no thread computes
+_lock = threading.RLock()  # protects the state below; its `with` is C code, which no signal interrupts
+_changed = threading.Condition(_lock)
+_active: dict[int, int] = {}  # the Python threads that compute now, and the number of BLAS threads, the same for all of them
+_waiting: list[object] = []  # a ticket of each waiting thread, first come, first served
+_original: int | None = None  # the process's own setting, to restore when no thread computes
 
 
 class Blas(NamedTuple):
-    """NumPy's BLAS: what threadpoolctl knows of it, and the functions that read and set its number of threads."""
+    """NumPy's BLAS.
+
+    Args:
+        info: What threadpoolctl knows about it.
+        get: Returns its number of threads.
+        set: Sets its number of threads.
+    """
 
     info: dict[str, Any]
     get: Callable[[], int]
     set: Callable[[int], Any]
 
 
-@cache
+@cache  # finding the libraries of the process takes milliseconds, and NumPy's stays the same
 def find_blas() -> Blas | None:
-    """NumPy's BLAS, or None where threadpoolctl knows none; others, such as SciPy's, may be loaded beside it."""
+    """Return NumPy's BLAS, not that of SciPy or others; None if threadpoolctl finds no BLAS."""
     from threadpoolctl import ThreadpoolController
 
-    found = ThreadpoolController().select(user_api="blas").lib_controllers
-    library = max(found, key=lambda each: "numpy" in each.filepath.lower(), default=None)
-    return library and Blas(library.info(), *(_openblas(library) or (library.get_num_threads, library.set_num_threads)))
+    libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+    library = max(libraries, key=lambda library: "numpy" in library.filepath.lower(), default=None)
+    if library is None:
+        return None
+    get, set_ = _openblas_functions(library) or (library.get_num_threads, library.set_num_threads)
+    return Blas(library.info(), get, set_)
 
 
-def _openblas(library: Any) -> tuple[Any, Any] | None:
-    """The library's own functions. Since threadpoolctl 3.7 its method has an effect in one Python thread only."""
+def _openblas_functions(library: Any) -> tuple[Any, Any] | None:
+    """Return OpenBLAS's own functions. Since threadpoolctl 3.7 its method affects the calling Python thread only."""
     for prefix in ("", "scipy_"):
         for suffix in ("", "64_", "_64"):
             names = [f"{prefix}openblas_{verb}_num_threads{suffix}" for verb in ("get", "set")]
@@ -51,87 +60,96 @@ def _openblas(library: Any) -> tuple[Any, Any] | None:
 
 
 def with_threads(count: int | None, function: Callable[..., T], *arguments: Any) -> T:
-    """What the function returns, computed with so many BLAS threads; None leaves the process's setting as it is.
+    """Call a function with a number of BLAS threads, and restore the setting however the function ends.
 
-    However the function ends, the setting is then what it was. A call from within another one may ask for another number.
-    Python threads that ask for the same number compute side by side, others wait for their turn.
+    A call within a call may set another number. Python threads that need the same number compute at the same time; others wait
+    for their turn.
+
+    Args:
+        count: The number of BLAS threads; None leaves the setting unchanged.
+        function: The function.
+        arguments: Its arguments.
+
+    Returns:
+        What the function returns.
 
     Examples:
         >>> with_threads(1, lambda: find_blas().get())
         1
     """
     blas, me, errors = find_blas(), threading.get_ident(), []
-    outer = _held.get(me)
+    outer = _active.get(me)
     if blas is None or count is None or count == outer:
         return function(*arguments)
     try:
-        _hold(blas, me, count)
+        _request(blas, me, count)
         return function(*arguments)
     finally:
         while True:
             try:
-                _hold(blas, me, outer)
+                _request(blas, me, outer)
                 break
-            except BaseException as error:  # a signal that came meanwhile: the setting is restored first
+            except BaseException as error:  # a signal during the request: restore the setting first
                 errors.append(error)
         if errors:
             raise errors[0]
 
 
-def _hold(blas: Blas, me: int, count: int | None) -> None:
-    """Let a Python thread compute with that number from now on, or not any more; interrupted, it can be called again."""
+def _request(blas: Blas, me: int, count: int | None) -> None:
+    """Let a Python thread compute with a number of BLAS threads, or end its computation; can be repeated if interrupted."""
     with _lock:
-        _held.pop(me, None)
+        _active.pop(me, None)
         if count is not None:
-            if _queue or _others(count):
+            if _waiting or _is_other_active(count):
                 _wait(count)
-            _held[me] = count
-        _settle(blas)
-        if _queue:
-            _turn.notify_all()
+            _active[me] = count
+        _apply(blas)
+        if _waiting:
+            _changed.notify_all()
 
 
-def _others(count: int) -> bool:
-    return any(number != count for number in _held.values())
+def _is_other_active(count: int) -> bool:
+    """Return whether a thread computes with another number."""
+    return any(number != count for number in _active.values())
 
 
 def _wait(count: int) -> None:
-    """Wait for all who came before, and for those who compute with another number."""
-    place = object()
+    """Wait for all threads that came before, and for those that compute with another number."""
+    ticket = object()
     try:
-        _queue.append(place)
-        _turn.notify_all()  # the caller does not compute any more
-        while _queue[0] is not place or _others(count):
-            _turn.wait(_POLL)
+        _waiting.append(ticket)
+        _changed.notify_all()  # the caller does not compute any more
+        while _waiting[0] is not ticket or _is_other_active(count):
+            _changed.wait(_POLL)
     finally:
-        if place in _queue:
-            _queue.remove(place)
+        if ticket in _waiting:
+            _waiting.remove(ticket)
 
 
-def _settle(blas: Blas) -> None:
-    """Set the number that those who compute ask for, or restore the process's own."""
-    global _before
-    if _held:
-        if _before is None:
-            _before = blas.get()
-        blas.set(next(iter(_held.values())))
-    elif _before is not None:
-        blas.set(_before)
-        _before = None
+def _apply(blas: Blas) -> None:
+    """Set the number that the active threads need, or restore the process's own setting."""
+    global _original
+    if _active:
+        if _original is None:
+            _original = blas.get()
+        blas.set(next(iter(_active.values())))
+    elif _original is not None:
+        blas.set(_original)
+        _original = None
 
 
-def _after_fork() -> None:
-    """In the child there is only the thread that forked."""
-    global _turn
-    me, blas = threading.get_ident(), find_blas() if _held else None
-    for other in [thread for thread in _held if thread != me]:
-        del _held[other]
-    _queue.clear()
-    _turn = threading.Condition(_lock)
+def _reset_after_fork() -> None:
+    """Forget the other threads: a child process has only the thread that forked."""
+    global _changed
+    me, blas = threading.get_ident(), find_blas() if _active else None
+    for other in [thread for thread in _active if thread != me]:
+        del _active[other]
+    _waiting.clear()
+    _changed = threading.Condition(_lock)
     if blas is not None:
-        _settle(blas)
+        _apply(blas)
     _lock.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_after_fork)
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_reset_after_fork)

@@ -1,4 +1,4 @@
-"""The number of BLAS threads is the trainer's: bits do not depend on the process's setting, and no call changes that."""
+"""The trainer sets the number of BLAS threads: results do not depend on the process's setting, and no call changes it."""
 
 import dis
 import os
@@ -26,14 +26,14 @@ from tests.replay.support import in_new_process
 
 pytestmark = pytest.mark.skipif(find_blas() is None, reason="threadpoolctl knows no BLAS of NumPy")
 
-SIZES = [501, 333, 77, 3]  # large enough that two threads give other bits than one
+SIZES = [501, 333, 77, 3]  # large enough that one and two threads give different bits
 TRAINER = fl.Trainer(model=fl.mlp(SIZES), loss=fl.losses.SoftmaxCrossEntropy(), batch_size=128)
 draw = np.random.default_rng(0)
 DATA = fl.Dataset(draw.standard_normal((140, SIZES[0]), dtype=np.float32), draw.integers(0, 3, 140))
 
 
-def trained(threads=None):
-    """What comes of an epoch, an evaluation, outputs and a single step."""
+def train(threads=None):
+    """Return hashes of the results of an epoch, a single step and predictions."""
     trainer = evolve(TRAINER, threads=threads)
     state = nth(1, fl.epochs(trainer, DATA, DATA))
     stepped = fl.make_step(trainer)(state, next(fl.batches(DATA, 128, seed=0, epoch=0)))
@@ -43,68 +43,68 @@ def trained(threads=None):
 
 
 @pytest.fixture(autouse=True)
-def the_setting_is_what_it_was():
-    """After each test nobody computes, nobody waits, and the process's setting is as before."""
+def setting_is_restored():
+    """After each test no thread computes or waits, and the process's setting is restored."""
     before = find_blas().get()
     yield
-    assert (find_blas().get(), module._held, module._queue, module._before) == (before, {}, [], None)
+    assert (find_blas().get(), module._active, module._waiting, module._original) == (before, {}, [], None)
 
 
 @pytest.fixture(scope="module")
 def solo():
-    """What trainers of one and of two threads come to when nothing else runs."""
+    """The results with one and with two threads when nothing else runs."""
     with threadpool_limits(2):
-        return {threads: trained(threads) for threads in (1, 2)}
+        return {threads: train(threads) for threads in (1, 2)}
 
 
 def test_one_and_two_threads_give_different_bits(solo):
-    """The control: these matrix products notice."""
+    """Otherwise the other tests would show nothing."""
     assert solo[1] != solo[2]
 
 
 @pytest.mark.parametrize("setting", [1, 2, 3])
 def test_bits_depend_on_the_trainer_alone(solo, setting):
-    """Whatever the process is set to; by default the number follows from the size of the model, 193,000 parameters here."""
+    """They are the same under any setting of the process; by default the size of the model (193,000 parameters) decides."""
     with threadpool_limits(setting):
-        assert {threads: trained(threads) for threads in (1, 2)} == solo
-        assert trained() == solo[2]
+        assert {threads: train(threads) for threads in (1, 2)} == solo
+        assert train() == solo[2]
         assert find_blas().get() == setting
 
 
 @pytest.mark.parametrize("setting", ["1", "2"])
 def test_bits_depend_on_the_trainer_alone_in_a_new_process(solo, setting):
-    """Which was started with another setting."""
-    assert in_new_process(trained, OPENBLAS_NUM_THREADS=setting) == solo[2]
+    """A process that was started with another setting computes the same bits."""
+    assert in_new_process(train, OPENBLAS_NUM_THREADS=setting) == solo[2]
 
 
 @pytest.mark.parametrize(("sizes", "threads"), [([10, 16, 1], 1), ([999, 100], 1), ([999, 101], 2), ([1000, 1000, 1], 2)])
-def test_the_rule(sizes, threads):
-    """One thread up to 100,000 parameters, two beyond, whatever the batch size."""
+def test_default_number_of_threads(sizes, threads):
+    """It is one up to 100,000 parameters and two above, for any batch size."""
     assert fl.Trainer(model=fl.mlp(sizes), loss=fl.losses.MeanSquaredError(), batch_size=7).blas_threads() == threads
 
 
 def test_initial_weights_by_factorisation():
-    """Orthogonal ones are LAPACK's."""
+    """Orthogonal weights, which LAPACK computes, do not depend on the setting."""
     model = fl.nn.Sequential(300, [fl.nn.Dense(300, 300, init="orthogonal")])
     trainer = fl.Trainer(model=model, loss=fl.losses.MeanSquaredError())
-    made = []
+    digests = []
     for setting in (1, 2):
         with threadpool_limits(setting):
-            made.append(fl.digest(fl.init_state(trainer)))
-    assert made[0] == made[1]
+            digests.append(fl.digest(fl.init_state(trainer)))
+    assert digests[0] == digests[1]
 
 
 def test_two_python_threads_train_with_different_numbers(solo):
-    """At the same time, again and again: each has its solo run's bits."""
+    """Runs at the same time with different numbers have the bits of solo runs."""
     with ThreadPoolExecutor(4) as pool:
-        asked = [1, 2, 2, 1] * 2
-        assert list(pool.map(trained, asked)) == [solo[threads] for threads in asked]
+        numbers = [1, 2, 2, 1] * 2
+        assert list(pool.map(train, numbers)) == [solo[threads] for threads in numbers]
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=3), min_size=2, max_size=5))
-def test_what_is_asked_for_is_what_is_set(asked):
-    """In any number of Python threads, with calls within calls, and where some of them fail."""
+def test_every_call_has_the_number_that_it_requests(requests):
+    """So it is in any number of Python threads, in nested calls, and after errors."""
 
     def nested(numbers):
         if not numbers:
@@ -115,30 +115,30 @@ def test_what_is_asked_for_is_what_is_set(asked):
             raise ZeroDivisionError
         return numbers[-1] if numbers[1:] else inner[1]
 
-    with ThreadPoolExecutor(len(asked)) as pool:
-        futures = [pool.submit(nested, numbers) for numbers in asked for _ in range(5)]
+    with ThreadPoolExecutor(len(requests)) as pool:
+        futures = [pool.submit(nested, numbers) for numbers in requests for _ in range(5)]
     for future in futures:
         assert isinstance(future.exception(), ZeroDivisionError | None)
 
 
-def test_who_asks_for_the_same_number_does_not_wait():
-    """Two compute side by side, a third with another number after them; and then in the order in which they came."""
+def test_calls_with_the_same_number_run_together():
+    """Two calls with one number run at once; calls that come later run in the order in which they came."""
     order, inside, go_on = [], threading.Barrier(3, timeout=30), Event()
 
-    def beside():
+    def record_number():
         inside.wait()
         go_on.wait(30)
         order.append(find_blas().get())
 
-    threads = [Thread(target=with_threads, args=(1, beside)) for _ in range(2)]
+    threads = [Thread(target=with_threads, args=(1, record_number)) for _ in range(2)]
     for thread in threads:
         thread.start()
     inside.wait()
-    for number in (2, 1):  # the last asks for what is set, and yet waits for the one before it
+    for number in (2, 1):  # the last needs the number that is set, and still waits for the one before it
         threads.append(Thread(target=with_threads, args=(number, lambda: order.append(find_blas().get()))))
         threads[-1].start()
         for _ in range(3000):
-            if len(module._queue) == number % 2 + 1:
+            if len(module._waiting) == number % 2 + 1:
                 break
             sleep(0.01)
     go_on.set()
@@ -148,8 +148,8 @@ def test_who_asks_for_the_same_number_does_not_wait():
 
 
 @contextmanager
-def another_computes(number):
-    """Another Python thread, until the event that is given is set."""
+def other_thread_computes(number):
+    """Run a computation in another Python thread until the yielded event is set."""
     inside, go_on = Event(), Event()
     other = Thread(target=with_threads, args=(number, lambda: (inside.set(), go_on.wait(30))))
     other.start()
@@ -160,32 +160,32 @@ def another_computes(number):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Raised by tracing."""
+    """Raised by the trace function in place of a signal."""
 
 
-LISTENS = "CALL", "RESUME", "JUMP_BACKWARD"  # the interpreter looks for signals once it has done one of these
+CHECKS_SIGNALS = "CALL", "RESUME", "JUMP_BACKWARD"  # instructions after which the interpreter handles signals
 
 
-def interrupted(events, call, go_on):
-    """Whether a signal came at the so manyth place where it can, within that call of what sets and restores."""
-    left, calls, done = events, 0, {}
+def interrupt(nth_check, call, go_on):
+    """Raise at the n-th check for signals within a call of `_request`; return whether there were that many."""
+    left, calls, done = nth_check, 0, {}
 
     def trace(frame, event, argument):
         nonlocal left, calls
-        if frame.f_code.co_filename != module.__file__ or not (calls or frame.f_code is hold):
+        if frame.f_code.co_filename != module.__file__ or not (calls or frame.f_code is request):
             return None
         if event == "call":
-            calls += frame.f_code is hold
+            calls += frame.f_code is request
             frame.f_trace_opcodes = True
         elif event == "opcode":
             before, done[frame] = done.get(frame, ""), dis.opname[frame.f_code.co_code[frame.f_lasti]]
-            left -= calls == call and before.startswith(LISTENS)
+            left -= calls == call and before.startswith(CHECKS_SIGNALS)
             if left == 0:
                 sys.settrace(None)
                 raise Interrupted
         return trace
 
-    hold = module._hold.__code__
+    request = module._request.__code__
     sys.settrace(trace)
     try:
         with_threads(find_blas().get() + 2, go_on.set)
@@ -196,38 +196,38 @@ def interrupted(events, call, go_on):
     return False
 
 
-@pytest.mark.parametrize("call", [1, 2], ids=["as it begins", "as it ends"])
+@pytest.mark.parametrize("call", [1, 2], ids=["set", "restore"])
 def test_an_interrupt_anywhere(call):
-    """At each place where a signal can be heard in what sets and restores."""
+    """At each check for signals while the number is set or restored, an interrupt leaves the setting restored."""
     before = find_blas().get()
-    for events in count(1):
-        came = interrupted(events, call, Event())
-        assert (find_blas().get(), module._held, module._queue) == (before, {}, [])
-        with another_computes(before + 1):
+    for nth_check in count(1):
+        was_raised = interrupt(nth_check, call, Event())
+        assert (find_blas().get(), module._active, module._waiting) == (before, {}, [])
+        with other_thread_computes(before + 1):
             pass
-        if not came:
+        if not was_raised:
             break
-    assert events > 3
+    assert nth_check > 3
 
 
-def test_an_interrupt_while_it_waits():
-    """For somebody who computes with another number: that one goes on, and nobody waits for who was interrupted."""
+def test_an_interrupt_of_a_waiting_call():
+    """The computation that it waits for continues, and later calls do not wait for the interrupted one."""
     before = find_blas().get()
-    for events in count(1):
-        with another_computes(before + 1) as go_on:
+    for nth_check in count(1):
+        with other_thread_computes(before + 1) as go_on:
             later = Timer(0.01, go_on.set)
             later.start()
-            came = interrupted(events, 1, go_on)
+            was_raised = interrupt(nth_check, 1, go_on)
             later.join()
-        assert (find_blas().get(), module._held, module._queue) == (before, {}, [])
-        if not came:
+        assert (find_blas().get(), module._active, module._waiting) == (before, {}, [])
+        if not was_raised:
             break
-    assert events > 5
+    assert nth_check > 5
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_an_error_within(error):
-    """Comes through, and the setting is restored."""
+def test_an_error_of_the_function(error):
+    """It is raised, and the setting is restored."""
 
     def fails():
         raise error
@@ -236,19 +236,19 @@ def test_an_error_within(error):
         with_threads(find_blas().get() + 1, fails)
 
 
-def test_a_suspended_stream_holds_nothing():
-    """Between two states the setting is the process's."""
+def test_a_suspended_stream_leaves_the_setting():
+    """Between two states the setting is the process's own."""
     setting = find_blas().get()
     for _ in take(3, fl.epochs(evolve(TRAINER, threads=setting + 1), DATA)):
-        assert (find_blas().get(), module._held) == (setting, {})
+        assert (find_blas().get(), module._active) == (setting, {})
 
 
-def forked():
-    """What a child of fork sees that was made while another Python thread computed, and one made by who computes."""
+def fork_twice():
+    """Return what a child process sees if another thread computes at the fork, and if the forking thread computes."""
     before = find_blas().get()
-    with another_computes(before + 1):
+    with other_thread_computes(before + 1):
         seen = _in_child(lambda: (find_blas().get() - before, with_threads(before + 2, find_blas().get) - before))
-    inside = with_threads(before + 1, lambda: _in_child(lambda: (find_blas().get() - before, len(module._held))))
+    inside = with_threads(before + 1, lambda: _in_child(lambda: (find_blas().get() - before, len(module._active))))
     return [seen, inside, find_blas().get() - before]
 
 
@@ -263,19 +263,19 @@ def _in_child(function):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_fork():
-    """The child of a process in which another thread computes has the process's setting, and waits for nobody."""
-    assert in_new_process(forked) == ["(0, 2)", "(1, 1)", 0]
+    """A child process has the process's own setting, and waits for none of the threads that it does not have."""
+    assert in_new_process(fork_twice) == ["(0, 2)", "(1, 1)", 0]
 
 
 @pytest.mark.parametrize("bad", [0, -1, 1025, 1.0, True, "2"])
-def test_bad_numbers(bad):
-    """Are refused by the trainer."""
+def test_invalid_numbers(bad):
+    """The trainer refuses them."""
     with pytest.raises((TypeError, ValueError), match="threads must be an integer of at least 1 and below 1025"):
         evolve(TRAINER, threads=bad)
 
 
-def test_the_run_file_says_what_the_fold_used(tmp_path):
-    """And not what the process is set to."""
+def test_the_run_file_has_the_number_that_was_used(tmp_path):
+    """It does not have the setting of the process."""
     with threadpool_limits(2):
         for threads, used in ((None, "2"), (1, "1"), (3, "3")):
             path, trainer = tmp_path / f"{used}.run", evolve(TRAINER, threads=threads)
@@ -285,8 +285,8 @@ def test_the_run_file_says_what_the_fold_used(tmp_path):
             assert run.verify().ok
 
 
-def test_metrics_of_all_examples_are_measured_with_the_trainers_number():
-    """Whoever wrote them may multiply matrices."""
+def test_metrics_of_all_examples_use_the_trainers_number():
+    """Custom metrics may multiply matrices."""
     seen = []
 
     def spy(targets, predictions):
