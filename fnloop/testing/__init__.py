@@ -1,6 +1,6 @@
-"""The laws of training code, to be tried on your own: strategies for Hypothesis, and checks that find a counter-example.
+"""The laws of training code, for your own parts: checks that search for a counterexample, and Hypothesis strategies.
 
-A check raises a `LawError`, which names the law, says what should hold, and shows the smallest counter-example found.
+A check raises a `LawError` with the law, its statement, and the smallest counterexample that was found.
 """
 
 from importlib.util import find_spec

@@ -1,6 +1,7 @@
-"""What there is: an example of each part of a run, on which laws are tried. A new part gets a row here."""
+"""The catalog: examples of every part of a run, to which all laws are applied. A new part gets a line in this file."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -82,31 +83,49 @@ INPUTS = 3
 
 
 def block(width: int, norm: Layer) -> nn.Sequential:
-    """A chain of layers that keeps the width, as stands in a residual."""
+    """Return a chain of layers with as many outputs as inputs, for a residual.
+
+    Args:
+        width: The number of inputs and outputs.
+        norm: The normalization, which is the first layer.
+    """
     inner = nn.Dense(width, 7, init="lecun_normal"), nn.Activation("elu"), nn.Dropout(0.2), nn.Dense(7, width)
     return nn.Sequential(width, (norm, *inner))
 
 
-# Each kind of problem: its loss, and the model's outputs.
-LOSSES: dict[str, tuple[Loss, int]] = {
-    "binary": (BinaryCrossEntropy(), 1),
-    "softmax": (SoftmaxCrossEntropy(), 3),
-    "mse": (MeanSquaredError(), 2),
-    "binary weighted": (BinaryCrossEntropy(label_smoothing=0.1, class_weights=(0.5, 2.0)), 1),
-    "labels": (BinaryCrossEntropy(label_smoothing=0.1, class_weights=((0.5, 2.0), (1.0, 0.0), (3.0, 1.0))), 3),
-    "softmax weighted": (SoftmaxCrossEntropy(label_smoothing=0.1, class_weights=(0.5, 2.0, 1.0)), 3),
-    "binary focal": (Focal(class_weights=(0.75, 0.25)), 1),
-    "softmax focal": (Focal(gamma=0.5), 3),
-    "binary hinge": (Hinge(), 1),
-    "hinge": (Hinge(), 3),
-    "kl": (KLDivergence(), 3),
-    "mae": (MeanAbsoluteError(), 2),
-    "huber": (Huber(0.7), 2),
-    "log cosh": (LogCosh(), 1),
-    "pinball": (Pinball(0.3), 2),
-    "quantiles": (Pinball((0.2, 0.5, 0.9)), 3),
+class Problem(NamedTuple):
+    """A loss, and the number of outputs of a model for it."""
+
+    loss: Loss
+    outputs: int
+
+
+class LayerExample(NamedTuple):
+    """A layer, and the shape of an example that it takes."""
+
+    layer: Layer
+    inputs: tuple[int, ...]
+
+
+LOSSES: dict[str, Problem] = {
+    "binary": Problem(BinaryCrossEntropy(), 1),
+    "softmax": Problem(SoftmaxCrossEntropy(), 3),
+    "mse": Problem(MeanSquaredError(), 2),
+    "binary weighted": Problem(BinaryCrossEntropy(label_smoothing=0.1, class_weights=(0.5, 2.0)), 1),
+    "labels": Problem(BinaryCrossEntropy(label_smoothing=0.1, class_weights=((0.5, 2.0), (1.0, 0.0), (3.0, 1.0))), 3),
+    "softmax weighted": Problem(SoftmaxCrossEntropy(label_smoothing=0.1, class_weights=(0.5, 2.0, 1.0)), 3),
+    "binary focal": Problem(Focal(class_weights=(0.75, 0.25)), 1),
+    "softmax focal": Problem(Focal(gamma=0.5), 3),
+    "binary hinge": Problem(Hinge(), 1),
+    "hinge": Problem(Hinge(), 3),
+    "kl": Problem(KLDivergence(), 3),
+    "mae": Problem(MeanAbsoluteError(), 2),
+    "huber": Problem(Huber(0.7), 2),
+    "log cosh": Problem(LogCosh(), 1),
+    "pinball": Problem(Pinball(0.3), 2),
+    "quantiles": Problem(Pinball((0.2, 0.5, 0.9)), 3),
 }
-# All metrics that suit a loss.
+# All metrics for each kind of loss.
 METRICS: dict[str, tuple[str | Metric, ...]] = {
     "classes": ("accuracy", TopKAccuracy(1), TopKAccuracy(2), "precision", "recall", "f1", "balanced_accuracy", "log_loss"),
     "two classes": ("accuracy", "precision", "recall", "f1", "balanced_accuracy", "log_loss"),
@@ -115,40 +134,39 @@ METRICS: dict[str, tuple[str | Metric, ...]] = {
     "regression": ("r2", "mae", "rmse"),
     "quantiles": (),
 }
-# Layers of every kind, each with the shape of an example that it takes.
-LAYERS: dict[str, tuple[Layer, tuple[int, ...]]] = {
-    "dense": (nn.Dense(3, 4), (3,)),
-    "dense without bias": (nn.Dense(3, 4, bias=False), (3,)),
-    **{f"activation {name}": (nn.Activation(name), (5,)) for name in nn.ACTIVATIONS},
-    "softmax over channels": (nn.Activation("softmax"), (4, 3)),
-    "conv1d": (nn.Conv1d(2, 3, 3), (7, 2)),
-    "conv1d strided": (nn.Conv1d(2, 3, 2, stride=3, padding=1), (7, 2)),
-    "conv2d": (nn.Conv2d(2, 3, 3, padding=1), (5, 4, 2)),
-    "conv2d strided": (nn.Conv2d(1, 2, (3, 2), stride=(2, 1), padding=2), (6, 5, 1)),
-    "conv1d same": (nn.Conv1d(2, 3, 4, stride=2, padding="same", bias=False), (7, 2)),
-    "conv2d same": (nn.Conv2d(2, 2, (2, 3), padding="same"), (4, 3, 2)),
-    "max pool 1d same": (nn.MaxPool1d(3, stride=2, padding="same"), (6, 2)),
-    "max pool 2d padded": (nn.MaxPool2d((2, 3), stride=2, padding=1), (5, 4, 2)),
-    "avg pool 1d padded": (nn.AvgPool1d(4, padding=2), (7, 2)),
-    "avg pool 2d same": (nn.AvgPool2d(2, padding="same"), (5, 3, 2)),
-    "max pool 1d": (nn.MaxPool1d(2), (7, 3)),
-    "max pool 2d overlapping": (nn.MaxPool2d(3, stride=2), (7, 6, 2)),
-    "avg pool 1d": (nn.AvgPool1d(3, stride=1), (5, 2)),
-    "avg pool 2d": (nn.AvgPool2d((2, 3)), (5, 6, 2)),
-    "global avg pool": (nn.GlobalAvgPool(), (4, 3, 2)),
-    "flatten": (nn.Flatten(), (3, 2)),
-    "reshape": (nn.Reshape((3, 2)), (6,)),
-    "dropout": (nn.Dropout(0.4), (6, 2)),
-    "no dropout": (nn.Dropout(0.0), (6,)),
-    "batch norm": (nn.BatchNorm(3), (3,)),
-    "batch norm of images": (nn.BatchNorm(2, momentum=0.3, eps=0.1), (3, 4, 2)),
-    "layer norm": (nn.LayerNorm(4), (4,)),
-    "layer norm of series": (nn.LayerNorm(3), (5, 3)),
-    "embedding": (nn.Embedding(5, 3), (4,)),
-    "residual": (nn.Residual(nn.Dense(3, 3)), (3,)),
-    "residual of a chain": (nn.Residual(block(4, nn.BatchNorm(4))), (4,)),
+LAYERS: dict[str, LayerExample] = {
+    "dense": LayerExample(nn.Dense(3, 4), (3,)),
+    "dense without bias": LayerExample(nn.Dense(3, 4, bias=False), (3,)),
+    **{f"activation {name}": LayerExample(nn.Activation(name), (5,)) for name in nn.ACTIVATIONS},
+    "softmax over channels": LayerExample(nn.Activation("softmax"), (4, 3)),
+    "conv1d": LayerExample(nn.Conv1d(2, 3, 3), (7, 2)),
+    "conv1d strided": LayerExample(nn.Conv1d(2, 3, 2, stride=3, padding=1), (7, 2)),
+    "conv2d": LayerExample(nn.Conv2d(2, 3, 3, padding=1), (5, 4, 2)),
+    "conv2d strided": LayerExample(nn.Conv2d(1, 2, (3, 2), stride=(2, 1), padding=2), (6, 5, 1)),
+    "conv1d same": LayerExample(nn.Conv1d(2, 3, 4, stride=2, padding="same", bias=False), (7, 2)),
+    "conv2d same": LayerExample(nn.Conv2d(2, 2, (2, 3), padding="same"), (4, 3, 2)),
+    "max pool 1d same": LayerExample(nn.MaxPool1d(3, stride=2, padding="same"), (6, 2)),
+    "max pool 2d padded": LayerExample(nn.MaxPool2d((2, 3), stride=2, padding=1), (5, 4, 2)),
+    "avg pool 1d padded": LayerExample(nn.AvgPool1d(4, padding=2), (7, 2)),
+    "avg pool 2d same": LayerExample(nn.AvgPool2d(2, padding="same"), (5, 3, 2)),
+    "max pool 1d": LayerExample(nn.MaxPool1d(2), (7, 3)),
+    "max pool 2d overlapping": LayerExample(nn.MaxPool2d(3, stride=2), (7, 6, 2)),
+    "avg pool 1d": LayerExample(nn.AvgPool1d(3, stride=1), (5, 2)),
+    "avg pool 2d": LayerExample(nn.AvgPool2d((2, 3)), (5, 6, 2)),
+    "global avg pool": LayerExample(nn.GlobalAvgPool(), (4, 3, 2)),
+    "flatten": LayerExample(nn.Flatten(), (3, 2)),
+    "reshape": LayerExample(nn.Reshape((3, 2)), (6,)),
+    "dropout": LayerExample(nn.Dropout(0.4), (6, 2)),
+    "no dropout": LayerExample(nn.Dropout(0.0), (6,)),
+    "batch norm": LayerExample(nn.BatchNorm(3), (3,)),
+    "batch norm of images": LayerExample(nn.BatchNorm(2, momentum=0.3, eps=0.1), (3, 4, 2)),
+    "layer norm": LayerExample(nn.LayerNorm(4), (4,)),
+    "layer norm of series": LayerExample(nn.LayerNorm(3), (5, 3)),
+    "embedding": LayerExample(nn.Embedding(5, 3), (4,)),
+    "residual": LayerExample(nn.Residual(nn.Dense(3, 3)), (3,)),
+    "residual of a chain": LayerExample(nn.Residual(block(4, nn.BatchNorm(4))), (4,)),
 }
-# Networks for examples of any width, by their inputs and outputs.
+# Functions that make a network for a number of inputs and outputs.
 MODELS: dict[str, Callable[[int, int], nn.Sequential]] = {
     "convolutional": lambda inputs, outputs: nn.Sequential(
         inputs,
@@ -244,7 +262,11 @@ PLATEAU = ReduceLROnPlateau(0.05, metric="loss", patience=1, min_delta=0.05)
 
 
 def metrics_of(kind: str) -> tuple[str | Metric, ...]:
-    """All metrics that suit a kind of problem."""
+    """Return all metrics for a kind of problem.
+
+    Args:
+        kind: A key of `LOSSES`.
+    """
     loss, outputs = LOSSES[kind]
     task = str(loss.task(outputs))
     if task != "classification":
@@ -253,7 +275,18 @@ def metrics_of(kind: str) -> tuple[str | Metric, ...]:
 
 
 def dataset(kind: str, rows: int, seed: int = 0, inputs: int = INPUTS) -> Dataset:
-    """Examples with targets for a kind of problem, a pure function of the arguments: x is (rows, inputs)."""
+    """Return a dataset for a kind of problem: a pure function of the arguments.
+
+    Args:
+        kind: A key of `LOSSES`.
+        rows: The number of examples.
+        seed: Seed of the random values.
+        inputs: The number of features.
+
+    Examples:
+        >>> dataset("softmax", 5)
+        Dataset(x=(5, 3) float64, y=(5,) int64, 5 examples)
+    """
     generator, (loss, outputs) = np.random.default_rng(seed), LOSSES[kind]
     x = generator.standard_normal((rows, inputs))
     if kind == "kl":

@@ -1,4 +1,4 @@
-"""The other engine: what is written for arrays of any namespace must be traced by it, and agree."""
+"""The law of engines: another engine agrees with the NumPy engine."""
 
 from typing import Any
 
@@ -8,31 +8,38 @@ from toolz import take
 from fnloop.data.dataset import Dataset
 from fnloop.engines import get_engine
 from fnloop.streams.select import last
-from fnloop.testing.law import Law, fail
+from fnloop.testing.law import Law, violate
 from fnloop.training.loop import epochs
 from fnloop.training.trainer import Trainer
 
-ENGINES = Law("both engines", "the other engine must trace it, and reach the parameters of the NumPy engine to rounding")
+ENGINES = Law("engines agree", "the other engine must run it and reach the parameters of the NumPy engine, up to rounding")
 TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
 
 
 def check_engine(trainer: Trainer, data: Dataset, engine: str) -> None:
-    """Check that an engine agrees with NumPy's over two epochs.
+    """Check that an engine agrees with the NumPy engine after two epochs.
 
-    Raises: LawError: if it does not, or refuses the trainer; ValueError: if there is no such engine.
+    Args:
+        trainer: The trainer.
+        data: The training set.
+        engine: Name of the engine, such as `"jax"`.
+
+    Raises:
+        EngineError: If there is no such engine.
+        LawError: If it disagrees, or cannot run the trainer.
     """
     get_engine(engine)
     ENGINES.check_once(lambda: _require_agreement(trainer, data, engine))
 
 
 def _require_agreement(trainer: Trainer, data: Dataset, engine: str) -> None:
-    ours, theirs = (_vector(trainer, data, name) for name in ("numpy", engine))
-    scale = max(1.0, float(abs(ours).max(initial=0.0)))
-    far = ~(abs(ours - theirs) <= TOLERANCE[trainer.dtype] * scale)  # NaN is far, too
-    if far.any():
-        i = int(far.argmax())
-        fail({"numpy": ours[i].item(), engine: theirs[i].item()}, f"params.vector[{i}]")
+    expected, vector = (_trained_vector(trainer, data, name) for name in ("numpy", engine))
+    scale = max(1.0, float(abs(expected).max(initial=0.0)))
+    differs = ~(abs(expected - vector) <= TOLERANCE[trainer.dtype] * scale)  # true for NaN
+    if differs.any():
+        i = int(differs.argmax())
+        violate({"numpy": expected[i].item(), engine: vector[i].item()}, f"params.vector[{i}]")
 
 
-def _vector(trainer: Trainer, data: Dataset, engine: str) -> Any:
+def _trained_vector(trainer: Trainer, data: Dataset, engine: str) -> Any:
     return np.asarray(last(take(3, epochs(trainer, data, engine=engine))).params.vector)

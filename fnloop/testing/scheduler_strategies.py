@@ -1,4 +1,4 @@
-"""Strategies of schedules: every one that there is, and what is composed of them."""
+"""Hypothesis strategies for schedules of every kind, and for compositions of them."""
 
 from typing import Any
 
@@ -14,12 +14,16 @@ _rates = st.floats(1e-8, 10)
 def schedulers(
     *, initial_lr: st.SearchStrategy[float] = _rates, metric: str | None = None, max_parts: int = 3
 ) -> st.SearchStrategy[Any]:
-    """Schedules of the learning rate, with parameters of all sizes, and schedules composed of them.
+    """Return a strategy for schedules with parameters of any size, and for compositions of them.
 
     Args:
-        initial_lr: a strategy for rates, above 0.
-        metric: with its name there are plateaus that read it, too; by default all have a closed form.
-        max_parts: schedules in a composition; 1 for no composition.
+        initial_lr: A strategy for learning rates, above 0.
+        metric: Name of a metric, to include plateaus that read it; by default every schedule has a closed form.
+        max_parts: The largest number of schedules in a composition; 1 for no compositions.
+
+    Raises:
+        TypeError: If `max_parts` is not an integer.
+        ValueError: If `max_parts` is below 1.
 
     Examples:
         >>> from hypothesis import given
@@ -28,7 +32,8 @@ def schedulers(
         ...     assert scheduler(7) >= 0
         >>> test_is_never_negative()
 
-    See Also: fnloop.testing.check_scheduler
+    See Also:
+        `fnloop.testing.check_scheduler`
     """
     single = st.one_of(*_closed_forms(initial_lr), *([] if metric is None else [_plateaus(initial_lr, metric)]))
     if integer(1)("max_parts", max_parts) == 1:

@@ -1,4 +1,4 @@
-"""Faults are found in the same way each time."""
+"""Checks use the same examples in each run."""
 
 import pytest
 from hypothesis import settings
@@ -6,7 +6,7 @@ from hypothesis import settings
 
 @pytest.fixture(autouse=True)
 def _same_examples():
-    kept = settings.get_current_profile_name()
+    previous = settings.get_current_profile_name()
     settings.load_profile("ci")
     yield
-    settings.load_profile(kept)
+    settings.load_profile(previous)

@@ -1,4 +1,4 @@
-"""How the tests ask a check for a fault that was put in."""
+"""Helpers for tests that give a broken part to a check."""
 
 import pytest
 
@@ -6,14 +6,14 @@ from fnloop.testing import LawError
 
 
 def found(check, *arguments, **options):
-    """The error that a check raises."""
+    """Return the error that a check raises."""
     with pytest.raises(LawError) as caught:
         check(*arguments, **{"max_examples": 40, **options})
     return caught.value
 
 
 def assert_found(error, law, *parts):
-    """The message begins with the law, and has the parts."""
+    """Check that the error is of this law, and that its message has all parts."""
     assert error.law == law
     assert str(error).startswith(f"{law}: ")
     for part in parts:

@@ -1,4 +1,4 @@
-"""Broken layers: the law finds each fault, names itself, and shows the counter-example."""
+"""Broken layers: a law finds each fault, and its error has the name of the law and the counterexample."""
 
 import re
 
@@ -11,11 +11,11 @@ from fnloop.nn import Dense
 from tests.testing.finding import assert_found, found
 
 
-def spoiled(change):
-    """A dense layer whose backward pass is changed: `change(grads)`."""
+def with_wrong_gradients(change):
+    """Return a dense layer whose gradients are changed by `change(grads)`."""
 
     @frozen
-    class Spoiled(Dense):
+    class WrongGradients(Dense):
         def forward(self, params, x, context):
             y, backward, _ = Dense.forward(self, params, x, context)
 
@@ -26,20 +26,20 @@ def spoiled(change):
 
             return y, changed, ()
 
-    return Spoiled(3, 2)
+    return WrongGradients(3, 2)
 
 
 def double_weights(grads):
     grads.weights[...] *= 2
 
 
-def forget_biases(grads):
+def zero_biases(grads):
     grads.biases[...] = 0
 
 
 @frozen
-class NoBias(Dense):
-    """Leaves what stands where the gradient of the biases belongs."""
+class OmitsBias(Dense):
+    """Does not write the gradient of the biases."""
 
     def forward(self, params, x, context):
         def backward(dy, grads, need_dx):
@@ -75,7 +75,7 @@ class WritesInputs(Dense):
 
 
 @frozen
-class SeesTheBatch(Dense):
+class DependsOnTheBatch(Dense):
     def forward(self, params, x, context):
         def backward(dy, grads, need_dx):
             dz = dy @ params.weights.T
@@ -94,24 +94,24 @@ class Float64(Dense):
 
 
 LAYERS = [
-    (spoiled(double_weights), "gradient = central differences", ["at parameters["]),
-    (spoiled(forget_biases), "gradient = central differences", ["at parameters[6]", "gradient: 0.0"]),
-    (NoBias(3, 2), "gradient = central differences", ["at parameters[6]", "gradient: nan"]),
+    (with_wrong_gradients(double_weights), "gradient = central differences", ["at parameters["]),
+    (with_wrong_gradients(zero_biases), "gradient = central differences", ["at parameters[6]", "gradient: 0.0"]),
+    (OmitsBias(3, 2), "gradient = central differences", ["at parameters[6]", "gradient: nan"]),
     (Accumulates(3, 2), "gradient = central differences", ["gradient: nan"]),
     (WrongInputs(3, 2), "gradient = central differences", ["at dx["]),
-    (WritesInputs(3, 2), "purity", ["at x[0, 0]", "before: ", "afterwards: "]),
-    (SeesTheBatch(3, 2), "independent rows", ["for rows = 1", "at row 0", "in the batch", "alone"]),
+    (WritesInputs(3, 2), "purity", ["at x[0, 0]", "before: ", "after: "]),
+    (DependsOnTheBatch(3, 2), "independent rows", ["for rows = 1", "at row 0", "in the batch", "alone"]),
     (Float64(3, 2), "contract", ["at y", "dtype: 'float64'", "dtype of x: 'float32'"]),
 ]
 
 
 @pytest.mark.parametrize(("layer", "law", "parts"), LAYERS, ids=lambda value: type(value).__name__)
 def test_broken_layers(layer, law, parts):
-    """Wrong, forgotten and accumulated gradients; inputs written to; rows that see each other; another dtype."""
+    """Wrong, missing and accumulated gradients; inputs written to; rows that depend on each other; another dtype."""
     assert_found(found(laws.check_layer, layer, 3), law, *parts)
 
 
-def test_a_doubled_gradient_is_wrong_by_half_of_it():
-    """The relative error is shown as it was computed."""
-    said = str(found(laws.check_layer, spoiled(double_weights), 3))
-    assert float(re.search(r"relative error: (\S+)", said)[1]) == pytest.approx(0.5, abs=1e-9)
+def test_the_relative_error_is_shown():
+    """A doubled gradient has a relative error of 1/2."""
+    message = str(found(laws.check_layer, with_wrong_gradients(double_weights), 3))
+    assert float(re.search(r"relative error: (\S+)", message)[1]) == pytest.approx(0.5, abs=1e-9)

@@ -1,4 +1,4 @@
-"""Broken optimizers: the law finds each fault, names itself, and shows the counter-example."""
+"""Broken optimizers: a law finds each fault, and its error has the name of the law and the counterexample."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class MutatesItsInput(Elementwise):
 
 @frozen
 class DependsOnTheBlock(Elementwise):
-    """Subtracts the mean of the block that it happens to see."""
+    """Subtracts the mean of its block."""
 
     def kernel(self, gradient, slots, params, scalars):
         return gradient - gradient.mean(), ()
@@ -29,13 +29,13 @@ class DependsOnTheBlock(Elementwise):
 
 @frozen
 class DependsOnTheOrder(Elementwise):
-    """Nothing stands before the first element; each other has the one before it."""
+    """Multiplies each element by its index in the block."""
 
     def kernel(self, gradient, slots, params, scalars):
         return gradient * np.arange(len(gradient), dtype=gradient.dtype), ()
 
 
-class RemembersInSecret(Elementwise):
+class KeepsHiddenMomentum(Elementwise):
     def __init__(self):
         self.momentum = 0.0
 
@@ -65,24 +65,24 @@ class Slots:
 
 
 @frozen
-class NumPyAlone(Elementwise):
-    """What JAX cannot trace."""
+class NumPyOnly(Elementwise):
+    """Cannot be traced by JAX."""
 
     def kernel(self, gradient, slots, params, scalars):
         return np.asarray(gradient, gradient.dtype), ()
 
 
 @frozen
-class OtherOnJax(Elementwise):
-    """Not the same function of another namespace's arrays."""
+class DiffersOnJax(Elementwise):
+    """Computes something else for JAX arrays."""
 
     def kernel(self, gradient, slots, params, scalars):
         return (gradient if isinstance(gradient, np.ndarray) else 2 * gradient), ()
 
 
 @frozen
-class HidesWhatIsNotFinite(Elementwise):
-    """Keeps a sign, and says that it keeps what is not finite."""
+class LosesNonFinite(Elementwise):
+    """Sets `keeps_non_finite`, but keeps a sign, which is finite."""
 
     slots = ("m",)
     keeps_non_finite = True
@@ -93,26 +93,26 @@ class HidesWhatIsNotFinite(Elementwise):
 
 
 OPTIMIZERS = [
-    (MutatesItsInput(), "purity", ["for gradients = array([[1.]]", "at gradient[0]", "before: 1.0", "afterwards: 4.0"]),
+    (MutatesItsInput(), "purity", ["for gradients = array([[1.]]", "at gradient[0]", "before: 1.0", "after: 4.0"]),
     (DependsOnTheBlock(), "blocks", ["in one block", "in two, cut at 1"]),
     (DependsOnTheOrder(), "blocks", ["for cut = 1", "in one block"]),
-    (HidesWhatIsNotFinite(), "keeps non-finite", ["for gradients = ", "for bad = nan", "finite in the end: "]),
-    (RemembersInSecret(), "contract", ["for gradients = ", "raised: "]),
+    (LosesNonFinite(), "keeps non-finite", ["for gradients = ", "for bad = nan", "final slots: "]),
+    (KeepsHiddenMomentum(), "contract", ["for gradients = ", "raised: "]),
     (Widens(), "contract", ["direction: array", "float32"]),
-    (KeepsWritable(), "contract", ["at slots:", "an array that can be written"]),
-    (NumPyAlone(), "both engines", ["NumPyAlone() cannot be traced by JAX"]),
-    (OtherOnJax(), "both engines", ["at params.vector[", "numpy: ", "jax: "]),
+    (KeepsWritable(), "contract", ["at slots:", "writable array"]),
+    (NumPyOnly(), "engines agree", ["NumPyOnly() cannot be traced by JAX"]),
+    (DiffersOnJax(), "engines agree", ["at params.vector[", "numpy: ", "jax: "]),
 ]
 
 
 @pytest.mark.parametrize(("optimizer", "law", "parts"), OPTIMIZERS, ids=lambda value: type(value).__name__)
 def test_broken_optimizers(optimizer, law, parts):
-    """Arguments written to, memory that is no state, results of block, order or engine, a word that is not kept."""
+    """Arguments written to, hidden memory, results that depend on block, order or engine, a wrong declaration."""
     assert_found(found(laws.check_optimizer, optimizer, engine="jax"), law, *parts)
 
 
 class ForgetsWhenCopied:
-    """Counts in itself; the same call again gives the same, as long as the state is not a newer one."""
+    """Counts states; the same call gives the same result as long as its state object exists."""
 
     def __init__(self):
         self.seen = {}
@@ -126,12 +126,16 @@ class ForgetsWhenCopied:
 
 
 def test_a_hidden_cache():
-    """An optimizer that breaks laws only now and then is found, by whichever law it breaks first."""
-    assert found(laws.check_optimizer, ForgetsWhenCopied()).law in {"purity", "resume = whole", "no global random state"}
+    """An optimizer that breaks a law only sometimes is found, by the first law that it breaks."""
+    assert found(laws.check_optimizer, ForgetsWhenCopied()).law in {
+        "purity",
+        "resume = uninterrupted run",
+        "no global random state",
+    }
 
 
 class RemembersByCount:
-    """Momentum, kept by the number of the update."""
+    """Keeps momentum outside the state, by update number."""
 
     def __init__(self):
         self.m = {0: 0.0}
@@ -146,6 +150,8 @@ class RemembersByCount:
 
 
 def test_a_hidden_momentum():
-    """Found by the run between."""
+    """It is found by the other run between."""
     error = found(laws.check_optimizer, RemembersByCount())
-    assert_found(error, "resume = whole", "for gradients = ", "for cut = 0", "the whole run: ", "gone on with: ")
+    assert_found(
+        error, "resume = uninterrupted run", "for gradients = ", "for cut = 0", "the whole run: ", "the resumed run: "
+    )

@@ -1,4 +1,4 @@
-"""Broken schedules: the law finds each fault, names itself, and shows the counter-example."""
+"""Broken schedules: a law finds each fault, and its error has the name of the law and the counterexample."""
 
 import random
 from typing import Any
@@ -14,7 +14,7 @@ from tests.testing.finding import assert_found, found
 
 @frozen
 class Schedule:
-    """A user's schedule that keeps every law; those below each break one."""
+    """A custom schedule that keeps every law; each class below breaks one."""
 
     def init(self):
         return SchedulerState(0, self(0))
@@ -67,7 +67,7 @@ class WritesIntoItsState:
         return ArrayState(state.lr, state.past)
 
 
-class CountsInSecret:
+class CountsInternally:
     def __init__(self):
         self.t = 0
 
@@ -80,23 +80,23 @@ class CountsInSecret:
 
 
 @frozen
-class Cell:
-    """A state that keeps where it stands outside its fields' data."""
+class FunctionState:
+    """A state with a field that is not data."""
 
     lr: float
-    place: Any
+    function: Any
 
 
 class KeepsFunctions:
     def init(self):
-        return Cell(0.1, abs)
+        return FunctionState(0.1, abs)
 
     def step(self, state, metrics=None):
-        return Cell(state.lr * 0.5, abs)
+        return FunctionState(state.lr * 0.5, abs)
 
 
 class RemembersByTime:
-    """The same call again finds what it left there; another run leaves something else."""
+    """Keeps metrics outside the state, by epoch: another run overwrites them."""
 
     metric = "val_loss"
 
@@ -147,10 +147,10 @@ class RaisesOnInfinity:
 
 
 class Count(int):
-    """A number with a type of its own."""
+    """An integer of another type."""
 
 
-class CountsInItsOwnWay:
+class CountsWithAnotherType:
     def init(self):
         return SchedulerState(Count(0), 0.1)
 
@@ -158,7 +158,7 @@ class CountsInItsOwnWay:
         return SchedulerState(Count(state.t + 1), 0.1)
 
 
-class NumPysNumber:
+class NumPyRate:
     def init(self):
         return SchedulerState(0, np.float64(0.1))
 
@@ -170,29 +170,29 @@ SCHEDULERS = [
     (OffByOne(), "random access = step by step", ["for times = [1]", "state.lr at t = 1: 0.1", "scheduler(1): 0.05"]),
     (WrongOnArrays(), "random access = step by step", ["scheduler(0): 0.1", "scheduler([0])[0]: 0.05"]),
     (ChangesItsState(), "contract", ["a record may hold", "Mutable"]),
-    (WritesIntoItsState(), "contract", ["at past:", "an array that can be written: array([0.])"]),
-    (CountsInSecret(), "purity", ["at lr:", "step once: ", "step again: "]),
-    (KeepsFunctions(), "resume = whole", ["place cannot be written to a file"]),
+    (WritesIntoItsState(), "contract", ["at past:", "writable array: array([0.])"]),
+    (CountsInternally(), "purity", ["at lr:", "step: ", "step again: "]),
+    (KeepsFunctions(), "resume = uninterrupted run", ["function cannot be written to a file"]),
     (
         RemembersByTime(),
-        "resume = whole",
-        ["for history = ", "the whole run: 0.", "gone on with from t = "],
+        "resume = uninterrupted run",
+        ["for history = ", "the whole run: 0.", "resumed from t = "],
     ),
-    (Draws(), "no global random state", ["random's global generator"]),
+    (Draws(), "no global random state", ["the global generator of random"]),
     (GoesNegative(), "rates", ["at t = 4:", "lr: -0.0"]),
     (PoisonedByNaN(), "rates", ["nan"]),
     (RaisesOnInfinity(), "contract", ["{'val_loss': ", "raised: "]),
-    (CountsInItsOwnWay(), "resume = whole", ["gone on with from t = 0"]),
+    (CountsWithAnotherType(), "resume = uninterrupted run", ["resumed from t = 0"]),
 ]
 
 
 @pytest.mark.parametrize(("scheduler", "law", "parts"), SCHEDULERS, ids=lambda value: type(value).__name__)
 def test_broken_schedulers(scheduler, law, parts):
-    """Off by one, states that change or are no data, hidden counters, global randomness, rates that are none."""
+    """Off by one, states that change or are not data, hidden memory, global randomness, invalid rates."""
     assert_found(found(laws.check_scheduler, scheduler), law, *parts)
 
 
-def test_the_schedule_that_they_are_made_of_is_sound():
-    """So each fault above is the one that is found."""
+def test_their_base_keeps_every_law():
+    """So that the fault in each class above is what the law finds."""
     laws.check_scheduler(Schedule())
-    laws.check_scheduler(NumPysNumber())
+    laws.check_scheduler(NumPyRate())

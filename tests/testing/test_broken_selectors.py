@@ -1,4 +1,4 @@
-"""Broken functions of a stream: the law finds each fault, names itself, and shows the counter-example."""
+"""Broken functions of a stream: a law finds each fault, and its error has the law and the counterexample."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def eager(states):
 
 
 def reads_ahead(states):
-    """Waits for its end before the first."""
+    """Reads the whole stream before it yields the first state."""
 
     def chosen():
         yield from list(states)
@@ -31,7 +31,7 @@ def last_of_ties(states):
 
 
 def first_of_ties(states):
-    """What Python's own min makes of it: the reference, which leaves NaN to chance as well."""
+    """The reference: the earliest of equal values, like Python's `min`."""
     found = None
     for state in states:
         if state.metrics and (found is None or state.metrics["val_loss"] < found.metrics["val_loss"]):
@@ -41,20 +41,20 @@ def first_of_ties(states):
     return found
 
 
-def unclear(states):
+def raises_stop_iteration(states):
     return max((state.metrics["val_loss"], state.epoch) for state in list(states)[1:])[0] if list(states) else next(states)
 
 
-def wordless(states):
+def raises_without_a_message(states):
     raise ValueError
 
 
-def twice():
-    kept = []
+def accumulates():
+    seen = []
 
     def choose(states):
-        kept.extend(states)
-        return len(kept)
+        seen.extend(states)
+        return len(seen)
 
     return choose
 
@@ -62,10 +62,10 @@ def twice():
 SELECTORS = [
     (eager, None, "lazy", ["states read at the call: 1", "expected: 0", "for history = []"]),
     (reads_ahead, None, "lazy", ["states read for the first element", "without end"]),
-    (last_of_ties, first_of_ties, "selector = reading of the whole", ["at ['epoch']", "the selector: 2", "the reference: 1"]),
-    (unclear, None, "clear errors", ["StopIteration"]),
-    (wordless, None, "clear errors", ["message: 'none'"]),
-    (twice(), None, "purity", ["once", "again"]),
+    (last_of_ties, first_of_ties, "selector = reference", ["at ['epoch']", "the selector: 2", "the reference: 1"]),
+    (raises_stop_iteration, None, "clear errors", ["StopIteration"]),
+    (raises_without_a_message, None, "clear errors", ["message: 'none'"]),
+    (accumulates(), None, "purity", ["once", "again"]),
 ]
 
 
@@ -73,5 +73,5 @@ SELECTORS = [
     ("selector", "reference", "law", "parts"), SELECTORS, ids=lambda value: getattr(value, "__name__", None)
 )
 def test_broken_selectors(selector, reference, law, parts):
-    """Eager ones, the last of ties, errors that say nothing, memory."""
+    """Eager reading, the last of ties, unclear errors, memory."""
     assert_found(found(laws.check_selector, selector, reference), law, *parts)

@@ -1,4 +1,4 @@
-"""Broken steps: the law finds each fault, names itself, and shows the counter-example."""
+"""Broken steps: a law finds each fault, and its error has the name of the law and the counterexample."""
 
 import itertools
 import random
@@ -18,7 +18,7 @@ from tests.testing.finding import assert_found, found
 
 @frozen
 class Weights:
-    """A user's own state."""
+    """A custom state."""
 
     w: Array
     n: int = 0
@@ -32,12 +32,12 @@ def good(state, batch):
     return state if state.stop_reason else Weights(read_only(state.w - 0.1 * batch), state.n + 1)
 
 
-def draws_globally(state, batch):
+def draws_from_global_state(state, batch):
     return Weights(state.w + np.random.normal(size=2), state.n + 1)  # noqa: NPY002
 
 
-def reads_globally(state, batch):
-    """Puts the generator back, but is moved by it."""
+def reads_global_state(state, batch):
+    """Restores the generator, but depends on it."""
     before = random.getstate()
     drawn = random.random()
     random.setstate(before)
@@ -60,7 +60,7 @@ def counter():
 
 
 def cache():
-    """Keeps the running mean of what it sees."""
+    """Keeps the running mean of all batches."""
     seen = []
 
     def step(state, batch):
@@ -71,30 +71,30 @@ def cache():
 
 
 @frozen
-class Holder:
-    held: Any
+class AnyState:
+    value: Any
 
 
 def shares(state, batch):
-    """Goes on in the same array, which nothing froze."""
-    state.held.append(float(batch[0]))
-    return Holder(state.held)
+    """Appends to the same list in every state."""
+    state.value.append(float(batch[0]))
+    return AnyState(state.value)
 
 
-def moves_what_stopped(state, batch):
+def changes_stopped_states(state, batch):
     return Weights(state.w - batch, state.n + 1, "no improvement" if state.n else None)
 
 
-def hands_out_writable(state, batch):
-    return Holder(state.held - batch)
+def returns_writable_arrays(state, batch):
+    return AnyState(state.value - batch)
 
 
 def keeps_a_set(state, batch):
-    return Holder(set(batch))
+    return AnyState(set(batch))
 
 
 def memory():
-    """Keeps the running sum by the number of the step: the same call again finds it."""
+    """Keeps the running sum by step number, so that the same call gives the same result."""
     sums = {0: 0.0}
 
     def step(state, batch):
@@ -105,74 +105,74 @@ def memory():
 
 
 def two_buffers():
-    """Writes each step over the last but one."""
+    """Each step overwrites the state before the last."""
     buffers = itertools.cycle([np.zeros(2), np.zeros(2)])
 
     def step(state, batch):
         into = next(buffers)
-        if np.shares_memory(into, state.held):
+        if np.shares_memory(into, state.value):
             into = next(buffers)
-        np.subtract(state.held, batch, out=into)
+        np.subtract(state.value, batch, out=into)
         view = into[:]
         view.flags.writeable = False
-        return Holder(view)
+        return AnyState(view)
 
     return step
 
 
 def keeps_a_function(state, batch):
-    return Holder(max)
+    return AnyState(max)
 
 
 STEPS = [
     (memory(), START, "fold law", ["for cut = 1", "at w[0]", "at once", "in two parts, cut at 1"]),
-    (two_buffers(), Holder(read_only(np.zeros(2))), "snapshots stay", ["at state.held[", "before: ", "afterwards: "]),
-    (keeps_a_function, Holder(0), "resume = whole", ["held cannot be written to a file"]),
-    (keeps_a_set, Holder(None), "purity", ["a record may hold", "{np.float64(0.5)"]),
+    (two_buffers(), AnyState(read_only(np.zeros(2))), "snapshots never change", ["at state.value[", "before: ", "after: "]),
+    (keeps_a_function, AnyState(0), "resume = uninterrupted run", ["value cannot be written to a file"]),
+    (keeps_a_set, AnyState(None), "purity", ["a record may hold", "{np.float64(0.5)"]),
     (
-        draws_globally,
+        draws_from_global_state,
         START,
         "no global random state",
-        ["for batches = [array([0.5, 1. ])]", "numpy.random's global generator"],
+        ["for batches = [array([0.5, 1. ])]", "the global generator of numpy.random"],
     ),
-    (reads_globally, START, "no global random state", ["with generators seeded 0", "with generators seeded 1"]),
-    (writes_its_batch, START, "purity", ["at batch[0]:", "before: 0.5", "afterwards: -1.5"]),
+    (reads_global_state, START, "no global random state", ["with generators seeded 0", "with generators seeded 1"]),
+    (writes_its_batch, START, "purity", ["at batch[0]:", "before: 0.5", "after: -1.5"]),
     (writes_its_state, START, "purity", ["assignment destination is read-only"]),
     (counter(), START, "purity", ["at n:", "once", "again"]),
     (cache(), START, "purity", ["at w["]),
-    (shares, Holder([]), "purity", ["at state.held"]),
-    (moves_what_stopped, START, "stopped is absorbing", ["the stopped state", "after a step"]),
-    (hands_out_writable, Holder(np.ones(2)), "frozen states", ["at held:"]),
+    (shares, AnyState([]), "purity", ["at state.value"]),
+    (changes_stopped_states, START, "stopped is absorbing", ["the stopped state", "after a step"]),
+    (returns_writable_arrays, AnyState(np.ones(2)), "frozen states", ["at value:"]),
 ]
 
 
 @pytest.mark.parametrize(("step", "state", "law", "parts"), STEPS, ids=lambda value: getattr(value, "__name__", None))
 def test_broken_steps(step, state, law, parts):
-    """Global randomness, arguments written to, hidden counters and caches, stopped states that move."""
+    """Global randomness, arguments written to, hidden counters and caches, stopped states that change."""
     assert_found(found(laws.check_step, step, state, BATCHES), law, *parts)
 
 
-def test_a_sound_step_of_a_users_own():
-    """Over a record of its own, with a stopped state."""
+def test_a_correct_custom_step():
+    """With a custom record as state, and a stopped state."""
     laws.check_step(good, START, BATCHES, stopped=Weights(np.ones(2), 3, "finished"))
 
 
 def test_a_trainer_with_a_broken_part():
-    """The step of a trainer whose optimizer counts in secret."""
+    """An optimizer that counts its calls."""
     calls = itertools.count(1)
 
     @frozen
-    class Restless(Elementwise):
+    class CountsCalls(Elementwise):
         def kernel(self, gradient, slots, params, scalars):
             return gradient * gradient.dtype.type(1 + next(calls) % 5), ()
 
-    trainer = fl.Trainer(model=fl.mlp([3, 2]), loss=fl.losses.MeanSquaredError(), optimizer=Restless())
+    trainer = fl.Trainer(model=fl.mlp([3, 2]), loss=fl.losses.MeanSquaredError(), optimizer=CountsCalls())
     assert_found(found(laws.check_trainer, trainer, dataset("mse", 6)), "purity", "at params.vector[0]")
 
 
-def test_a_check_leaves_the_global_generators():
-    """It seeds them for its law, and puts them back."""
+def test_a_check_restores_the_global_generators():
+    """It seeds them to check its law."""
     before = random.getstate(), np.random.get_state(legacy=True)  # noqa: NPY002
     laws.check_step(good, START, BATCHES, max_examples=5)
-    assert_found(found(laws.check_step, draws_globally, START, BATCHES), "no global random state")
+    assert_found(found(laws.check_step, draws_from_global_state, START, BATCHES), "no global random state")
     assert fl.same_bits((random.getstate(), np.random.get_state(legacy=True)), before)  # noqa: NPY002

@@ -1,4 +1,4 @@
-"""Everything that the package ships keeps its own laws."""
+"""Every part in the catalog, and every function of a stream, keeps its laws."""
 
 from itertools import takewhile
 
@@ -17,14 +17,14 @@ nested = settings(max_examples=25, suppress_health_check=[HealthCheck.nested_giv
 
 @pytest.mark.parametrize("scheduler", [*SCHEDULERS, PLATEAU, fl.schedulers.times(PLATEAU, SCHEDULERS[-1])], ids=repr)
 def test_schedulers(scheduler):
-    """Those of the table, a plateau, and a product with one."""
+    """The catalog, a plateau, and a product with a plateau."""
     laws.check_scheduler(scheduler, **EXAMPLES)
 
 
 @nested
 @given(laws.schedulers(metric="loss"))
 def test_all_schedulers(scheduler):
-    """And any other, with any parameters, composed of any others."""
+    """Schedules of any kind with any parameters, and compositions of them."""
     laws.check_scheduler(scheduler, max_examples=3)
 
 
@@ -39,13 +39,13 @@ def test_optimizers(optimizer):
 
 @pytest.mark.parametrize("name", [name for name in LAYERS if name != "embedding"])
 def test_layers(name):
-    """Of real values; an embedding's are indices."""
+    """All but the embedding, which takes indices, not real values."""
     laws.check_layer(*LAYERS[name], **EXAMPLES)
 
 
 @pytest.mark.parametrize("name", ["dense", "conv2d", "batch norm", "dropout", "residual of a chain"])
 def test_layers_on_both_engines(name):
-    """With buffers and draws among them."""
+    """Including layers with buffers and with random numbers."""
     laws.check_layer(*LAYERS[name], engine="jax", max_examples=1)
 
 
@@ -68,7 +68,7 @@ def test_trainers(problem):
 @pytest.mark.thorough
 @pytest.mark.parametrize("kind", LOSSES)
 def test_trainers_on_both_engines(kind):
-    """Each loss, with the metrics that suit it."""
+    """Every loss, with its default metrics."""
     loss, outputs = LOSSES[kind]
     model = fl.mlp([INPUTS, 4, outputs], "tanh")
     laws.check_trainer(fl.Trainer(model=model, loss=loss, batch_size=4), dataset(kind, 9), engine="jax", max_examples=3)
@@ -76,33 +76,38 @@ def test_trainers_on_both_engines(kind):
 
 @pytest.mark.parametrize("restore", [True, False])
 def test_trainers_that_stop(restore):
-    """Early, with the best parameters put back or not."""
+    """With early stopping, with and without restoring the best parameters."""
     stopping = fl.EarlyStopping("loss", patience=1, min_delta=1.0, restore_best=restore)
     laws.check_trainer(fl.Trainer(model=fl.mlp([3, 2]), loss=LOSSES["mse"][0], early_stopping=stopping), dataset("mse", 5))
 
 
-def numbers(states):
+def values_of(states):
     return [state.metrics["val_loss"] for state in states if state.metrics]
 
 
 def arg_best(states):
-    """The first with the least value."""
-    known = [state for state in states if state.metrics and not np.isnan(state.metrics["val_loss"])]
-    return min(known, key=lambda state: state.metrics["val_loss"])
+    """The earliest state with the smallest value."""
+    valid = [state for state in states if state.metrics and not np.isnan(state.metrics["val_loss"])]
+    return min(valid, key=lambda state: state.metrics["val_loss"])
+
+
+def is_reached(state):
+    return bool(state.metrics) and state.metrics["val_loss"] <= 0.5
+
+
+def up_to_reached(states):
+    """The states up to and including the first with a value of at most 0.5."""
+    before = list(takewhile(lambda state: not is_reached(state), states))
+    return states[: len(before) + 1]
 
 
 SELECTORS = {
     "best": (fl.best("val_loss"), arg_best),
     "last": (fl.last, lambda states: states[-1]),
     "every": (fl.every(3), lambda states: states[::3]),
-    "history": (fl.history, lambda states: {"val_loss": numbers(states)} if numbers(states) else {}),
-    "moving average": (fl.moving_average(1, "val_loss"), lambda states: [value / 1 for value in numbers(states)]),
-    "until": (
-        fl.until(fl.reaches("val_loss", 0.5)),
-        lambda states: [*takewhile(lambda s: not (s.metrics and s.metrics["val_loss"] <= 0.5), states), *met(states)][
-            : len(states)
-        ],
-    ),
+    "history": (fl.history, lambda states: {"val_loss": values_of(states)} if values_of(states) else {}),
+    "moving average": (fl.moving_average(1, "val_loss"), lambda states: [value / 1 for value in values_of(states)]),
+    "until": (fl.until(fl.reaches("val_loss", 0.5)), up_to_reached),
     "tap": (fl.tap(lambda state: None), lambda states: states),
     "top": (
         fl.top(2, "val_loss"),
@@ -114,28 +119,24 @@ SELECTORS = {
 }
 
 
-def met(states):
-    return [s for s in states if s.metrics and s.metrics["val_loss"] <= 0.5][:1]
-
-
 @pytest.mark.parametrize("name", SELECTORS)
 def test_selectors(name):
-    """Each beside a plain reading of the list."""
+    """Each agrees with a reference over the whole list."""
     selector, reference = SELECTORS[name]
     laws.check_selector(selector, reference, max_examples=30)
 
 
-def test_a_users_step_over_plain_values():
-    """No trainer, no record: numbers, mappings, arrays that nothing writes to."""
+def test_a_custom_step_over_plain_values():
+    """The state is a mapping of numbers, not a record."""
     laws.check_step(lambda state, batch: {"sum": state["sum"] + batch}, {"sum": 0.5}, [1.0, 2.0, -0.1])
 
 
 @curry
 def skip(n, states):
-    """A lazy selector of a user's own."""
+    """A lazy custom selector."""
     return (state for i, state in enumerate(states) if i >= n)
 
 
-def test_a_users_selector():
-    """A generator expression of states."""
+def test_a_custom_selector():
+    """It returns a generator expression."""
     laws.check_selector(skip(2), lambda states: states[2:])

@@ -1,4 +1,4 @@
-"""The check of gradients, and the search for counter-examples itself."""
+"""Laws: the search for counterexamples, and the check of gradients."""
 
 import itertools
 
@@ -14,7 +14,7 @@ from tests.testing.finding import found
 
 
 def test_broken_gradients():
-    """The worst component is named with both values."""
+    """The error has the worst component and both values."""
     point = np.array([[1.0, -2.0], [3.0, 0.5]])
     laws.check_gradients(lambda z: (z**3).sum(), point, 3 * point**2)
     wrong = 3 * point**2 + np.array([[0, 1e-4], [0, 0.1]])
@@ -24,8 +24,8 @@ def test_broken_gradients():
         laws.check_gradients(lambda z: z.sum(), np.ones(1), lambda z: z * np.nan)
 
 
-def test_at_a_kink_every_subgradient_will_do():
-    """Between the slopes of the two sides, and none beyond."""
+def test_every_subgradient_at_a_kink_passes():
+    """A value between the slopes of the two sides, and none beyond."""
     for slope in (0.0, 0.3, 1.0):
         laws.check_gradients(lambda z: np.maximum(z, 0).sum(), np.zeros(3), np.full(3, slope))
     for slope in (-0.01, 1.01):
@@ -33,17 +33,17 @@ def test_at_a_kink_every_subgradient_will_do():
             laws.check_gradients(lambda z: np.maximum(z, 0).sum(), np.zeros(3), np.full(3, slope))
 
 
-def test_a_law_that_is_broken_now_and_then():
-    """By no value, but by chance: it is reported as it was seen."""
+def test_a_law_that_is_broken_only_sometimes():
+    """By chance, for no particular value: the example that was seen is reported."""
     calls = itertools.count()
     error = found(laws.check_step, lambda state, batch: state + (next(calls) % 7 == 3), 0.5, [1.0])
     assert error.law in {"purity", "no global random state"}
     assert "for batches = [1.0" in str(error)
 
 
-def test_the_same_examples_each_time():
-    """Under Hypothesis's default profile; a profile of the user's own is followed."""
-    law, kept = Law("any", "nothing"), settings()
+def test_examples_are_the_same_in_each_run():
+    """With Hypothesis's default profile; the settings of a custom profile are used."""
+    law, previous = Law("any", "nothing"), settings()
 
     def drawn():
         seen = []
@@ -58,5 +58,5 @@ def test_the_same_examples_each_time():
         settings.load_profile("few")
         assert len(drawn()) == 7
     finally:
-        settings.register_profile("kept", kept)
-        settings.load_profile("kept")
+        settings.register_profile("previous", previous)
+        settings.load_profile("previous")
