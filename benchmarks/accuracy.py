@@ -10,7 +10,7 @@ import statistics
 
 import fnloop as fl
 from fnloop.cli.demo import first_trainer
-from fnloop.cli.train import Options, make_trainer
+from fnloop.cli.train_options import TrainOptions, make_trainer
 from fnloop.core.records import evolve
 
 GOALS = {"lab": 0.97, "digits": 0.97, "breast_cancer": 0.96, "wine": 0.95, "diabetes": 0.42, "iris": 0.93}
@@ -20,7 +20,7 @@ SEEDS = range(5)
 def results(name: str) -> tuple[str, list[float]]:
     """The metric's name and its value on the test part for each seed."""
     data = fl.datasets.load(name)
-    trainer, monitor = (first_trainer(), "val_accuracy") if name == "lab" else (make_trainer(data, Options()), None)
+    trainer, monitor = (first_trainer(), "val_accuracy") if name == "lab" else (make_trainer(data, TrainOptions()), None)
     scores = []
     for seed in SEEDS:
         result = fl.fit(evolve(trainer, seed=seed), data.train, data.validation, monitor=monitor, progress=False)

@@ -12,7 +12,11 @@ from fnloop.cli.signals import interruptible
 
 
 def example(command: str) -> str:
-    """Return the end of a command's help: an example on its own line, which Typer does not wrap."""
+    """Return the end of a command's help: an example on its own line, which Typer does not wrap.
+
+    Args:
+        command: The command line of the example.
+    """
     return f"\b\nExample:\n  {command}"
 
 

@@ -9,6 +9,10 @@ from fnloop.runs.run import Run
 def parse_epoch(run: Run, text: str) -> int:
     """Return the epoch that an argument names: a number, `best` or `last`.
 
+    Args:
+        run: The run.
+        text: The argument.
+
     Raises:
         ValueError: If the text is something else.
     """
@@ -44,6 +48,10 @@ def parse_state(run: Run, text: str, step: int | None = None) -> Any:
 
 def parse_epochs(run: Run, text: str | None) -> list[int] | None:
     """Return the epochs that `--epochs` names: `3:7` with both ends, `3:`, `:7` or `5`; None for None.
+
+    Args:
+        run: The run.
+        text: The option, or None.
 
     Raises:
         ValueError: If the text is something else, or the run lacks one of the epochs.

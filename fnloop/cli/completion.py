@@ -9,12 +9,20 @@ Complete = Callable[[str], list[str]]
 
 
 def complete_path(incomplete: str) -> list[str]:
-    """Return nothing, so that the shell completes a path."""
+    """Return nothing, so that the shell completes a path.
+
+    Args:
+        incomplete: The text typed so far.
+    """
     return []
 
 
 def complete_choice(choices: Iterable[str]) -> Complete:
-    """Return the completion of an option that takes one of some names."""
+    """Return the completion of an option that takes one of some names.
+
+    Args:
+        choices: The names.
+    """
     return lambda incomplete: [choice for choice in choices if choice.startswith(incomplete)]
 
 
@@ -22,6 +30,9 @@ def complete_data(incomplete: str) -> list[str]:
     """Return the names of datasets that match, and the tables and folders; nothing if no dataset matches.
 
     A list without a dataset is left to the shell, which completes paths in any folder.
+
+    Args:
+        incomplete: The text typed so far.
     """
     datasets = [name for name in DATASET_NAMES if name.startswith(incomplete)]
     entries = [entry for entry in os.scandir() if entry.name.startswith(incomplete) and not entry.name.startswith(".")]

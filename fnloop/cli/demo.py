@@ -80,15 +80,24 @@ def first_trainer() -> Trainer:
 
 
 def second_trainer(scheduler: Scheduler) -> Trainer:
-    """Return the trainer of the comparison with one of its schedules."""
+    """Return the trainer of the comparison with one of its schedules.
+
+    Args:
+        scheduler: The schedule.
+    """
     return Trainer(model=mlp([10, 12, 8, 1]), loss=BinaryCrossEntropy(), scheduler=scheduler, batch_size=32, seed=42)
 
 
 def run_demo(out: Path, overwrite: bool, recorded: bool) -> None:
     """Run both parts and write their files.
 
+    Args:
+        out: The output folder, which exists.
+        overwrite: Whether to replace result files.
+        recorded: Whether to write a run file.
+
     Raises:
-        typer.Abort: If a signal ended one of the parts; what was computed before is written first.
+        Abort: If a signal ended one of the parts; what was computed before is written first.
         OSError: If a file could not be written.
     """
     data, trainer = lab(), first_trainer()
@@ -144,7 +153,12 @@ def _compare(fits: Mapping[str, Fit], data: TableSplit) -> tuple["Figure", str]:
 
 
 def comparison_table(fits: Mapping[str, Fit], test_metrics: Mapping[str, Mapping[str, float]]) -> str:
-    """Return the comparison as text, the best by validation first, with the metrics of the test set."""
+    """Return the comparison as text, the best by validation first, with the metrics of the test set.
+
+    Args:
+        fits: The run of each schedule.
+        test_metrics: The metrics of each schedule on the test set.
+    """
     rows = plots.comparison(fits, test_metrics)
     columns = "validation", "test accuracy", "test loss", "final lr"
     lines = [" ".join([f"{'scheduler':12}", f"{'best ' + rows[0]['monitor']:>13}", *(f"{name:>13}" for name in columns[1:])])]

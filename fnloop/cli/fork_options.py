@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fnloop.cli.train import make_scheduler
+from fnloop.cli.train_options import make_scheduler
 from fnloop.core.fields import field_names
 from fnloop.core.records import evolve, frozen
 from fnloop.optimizers import Elementwise, add_decayed_weights, add_l2_penalty, chain, clip_by_global_norm
@@ -13,7 +13,18 @@ from fnloop.training.trainer import Trainer
 
 @frozen
 class ForkOptions:
-    """The options; None leaves a part of the trainer unchanged. The help of the command says what each means."""
+    """The options; None leaves a part of the trainer unchanged.
+
+    Args:
+        lr: Initial learning rate.
+        scheduler: Name of a schedule.
+        batch_size: Examples per batch.
+        patience: Epochs without improvement before training stops.
+        no_early_stopping: Whether to train without early stopping.
+        seed: Seed of the order of examples.
+        clip: Norm that the gradient is clipped to.
+        weight_decay: Decoupled weight decay.
+    """
 
     lr: float | None = None
     scheduler: str | None = None

@@ -15,7 +15,11 @@ DIGITS = 8  # of a digest in the table
 
 
 def format_header(reader: Reader) -> str:
-    """Return what was trained, on which data, where, and how it ended."""
+    """Return what was trained, on which data, where, and how it ended.
+
+    Args:
+        reader: The run.
+    """
     rows = reader.rows()
     first, last, seconds = rows[0], rows[-1], sum(row.seconds for row in rows)
     snapshots = f"snapshots of {len(reader.snapshots())} of {len(rows)} states"

@@ -15,7 +15,11 @@ _BEST_VECTOR = "early_stopping.best_vector"
 
 
 def format_state(state: Any) -> str:
-    """Return all fields of a state, a line each, with a blank line between the parts of the state."""
+    """Return all fields of a state, a line each, with a blank line between the parts of the state.
+
+    Args:
+        state: The state.
+    """
     lines, previous = [f"digest {digest(state)}"], ""
     if isinstance(state, TrainState):
         lines += [f"learning rate of the next step: {state.lr:.4g}"]
@@ -58,7 +62,12 @@ def _format_leaf(value: Any) -> str:
 
 
 def format_position(rows: Sequence[Row], state: Any) -> str:
-    """Return the epoch and step of a state, for a state within an epoch also its step in that epoch; "" if it has none."""
+    """Return the epoch and step of a state, for a state within an epoch also its step in that epoch; "" if it has none.
+
+    Args:
+        rows: The rows of the run.
+        state: A state of the run.
+    """
     if not isinstance(state, TrainState):
         return ""
     if not state.progress.batches or state.stop_reason is not None:

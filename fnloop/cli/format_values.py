@@ -9,7 +9,11 @@ LONGEST = 100  # characters of a model
 
 
 def format_model(model: Model) -> str:
-    """Return the layers of a model in their order, and its number of parameters."""
+    """Return the layers of a model in their order, and its number of parameters.
+
+    Args:
+        model: The model.
+    """
     text = ", ".join(map(_format_layer, model.layers)) if isinstance(model, Sequential) else short_call(model)
     return f"{text if len(text) <= LONGEST else text[: LONGEST - 3] + '...'}; {model.size} parameters"
 
@@ -20,6 +24,10 @@ def _format_layer(layer: Layer) -> str:
 
 def format_metric(name: str, value: float) -> str:
     """Return a metric's value: four decimals where they are significant, else four digits.
+
+    Args:
+        name: The name of the metric; `lr` is the learning rate.
+        value: Its value.
 
     Examples:
         >>> format_metric("loss", 0.25), format_metric("loss", 2e-7), format_metric("lr", 0.001)
@@ -33,6 +41,9 @@ def format_metric(name: str, value: float) -> str:
 def format_metrics(metrics: Mapping[str, float]) -> str:
     """Return metrics on one line.
 
+    Args:
+        metrics: The values by name.
+
     Examples:
         >>> format_metrics({"loss": 0.25, "lr": 0.001})
         'loss 0.2500  lr 0.001'
@@ -42,6 +53,9 @@ def format_metrics(metrics: Mapping[str, float]) -> str:
 
 def format_bytes(count: float) -> str:
     """Return a number of bytes with its unit.
+
+    Args:
+        count: The number of bytes.
 
     Examples:
         >>> format_bytes(999), format_bytes(1500), format_bytes(3_000_000)

@@ -15,7 +15,7 @@ from fnloop.cli.format_state import format_position
 from fnloop.cli.format_values import format_bytes, format_metrics
 from fnloop.cli.options import STATE, RunFile, Step
 from fnloop.cli.output import check_not_input
-from fnloop.cli.train import DEFAULTS
+from fnloop.cli.train_options import DEFAULTS
 from fnloop.core.checks import integer
 from fnloop.core.display import short_call
 from fnloop.core.formatting import short
@@ -91,7 +91,7 @@ def _resume(run: Run, epochs: int) -> None:
     """Resume a run, and print how far it got.
 
     Raises:
-        typer.Abort: If Ctrl-C ended it; the message has the command that continues.
+        Abort: If Ctrl-C ended it; the message has the command that continues.
     """
     name, before = quote(str(run.path)), run.rows[-1]
     if run.stop_reason is not None:

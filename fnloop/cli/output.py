@@ -44,7 +44,12 @@ def check_folder(path: Path, names: Sequence[str], overwrite: bool, data: str | 
 
 
 def free_folder(path: Path, names: Sequence[str]) -> Path:
-    """Return the first of `folder`, `folder-2`, `folder-3`, ... that has no file of these names."""
+    """Return the first of `folder`, `folder-2`, `folder-3`, ... that has no file of these names.
+
+    Args:
+        path: The folder.
+        names: The names of the files.
+    """
     folders = chain([path], (path.with_name(f"{path.name}-{i}") for i in count(2)))
     return next(folder for folder in folders if not any(os.path.lexists(folder / name) for name in names))
 

@@ -43,7 +43,12 @@ def predict(
 
 
 def predictions(checkpoint: Path, data: str) -> str:
-    """Return the predictions of a checkpoint for each row of the data, as CSV."""
+    """Return the predictions of a checkpoint for each row of the data, as CSV.
+
+    Args:
+        checkpoint: The checkpoint, with trainer and preprocessing.
+        data: A CSV or .npz file, or the name of a dataset.
+    """
     loaded = load_checkpoint(checkpoint)
     trainer, preprocessing = loaded.trainer, loaded.preprocessing
     if trainer is None or preprocessing is None:

@@ -16,6 +16,9 @@ from fnloop.core.errors import RunError
 def process_map(processes: int) -> Iterator[Callable[..., Any]]:
     """Yield the `map` of a pool of processes, or Python's own `map` for one process.
 
+    Args:
+        processes: The number of processes, at least 1.
+
     Raises:
         ValueError: If `processes` is less than 1.
         RunError: If a process ends before its work is done.

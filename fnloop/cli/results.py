@@ -20,6 +20,11 @@ def reserve_space(folder: Path, trainer: Trainer, epochs: int) -> BinaryIO:
     """Reserve disk space for the results of a run, so that its run file cannot use it up; closing the file frees the space.
 
     The file has no name, so that nothing is left however the process ends. Where space cannot be reserved, none is.
+
+    Args:
+        folder: The output folder.
+        trainer: The trainer, whose model gives the size of the checkpoint.
+        epochs: The maximum number of epochs.
     """
     file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
     arrays = 5  # of the size of the parameters: the last and the best ones, and the optimizer's
@@ -30,7 +35,13 @@ def reserve_space(folder: Path, trainer: Trainer, epochs: int) -> BinaryIO:
 
 
 def output_paths(folder: Path, names: Sequence[str], overwrite: bool) -> list[Path]:
-    """Return the paths of result files; a file that another run has written in the meantime is not replaced."""
+    """Return the paths of result files; a file that another run has written in the meantime is not replaced.
+
+    Args:
+        folder: The output folder.
+        names: The names of the files.
+        overwrite: Whether existing files are replaced.
+    """
     return [folder / name if overwrite else free_path(folder / name) for name in names]
 
 
@@ -53,7 +64,12 @@ def write_files(files: Mapping[Path, Write]) -> dict[Path, str]:
 
 
 def write_model(path: Path, write: Write) -> dict[Path, str]:
-    """Write a model, if necessary to the folder for temporary files; return the error messages as `write_files` does."""
+    """Write a model, if necessary to the folder for temporary files; return the error messages as `write_files` does.
+
+    Args:
+        path: The path of the model.
+        write: The function that writes it to a path.
+    """
     failures = write_files({path: write})
     if failures:
         with suppress(OSError, MemoryError):
@@ -64,13 +80,21 @@ def write_model(path: Path, write: Write) -> dict[Path, str]:
 
 
 def written_line(files: Sequence[Path], failures: Mapping[Path, str]) -> str:
-    """Return the sentence that lists the files that were written."""
+    """Return the sentence that lists the files that were written.
+
+    Args:
+        files: The result files.
+        failures: The files that could not be written, with their error messages.
+    """
     names = [str(path) for path in files if path not in failures]
     return f"Wrote {' and '.join([', '.join(names[:-1]), *names[-1:]] if names[1:] else names) or 'nothing'}."
 
 
 def raise_failures(failures: Mapping[Path, str]) -> None:
     """Raise an error if some files could not be written.
+
+    Args:
+        failures: The files that could not be written, with their error messages.
 
     Raises:
         OSError: If there are failures. The message has the path and the reason of each.

@@ -14,7 +14,11 @@ Recorder = Callable[[Iterable[TrainState]], Iterable[TrainState]]
 
 
 def new_run_file(path: Path) -> tuple[Path, str]:
-    """Return a path at which there is no file yet, and the line to print; an existing run file is never replaced."""
+    """Return a path at which there is no file yet, and the line to print; an existing run file is never replaced.
+
+    Args:
+        path: The path to use if it is free.
+    """
     run = free_path(path)
     return run, f"Recording every epoch in {run}{f' ({path} exists already)' if run != path else ''}."
 
@@ -22,7 +26,15 @@ def new_run_file(path: Path) -> tuple[Path, str]:
 def recorder(
     run: Path | None, trainer: Trainer, splits: TableSplit, *, engine: str = "numpy", monitor: str | None = None
 ) -> Recorder | None:
-    """Return the `record` argument of `fit`, with the preprocessing that predictions need; None if there is no run file."""
+    """Return the `record` argument of `fit`, with the preprocessing that predictions need; None if there is no run file.
+
+    Args:
+        run: The run file, or None.
+        trainer: The trainer.
+        splits: The data, with its preprocessing.
+        engine: The engine.
+        monitor: The metric that the best state is chosen by. Default: that of `fit`.
+    """
     if run is None:
         return None
     return record(  # type: ignore[no-any-return]
@@ -51,5 +63,9 @@ def run_commands(run: Path | None, epochs: int | None = None) -> list[str]:
 
 
 def next_commands(commands: Sequence[str]) -> str:
-    """Return suggested commands as text, each on its own line."""
+    """Return suggested commands as text, each on its own line.
+
+    Args:
+        commands: The command lines.
+    """
     return "\n".join(f"{'      ' if i else 'Next: '}{command}" for i, command in enumerate(commands))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -19,52 +19,22 @@ from fnloop.cli.output import check_folder
 from fnloop.cli.results import output_paths, raise_failures, reserve_space, write_files, write_model, written_line
 from fnloop.cli.run_file import new_run_file, next_commands, recorder, run_commands
 from fnloop.cli.signals import deferring_signals
-from fnloop.core.checks import PositiveInt, choice, integer
+from fnloop.cli.train_options import DEFAULTS, TASKS, TrainOptions, make_trainer, read_splits
 from fnloop.core.errors import NoBestError
-from fnloop.core.formatting import short
-from fnloop.core.records import frozen
-from fnloop.data.table_split import TableSplit, split_table
-from fnloop.data.tables import DATASET_NAMES, load_table
-from fnloop.engines import get_engine
+from fnloop.data.table_split import TableSplit
+from fnloop.data.tables import DATASET_NAMES
 from fnloop.fitting import Fit, fit
-from fnloop.losses import BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
-from fnloop.nn import mlp
-from fnloop.optimizers import AdamW
 from fnloop.runs.checkpoint import save
 from fnloop.runs.files import replacing, write_figure
-from fnloop.schedulers import SCHEDULERS, Scheduler, get_scheduler
-from fnloop.training.early_stopping import EarlyStopping
+from fnloop.schedulers import SCHEDULERS
 from fnloop.training.evaluation import evaluate
 from fnloop.training.state import StopReason, TrainState
 from fnloop.training.trainer import Trainer
 
-TASKS = "auto", "classification", "regression"
 RUN = "training.run"
 RESULTS = "best.npz", "training.png", "metrics.json"  # the checkpoint, the picture and the report
 
 Echo = Callable[[str], None]
-
-
-@frozen
-class Options:
-    """The options of `fnloop train` with their defaults; the help of the command says what each means."""
-
-    target: str | None = None
-    task: str = "auto"
-    hidden: str = "64,64"
-    lr: float = 0.003
-    scheduler: str = "plateau"
-    epochs: PositiveInt = 100
-    batch_size: int = 16
-    patience: int = 30
-    weight_decay: float = 1.0
-    test_fraction: float = 0.2
-    validation_fraction: float = 0.2
-    seed: int = 42
-    engine: str = "numpy"
-
-
-DEFAULTS = Options()
 
 
 @naming_options(initial_lr="--lr", name="--scheduler", test="--test-fraction", validation="--validation-fraction")
@@ -120,7 +90,7 @@ def train(
     The folder gets the best state as a checkpoint, a picture, the metrics and a run file of all states.
     """
     check_folder(out, RESULTS, overwrite, data)
-    options = Options(
+    options = TrainOptions(
         target=target,
         task=task,
         hidden=hidden,
@@ -141,75 +111,22 @@ def train(
     train_and_write(splits, trainer, options, out, overwrite=overwrite, quiet=quiet, recorded=not no_record)
 
 
-def read_splits(data: str, options: Options) -> TableSplit:
-    """Read the data and split it into training, validation and test sets.
-
-    Raises:
-        ValueError: If an option or the data is invalid.
-    """
-    choice(*TASKS)("task", options.task)
-    get_engine(options.engine)
-    table, target = load_table(data, options.target)
-    if target is None:
-        raise ValueError(f"{data}: it must hold an array 'y' to train on")
-    return split_table(
-        table,
-        target,
-        task=None if options.task == "auto" else options.task,  # type: ignore[arg-type]
-        test=options.test_fraction,
-        validation=options.validation_fraction,
-        seed=options.seed,
-    )
-
-
-def make_trainer(splits: TableSplit, options: Options) -> Trainer:
-    """Return the trainer for a task and the options."""
-    classes = len(splits.preprocessing.classes)
-    loss = MeanSquaredError() if not classes else BinaryCrossEntropy() if classes == 2 else SoftmaxCrossEntropy()
-    outputs = classes if classes > 2 else 1
-    return Trainer(
-        model=mlp([splits.train.x.shape[1], *_widths(options.hidden), outputs]),
-        loss=loss,
-        optimizer=AdamW(weight_decay=options.weight_decay),
-        scheduler=make_scheduler(options.scheduler, options.lr, options.epochs, options.patience),
-        early_stopping=EarlyStopping("val_loss", patience=options.patience),
-        batch_size=options.batch_size,
-        seed=options.seed,
-    )
-
-
-def _widths(hidden: str) -> list[int]:
-    try:
-        widths = [int(width) for width in hidden.split(",") if width.strip()]
-    except ValueError:
-        raise ValueError(f"--hidden must be integers between commas, such as 64,64, got {short(hidden)}") from None
-    return [integer(1)("hidden", width) for width in widths]
-
-
-def make_scheduler(name: str, lr: float, epochs: int, patience: int) -> Scheduler:
-    """Return a schedule that fits a number of epochs.
-
-    Args:
-        name: The name of the schedule.
-        lr: The initial learning rate.
-        epochs: The number of epochs that `step` and `cosine` are spread over.
-        patience: The patience of early stopping; `plateau` has half of it.
-    """
-    arguments: dict[str, dict[str, Any]] = {
-        "step": {"step_size": max(1, epochs // 3)},
-        "cosine": {"T_max": max(1, epochs)},
-        "plateau": {"patience": max(1, patience // 2), "min_lr": min(1e-6, lr) if lr > 0 else 0.0},
-    }
-    return get_scheduler(name, lr, **arguments.get(name.lower(), {}))
-
-
 def train_and_write(
-    splits: TableSplit, trainer: Trainer, options: Options, out: Path, *, overwrite: bool, quiet: bool, recorded: bool
+    splits: TableSplit, trainer: Trainer, options: TrainOptions, out: Path, *, overwrite: bool, quiet: bool, recorded: bool
 ) -> None:
     """Train, test, and write the results.
 
+    Args:
+        splits: The data.
+        trainer: The trainer.
+        options: The options.
+        out: The output folder, which exists.
+        overwrite: Whether to replace result files.
+        quiet: Whether to print nothing.
+        recorded: Whether to write a run file.
+
     Raises:
-        typer.Abort: If a signal ended the training; the results so far are written first.
+        Abort: If a signal ended the training; the results so far are written first.
         NoBestError: If no epoch has a finite loss.
         OSError: If a file could not be written.
     """
@@ -253,7 +170,11 @@ def _best(result: Fit, run: Path | None) -> TrainState:
 
 
 def describe_data(splits: TableSplit) -> str:
-    """Return what the data was taken for, as two lines."""
+    """Return what the data was taken for, as two lines.
+
+    Args:
+        splits: The data.
+    """
     preprocessing = splits.preprocessing
     classes = preprocessing.classes
     shown = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
@@ -264,7 +185,14 @@ def describe_data(splits: TableSplit) -> str:
 
 
 def write_report(result: Fit, task: str, test_metrics: Mapping[str, float], path: Path) -> None:
-    """Write the metrics as JSON; a number that is not finite is written as null."""
+    """Write the metrics as JSON; a number that is not finite is written as null.
+
+    Args:
+        result: The run.
+        task: `"classification"` or `"regression"`.
+        test_metrics: The metrics on the test set.
+        path: The file.
+    """
     report = {
         "task": task,
         "best_epoch": result.best.epoch,

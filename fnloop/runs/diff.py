@@ -62,6 +62,10 @@ class Diff:
 def diff(a: Any, b: Any) -> Diff:
     """Compare two states; changes are from a to b.
 
+    Args:
+        a: A state.
+        b: Another state.
+
     Examples:
         >>> print(diff({"x": 1, "y": 2.0}, {"x": 1, "y": 3.0}))
         ['y']  2.0 -> 3.0
@@ -76,6 +80,9 @@ def fields(state: Any) -> Iterator[tuple[str, Any]]:
 
     This includes every vector with the layout of the parameters: that of the best epoch, and the slots of the optimizer, whose
     paths have the names of the slots, such as `optimizer.slots.mu[0].weights`.
+
+    Args:
+        state: The state.
     """
     if not isinstance(state, TrainState):
         yield from leaves(state)

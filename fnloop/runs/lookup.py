@@ -15,6 +15,11 @@ from fnloop.runs.replay import Replay
 def state_at(replay: Replay, epoch: int | None, step: int | None) -> Any:
     """Return the state with a number of finished epochs and, if a step is given, of steps in total.
 
+    Args:
+        replay: The run.
+        epoch: The number of finished epochs; None for the epoch in which the step is.
+        step: The total number of steps; None for the end of the epoch.
+
     Raises:
         TypeError: If both are None, or one is not an integer.
         ValueError: If the run has no such state.

@@ -21,6 +21,9 @@ Values = dict[str, float]
 def weight_norm(state: TrainState) -> Values:
     """Return the Euclidean norm of the parameters, in total and for each layer that has parameters.
 
+    Args:
+        state: The state.
+
     Examples:
         >>> from fnloop import Trainer, init_state, mlp
         >>> list(weight_norm(init_state(Trainer(model=mlp([2, 3, 1]), loss="mse"))))

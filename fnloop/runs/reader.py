@@ -35,7 +35,14 @@ T = TypeVar("T")
 
 
 class Supplied(NamedTuple):
-    """The arguments of `open_run` for what the file does not hold."""
+    """The arguments of `open_run` for what the file does not hold.
+
+    Args:
+        trainer: The trainer.
+        step: The function from each state of the stream to the next, of a custom step.
+        train: The training data.
+        validation: The validation data.
+    """
 
     trainer: Trainer | None = None
     step: Advance | None = None
@@ -57,7 +64,8 @@ class Reader:
     Raises:
         FileNotFoundError: If there is no file at the path.
         RunError: If the file is not a run file, is damaged, or was written by a newer version.
-        TypeError, ValueError: If what is supplied is not what the run was recorded with.
+        TypeError: If what is supplied is of the wrong type.
+        ValueError: If what is supplied is not what the run was recorded with.
     """
 
     def __init__(self, path: Path, supplied: Supplied = NOTHING_SUPPLIED, records: tuple[type, ...] = ()) -> None:
@@ -106,7 +114,11 @@ class Reader:
         return rows
 
     def row(self, position: int) -> Row:
-        """Return the row at a position."""
+        """Return the row at a position.
+
+        Args:
+            position: The index of the state in the stream, from 0.
+        """
         return (self._rows if position < len(self._rows) else self.rows())[position]
 
     def metric_names(self) -> list[str]:
@@ -119,12 +131,19 @@ class Reader:
             return read_snapshots(connection)
 
     def snapshot(self, position: int) -> Any:
-        """Return the state of the snapshot at a position."""
+        """Return the state of the snapshot at a position.
+
+        Args:
+            position: The index of the state in the stream, from 0.
+        """
         with reading(self.path) as connection:
             return read_snapshot(connection, position, self._kinds)
 
     def position_of(self, epoch: int) -> int:
         """Return the position of the first state with a number of finished epochs.
+
+        Args:
+            epoch: The number of finished epochs.
 
         Raises:
             ValueError: If the run has no such state.
@@ -139,6 +158,9 @@ class Reader:
     def epoch_of(self, step: int) -> int:
         """Return the number of epochs that were finished after a number of steps.
 
+        Args:
+            step: The number of steps since the start of training.
+
         Raises:
             ValueError: If the run has no state after that many steps.
         """
@@ -148,7 +170,12 @@ class Reader:
         return max(row.epoch for row in rows if row.step <= step)
 
     def best_position(self, metric: str, mode: Mode) -> int | None:
-        """Return the position of the epoch with the best value of a metric, or None if it is NaN in every epoch."""
+        """Return the position of the epoch with the best value of a metric, or None if it is NaN in every epoch.
+
+        Args:
+            metric: A metric of the run.
+            mode: `"min"` or `"max"`.
+        """
         position, best = None, math.nan
         for row in self.rows():
             metrics = row.metrics
@@ -159,7 +186,12 @@ class Reader:
         return position
 
     def differing(self, state: Any, row: Row) -> tuple[str, ...]:
-        """Return the names of the fields in which a state differs from its row."""
+        """Return the names of the fields in which a state differs from its row.
+
+        Args:
+            state: The state.
+            row: The row of the state at the same position.
+        """
         if digest(state) != row.digest:
             hashes = {name: hash_of(part).hex()[:FIELD_HASH_DIGITS] for name, part in children_of(state) or ()}
             names = {**row.fields, **hashes}
@@ -222,6 +254,9 @@ class Reader:
 
     def data(self, name: Literal["train", "validation"]) -> Dataset | None:
         """Return the training or validation data, or None if there was none.
+
+        Args:
+            name: `"train"` or `"validation"`.
 
         Raises:
             RunError: If the file does not hold it, and it was not supplied.

@@ -37,6 +37,9 @@ class Replay:
     def at(self, position: int) -> Any:
         """Return the state at a position of the stream.
 
+        Args:
+            position: The index of the state in the stream, from 0.
+
         Raises:
             ReplayError: If a state on the way is not the recorded one.
         """
@@ -53,6 +56,9 @@ class Replay:
     def snapshot(self, position: int) -> Any:
         """Return the state of the snapshot at a position.
 
+        Args:
+            position: The index of the state in the stream, from 0.
+
         Raises:
             ReplayError: If it is not the recorded state.
         """
@@ -67,6 +73,10 @@ class Replay:
         """Return the state a number of batches after the one at a position.
 
         The rest of the epoch is trained as well, to check the state by the digest of the epoch's end.
+
+        Args:
+            position: The index of the state in the stream, from 0.
+            batches: The number of batches, less than those of the epoch.
 
         Raises:
             RunError: If the run was recorded from a custom step.
@@ -137,7 +147,11 @@ class Replay:
         return make_fold(self.trainer, reader.train, engine=reader.manifest.engine)  # type: ignore[arg-type]
 
     def stream(self, state: Any) -> Iterator[Any]:
-        """Return the stream of states that starts with a state."""
+        """Return the stream of states that starts with a state.
+
+        Args:
+            state: A state of the run.
+        """
         reader = self.reader
         if self.trainer is None:
             return iterate(self.advance, state)  # type: ignore[no-any-return]

@@ -74,6 +74,9 @@ class Run(RunContents):
     Every call reads the file again, so a run that is being recorded is seen as it grows. A state is computed from the nearest
     snapshot before it; the digest of each epoch on the way is checked, so a state that is returned has the recorded bits.
 
+    Args:
+        replay: The states of the run.
+
     Examples:
         >>> run = fl.open_run("lab.run")
         >>> fl.same_bits(run.state(epoch=5), run.state(step=100))
@@ -256,7 +259,8 @@ class Run(RunContents):
 
         Raises:
             RunError: If there is a file at the path.
-            TypeError, ValueError: If a change is invalid, or does not fit the state.
+            TypeError: If a change is not a field of the trainer, or of the wrong type.
+            ValueError: If a change is invalid, or does not fit the state.
 
         Examples:
             >>> run.fork(5, "small.run", batch_size=8).resume(epochs=7, progress=False).rows[-1].epoch

@@ -43,7 +43,13 @@ class Verification:
 
 
 class Mismatch(NamedTuple):
-    """A state that was not computed again with the recorded bits."""
+    """A state that was not computed again with the recorded bits.
+
+    Args:
+        position: The index of the state in the stream, from 0.
+        epoch: The number of its finished epochs.
+        fields: The names of the fields that differ, or a message if the state could not be computed.
+    """
 
     position: int
     epoch: int
