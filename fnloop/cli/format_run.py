@@ -35,7 +35,7 @@ def format_header(reader: Reader) -> str:
         "environment": _environment(reader),
         "file": f"{format_bytes(_file_size(reader))}{_log(reader)}, {snapshots}",
     }
-    return "\n".join(f"{name:11} {text}" for name, text in facts.items())
+    return "\n".join(f"{name:14} {text}" for name, text in facts.items())
 
 
 def _last_written(reader: Reader) -> str:
@@ -76,15 +76,15 @@ def _trainer(reader: Reader) -> dict[str, str]:
         "loss": short_call(trainer.loss),
         "optimizer": short_call(trainer.optimizer),
         "scheduler": short_call(trainer.scheduler),
-        "stopping": short_call(trainer.early_stopping),
+        "early stopping": short_call(trainer.early_stopping),
         "batches": ", ".join([f"of {trainer.batch_size}, seed {trainer.seed}", *changed]),
     }
 
 
 def _data(manifest: Manifest) -> str:
     parts = [
-        f"{entry.examples} examples to {verb}{'' if entry.packed else ' (not in the file)'}"
-        for entry, verb in ((manifest.train, "train on"), (manifest.validation, "validate on"))
+        f"{entry.examples} {use} examples{'' if entry.packed else ' (not in the file)'}"
+        for entry, use in ((manifest.train, "training"), (manifest.validation, "validation"))
         if entry is not None
     ]
     return ", ".join(parts) or "none"
@@ -110,8 +110,8 @@ def _best_row(reader: Reader) -> Row | None:
 def _parent(parent: Parent | None) -> dict[str, str]:
     if parent is None:
         return {}
-    changes = f"with another {', '.join(parent.changes)}" if parent.changes else "without changes"
-    return {"fork of": f"{parent.path} at epoch {parent.epoch}, {changes}"}
+    changes = f"changed: {', '.join(parent.changes)}" if parent.changes else "unchanged"
+    return {"fork of": f"{parent.path} at epoch {parent.epoch}; {changes}"}
 
 
 def _environment(reader: Reader) -> str:
