@@ -127,7 +127,7 @@ def test_a_divergence_is_warned_of_where_the_run_is_asked_for():
 def test_one_row_says_how_to_write_it():
     """The features of one example are a row, and one column is a column."""
     for x in ([1.0, 2.0], np.zeros(5)):
-        with pytest.raises(ValueError, match=r"^x must be 2- to 5-dimensional, got shape \(\d,\); one example is \[x\]"):
+        with pytest.raises(ValueError, match=r"^x must be 2- to 5-dimensional, got shape \(\d,\); a single example is \[x\]"):
             fl.Dataset(x, [0, 1])
 
 
