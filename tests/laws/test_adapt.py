@@ -1,4 +1,4 @@
-"""A state continues under a changed trainer: each part is kept where it means the same, begun anew, or refused."""
+"""A state continues under a changed trainer: each part is kept if its meaning is the same, starts over, or is an error."""
 
 import warnings
 
@@ -13,7 +13,7 @@ from fnloop.core.records import evolve
 from fnloop.optimizers import SGD, Adam, AdamW, Lion, chain, clip_by_global_norm, ema
 from fnloop.schedulers import ConstantLR, CosineAnnealingLR, ReduceLROnPlateau, StepLR, migrate, times, warmup
 from fnloop.training.adapt import adapt
-from tests.laws.test_metrics_of_states import is_true_of
+from tests.laws.test_metrics_of_states import has_own_metrics
 from tests.strategies import SCHEDULERS, dataset, problems
 
 DATA, OTHER = dataset("binary", 20), dataset("binary", 30, seed=3)
@@ -23,8 +23,8 @@ BINARY = fl.Trainer(
 stopping = st.sampled_from([None, fl.EarlyStopping("loss", patience=1, min_delta=0.1)])
 
 
-def started(changes, state, epochs=1):
-    """The states after a start under a changed trainer, and what was warned of."""
+def start_under(changes, state, epochs=1):
+    """Return the states of a run that starts under a changed trainer, and its warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         states = list(take(epochs + 1, fl.epochs(evolve(BINARY, **changes), DATA, OTHER, start=state)))
@@ -33,7 +33,7 @@ def started(changes, state, epochs=1):
 
 @given(problems(stopping), st.integers(0, 12), st.booleans())
 def test_the_same_trainer_changes_nothing(problem, steps, validated):
-    """From any state of its own stream a trainer continues with that very state, without a word."""
+    """A trainer continues from any state of its own stream with the same object, without a warning."""
     trainer, data = problem
     state = fl.last(take(steps + 1, fl.steps(trainer, data, data if validated else None)))
     adapted, notes = adapt(trainer, state, data, validated)
@@ -44,10 +44,10 @@ def test_the_same_trainer_changes_nothing(problem, steps, validated):
 @pytest.mark.parametrize("schedule_every", ["epoch", "step"])
 @pytest.mark.parametrize("scheduler", SCHEDULERS, ids=repr)
 def test_another_schedule_counts_from_the_first_epoch(scheduler, schedule_every):
-    """The very next step is trained at the rate that the new schedule has there, as if it had been followed always."""
+    """The next step has the rate that the new schedule would have if it had been used from the start."""
     state = nth(4, fl.epochs(BINARY, DATA, OTHER))
     changes = {"scheduler": scheduler, "schedule_every": schedule_every}
-    (first, after), notes = started(changes, state)
+    (first, after), notes = start_under(changes, state)
     t = 4 if schedule_every == "epoch" else state.updates
     whole = scheduler.init()
     for _ in range(t):
@@ -57,23 +57,23 @@ def test_another_schedule_counts_from_the_first_epoch(scheduler, schedule_every)
     assert after.metrics["lr"] == (first.lr if schedule_every == "epoch" else scheduler(t + 2))
 
 
-def test_another_optimizer_begins_anew():
-    """SGD's momentum is no moment of Lion's, Adam's moments at one decay are none at another; the warning names both."""
+def test_another_optimizer_starts_over():
+    """SGD's momentum is not Lion's, and moments depend on their decay rates; the warning names both optimizers."""
     state = nth(2, fl.epochs(evolve(BINARY, optimizer=SGD(momentum=0.9)), DATA, OTHER))
-    (first, _), notes = started({"optimizer": Lion()}, state)
+    (first, _), notes = start_under({"optimizer": Lion()}, state)
     assert (first.optimizer.count, first.updates) == (0, 6)
     assert not first.optimizer.slots[0].any()
     assert "optimizer starts over" in notes[0]
     assert "SGD(momentum=0.9, nesterov=False).mu" in notes[0]
     assert "ScaleByLion" in notes[0]
     state = nth(2, fl.epochs(BINARY, DATA, OTHER))
-    (first, _), notes = started({"optimizer": Adam(b1=0.5)}, state)
+    (first, _), notes = start_under({"optimizer": Adam(b1=0.5)}, state)
     assert first.optimizer.count == 0
     assert len(notes) == 1
 
 
 def test_a_step_and_an_epoch_refuse_the_state_of_another_optimizer():
-    """They are pure functions and adapt nothing: SGD's momentum would be taken for a moment."""
+    """They adapt nothing: SGD's momentum would be used as Lion's."""
     state = nth(2, fl.epochs(evolve(BINARY, optimizer=SGD(momentum=0.9)), DATA))
     lion = evolve(BINARY, optimizer=Lion())
     batch = fl.Batch(DATA.x[:4], DATA.y[:4])
@@ -84,19 +84,19 @@ def test_a_step_and_an_epoch_refuse_the_state_of_another_optimizer():
 
 @pytest.mark.parametrize("optimizer", [AdamW(weight_decay=0.1), chain(clip_by_global_norm(1.0), Adam())], ids=repr)
 def test_the_same_part_keeps_its_slots(optimizer):
-    """What stands around it may change, and another part may go."""
+    """Parts around it may change, and another part may be removed."""
     for before in (Adam(), chain(Adam(), ema(0.9))):
         state = nth(2, fl.epochs(evolve(BINARY, optimizer=before), DATA, OTHER))
-        (first, _), notes = started({"optimizer": optimizer}, state)
+        (first, _), notes = start_under({"optimizer": optimizer}, state)
         assert fl.same_bits(first.optimizer.slots, state.optimizer.slots[:2])
         assert (first.optimizer.count, first.optimizer.has_average, notes) == (6, False, [])
 
 
-def test_early_stopping_that_is_added_reads_from_there_on():
-    """Its best value is that of the state it starts from, and a later epoch can improve on it."""
+def test_early_stopping_that_is_added_starts_at_the_state():
+    """Its first best value is that of the state, and later epochs can improve on it."""
     state = nth(2, fl.epochs(BINARY, DATA, OTHER))
     policy = fl.EarlyStopping("val_loss", patience=3, min_delta=0.0)
-    (first, *after), notes = started({"early_stopping": policy}, state, epochs=5)
+    (first, *after), notes = start_under({"early_stopping": policy}, state, epochs=5)
     assert (first.early_stopping.best, first.early_stopping.best_epoch) == (state.metrics["val_loss"], 2)
     assert not notes
     values = [s.metrics["val_loss"] for s in [first, *after]]
@@ -104,7 +104,7 @@ def test_early_stopping_that_is_added_reads_from_there_on():
 
 
 def test_values_of_another_metric_or_loss_are_not_compared():
-    """Another metric, another direction, another loss: the best value and the wait begin anew, with a warning."""
+    """With another metric, mode or loss, the best value and the wait start over, with a warning."""
     policy = fl.EarlyStopping("val_loss", patience=9)
     state = nth(5, fl.epochs(evolve(BINARY, early_stopping=policy), DATA, OTHER))
     changes = [
@@ -113,7 +113,7 @@ def test_values_of_another_metric_or_loss_are_not_compared():
         {"early_stopping": policy, "loss": fl.losses.BinaryCrossEntropy(label_smoothing=0.2)},
     ]
     for change in changes:
-        (first, _), notes = started(change, state)
+        (first, _), notes = start_under(change, state)
         known = first.metrics.get(change["early_stopping"].metric)
         assert first.early_stopping.wait == 0
         assert known is None or first.early_stopping.best == known
@@ -122,22 +122,22 @@ def test_values_of_another_metric_or_loss_are_not_compared():
 
 
 def test_a_plateau_keeps_its_reductions_and_compares_one_metric():
-    """The rate is that of the new plateau after as many reductions; best and wait stay only with the metric."""
+    """The rate is that of the new plateau after as many reductions; best value and wait are kept with the same metric only."""
     plateau = ReduceLROnPlateau(0.1, metric="val_loss", patience=1, min_delta=10.0)
     state = nth(4, fl.epochs(evolve(BINARY, scheduler=plateau), DATA, OTHER))
     assert state.scheduler.reductions == 3
-    (first, _), notes = started({"scheduler": evolve(plateau, initial_lr=0.2)}, state)
+    (first, _), notes = start_under({"scheduler": evolve(plateau, initial_lr=0.2)}, state)
     assert (first.lr, first.scheduler.best, notes) == (0.025, state.scheduler.best, [])
-    (first, _), notes = started({"scheduler": evolve(plateau, metric="loss")}, state)
+    (first, _), notes = start_under({"scheduler": evolve(plateau, metric="loss")}, state)
     assert (first.lr, first.scheduler.best, first.scheduler.wait) == (state.lr, np.inf, 0)
     assert "starts over" in notes[0]
-    (first, _), notes = started({"scheduler": times(plateau, warmup(CosineAnnealingLR(1.0, 50), 5))}, state)
+    (first, _), notes = start_under({"scheduler": times(plateau, warmup(CosineAnnealingLR(1.0, 50), 5))}, state)
     assert first.scheduler.parts[0].t == 4
 
 
 @given(problems(st.just(fl.EarlyStopping("loss", patience=1, min_delta=0.05))), st.integers(1, 4))
-def test_more_patience_continues_a_stopped_run_as_if_it_had_always_been_there(problem, patience):
-    """The verdict derives from the state: under a more patient policy it is the run that never stopped."""
+def test_more_patience_continues_a_stopped_run(problem, patience):
+    """The run then has the bits of one that had this patience from the start."""
     trainer, data = problem
     patient = evolve(trainer, early_stopping=evolve(trainer.early_stopping, patience=patience))
     stopped = fl.last(take(9, fl.epochs(trainer, data)))
@@ -148,17 +148,17 @@ def test_more_patience_continues_a_stopped_run_as_if_it_had_always_been_there(pr
 
 
 def test_a_run_that_was_not_finite_continues_at_another_rate():
-    """From its last finite state; under the same trainer it stays stopped."""
+    """It continues from its last finite state; under the same trainer it stays stopped."""
     wild = evolve(BINARY, optimizer=SGD(), scheduler=ConstantLR(1e300))
     stopped = fl.last(fl.epochs(wild, DATA, OTHER))
     assert stopped.stop_reason == "non-finite"
     assert list(fl.epochs(wild, DATA, OTHER, start=stopped)) == [stopped]
-    (first, after), _ = started({"optimizer": SGD(), "scheduler": ConstantLR(0.01)}, stopped)
+    (first, after), _ = start_under({"optimizer": SGD(), "scheduler": ConstantLR(0.01)}, stopped)
     assert (first.stopped, after.stopped, after.epoch) == (None, None, stopped.epoch + 1)
 
 
-def test_an_epoch_of_which_all_batches_were_skipped_so_far_continues():
-    """There are no sums yet; the run is the one that never paused."""
+def test_an_epoch_with_all_batches_skipped_so_far_continues():
+    """The state has no sums yet; the run has the bits of one that never paused."""
     data = fl.Dataset(np.full((8, 3), 1e38), DATA.y[:8])
     trainer = evolve(BINARY, batch_size=2, non_finite="skip", optimizer=SGD(), scheduler=ConstantLR(1e30))
     steps = list(take(20, fl.steps(trainer, data)))
@@ -173,7 +173,7 @@ def test_an_epoch_of_which_all_batches_were_skipped_so_far_continues():
     ids=repr,
 )
 def test_a_start_and_a_fork_agree(tmp_path, changes):
-    """Whatever changes but a policy with a memory, which a fork reads the recorded metrics for."""
+    """So they do for all changes except schedules and policies with a memory, which a fork replays on recorded metrics."""
     fl.last(fl.record(tmp_path / "a.run", BINARY, DATA, OTHER, take(5, fl.epochs(BINARY, DATA, OTHER))))
     run = fl.open_run(tmp_path / "a.run")
     with warnings.catch_warnings(action="ignore"):
@@ -195,31 +195,31 @@ CHANGED = [
 @pytest.mark.parametrize("metric", ["loss", "val_loss", "val_accuracy"])
 @pytest.mark.parametrize("steps", [9, 10])
 @pytest.mark.parametrize("change", CHANGED, ids=str)
-def test_no_change_leaves_metrics_that_the_parameters_do_not_have(change, steps, metric):
-    """Neither the state's own, nor those of the best epoch that early stopping keeps; no value is best that is not its own."""
+def test_metrics_stay_those_of_the_parameters(change, steps, metric):
+    """So do those of the best epoch, which early stopping keeps, and its best value."""
     trainer = evolve(BINARY, early_stopping=fl.EarlyStopping(metric, patience=9))
     start = nth(steps, fl.steps(trainer, DATA, OTHER))
     assert start.early_stopping.best_metrics
     changes = {"validation": OTHER, **change}
     validation = changes.pop("validation")
     if (validation is None and metric != "loss") or (start.progress.batches and change.keys() & {"loss", "metrics"}):
-        return  # refused
+        return  # an error, see test_bad_input
     trainer = evolve(trainer, **changes)
     with warnings.catch_warnings(action="ignore"):
         states = list(take(4, fl.epochs(trainer, DATA, validation, start=start)))
     produced = {*trainer.metric_names(validation is not None), "lr"}
     for state in states:
-        kept = state.early_stopping
-        for one in [state, *([fl.restored(state)] if kept.best_vector is not None else [])]:
-            assert one.metrics.keys() in (set(), produced)
-            assert validation is None or is_true_of(trainer, one, validation)
-        if kept.best_metrics:
-            assert kept.best == kept.best_metrics[metric]
+        policy = state.early_stopping
+        for each in [state, *([fl.restored(state)] if policy.best_vector is not None else [])]:
+            assert each.metrics.keys() in (set(), produced)
+            assert validation is None or has_own_metrics(trainer, each, validation)
+        if policy.best_metrics:
+            assert policy.best == policy.best_metrics[metric]
 
 
 @pytest.mark.parametrize("change", CHANGED[:-1], ids=str)
-def test_a_start_and_a_fork_put_the_policies_alike(tmp_path, change):
-    """A plateau keeps its reductions, and begins anew with what cannot be compared; so does early stopping."""
+def test_a_start_and_a_fork_adapt_policies_alike(tmp_path, change):
+    """A plateau keeps its reductions; it and early stopping start over with values that cannot be compared."""
     plateau = ReduceLROnPlateau(0.03, patience=1, min_delta=10.0)
     trainer = evolve(BINARY, early_stopping=fl.EarlyStopping(patience=9), scheduler=plateau)
     fl.last(fl.record(tmp_path / "a.run", trainer, DATA, OTHER, take(6, fl.epochs(trainer, DATA, OTHER))))
@@ -233,8 +233,8 @@ def test_a_start_and_a_fork_put_the_policies_alike(tmp_path, change):
         assert fl.same_bits(forked.state(state.epoch), state)
 
 
-def test_a_fork_of_a_fork_compares_only_what_can_be_compared(tmp_path):
-    """Values on the validation data of the first run are none of those on the data of the second."""
+def test_a_fork_of_a_fork_compares_values_of_one_data_set(tmp_path):
+    """Values on the first run's validation data are not compared with those on the second's."""
     fl.last(fl.record(tmp_path / "a.run", BINARY, DATA, OTHER, take(6, fl.epochs(BINARY, DATA, OTHER))))
     validation = fl.Dataset(OTHER.x, 1 - OTHER.y)  # on which each value is far worse
     forked = fl.open_run(tmp_path / "a.run").fork(5, tmp_path / "b.run", validation=validation).resume(9, progress=False)
@@ -246,8 +246,8 @@ def test_a_fork_of_a_fork_compares_only_what_can_be_compared(tmp_path):
     assert (on_loss.early_stopping.best_epoch > 0, on_loss.early_stopping.best_metrics) == (True, {})
 
 
-def test_other_validation_is_seen_where_the_loss_is_nan():
-    """Then the other metrics tell."""
+def test_other_validation_data_is_detected_if_the_loss_is_nan():
+    """Then the other metrics are compared."""
     other = fl.Dataset(OTHER.x, 1 - OTHER.y)
     wild = evolve(BINARY, optimizer=SGD(), scheduler=ConstantLR(1e30), batch_size=20)
     with warnings.catch_warnings(action="ignore"):
@@ -258,8 +258,8 @@ def test_other_validation_is_seen_where_the_loss_is_nan():
 
 
 @pytest.mark.parametrize("engine", ["numpy", "jax"])
-def test_the_same_validation_on_another_engine_is_the_same(engine):
-    """Its values differ in the last digits, and nothing is begun anew."""
+def test_another_engine_is_not_taken_for_other_validation_data(engine):
+    """Its metrics differ in the last digits, and nothing starts over."""
     trainer = evolve(BINARY, early_stopping=fl.EarlyStopping())
     start = nth(3, fl.epochs(trainer, DATA, OTHER))
     with warnings.catch_warnings(action="error"):
@@ -268,8 +268,8 @@ def test_the_same_validation_on_another_engine_is_the_same(engine):
 
 @pytest.mark.parametrize("change", [{"non_finite": "skip"}, {"optimizer": chain(clip_by_global_norm(1e-30), SGD())}], ids=str)
 @pytest.mark.parametrize("stream", [fl.epochs, fl.steps])
-def test_a_step_that_can_be_taken_now_is_taken(stream, change):
-    """A change that leaves no trace in the state, such as clipping, continues a run that was not finite, too."""
+def test_a_failed_step_is_retried(stream, change):
+    """A change that the state does not show, such as clipping, lets a run continue that stopped at a fault."""
     data = fl.Dataset(DATA.x[:16] * np.float32(1e25), DATA.y[:16])
     wild = evolve(BINARY, optimizer=SGD(), model=fl.mlp([3, 1]), scheduler=ConstantLR(1e15))
     stopped = fl.last(stream(wild, data))
@@ -281,8 +281,8 @@ def test_a_step_that_can_be_taken_now_is_taken(stream, change):
     assert list(stream(wild, data, start=stopped)) == [stopped]
 
 
-def test_a_fork_compares_no_values_of_another_loss_or_validation(tmp_path):
-    """Neither early stopping nor a plateau keeps its best value where it means something else."""
+def test_a_fork_compares_no_values_of_another_loss_or_validation_set(tmp_path):
+    """Early stopping and a plateau start over where the meaning of their best value changes."""
     trainer = evolve(BINARY, early_stopping=fl.EarlyStopping(), scheduler=ReduceLROnPlateau(0.03))
     fl.last(fl.record(tmp_path / "a.run", trainer, DATA, OTHER, take(5, fl.epochs(trainer, DATA, OTHER))))
     run = fl.open_run(tmp_path / "a.run")
@@ -292,10 +292,10 @@ def test_a_fork_compares_no_values_of_another_loss_or_validation(tmp_path):
         assert (first.early_stopping.best, first.scheduler.best) == (np.inf, np.inf)
 
 
-def test_a_schedule_of_ones_own_keeps_its_state():
-    """Without a closed form and without `migrate`, a state of the same class is kept, and another begins anew."""
+def test_a_custom_schedule_keeps_its_state():
+    """Without a closed form and `migrate`, it keeps a state of its own class, and starts over from another."""
 
-    class Own:
+    class Custom:
         def init(self):
             return State()
 
@@ -303,5 +303,5 @@ def test_a_schedule_of_ones_own_keeps_its_state():
         lr = 0.1
 
     state = State()
-    assert migrate(Own(), state, 3) == (state, True)
-    assert migrate(Own(), ConstantLR(0.1).init(), 3)[1] is False
+    assert migrate(Custom(), state, 3) == (state, True)
+    assert migrate(Custom(), ConstantLR(0.1).init(), 3)[1] is False

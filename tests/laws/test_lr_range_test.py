@@ -1,4 +1,4 @@
-"""The range test is a fold: equal to steps taken by hand, the same each time, and it changes nothing."""
+"""The range test is a fold of steps: repeatable, and equal to steps at rates that are set by hand."""
 
 import math
 from itertools import count, islice
@@ -22,25 +22,25 @@ stops = st.sampled_from([None, fl.EarlyStopping("loss", patience=1)])
 
 
 def by_hand(trainer, state, data, min_lr, max_lr, n):
-    """Each step at a constant rate of its own, the batches written out epoch by epoch from the state's place on."""
+    """Return the rates and losses of single steps, each at a constant rate, from the state's batch on."""
     trainer = evolve(trainer, early_stopping=None, non_finite="stop", schedule_every="epoch", scheduler=ConstantLR(1.0))
     size, lrs, losses = trainer.batch_size * trainer.accumulate, [], []
     batches = (b for epoch in count(state.epoch) for b in fl.batches(data, size, seed=trainer.seed, epoch=epoch))
-    now = evolve(state, early_stopping=fl.init_state(trainer).early_stopping, stopped=None)
+    current = evolve(state, early_stopping=fl.init_state(trainer).early_stopping, stopped=None)
     for i, batch in enumerate(islice(batches, state.progress.batches, state.progress.batches + n)):
         lr = float((min_lr * (max_lr / min_lr) ** (np.array([float(i)]) / (n - 1)))[0])
-        now = evolve(now, scheduler=SchedulerState(0, lr), progress=EpochProgress(0, 0, np.zeros(0), lr))
+        current = evolve(current, scheduler=SchedulerState(0, lr), progress=EpochProgress(0, 0, np.zeros(0), lr))
         batch = fl.Batch(batch.x.astype(trainer.dtype), batch.y.astype(trainer.dtype))
-        now = fl.make_step(trainer)(now, batch)
-        if now.stop_reason:
+        current = fl.make_step(trainer)(current, batch)
+        if current.stop_reason:
             break
         lrs.append(lr)
-        losses.append(now.progress.sums[0] / len(batch.x))
+        losses.append(current.progress.sums[0] / len(batch.x))
     return lrs, losses
 
 
-def diverged(losses, smoothing, threshold):
-    """The steps up to the one whose running mean is beyond the threshold, each mean from all that came before."""
+def steps_until_divergence(losses, smoothing, threshold):
+    """Return the number of steps until the running mean exceeds the threshold, or None if it does not."""
     means = []
     for i in range(len(losses)):
         weights = [smoothing ** (i - j) for j in range(i + 1)]
@@ -54,8 +54,8 @@ def diverged(losses, smoothing, threshold):
 @given(
     problems(stops), st.integers(0, 12), st.integers(2, 30), st.sampled_from([(1e-6, 0.1), (1e-3, 1e4)]), st.floats(1.05, 4.0)
 )
-def test_it_is_the_fold_of_steps_by_hand(problem, at, n, rates, threshold):
-    """From any state of a run, a stopped one too; to the bit, each loss being its batch's own."""
+def test_it_is_a_fold_of_steps(problem, at, n, rates, threshold):
+    """From any state of a run, also a stopped one, rates and losses have the bits of single steps."""
     trainer, data = problem
     state = list(islice(fl.steps(trainer, data), at + 1))[-1]
     options = {"num_iter": n, "smoothing": 0.5, "diverge_threshold": threshold}
@@ -64,7 +64,7 @@ def test_it_is_the_fold_of_steps_by_hand(problem, at, n, rates, threshold):
     length = len(result.lr)
     assert result.lr.tolist() == lrs[:length]
     assert result.loss.tolist() == losses[:length]
-    stop = diverged(losses, 0.5, threshold)
+    stop = steps_until_divergence(losses, 0.5, threshold)
     if stop is not None:
         assert (result.stop_reason, length) == ("threshold reached", stop)
     else:
@@ -72,8 +72,8 @@ def test_it_is_the_fold_of_steps_by_hand(problem, at, n, rates, threshold):
 
 
 @given(problems(stops), st.integers(0, 5), st.sampled_from(["stop", "skip", "raise"]))
-def test_it_touches_nothing(problem, at, non_finite):
-    """State, trainer, data and NumPy's global generator are the same before and after; twice gives the same bits."""
+def test_it_is_pure(problem, at, non_finite):
+    """Its arguments and NumPy's global generator are unchanged, and it has the same bits each time."""
     trainer, data = evolve(problem[0], non_finite=non_finite), problem[1]
     state = list(islice(fl.steps(trainer, data), at + 1))[-1] if non_finite != "raise" else fl.init_state(trainer)
     everything = lambda: (  # noqa: E731
@@ -85,8 +85,8 @@ def test_it_touches_nothing(problem, at, non_finite):
     assert everything() == before
 
 
-def test_an_early_part_of_a_sweep_over_epochs_shows_their_order():
-    """At rates that move nothing the losses are those of the epochs' own batches, epoch after epoch from the state's place."""
+def test_batches_come_in_the_order_of_the_run():
+    """At tiny rates the losses are those of the batches that follow the state, over several epochs."""
     state = nth(7, fl.steps(TRAINER, DATA))  # two batches into the second epoch of five
     result = lr_range_test(TRAINER, state, DATA, min_lr=1e-30, max_lr=1e-29, num_iter=9)
     batches = [b for epoch in (1, 2, 3) for b in fl.batches(DATA, 8, seed=0, epoch=epoch)][2:11]
@@ -96,7 +96,7 @@ def test_an_early_part_of_a_sweep_over_epochs_shows_their_order():
 
 @given(st.lists(st.floats(0.1, 10), min_size=1, max_size=25), st.sampled_from([0.0, 0.5, 0.9]))
 def test_the_smoothed_loss_is_the_mean_of_its_neighbours(losses, smoothing):
-    """Weighted by distance on both sides, each loss counted as no more than the largest of the first tenth."""
+    """Weights fall with the distance on both sides; a loss counts as at most the largest in the first tenth."""
     cap = max(losses[: max(1, len(losses) // 10)])
     for i, mean in enumerate(smooth(np.array(losses), smoothing)):
         weights = [smoothing ** abs(i - j) for j in range(len(losses))]
@@ -104,15 +104,15 @@ def test_the_smoothed_loss_is_the_mean_of_its_neighbours(losses, smoothing):
         assert mean == pytest.approx(expected, rel=1e-12)
 
 
-def found(smoothed):
+def result_of(smoothed):
     values = np.array(smoothed, np.float64)
     return LRRange(10.0 ** np.arange(len(values)), values, values, "finished")
 
 
 @given(st.lists(st.integers(-3, 3), max_size=12))
 def test_the_suggestion_is_the_steepest_step_before_the_minimum(smoothed):
-    """There is one exactly where the loss falls below its start; the loss falls there."""
-    result = found(smoothed)
+    """There is one if the loss falls below its first value, and the loss falls there."""
+    result = result_of(smoothed)
     if not smoothed or min(smoothed) == smoothed[0]:
         assert result.steepest is None
         with pytest.raises(fl.NoBestError, match=f"did not fall in {len(smoothed)} steps"):
@@ -126,17 +126,17 @@ def test_the_suggestion_is_the_steepest_step_before_the_minimum(smoothed):
     assert result.suggestion == 10.0**result.steepest
 
 
-def test_a_stopped_state_is_swept_too():
-    """Why it stopped is no part of the test: the result is that of the same state, not stopped."""
-    going = nth(3, fl.epochs(TRAINER, DATA))
-    stopped = evolve(going, stopped=fl.Stopped("no improvement", 3, going.step, "loss"))
+def test_a_stopped_state_can_be_tested():
+    """The result is that of the same state without the stop."""
+    running = nth(3, fl.epochs(TRAINER, DATA))
+    stopped = evolve(running, stopped=fl.Stopped("no improvement", 3, running.step, "loss"))
     result = lr_range_test(TRAINER, stopped, DATA, num_iter=20, max_lr=0.1)
     assert len(result.lr) == 20
-    assert fl.same_bits(result, lr_range_test(TRAINER, going, DATA, num_iter=20, max_lr=0.1))
+    assert fl.same_bits(result, lr_range_test(TRAINER, running, DATA, num_iter=20, max_lr=0.1))
 
 
-def test_it_suggests_a_rate_that_trains_and_stops_where_none_does():
-    """On the lab data: a hundredth to a tenth, and the sweep ends long before its last rate."""
+def test_it_suggests_a_rate_and_stops_at_divergence():
+    """On the lab data it suggests about a hundredth, and ends before the last rate."""
     data = fl.datasets.lab().train
     trainer = fl.Trainer(model=fl.mlp([10, 16, 12, 8, 1]), loss=fl.losses.BinaryCrossEntropy())
     result = lr_range_test(trainer, fl.init_state(trainer), data)
@@ -146,8 +146,8 @@ def test_it_suggests_a_rate_that_trains_and_stops_where_none_does():
     assert not result.lr.flags.writeable
 
 
-def test_what_is_not_finite_ends_it():
-    """With what there was before; a first step that cannot be taken leaves nothing, and no suggestion."""
+def test_a_fault_ends_it():
+    """The result has the steps before it; if the first step fails, it is empty and suggests nothing."""
     data = fl.Dataset(np.full((4, 1), 1e3), np.array([1.0, -1.0, 2.0, 0.5]))
     trainer = fl.Trainer(
         model=fl.mlp([1, 1]), loss=fl.losses.MeanSquaredError(), optimizer=fl.optimizers.SGD(), non_finite="raise"
@@ -183,8 +183,8 @@ BAD = [
 
 
 @pytest.mark.parametrize(("call", "said"), BAD, ids=[f"{i}: {' '.join(row[1])}" for i, row in enumerate(BAD)])
-def test_bad_input_raises_where_it_came_in(call, said):
-    """The message names the argument, shows the value and says what is allowed."""
+def test_bad_input_raises_at_the_call(call, said):
+    """The message has the argument's name, its value, and what is allowed."""
     with pytest.raises((ValueError, TypeError)) as caught:
         call()
     for word in said:

@@ -1,4 +1,4 @@
-"""Purity and the fold: states are compared by their bytes."""
+"""Purity of steps and epochs, and the epoch as a fold of steps: states are compared to the bit."""
 
 import pickle
 from itertools import chain
@@ -14,7 +14,7 @@ from fnloop.core.arrays import read_only
 from fnloop.core.fields import leaves
 from fnloop.core.random import Stream, permutation, words
 from fnloop.core.records import evolve, frozen
-from fnloop.engines.numpy import measure as engine
+from fnloop.engines.numpy import measure
 from tests.strategies import LAYERED, OPTIMIZERS, dataset, problems
 
 
@@ -32,7 +32,7 @@ def cast(batch, dtype):
 
 @given(problems())
 def test_step_and_epoch_are_pure(problem):
-    """The same input gives the same bytes; the input stays; NumPy's global generator is not touched."""
+    """The same input gives the same bits; the input and NumPy's global generator are unchanged."""
     trainer, data = problem
     state, batch = fl.init_state(trainer), batches_of(trainer, data)[0]
     before, drawn = (fl.digest(state), fl.digest(batch), fl.digest(data)), global_generator()
@@ -47,38 +47,38 @@ def test_step_and_epoch_are_pure(problem):
 
 @given(problems())
 def test_an_epoch_is_the_fold_of_its_steps(problem):
-    """By hand, by the stream of steps, and by the epoch that folds in place: the same bits."""
+    """`reduce` of `make_step`, the stream of steps and the epoch, which folds in place, have the same bits."""
     trainer, data = problem
     state, batches = fl.init_state(trainer), batches_of(trainer, data)
-    by_hand = reduce(fl.make_step(trainer), batches, state)
+    by_reduce = reduce(fl.make_step(trainer), batches, state)
     by_steps = nth(len(batches), fl.steps(trainer, data))
     by_epoch = fl.make_epoch(trainer, data)(state)
     assert fl.same_bits(by_steps, by_epoch)
     assert fl.same_bits(
-        (by_epoch.params, by_epoch.optimizer, by_epoch.step), (by_hand.params, by_hand.optimizer, by_hand.step)
+        (by_epoch.params, by_epoch.optimizer, by_epoch.step), (by_reduce.params, by_reduce.optimizer, by_reduce.step)
     )
     if trainer.schedule_every == "step":
-        assert fl.same_bits(by_epoch.scheduler, by_hand.scheduler)
+        assert fl.same_bits(by_epoch.scheduler, by_reduce.scheduler)
 
 
 @given(problems(st.sampled_from([None, fl.EarlyStopping("loss", patience=1, min_delta=0.1)])), st.data())
 def test_a_split_run_equals_the_whole(problem, draw):
-    """Up to three splits anywhere, within an epoch and at its end, with a copy of all bytes between the parts."""
+    """It may be split up to three times at any step, and pickled in between."""
     trainer, data = problem
     whole = fl.last(take(4, fl.epochs(trainer, data, data)))
-    going = fl.init_state(trainer)
+    current = fl.init_state(trainer)
     for part in draw.draw(st.lists(st.integers(0, 5), max_size=3)):
-        steps = list(take(part + 1, fl.steps(trainer, data, data, start=going)))
-        going = [state for state in steps if state.epoch < whole.epoch][-1:] or [going]
-        going = pickle.loads(pickle.dumps(going[0]))
-    while going.epoch < whole.epoch and going.stop_reason is None:
-        going = fl.make_epoch(trainer, data, data)(going)
-    assert fl.same_bits(going, whole)
+        steps = list(take(part + 1, fl.steps(trainer, data, data, start=current)))
+        current = [state for state in steps if state.epoch < whole.epoch][-1:] or [current]
+        current = pickle.loads(pickle.dumps(current[0]))
+    while current.epoch < whole.epoch and current.stop_reason is None:
+        current = fl.make_epoch(trainer, data, data)(current)
+    assert fl.same_bits(current, whole)
 
 
 @given(problems(st.just(fl.EarlyStopping("loss", patience=1, min_delta=1e9))))
-def test_stopped_is_absorbing(problem):
-    """No function moves a stopped state, and a stream from it holds it alone."""
+def test_a_stopped_state_stays(problem):
+    """Steps and epochs return it unchanged, and a stream from it has no other state."""
     trainer, data = problem
     states = list(fl.epochs(trainer, data))
     stopped = states[-1]
@@ -89,8 +89,8 @@ def test_stopped_is_absorbing(problem):
     assert list(fl.epochs(trainer, data, start=stopped)) == [stopped] == list(fl.steps(trainer, data, start=stopped))
 
 
-def test_a_snapshot_never_changes_afterwards():
-    """Its digest is the same a hundred steps later."""
+def test_a_state_never_changes_afterwards():
+    """Its digest is the same a hundred steps later, although the fold works in place."""
     data = dataset("softmax", 20)
     trainer = fl.Trainer(model=fl.mlp([3, 4, 3]), loss=fl.losses.SoftmaxCrossEntropy(), batch_size=3)
     seen = [(state, fl.digest(state)) for state in take(100, fl.steps(trainer, data))]
@@ -100,7 +100,7 @@ def test_a_snapshot_never_changes_afterwards():
 
 @frozen
 class BadAt(fl.losses.Loss):
-    """The mean squared error, finite; the gradient of an example whose target is 1 is a number that is not."""
+    """The mean squared error, but the gradient for an example with target 1 is not finite."""
 
     bad: float
 
@@ -113,8 +113,8 @@ class BadAt(fl.losses.Loss):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS + LAYERED)
 @given(st.integers(0, 11), st.sampled_from([np.nan, np.inf, -np.inf]), st.integers(1, 3))
-def test_a_gradient_that_is_not_finite_is_found_in_its_step(optimizer, at, bad, size):
-    """Whatever the optimizer makes of it, by the epoch as step by step: the state before it is the last."""
+def test_a_non_finite_gradient_is_found_in_its_step(optimizer, at, bad, size):
+    """With every optimizer, by epochs and by steps, the state before that step is the last."""
     x = np.random.default_rng(0).standard_normal((12, 3))
     data = fl.Dataset(x, (np.arange(12) == at).astype(np.float64))
     trainer = fl.Trainer(model=fl.mlp([3, 4, 1], "tanh"), loss=BadAt(bad), optimizer=optimizer, batch_size=size)
@@ -126,16 +126,16 @@ def test_a_gradient_that_is_not_finite_is_found_in_its_step(optimizer, at, bad, 
     assert fl.same_bits(whole.params, steps[-2].params)
 
 
-def does_not_mix(model):
-    """Whether an example's part in the mean is its own: no batch norm, no dropout."""
+def has_independent_examples(model):
+    """Return whether each example is independent of the rest of the batch: no batch norm, no dropout."""
     return all(isinstance(layer, fl.nn.Dense | fl.nn.Activation) for layer in model.layers)
 
 
 @given(problems(), st.integers(1, 5))
 def test_accumulating_equals_one_big_batch(problem, k):
-    """k micro-batches of b are one batch of k b, the ragged tail included."""
+    """k micro-batches of b examples are one batch of k b, also at the end of the epoch."""
     trainer, data = problem
-    assume(does_not_mix(trainer.model))
+    assume(has_independent_examples(trainer.model))
     trainer = evolve(trainer, dtype="float64", accumulate=1)
     small = fl.make_epoch(evolve(trainer, accumulate=k), data)(fl.init_state(trainer))
     large = fl.make_epoch(evolve(trainer, batch_size=trainer.batch_size * k), data)(fl.init_state(trainer))
@@ -146,9 +146,9 @@ def test_accumulating_equals_one_big_batch(problem, k):
 
 @given(problems(), st.integers(1, 30))
 def test_means_do_not_depend_on_the_batch(problem, rows):
-    """Every example counts once, whatever it was batched with: in evaluation, and over a training epoch that does not move."""
+    """Every example counts once, in evaluation and in training, for any batches and chunks."""
     trainer, data = problem
-    assume(does_not_mix(trainer.model))
+    assume(has_independent_examples(trainer.model))
     trainer = evolve(trainer, dtype="float64", scheduler=fl.schedulers.ConstantLR(1e-300))
     state = fl.init_state(trainer)
     anywhere = np.random.default_rng(0).standard_normal(trainer.model.size)  # with biases that 1e-300 does not move
@@ -160,18 +160,18 @@ def test_means_do_not_depend_on_the_batch(problem, rows):
     trained = fl.make_epoch(trainer, data)(state)
     for name, value in measured.items():
         np.testing.assert_allclose(trained.metrics[name], value, rtol=1e-9, atol=1e-12)
-    kept, engine.ROWS = engine.ROWS, rows
+    original, measure.ROWS = measure.ROWS, rows
     try:
         np.testing.assert_allclose(
             list(fl.evaluate(trainer, state, data).values()), list(measured.values()), rtol=1e-9, atol=1e-12
         )
     finally:
-        engine.ROWS = kept
+        measure.ROWS = original
 
 
 @given(st.integers(1, 200), st.integers(1, 250), st.integers(0, 2**64 - 1), st.integers(0, 1000))
 def test_an_epoch_sees_every_example_once(rows, size, seed, epoch):
-    """In an order that only seed and epoch say; the last batch has what is left."""
+    """The order depends on seed and epoch only; the last batch has the remaining examples."""
     data = fl.Dataset(np.arange(rows, dtype=np.float64)[:, None], np.arange(rows))
     seen = [batch.y.tolist() for batch in fl.batches(data, size, seed=seed, epoch=epoch)]
     order = list(chain.from_iterable(seen))
@@ -182,7 +182,7 @@ def test_an_epoch_sees_every_example_once(rows, size, seed, epoch):
 
 
 def test_the_order_is_pinned():
-    """Ids in order: an order that changes with a version would break every replay."""
+    """An order that changed with a version would break every replay."""
     data = fl.Dataset(np.zeros((8, 1)), np.arange(8))
     orders = {(s, e): next(fl.batches(data, 8, seed=s, epoch=e)).y.tolist() for s in (0, 42) for e in (0, 7)}
     assert orders == PINNED
@@ -193,8 +193,8 @@ def test_the_order_is_pinned():
 
 
 @pytest.mark.parametrize("n", [1, 2, 127, 128, 129, 32767, 32768, 32769, 100_000])
-def test_an_order_is_that_of_its_random_words(n):
-    """Sorted apart from the indices and in wide integers, also where the order's own get wider."""
+def test_an_order_sorts_random_words(n):
+    """It equals an `argsort` of the words, also where its integers get wider."""
     bits = max(1, (n - 1).bit_length())
     expected = np.argsort(words(n, 3, Stream.SHUFFLE, 2) >> np.uint64(bits), kind="stable")
     order = permutation(n, 3, 2)
@@ -202,8 +202,8 @@ def test_an_order_is_that_of_its_random_words(n):
     assert order.itemsize <= 4
 
 
-def test_many_small_chunks_are_the_same_batches(monkeypatch):
-    """How many rows are gathered at once changes nothing."""
+def test_batches_do_not_depend_on_chunks(monkeypatch):
+    """The number of rows that are gathered at once changes no batch."""
     data = dataset("mse", 50)
     whole = [fl.digest(batch) for batch in fl.batches(data, 4, seed=3, epoch=2)]
     monkeypatch.setattr("fnloop.data.batching.CHUNK", 1)
@@ -212,7 +212,7 @@ def test_many_small_chunks_are_the_same_batches(monkeypatch):
 
 @given(problems())
 def test_a_cast_batch_gives_the_same_step(problem):
-    """The step casts what it is given to the trainer's dtype, as the epoch does."""
+    """The step casts batches to the trainer's dtype, as the epoch does."""
     trainer, data = problem
     state, batch = fl.init_state(trainer), batches_of(trainer, data)[0]
     assert fl.same_bits(fl.make_step(trainer)(state, batch), fl.make_step(trainer)(state, cast(batch, trainer.dtype)))

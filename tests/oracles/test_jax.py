@@ -1,4 +1,4 @@
-"""The two engines check each other: derivatives by hand against derivatives by JAX, blocks against compiled programs."""
+"""The engines check each other: hand-derived gradients against JAX's, and NumPy's fold against the compiled one."""
 
 import subprocess
 import sys
@@ -40,13 +40,13 @@ MORE = [
 
 @pytest.fixture(autouse=True)
 def _double():
-    """float64 is there for those who ask for it."""
+    """Let JAX compute in float64 where a test needs it."""
     with jax.enable_x64(True):
         yield
 
 
 def test_float32_needs_no_other_setting():
-    """R² of constant targets, which only wide sums find to be constant."""
+    """Sums are float64 all the same: R² of constant targets is exactly 0."""
     data = fl.Dataset(dataset("mse", 5).x, np.full((5, 2), 0.7))
     trainer = trainer_of(kind="mse")
     with jax.enable_x64(False):
@@ -62,8 +62,8 @@ def trainer_of(activation="tanh", kind="softmax", optimizer=ADAM, scheduler=CONS
     return fl.Trainer(**{**options, "batch_size": 4, **changes})
 
 
-def far(a, b):
-    """The relative distance of two vectors."""
+def relative_distance(a, b):
+    """Return the relative distance of two vectors."""
     return np.linalg.norm(a.astype(np.float64) - b) / np.linalg.norm(a.astype(np.float64))
 
 
@@ -72,14 +72,14 @@ ROWS = [*(pytest.param(*row, "float32") for row in TABLE), *(pytest.param(*row, 
 
 @pytest.mark.parametrize(("activation", "kind", "optimizer", "scheduler", "every", "dtype"), ROWS)
 def test_the_engines_agree(activation, kind, optimizer, scheduler, every, dtype):
-    """After 50 steps with a ragged batch among them: parameters, slots, metrics, and all else to the bit."""
+    """After 50 steps, some with a smaller last batch, parameters, slots and metrics agree to rounding, counts exactly."""
     data, other = dataset(kind, 18), dataset(kind, 7, seed=1)
     trainer = trainer_of(activation, kind, optimizer, scheduler, every, dtype=dtype)
     ours, theirs = (nth(10, fl.epochs(trainer, data, other, engine=name)) for name in ("numpy", "jax"))
     assert ours.step == theirs.step == 50
-    assert far(ours.params.vector, theirs.params.vector) < TOLERANCE[dtype]
+    assert relative_distance(ours.params.vector, theirs.params.vector) < TOLERANCE[dtype]
     for a, b in zip(ours.optimizer.slots, theirs.optimizer.slots, strict=True):
-        assert far(a, b) < 10 * TOLERANCE[dtype]
+        assert relative_distance(a, b) < 10 * TOLERANCE[dtype]
     assert ours.metrics.keys() == theirs.metrics.keys()
     for name, value in ours.metrics.items():
         assert theirs.metrics[name] == pytest.approx(value, rel=10 * TOLERANCE[dtype], abs=10 * TOLERANCE[dtype])
@@ -90,8 +90,8 @@ def test_the_engines_agree(activation, kind, optimizer, scheduler, every, dtype)
 @pytest.mark.parametrize(
     ("activation", "kind"), [*product(ACTIVATIONS, BASIC), *(("relu", kind) for kind in LOSSES if kind not in BASIC)]
 )
-def test_gradients_by_hand_equal_those_of_jax(activation, kind):
-    """In float64 to 1e-10; also at ReLU's kink, where all parameters and inputs of units are zero."""
+def test_hand_derived_gradients_equal_those_of_jax(activation, kind):
+    """They agree in float64 to 1e-10, also at ReLU's kink, where all parameters are zero."""
     trainer = trainer_of(activation, kind, dtype="float64")
 
     @jax.jit
@@ -107,7 +107,7 @@ def test_gradients_by_hand_equal_those_of_jax(activation, kind):
         np.testing.assert_allclose(gradient, expected(vector, np.float64(data.x), targets), rtol=1e-10, atol=1e-12)
 
 
-KINKS = [  # at, or where a term is rounded away
+KINKS = [  # outputs at kinks, or so large that a term is rounded away
     (fl.losses.Hinge(), [[1.0], [-1.0], [0.0]], [1.0, 0.0, 1.0]),
     (fl.losses.Hinge(), [[2.0, 1.0, 1.0], [1.0, 1.0, 1.0], [0.0, 5.0, 5.0]], [0.0, 1.0, 0.0]),
     (fl.losses.MeanAbsoluteError(), [[1.0, 2.0], [0.0, 0.0]], [[1.0, 1.0], [0.0, 1.0]]),
@@ -124,8 +124,8 @@ KINKS = [  # at, or where a term is rounded away
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize(("loss", "outputs", "targets"), KINKS)
-def test_derivatives_agree_at_kinks_and_ends(loss, outputs, targets, dtype):
-    """By hand and by JAX, where a derivative is a matter of choice, or a factor of it is 0."""
+def test_derivatives_agree_at_kinks_and_extremes(loss, outputs, targets, dtype):
+    """They agree where the derivative is a convention, or where one of its factors is 0."""
     f, y = np.array(outputs, dtype), np.array(targets, dtype)
     theirs = jax.jit(jax.grad(lambda f: loss.forward(f, jax.numpy.asarray(y))[0].mean()))(jax.numpy.asarray(f))
     np.testing.assert_allclose(loss.forward(f, y)[1](), theirs, rtol=10 * TOLERANCE[dtype], atol=1e-7)
@@ -133,7 +133,7 @@ def test_derivatives_agree_at_kinks_and_ends(loss, outputs, targets, dtype):
 
 @pytest.mark.parametrize("kind", ["binary", "softmax", "kl", "huber"])
 def test_metrics_agree(kind):
-    """Every sum, and to the bit where it is a count; among scores many of which tie."""
+    """All sums agree, counts exactly, also where many scores are equal."""
     draw, (_, outputs) = np.random.default_rng(0), LOSSES[kind]
     f, y = draw.integers(-1, 2, (200, outputs)).astype("float32"), dataset(kind, 200).y.astype("float32")
     for metric in trainer_of(kind=kind, metrics=metrics_of(kind)).summed_metrics():
@@ -146,8 +146,8 @@ def test_metrics_agree(kind):
 @settings(max_examples=6)
 @given(problems(), st.integers(1, 5))
 @pytest.mark.thorough
-def test_a_run_has_its_bits_however_it_is_taken(problem, cut):
-    """Again, step by step, and gone on with from any step."""
+def test_a_run_has_the_same_bits_in_any_parts(problem, cut):
+    """Repeated, step by step, and continued from any step."""
     trainer, data = problem
     whole = list(take(6, fl.epochs(trainer, data, engine="jax")))
     assert fl.same_bits(whole, list(take(6, fl.epochs(trainer, data, engine="jax"))))
@@ -164,8 +164,8 @@ def test_a_run_has_its_bits_however_it_is_taken(problem, cut):
         fl.optimizers.chain(fl.optimizers.LAMB(), fl.optimizers.freeze(1), fl.optimizers.ema(0.9)),
     ],
 )
-def test_one_compilation_a_run(optimizer):
-    """The ragged last batch, another learning rate, a later epoch, a step, a rest of an epoch: the same programs."""
+def test_a_run_compiles_once(optimizer):
+    """Smaller last batches, other learning rates, later epochs, single steps and parts of epochs use the same programs."""
     data, other = dataset("softmax", 22), dataset("softmax", 9, seed=1)
     trainer = trainer_of(batch_size=5, scheduler=fl.schedulers.ExponentialLR(0.0123), optimizer=optimizer)
     program = get_program(computation_of(trainer))
@@ -178,15 +178,15 @@ def test_one_compilation_a_run(optimizer):
     assert [f._cache_size() for f in (program.split, program.fold, program.join, program.measure)] == [1, 1, 1, 1]
 
 
-def test_a_state_goes_from_engine_to_engine(tmp_path):
-    """And through a file; the states are frozen records of NumPy arrays on both."""
+def test_a_state_moves_between_engines(tmp_path):
+    """Both engines continue from each other's states, also from a file; the states hold read-only NumPy arrays."""
     data, trainer = dataset("binary", 20), trainer_of(kind="binary", optimizer=fl.optimizers.SGD(momentum=0.9))
     first = nth(2, fl.epochs(trainer, data))
     second = nth(2, fl.epochs(trainer, data, start=first, engine="jax"))
     fl.save(second, tmp_path / "second.npz")
     assert fl.same_bits(fl.load(tmp_path / "second.npz"), second)
     third = nth(2, fl.epochs(trainer, data, start=fl.load(tmp_path / "second.npz")))
-    assert far(nth(6, fl.epochs(trainer, data)).params.vector, third.params.vector) < 1e-5
+    assert relative_distance(nth(6, fl.epochs(trainer, data)).params.vector, third.params.vector) < 1e-5
     assert type(second.params.vector) is np.ndarray
     assert not second.params.vector.flags.writeable
     assert fl.same_bits(fl.best("loss", [first, second, third]), third)
@@ -196,8 +196,8 @@ def test_a_state_goes_from_engine_to_engine(tmp_path):
 
 
 @pytest.mark.parametrize("rows", [1, 1023, 1024, 1025, 2048])
-def test_measures_go_in_chunks(rows):
-    """Whatever the number of rows is beside a chunk's."""
+def test_measures_in_chunks(rows):
+    """The engines agree on numbers of rows around the size of a chunk."""
     data, trainer = dataset("mse", rows), trainer_of(kind="mse", metrics=("r2",))
     state = fl.init_state(trainer)
     ours, theirs = (fl.evaluate(trainer, state, data, engine=name) for name in ("numpy", "jax"))
@@ -219,42 +219,43 @@ class Scale(fl.nn.Layer):
         return x * params[0], lambda dy, grads, need_dx: np.copyto(grads[0], (dy * x).sum(0)), ()
 
 
-def test_nothing_handed_out_is_written_over():
-    """Also where the flat vector and its one piece could be the same memory."""
+def test_returned_arrays_are_never_overwritten():
+    """So it is where the flat vector and the only array of a layer could share memory."""
     data = fl.Dataset(dataset("softmax", 12).x, dataset("softmax", 12).x * 2)
     trainer = fl.Trainer(model=Sequential(3, (Scale(),)), loss=fl.losses.MeanSquaredError(), batch_size=5)
     seen = [(state, fl.digest(state)) for state in take(5, fl.epochs(trainer, data, engine="jax"))]
     assert all(fl.digest(state) == digest for state, digest in seen)
     assert len({digest for _, digest in seen}) == 5
-    assert far(nth(4, fl.epochs(trainer, data)).params.vector, seen[-1][0].params.vector) < 1e-5
+    assert relative_distance(nth(4, fl.epochs(trainer, data)).params.vector, seen[-1][0].params.vector) < 1e-5
 
 
 def test_accumulation_agrees():
-    """Micro-batches, with a ragged one."""
+    """Micro-batches of different sizes give the same parameters on both engines."""
     data = dataset("softmax", 23)
     trainer = trainer_of(accumulate=3, dtype="float64")
-    assert far(*(nth(5, fl.epochs(trainer, data, engine=name)).params.vector for name in ("numpy", "jax"))) < 1e-9
+    ours, theirs = (nth(5, fl.epochs(trainer, data, engine=name)).params.vector for name in ("numpy", "jax"))
+    assert relative_distance(ours, theirs) < 1e-9
 
 
 def test_frozen_layers_keep_their_bits():
-    """And only they."""
+    """The parameters of other layers change."""
     trainer, data = trainer_of(optimizer=fl.optimizers.chain(ADAM, fl.optimizers.freeze(1))), dataset("softmax", 18)
     before, after = (nth(n, fl.epochs(trainer, data, engine="jax")).params.layers for n in (0, 3))
     assert [fl.same_bits(tuple(a), tuple(b)) for a, b in zip(before, after, strict=True)] == [False, True, False]
 
 
-@pytest.mark.parametrize("answer", ["stop", "skip"])
-def test_what_is_not_finite_is_answered_alike(answer):
-    """At the same step, with the same counts."""
-    trainer, data = exploding(answer, dtype="float64")
+@pytest.mark.parametrize("non_finite", ["stop", "skip"])
+def test_faults_are_handled_alike(non_finite):
+    """Both engines stop or skip at the same step, with the same counts."""
+    trainer, data = exploding(non_finite, dtype="float64")
     ours, theirs = (fl.last(take(3, fl.epochs(trainer, data, engine=name))) for name in ("numpy", "jax"))
     assert (ours.epoch, ours.step, ours.stop_reason) == (theirs.epoch, theirs.step, theirs.stop_reason)
     assert ours.optimizer.count == theirs.optimizer.count
-    assert far(ours.params.vector, theirs.params.vector) < 1e-9
+    assert relative_distance(ours.params.vector, theirs.params.vector) < 1e-9
 
 
 def test_states_are_pytrees():
-    """Down and up again to the bit, mapped, and taken by jit."""
+    """They are rebuilt to the bit, mapped, and taken by `jit`."""
     scheduler = fl.schedulers.times(fl.schedulers.ReduceLROnPlateau(1.0, "loss"), fl.schedulers.warmup(CONSTANT, 3))
     trainer, data = trainer_of(early_stopping=fl.EarlyStopping("loss"), scheduler=scheduler), dataset("softmax", 9)
     state = nth(2, fl.epochs(trainer, data, engine="jax"))
@@ -278,7 +279,7 @@ class Countdown:
 
 
 def test_the_state_of_a_custom_schedule_is_a_pytree():
-    """Its numbers are leaves: a record that nobody registered is not left out."""
+    """Its numbers are leaves, although its class was not registered."""
     select_engine("jax")
     state = evolve(fl.init_state(trainer_of()), scheduler=Countdown(0.5, 3))
     double = jax.tree.map(lambda leaf: 2 * leaf, state)
@@ -299,7 +300,7 @@ def test_single_steps_agree(accumulate):
     for batch in [*batches, fl.Batch(data.x, data.y)]:
         a, b = ours(a, batch), theirs(b, batch)
         assert (a.step, a.updates, a.progress.examples) == (b.step, b.updates, b.progress.examples)
-        assert far(a.params.vector, b.params.vector) < 1e-9
+        assert relative_distance(a.params.vector, b.params.vector) < 1e-9
     by_steps = nth(2, fl.steps(trainer, data, engine="jax"))
     assert fl.same_bits(by_steps.params, theirs(theirs(start, batches[0]), batches[1]).params)
 
@@ -319,7 +320,7 @@ def numpy_only(outputs, targets):
 
 @frozen
 class Branching(Elementwise):
-    """A kernel that looks at its values."""
+    """A kernel that branches on its values."""
 
     def kernel(self, gradient, slots, params, scalars):
         return (gradient if gradient[0] > 0 else -gradient), ()
@@ -346,28 +347,29 @@ BY_CHOICE = fl.optimizers.scheduled(ADAM, b1=lambda t: 0.9 if t < 1 else 0.5)
         ({"model": Sequential(3, (Looping(),))}, r"layer 0, Looping\(\)"),
     ],
 )
-def test_what_cannot_be_traced_is_refused_by_name(changes, name):
-    """At the call, before anything is trained."""
+def test_a_part_that_cannot_be_traced_is_named(changes, name):
+    """The call raises an error with its name, before anything is trained."""
     trainer, data = trainer_of(**changes), dataset("softmax", 9)
     with pytest.raises(fl.EngineError, match=f"{name}.* cannot be traced by JAX"):
         fl.epochs(trainer, data, engine="jax")
 
 
-def test_float64_is_never_cut_in_silence():
-    """Where JAX is set to float32 it is refused, with what to do."""
+def test_float64_is_never_rounded_silently():
+    """Where JAX is set to float32, the error tells how to change that."""
     trainer, data = trainer_of(dtype="float64"), dataset("softmax", 9)
     with jax.enable_x64(False), pytest.raises(fl.EngineError, match=r"dtype.*jax_enable_x64.*JAX_ENABLE_X64=1"):
         fl.epochs(trainer, data, engine="jax")
 
 
 @pytest.mark.parametrize("name", ["jax:abacus", "jax:cpu:99", "jax:cpu:x"])
-def test_a_device_that_is_not_there(name):
+def test_unknown_devices(name):
+    """The error lists the devices that JAX has."""
     with pytest.raises(fl.EngineError, match=f"'{name}'.*it has jax:cpu:0"):
         fl.epochs(trainer_of(), dataset("softmax", 9), engine=name)
 
 
 def test_the_command_takes_an_engine(tmp_path):
-    """And says how to have JAX where it is not installed; the core needs none of it."""
+    """Without JAX it prints the command that installs it; the core does not need JAX."""
     command = [sys.executable, "-m", "fnloop", "train", "iris", "--epochs", "2", "--out", str(tmp_path), "--engine"]
     done = subprocess.run([*command, "jax"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -381,8 +383,8 @@ def test_the_command_takes_an_engine(tmp_path):
     assert "pip install 'fnloop[jax]'" in done.stderr
 
 
-def test_slots_that_overflow_are_found_by_both_engines():
-    """The loss and its gradient are finite, the gradient's square is not: the step is not taken."""
+def test_both_engines_find_slots_that_overflow():
+    """If the gradient is finite and its square is not, the state before the step is the last."""
     x = np.array([[1.0], [2.0], [1e20], [3.0]])
     trainer = fl.Trainer(
         model=fl.mlp([1, 1]), loss=fl.losses.MeanAbsoluteError(), optimizer=fl.optimizers.Adam(), batch_size=1
