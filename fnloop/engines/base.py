@@ -21,7 +21,7 @@ Examples = tuple[Array, Array, Array | None]  # features, targets and weights of
 
 
 class Computation(NamedTuple):
-    """What an engine computes: all of a training that does not change while it runs.
+    """A computation for an engine: all of a training that does not change while it runs.
 
     Args:
         model: The model.
@@ -52,7 +52,7 @@ class Computation(NamedTuple):
 
 
 class Fault(StrEnum):
-    """What was not finite, in the order in which a step computes it."""
+    """The quantity that was not finite, in the order in which a step computes them."""
 
     LOSS = "the loss"
     GRADIENT = "the gradient"
@@ -65,7 +65,7 @@ FAULTS = tuple(Fault)
 
 
 class Carry(NamedTuple):
-    """What a fold over batches carries from one update to the next.
+    """The value that a fold over batches passes from one update to the next.
 
     Args:
         vector: The parameters.
@@ -74,7 +74,7 @@ class Carry(NamedTuple):
         optimizer_count: Updates that the optimizer has counted.
         step: Batches seen in the whole run, which addresses what layers draw.
         sums: The sums of the loss and the metrics over the epoch's batches; `[]` before the first.
-        fault: What was not finite, or None. A carry with a fault is not updated, and its arrays are of no use.
+        fault: The quantity that was not finite, or None. A carry with a fault is not updated, and its arrays are invalid.
 
     Shapes:
         vector and each slot: (P,).

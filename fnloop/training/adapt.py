@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fnloop.core.digest import same_bits, stable_repr
 from fnloop.core.formatting import short
@@ -16,6 +16,7 @@ from fnloop.optimizers import OptimizerState
 from fnloop.optimizers.elementwise import qualified_slot_names
 from fnloop.schedulers import migrate
 from fnloop.schedulers.migration import Comparable
+from fnloop.schedulers.scheduler import LearningRateState
 from fnloop.training.early_stopping import NO_EARLY_STOPPING, EarlyStoppingState
 from fnloop.training.encoding import find_names, with_names
 from fnloop.training.state import StopReason, TrainState, epoch_start
@@ -122,7 +123,7 @@ def _adapt_optimizer(trainer: Trainer, state: TrainState) -> tuple[OptimizerStat
     )
 
 
-def _adapt_scheduler(trainer: Trainer, state: TrainState, is_comparable: Comparable) -> tuple[Any, str | None]:
+def _adapt_scheduler(trainer: Trainer, state: TrainState, is_comparable: Comparable) -> tuple[LearningRateState, str | None]:
     t = state.updates if trainer.schedule_every == "step" else state.epoch
     scheduler, is_complete = migrate(trainer.scheduler, state.scheduler, t, is_comparable)
     name = type(trainer.scheduler).__name__

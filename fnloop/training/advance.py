@@ -1,7 +1,6 @@
 """A state advanced by an engine, over batches of an epoch or by one batch."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from fnloop.data.batching import Batch
 from fnloop.data.dataset import Dataset
 from fnloop.engines import Carry, Fault
 from fnloop.nn.model import Params
+from fnloop.schedulers.scheduler import LearningRateState
 from fnloop.training.engine import computation_of, select_engine
 from fnloop.training.measurement import quiet
 from fnloop.training.state import EpochPlan, EpochProgress, TrainState
@@ -51,7 +51,7 @@ def make_update(trainer: Trainer, engine: str) -> Update:
     return update
 
 
-def _next_rates(trainer: Trainer, state: TrainState, n: int) -> tuple[list[float], Any]:
+def _next_rates(trainer: Trainer, state: TrainState, n: int) -> tuple[list[float], LearningRateState]:
     """Return the learning rates of the next n steps, and the scheduler's state after them."""
     scheduler = state.scheduler
     if trainer.schedule_every == "epoch":
@@ -75,7 +75,12 @@ def _carry_of(state: TrainState) -> Carry:
 
 
 def _with_carry(
-    state: TrainState, carry: Carry, rates: Sequence[float], scheduler: Any, examples: int, plan: EpochPlan | None
+    state: TrainState,
+    carry: Carry,
+    rates: Sequence[float],
+    scheduler: LearningRateState,
+    examples: int,
+    plan: EpochPlan | None,
 ) -> TrainState:
     """Return the state after steps at these rates, without metrics: those of the state before are of other parameters."""
     n, progress = len(rates), state.progress

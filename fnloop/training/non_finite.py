@@ -17,7 +17,7 @@ def handle_fault(trainer: Trainer, state: TrainState, fault: Fault) -> TrainStat
     Args:
         trainer: The trainer; its `non_finite` says what to do.
         state: The state before the step.
-        fault: What was not finite.
+        fault: The quantity that was not finite.
 
     Raises:
         NonFiniteError: If `non_finite` is `"raise"`.

@@ -11,7 +11,7 @@ from fnloop.training.trial import try_functions
 
 
 class Preparation(NamedTuple):
-    """What a run is computed with.
+    """A trainer and data that are ready for a run.
 
     Args:
         trainer: The trainer, resolved on the training data.

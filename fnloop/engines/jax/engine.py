@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import attrs
 import jax
@@ -14,7 +14,7 @@ from fnloop.core.formatting import short
 from fnloop.core.random import permutation
 from fnloop.data.dataset import Dataset
 from fnloop.engines.base import FAULTS, Arrays, Carry, Computation, Engine, Examples, Fold, Measure, Step
-from fnloop.engines.jax.fold import Program, Schedule, get_program
+from fnloop.engines.jax.fold import Layered, Program, Schedule, get_program
 from fnloop.engines.jax.kernel_pass import precompute_scalars
 from fnloop.engines.jax.tracing import check_traceable, with_float64
 from fnloop.metrics.metric import make_merge
@@ -64,15 +64,15 @@ class Resident:
     """
 
     def __init__(self) -> None:
-        self._last: tuple[Arrays, Any] = (), None
+        self._last: tuple[Arrays, Layered | None] = (), None
 
-    def take(self, arrays: Arrays) -> Any | None:
+    def take(self, arrays: Arrays) -> Layered | None:
         """Return the copies of these arrays on the device, if they are the last ones, and forget them."""
         (last, copies), self._last = self._last, ((), None)
         same = len(last) == len(arrays) and all(a is b for a, b in zip(last, arrays, strict=True))
         return copies if same else None
 
-    def keep(self, arrays: Arrays, copies: Any) -> None:
+    def keep(self, arrays: Arrays, copies: Layered) -> None:
         """Remember arrays and their copies on the device."""
         self._last = arrays, copies
 
@@ -134,7 +134,7 @@ class JaxEngine(Engine):
         rates: Sequence[float],
         batches: Batches,
     ) -> Carry:
-        """Fold as many of the batches as there are learning rates."""
+        """Fold the update over batches, one for each learning rate."""
         first, stop = batches.first, batches.first + len(rates)
         arrays = carry.vector, *carry.buffers, *carry.slots
         copies = resident.take(arrays)
@@ -178,7 +178,7 @@ class JaxEngine(Engine):
 
 
 def _make_schedule(computation: Computation, carry: Carry, rates: Sequence[float], first: int, batches: int) -> Schedule:
-    """Return what each update of an epoch depends on besides arrays, in arrays with an entry for each batch."""
+    """Return the numbers of each update of an epoch of so many batches; only those from `first` on are used."""
     lrs = np.zeros(batches)
     lrs[first : first + len(rates)] = rates
     counts = np.maximum(1, np.arange(batches) + (carry.optimizer_count + 1 - first))

@@ -5,7 +5,7 @@ same instructions: they have the same bits, and a run compiles once.
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -16,9 +16,10 @@ from jax import numpy as jnp
 from fnloop.core.arrays import AnyArray
 from fnloop.engines.base import Computation
 from fnloop.engines.jax.gradient import make_forward, make_gradient
-from fnloop.engines.jax.kernel_pass import run_kernels
+from fnloop.engines.jax.kernel_pass import Tree, run_kernels
 from fnloop.engines.jax.measure import make_measure, make_outputs
 from fnloop.engines.jax.tracing import functions_in
+from fnloop.nn import Model
 from fnloop.optimizers.kernel import StepContext
 
 Address = tuple[AnyArray, AnyArray]  # the seed, and the step of the epoch's first batch in the run
@@ -30,13 +31,19 @@ class Layered(NamedTuple):
     XLA compiles slower code for slices of flat arrays within the fold.
     """
 
-    params: Any
-    buffers: Any
-    slots: Any
+    params: Tree
+    buffers: Sequence[AnyArray]
+    slots: Sequence[Tree]
 
 
 class Schedule(NamedTuple):
-    """What each update of an epoch depends on besides arrays: its learning rate, its count, and the optimizer's scalars."""
+    """The numbers that each update of an epoch depends on, in arrays with an entry for each batch.
+
+    Args:
+        lrs: Learning rates.
+        counts: Numbers of the updates, as the optimizer counts them.
+        scalars: For each kernel its `precompute_scalars`.
+    """
 
     lrs: AnyArray
     counts: AnyArray
@@ -54,11 +61,11 @@ class Program(NamedTuple):
         outputs: The model's outputs.
     """
 
-    split: Callable[..., Any]
-    fold: Callable[..., Any]
-    join: Callable[..., Any]
-    measure: Callable[..., Any]
-    outputs: Callable[..., Any]
+    split: Callable[..., Layered]
+    fold: Callable[..., tuple[Layered, AnyArray, AnyArray]]
+    join: Callable[..., list[AnyArray]]
+    measure: Callable[..., AnyArray]
+    outputs: Callable[..., AnyArray]
 
 
 def get_program(computation: Computation) -> Program:
@@ -68,39 +75,73 @@ def get_program(computation: Computation) -> Program:
 
 @lru_cache(maxsize=64)  # compiled programs, by computation: compiling takes seconds
 def _compile(functions: tuple[Any, ...], computation: Computation) -> Program:
-    model = computation.model
-    update = make_update(computation)
+    return Program(
+        split=jax.jit(make_split(computation.model)),
+        fold=jax.jit(make_fold(computation), donate_argnums=0, static_argnames="size"),
+        join=jax.jit(make_join()),
+        measure=jax.jit(make_measure(computation)),
+        outputs=jax.jit(make_outputs(computation)),
+    )
 
-    @jax.jit
-    def split(vector: Any, *others: Any) -> Layered:
+
+def make_split(model: Model) -> Callable[..., Layered]:
+    """Return the function `split(vector, *buffers, *slots)` from flat arrays to `Layered` ones.
+
+    It copies: the fold overwrites its arrays, and they must not share memory with those of the caller.
+    """
+
+    def split(vector: AnyArray, *others: AnyArray) -> Layered:
         n = len(model.buffers)
         arrays = Layered(model.views(vector), others[:n], [model.views(slot) for slot in others[n:]])
-        copies: Layered = jax.tree.map(jnp.copy, arrays)  # the fold overwrites them, not the arrays of the caller
+        copies: Layered = jax.tree.map(jnp.copy, arrays)
         return copies
 
-    @jax.jit
-    def join(arrays: Layered) -> list[Any]:
+    return split
+
+
+def make_join() -> Callable[[Layered], list[AnyArray]]:
+    """Return the function `join(arrays)` from `Layered` arrays to flat ones, the inverse of `split`. It copies, too."""
+
+    def join(arrays: Layered) -> list[AnyArray]:
         params, buffers, slots = arrays
         flat = [jnp.concatenate([array.reshape(-1) for array in jax.tree.leaves(each)]) for each in (params, *slots)]
         return [jnp.copy(array) for array in (flat[0], *buffers, *flat[1:])]
 
-    @partial(jax.jit, donate_argnums=0, static_argnames="size")
+    return join
+
+
+def make_fold(computation: Computation) -> Callable[..., tuple[Layered, AnyArray, AnyArray]]:
+    """Return the function `fold(arrays, examples, order, schedule, first, stop, address, size) -> (arrays, sums, finite)`.
+
+    It folds the update over the batches from number `first` up to `stop`, each of `size` examples in that order. `sums` has a
+    row for each batch of the epoch, and `finite` tells for each `Fault` whether the values are finite.
+    """
+    update = make_update(computation)
+    width = 1 + sum(metric.width(computation.model.outputs) for metric in computation.metrics)
+
     def fold(
-        arrays: Layered, examples: Any, order: Any, schedule: Schedule, first: Any, stop: Any, address: Address, *, size: int
-    ) -> tuple[Layered, Any, Any]:
+        arrays: Layered,
+        examples: tuple[AnyArray, ...],
+        order: AnyArray,
+        schedule: Schedule,
+        first: AnyArray,
+        stop: AnyArray,
+        address: Address,
+        *,
+        size: int,
+    ) -> tuple[Layered, AnyArray, AnyArray]:
         full, rest = divmod(len(order), size)
         seed, step = address
 
-        def fold_batch(i: Any, rows: Any, arrays: Any, sums: Any, finite: Any) -> Any:
+        def fold_batch(i: AnyArray, rows: AnyArray, arrays: Layered, sums: AnyArray, finite: AnyArray) -> Any:
             at_step = jax.tree.map(lambda values: values[i], schedule)
             batch = [array[rows] for array in examples]
             arrays, batch_sums, batch_finite = update(arrays, batch, at_step, (seed, step + jnp.asarray(i, np.uint64)))
             return arrays, sums.at[i].set(batch_sums), finite & batch_finite
 
-        def fold_full_batch(i: Any, carry: Any) -> Any:
+        def fold_full_batch(i: AnyArray, carry: Any) -> Any:
             return fold_batch(i, lax.dynamic_slice(order, (i * size,), (size,)), *carry)
 
-        width = 1 + sum(metric.width(model.outputs) for metric in computation.metrics)
         carry = arrays, jnp.zeros((len(schedule.lrs), width), np.float64), jnp.ones(2, bool)
         if full:
             carry = lax.fori_loop(first, jnp.minimum(stop, full), fold_full_batch, carry)
@@ -109,10 +150,10 @@ def _compile(functions: tuple[Any, ...], computation: Computation) -> Program:
         arrays, sums, finite = carry
         return arrays, sums, jnp.stack([*finite, *map(is_finite, (arrays.params, arrays.slots, arrays.buffers))])
 
-    return Program(split, fold, join, jax.jit(make_measure(computation)), jax.jit(make_outputs(computation)))
+    return fold
 
 
-def make_update(computation: Computation) -> Callable[..., tuple[Layered, Any, Any]]:
+def make_update(computation: Computation) -> Callable[..., tuple[Layered, AnyArray, AnyArray]]:
     """Return the function `update(arrays, batch, schedule, address) -> (arrays, sums, finite)`.
 
     `schedule` has the values of this update, and `finite` says whether the loss and the gradient are finite.
@@ -120,7 +161,9 @@ def make_update(computation: Computation) -> Callable[..., tuple[Layered, Any, A
     kernels, layout = computation.optimizer.parts, computation.model.layout
     gradient_of = make_gradient(computation, make_forward(computation))
 
-    def update(arrays: Layered, batch: Any, schedule: Schedule, address: Address) -> tuple[Layered, Any, Any]:
+    def update(
+        arrays: Layered, batch: list[AnyArray], schedule: Schedule, address: Address
+    ) -> tuple[Layered, AnyArray, AnyArray]:
         params, buffers, slots = arrays
         lr, count, scalars = schedule
         gradient, buffers, sums = gradient_of(params, buffers, batch, *address)
@@ -131,7 +174,7 @@ def make_update(computation: Computation) -> Callable[..., tuple[Layered, Any, A
     return update
 
 
-def is_finite(arrays: Any) -> Any:
+def is_finite(arrays: Tree) -> AnyArray:
     """Return whether every element is finite, at the cost of dot products if so: a reduction with `all` takes much longer."""
     flat = [array.reshape(-1) for array in jax.tree.leaves(arrays)]
     if not flat:

@@ -16,16 +16,18 @@ from fnloop.engines.jax.random import normal
 from fnloop.optimizers.kernel import Kernel, Scalars, StepContext, materialize
 from fnloop.optimizers.norms import norm_of
 
+Tree = Any  # a pytree of arrays, one for each parameter of a layer
+
 
 def run_kernels(
     kernels: Sequence[Kernel],
     layout: Sequence[Slot],
-    gradient: Any,
-    slots: Sequence[Any],
-    params: Any,
+    gradient: Tree,
+    slots: Sequence[Tree],
+    params: Tree,
     context: StepContext,
     precomputed: Sequence[Any],
-) -> tuple[Any, list[Any]]:
+) -> tuple[Tree, list[Tree]]:
     """Return the direction and the new slots.
 
     Args:
@@ -37,7 +39,7 @@ def run_kernels(
         context: The count and the learning rate of the update.
         precomputed: For each kernel the entries of `precompute_scalars` for this update.
     """
-    new_slots: list[Any] = []
+    new_slots: list[Tree] = []
     values, arrays, tree = jax.tree.leaves(gradient), jax.tree.leaves(params), jax.tree.structure(params)
     for kernel, known in zip(kernels, precomputed, strict=True):
         scalars = _scalars_of(kernel, layout, values, arrays, context, known)

@@ -35,7 +35,7 @@ def check_traceable(computation: Computation, target_shape: tuple[int, ...], dty
     """Check that JAX can trace the model, the loss, the metrics and the optimizer.
 
     Args:
-        computation: What to compute.
+        computation: The computation.
         target_shape: The shape of the targets of one example.
         dtype: The dtype of the arrays.
 

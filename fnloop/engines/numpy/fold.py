@@ -52,7 +52,7 @@ def make_update(computation: Computation, start: Carry, *, checks_gradient: bool
     that is not finite makes the check of each gradient unnecessary.
 
     Args:
-        computation: What to compute.
+        computation: The computation.
         start: A carry whose vector and slots can be written.
         checks_gradient: Whether each gradient is checked.
     """

@@ -21,7 +21,7 @@ def make_gradient(computation: Computation, vector: Array, gradient: Array) -> G
     and the new buffers.
 
     Args:
-        computation: What to compute.
+        computation: The computation.
         vector: The parameters, read at each call.
         gradient: The array that each call overwrites.
 
