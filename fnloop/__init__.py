@@ -82,8 +82,9 @@ from fnloop.streams.time import until_seconds
 from fnloop.training.confusion_matrix import confusion_matrix
 from fnloop.training.early_stopping import EarlyStopping
 from fnloop.training.evaluation import evaluate, outputs, predict, predict_proba
-from fnloop.training.loop import epochs, init_state, make_epoch, make_step, steps
+from fnloop.training.loop import epochs, make_epoch, make_step, steps
 from fnloop.training.lr_range_test import LRRange, lr_range_test
+from fnloop.training.start import init_state
 from fnloop.training.state import Stopped, StopReason, TrainState, averaged, restored
 from fnloop.training.trainer import Trainer
 

@@ -24,7 +24,8 @@ from fnloop.testing.requirements import (
     require_unchanged,
     round_trip,
 )
-from fnloop.training.loop import init_state, make_epoch, make_step, steps
+from fnloop.training.loop import make_epoch, make_step, steps
+from fnloop.training.start import init_state
 from fnloop.training.state import Stopped, StopReason, TrainState
 from fnloop.training.trainer import Trainer
 

@@ -26,7 +26,8 @@ from fnloop.testing.catalog import (
     metrics_of,
 )
 from fnloop.training.early_stopping import EarlyStopping
-from fnloop.training.loop import init_state, steps
+from fnloop.training.loop import steps
+from fnloop.training.start import init_state
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer
 

@@ -28,7 +28,7 @@ def evaluate(trainer: Trainer, state: TrainState, data: Dataset, *, engine: str 
 
     Examples:
         >>> import numpy as np
-        >>> from fnloop.training.loop import init_state
+        >>> from fnloop.training.start import init_state
         >>> from fnloop.nn import mlp
         >>> trainer = Trainer(model=mlp([2, 1]), loss="mse", metrics=())
         >>> evaluate(trainer, init_state(trainer), Dataset(np.zeros((3, 2)), np.ones(3)))
@@ -65,7 +65,7 @@ def outputs(trainer: Trainer, state: TrainState, data: Any, *, engine: str = "nu
 
     Examples:
         >>> import numpy as np
-        >>> from fnloop.training.loop import init_state
+        >>> from fnloop.training.start import init_state
         >>> from fnloop.nn import mlp
         >>> trainer = Trainer(model=mlp([2, 3]), loss="softmax_cross_entropy")
         >>> outputs(trainer, init_state(trainer), np.zeros((5, 2))).shape
@@ -99,7 +99,7 @@ def predict(trainer: Trainer, state: TrainState, x: Any, *, engine: str = "numpy
 
     Examples:
         >>> import numpy as np
-        >>> from fnloop.training.loop import init_state
+        >>> from fnloop.training.start import init_state
         >>> from fnloop.nn import mlp
         >>> trainer = Trainer(model=mlp([2, 3]), loss="softmax_cross_entropy")
         >>> predict(trainer, init_state(trainer), np.zeros((4, 2)))
@@ -128,7 +128,7 @@ def predict_proba(trainer: Trainer, state: TrainState, x: Any, *, engine: str = 
 
     Examples:
         >>> import numpy as np
-        >>> from fnloop.training.loop import init_state
+        >>> from fnloop.training.start import init_state
         >>> from fnloop.nn import mlp
         >>> trainer = Trainer(model=mlp([2, 1]), loss="bce")
         >>> predict_proba(trainer, init_state(trainer), np.zeros((1, 2))).tolist()

@@ -12,12 +12,10 @@ from fnloop.training.encoding import encode, encode_datasets, with_names
 from fnloop.training.epoch_end import make_epoch_end
 from fnloop.training.non_finite import handle_fault, warn_non_finite
 from fnloop.training.preparation import Preparation, prepare
-from fnloop.training.start import init_state, start_from
+from fnloop.training.start import start_from
 from fnloop.training.state import TrainState
 from fnloop.training.state_checks import make_optimizer_check
 from fnloop.training.trainer import Trainer, check_trainer
-
-__all__ = ["Epoch", "Step", "epochs", "init_state", "make_epoch", "make_fold", "make_step", "steps"]
 
 Step = Callable[[TrainState, Batch], TrainState]
 Epoch = Callable[[TrainState], TrainState]
@@ -40,6 +38,7 @@ def make_step(trainer: Trainer, *, engine: str = "numpy") -> Step:
     Examples:
         >>> import numpy as np
         >>> from fnloop.nn import mlp
+        >>> from fnloop.training.start import init_state
         >>> trainer = Trainer(model=mlp([2, 1]), loss="mse")
         >>> make_step(trainer)(init_state(trainer), Batch(np.ones((3, 2)), np.ones(3))).step
         1
