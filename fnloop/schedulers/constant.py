@@ -1,4 +1,4 @@
-"""The learning rate that stays."""
+"""A constant learning rate."""
 
 from typing import Any
 
@@ -9,9 +9,21 @@ from fnloop.schedulers.closed_form import ClosedForm
 
 @frozen
 class ConstantLR(ClosedForm):
-    """Keep the learning rate: lr(t) = initial_lr."""
+    """Keep the learning rate constant: lr(t) = initial_lr.
+
+    Args:
+        initial_lr: The learning rate, above 0.
+
+    Raises:
+        ValueError: If the learning rate is not above 0.
+
+    Examples:
+        >>> ConstantLR(0.1)(7)
+        0.1
+    """
 
     initial_lr: Positive
 
     def formula(self, t: Any) -> Any:
+        """Return the learning rate at t."""
         return self.initial_lr + 0.0 * t

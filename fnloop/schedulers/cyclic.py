@@ -1,4 +1,4 @@
-"""Up and down between two learning rates."""
+"""Cycles between two learning rates."""
 
 from dataclasses import KW_ONLY
 from typing import Annotated, Any
@@ -15,16 +15,28 @@ Policy = Annotated[str, choice("triangular", "triangular2", "exp_range")]
 
 @frozen
 class CyclicLR(ClosedForm):
-    """Go up from the initial learning rate to max_lr and down again, for ever.
+    """Cycle between the initial learning rate and max_lr.
 
         lr(t) = initial_lr + (max_lr - initial_lr) * wave(t) * height(t)
 
-    The wave goes in straight lines from 0 up to 1 in step_size_up and down to 0 in step_size_down; the height is 1
-    (`"triangular"`), 2 ** -cycle (`"triangular2"`), or gamma ** t (`"exp_range"`).
+    The wave is linear, from 0 to 1 in step_size_up and back to 0 in step_size_down. The height is 1 (`"triangular"`),
+    2 ** -cycle (`"triangular2"`), or gamma ** t (`"exp_range"`).
 
     Args:
-        max_lr: at least initial_lr.
-        step_size_up, step_size_down: in what is scheduled (epochs or steps); at least 1.
+        initial_lr: The lowest learning rate, above 0.
+        max_lr: The highest learning rate, at least initial_lr.
+        step_size_up: Length of a rise, in epochs (or steps), at least 1. Default: 2000.
+        step_size_down: Length of a descent, in epochs (or steps), at least 1. Default: 2000.
+        mode: `"triangular"`, `"triangular2"` or `"exp_range"`. Default: `"triangular"`.
+        gamma: Factor of the height at each t for `"exp_range"`, in (0, 1]; unitless. Default: 1.
+
+    Raises:
+        ValueError: If a parameter is outside its interval. The message has its name and value.
+
+    Examples:
+        >>> [CyclicLR(0.25, 0.75, step_size_up=2, step_size_down=2)(t) for t in range(5)]
+        [0.25, 0.5, 0.75, 0.5, 0.25]
+
     Source: Smith 2017, Cyclical learning rates for training neural networks.
     """
 
@@ -41,8 +53,9 @@ class CyclicLR(ClosedForm):
             raise ValueError(f"max_lr must be at least initial_lr={short(self.initial_lr)}, got {short(self.max_lr)}")
 
     def formula(self, t: Any) -> Any:
+        """Return the learning rate at t."""
         up, down = self.step_size_up, self.step_size_down
-        cycle, at = np.divmod(t, up + down)
-        wave = np.where(at <= up, at / up, (up + down - at) / down)
+        cycle, position = np.divmod(t, up + down)
+        wave = np.where(position <= up, position / up, (up + down - position) / down)
         height = {"triangular": 1.0, "triangular2": 0.5**cycle, "exp_range": self.gamma**t}[self.mode]
         return self.initial_lr + (self.max_lr - self.initial_lr) * wave * height

@@ -1,4 +1,4 @@
-"""Decay by a constant factor."""
+"""Exponential decay."""
 
 from typing import Any
 
@@ -12,11 +12,20 @@ class ExponentialLR(ClosedForm):
     """Multiply the learning rate by gamma every epoch (or step): lr(t) = initial_lr * gamma ** t.
 
     Args:
-        gamma: in (0, 1]; unitless.
+        initial_lr: The first learning rate, above 0.
+        gamma: Factor of each epoch (or step), in (0, 1]; unitless. Default: 0.95.
+
+    Raises:
+        ValueError: If a parameter is outside its interval. The message has its name and value.
+
+    Examples:
+        >>> ExponentialLR(0.1, gamma=0.5)(1)
+        0.05
     """
 
     initial_lr: Positive
     gamma: Factor = 0.95
 
     def formula(self, t: Any) -> Any:
+        """Return the learning rate at t."""
         return self.initial_lr * self.gamma**t

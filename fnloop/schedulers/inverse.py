@@ -1,4 +1,4 @@
-"""Decay by an inverse of the time."""
+"""Decay by the inverse of t, or of its square root."""
 
 from dataclasses import KW_ONLY
 from typing import Any
@@ -12,11 +12,20 @@ from fnloop.schedulers.closed_form import ClosedForm
 
 @frozen
 class InverseTimeLR(ClosedForm):
-    """Decay as the inverse of the time: lr(t) = initial_lr / (1 + decay_rate * t).
+    """Decay by the inverse of t: lr(t) = initial_lr / (1 + decay_rate * t).
 
     Args:
-        decay_rate: per epoch (or step), at least 0.
-    Source: Robbins & Monro 1951, whose conditions it meets.
+        initial_lr: The first learning rate, above 0.
+        decay_rate: Decay per epoch (or step), at least 0. Default: 0.1.
+
+    Raises:
+        ValueError: If a parameter is outside its interval. The message has its name and value.
+
+    Examples:
+        >>> InverseTimeLR(0.1, decay_rate=0.5)(2)
+        0.05
+
+    Source: Robbins & Monro 1951, A stochastic approximation method, whose conditions it meets.
     """
 
     initial_lr: Positive
@@ -24,16 +33,26 @@ class InverseTimeLR(ClosedForm):
     decay_rate: NonNegative = 0.1
 
     def formula(self, t: Any) -> Any:
+        """Return the learning rate at t."""
         return self.initial_lr / (1 + self.decay_rate * t)
 
 
 @frozen
 class InverseSqrtLR(ClosedForm):
-    """Decay as the inverse square root of the time: lr(t) = initial_lr * sqrt(timescale / (timescale + t)).
+    """Decay by the inverse square root of t: lr(t) = initial_lr * sqrt(timescale / (timescale + t)).
 
     Args:
-        timescale: after three of them the rate is half of the first; in what is scheduled (epochs or steps), above 0.
-    Source: Vaswani et al. 2017, Attention is all you need, section 5.3, behind its warm-up.
+        initial_lr: The first learning rate, above 0.
+        timescale: A third of the epochs (or steps) after which the rate is half of the first; above 0. Default: 1.
+
+    Raises:
+        ValueError: If a parameter is outside its interval. The message has its name and value.
+
+    Examples:
+        >>> InverseSqrtLR(0.1, timescale=10)(30)
+        0.05
+
+    Source: Vaswani et al. 2017, Attention is all you need, section 5.3, after the warm-up.
     """
 
     initial_lr: Positive
@@ -41,4 +60,5 @@ class InverseSqrtLR(ClosedForm):
     timescale: Positive = 1.0
 
     def formula(self, t: Any) -> Any:
+        """Return the learning rate at t."""
         return self.initial_lr * np.sqrt(self.timescale / (self.timescale + t))

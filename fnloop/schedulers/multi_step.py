@@ -1,4 +1,4 @@
-"""Decay by stairs at given times."""
+"""Step decay at given epochs (or steps)."""
 
 from typing import Any
 
@@ -14,8 +14,16 @@ class MultiStepLR(ClosedForm):
     """Multiply the learning rate by gamma at each milestone: lr(t) = initial_lr * gamma ** #{m in milestones: m <= t}.
 
     Args:
-        milestones: ascending, in what is scheduled (epochs or steps); one that stands twice counts twice.
-        gamma: in (0, 1]; unitless.
+        initial_lr: The first learning rate, above 0.
+        milestones: Epochs (or steps) in ascending order; a repeated one counts twice.
+        gamma: Factor at each milestone, in (0, 1]; unitless. Default: 0.1.
+
+    Raises:
+        ValueError: If a parameter is outside its interval. The message has its name and value.
+
+    Examples:
+        >>> [MultiStepLR(0.1, [2, 3], gamma=0.5)(t) for t in range(4)]
+        [0.1, 0.1, 0.05, 0.025]
     """
 
     initial_lr: Positive
@@ -23,4 +31,5 @@ class MultiStepLR(ClosedForm):
     gamma: Factor = 0.1
 
     def formula(self, t: Any) -> Any:
+        """Return the learning rate at t."""
         return self.initial_lr * self.gamma ** np.searchsorted(self.milestones, t, side="right").astype(np.float64)

@@ -1,4 +1,4 @@
-"""One rise to a high learning rate and one descent far below where it began."""
+"""One cycle: a rise to a high learning rate, then a descent far below the first rate."""
 
 from dataclasses import KW_ONLY
 from typing import Annotated, Any
@@ -12,17 +12,28 @@ from fnloop.schedulers.closed_form import ClosedForm, fraction, half_cosine, int
 
 @frozen
 class OneCycleLR(ClosedForm):
-    """Rise from max_lr / div_factor to max_lr, descend to max_lr / div_factor / final_div_factor, then stay.
+    """Increase the learning rate from max_lr / div_factor to max_lr, then decrease it far below the first rate.
 
-    The rise ends at t = max(0, pct_start * total_steps - 1), the descent at t = total_steps - 1; both go along half a cosine
-    (`anneal_strategy="cos"`) or a straight line (`"linear"`).
+    The rise ends at t = max(0, pct_start * total_steps - 1). The descent ends at t = total_steps - 1, with the rate
+    max_lr / div_factor / final_div_factor, which then stays.
 
     Args:
-        max_lr: the peak, above 0.
-        total_steps: length of the cycle, in what is scheduled (epochs or steps); at least 1.
-        pct_start: the rise's share of the cycle, in [0, 1].
-        div_factor, final_div_factor: above 0; unitless.
-    Source: Smith & Topin 2018, Super-convergence, as two phases.
+        max_lr: The highest learning rate, above 0.
+        total_steps: Length of the cycle, in epochs (or steps), at least 1.
+        pct_start: Fraction of the cycle that the rise takes, in [0, 1]. Default: 0.3.
+        anneal_strategy: Shape of rise and descent: `"cos"`, half a cosine, or `"linear"`. Default: `"cos"`.
+        div_factor: Ratio of the highest and the first rate, above 0; unitless. Default: 25.
+        final_div_factor: Ratio of the first and the last rate, above 0; unitless. Default: 1e4.
+
+    Raises:
+        ValueError: If a parameter is outside its interval. The message has its name and value.
+
+    Examples:
+        >>> OneCycleLR(0.1, total_steps=100)(29)
+        0.1
+
+    Source: Smith & Topin 2018, Super-convergence: very fast training of neural networks using large learning rates, as two
+        phases.
     """
 
     max_lr: Positive
@@ -34,6 +45,7 @@ class OneCycleLR(ClosedForm):
     final_div_factor: Positive = 1e4
 
     def formula(self, t: Any) -> Any:
+        """Return the learning rate at t."""
         top, end = max(0.0, self.pct_start * self.total_steps - 1), self.total_steps - 1
         first, last = self.max_lr / self.div_factor, self.max_lr / self.div_factor / self.final_div_factor
         up, down = fraction(t, top), fraction(t - top, end - top)

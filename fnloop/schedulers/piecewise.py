@@ -1,4 +1,4 @@
-"""Through given points, and by any function."""
+"""Interpolation between given rates, and schedules from any function."""
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY
@@ -14,12 +14,19 @@ from fnloop.schedulers.closed_form import ClosedForm, fraction, half_cosine, int
 
 @frozen
 class PiecewiseLR(ClosedForm):
-    """Go through (times[i], values[i]), before the first and behind the last at its value.
+    """Interpolate between the points (times[i], values[i]); constant before the first and after the last.
 
     Args:
-        times: ascending, in what is scheduled (epochs or steps); where several coincide the last one's value holds.
-        values: learning rates, at least 0, as many as times.
-        interpolate: `"linear"`, `"cos"`, or `"previous"`, which keeps a value until the next time.
+        times: Epochs (or steps) in ascending order; of equal ones the last counts.
+        values: Learning rates, at least 0, one for each time.
+        interpolate: `"linear"`, `"cos"`, or `"previous"`, which keeps a value until the next time. Default: `"linear"`.
+
+    Raises:
+        ValueError: If a parameter is outside its interval, or there are not as many values as times, and at least one.
+
+    Examples:
+        >>> PiecewiseLR([0, 10], [0.0, 0.1])(5)
+        0.05
     """
 
     times: Times
@@ -34,6 +41,7 @@ class PiecewiseLR(ClosedForm):
             )
 
     def formula(self, t: Any) -> Any:
+        """Return the learning rate at t."""
         times, values = np.array(self.times, np.float64), np.array(self.values)
         before = np.searchsorted(times, t, side="right") - 1
         i, j = np.maximum(before, 0), np.minimum(before + 1, len(times) - 1)
@@ -46,10 +54,19 @@ class PiecewiseLR(ClosedForm):
 class LambdaLR(ClosedForm):
     """Multiply the learning rate by any function of t: lr(t) = initial_lr * function(t).
 
+    A trainer with a function cannot be written to a file, since a function is not data; its states can.
+
     Args:
-        function: takes t, an int of at least 0, and returns a finite number of at least 0. A function is no data: a trainer
-            with one cannot be written to a file; its states can.
-    Raises: ValueError: at the t at which the function's value is not allowed.
+        initial_lr: The learning rate that the function multiplies, above 0.
+        function: Takes t, an int of at least 0, and returns a finite number of at least 0.
+
+    Raises:
+        TypeError: If the function is not callable.
+        ValueError: If a value of the function is negative or not finite, when that t is reached.
+
+    Examples:
+        >>> LambdaLR(0.1, lambda t: 1 / (1 + t))(1)
+        0.05
     """
 
     initial_lr: Positive
@@ -60,6 +77,7 @@ class LambdaLR(ClosedForm):
             raise TypeError(f"function must be callable, got {short(self.function)}")
 
     def formula(self, t: Any) -> Any:
+        """Return the learning rate at t."""
         return self.initial_lr * np.array([self._factor(int(at)) for at in t.ravel()], np.float64).reshape(t.shape)
 
     def _factor(self, t: int) -> float:

@@ -1,4 +1,4 @@
-"""Decay by stairs."""
+"""Step decay."""
 
 from typing import Any
 
@@ -14,8 +14,16 @@ class StepLR(ClosedForm):
         lr(t) = initial_lr * gamma ** (t // step_size)
 
     Args:
-        step_size: length of a stair, in what is scheduled (epochs or steps); at least 1.
-        gamma: in (0, 1]; unitless.
+        initial_lr: The first learning rate, above 0.
+        step_size: Epochs (or steps) between two reductions, at least 1.
+        gamma: Factor of a reduction, in (0, 1]; unitless. Default: 0.1.
+
+    Raises:
+        ValueError: If a parameter is outside its interval. The message has its name and value.
+
+    Examples:
+        >>> [StepLR(0.1, step_size=2, gamma=0.5)(t) for t in range(4)]
+        [0.1, 0.1, 0.05, 0.05]
     """
 
     initial_lr: Positive
@@ -23,4 +31,5 @@ class StepLR(ClosedForm):
     gamma: Factor = 0.1
 
     def formula(self, t: Any) -> Any:
+        """Return the learning rate at t."""
         return self.initial_lr * self.gamma ** (t // self.step_size)

@@ -1,4 +1,4 @@
-"""Half a cosine again and again, each time longer and from a lower peak."""
+"""Cosine annealing with warm restarts."""
 
 from dataclasses import KW_ONLY
 from typing import Any
@@ -13,17 +13,27 @@ from fnloop.schedulers.closed_form import ClosedForm, half_cosine
 
 @frozen
 class CosineAnnealingWarmRestarts(ClosedForm):
-    """Anneal along half a cosine, and start again at its end, for ever.
+    """Anneal along half a cosine, and restart at its end.
 
         lr(t) = eta_min + (initial_lr * decay ** n - eta_min) (1 + cos(pi (t - s_n) / (T_0 T_mult ** n))) / 2
 
-    where cycle n starts at s_n = T_0 (T_mult ** n - 1) / (T_mult - 1), or T_0 n if T_mult is 1. A peak is never below eta_min.
+    where cycle n starts at s_n = T_0 (T_mult ** n - 1) / (T_mult - 1), or T_0 n if T_mult is 1. A peak is at least eta_min.
 
     Args:
-        T_0: length of the first cycle, in what is scheduled (epochs or steps); at least 1.
-        T_mult: each cycle's length as a multiple of the one before; a whole number of at least 1.
-        decay: each peak as a share of the one before, in (0, 1].
-    Source: Loshchilov & Hutter 2017, SGDR, equation 5.
+        initial_lr: The first learning rate, above 0.
+        T_0: Length of the first cycle, in epochs (or steps), at least 1.
+        T_mult: Length of each cycle relative to the previous one, an integer of at least 1. Default: 1.
+        eta_min: The learning rate at the end of a cycle, in [0, initial_lr]. Default: 0.
+        decay: Each peak relative to the previous one, in (0, 1]; unitless. Default: 1.
+
+    Raises:
+        ValueError: If a parameter is outside its interval. The message has its name and value.
+
+    Examples:
+        >>> CosineAnnealingWarmRestarts(0.1, T_0=10)(15)
+        0.05
+
+    Source: Loshchilov & Hutter 2017, SGDR: stochastic gradient descent with warm restarts, equation 5.
     """
 
     initial_lr: Positive
@@ -38,6 +48,7 @@ class CosineAnnealingWarmRestarts(ClosedForm):
             raise ValueError(f"eta_min must be at most initial_lr={short(self.initial_lr)}, got {short(self.eta_min)}")
 
     def formula(self, t: Any) -> Any:
+        """Return the learning rate at t."""
         starts = self._starts(t.max(initial=0.0))
         n = np.searchsorted(starts, t, side="right") - 1.0
         descent = half_cosine((t - starts[n.astype(int)]) / (self.T_0 * float(self.T_mult) ** n))
@@ -45,7 +56,7 @@ class CosineAnnealingWarmRestarts(ClosedForm):
         return self.eta_min + (peak - self.eta_min) * descent
 
     def _starts(self, end: float) -> Any:
-        """Where the cycles up to `end` start: in whole numbers, for a logarithm would miss some by rounding."""
+        """Return the starts of the cycles up to `end`, by integer sums: a logarithm would miss some by rounding."""
         if self.T_mult == 1:
             return np.arange(0.0, end + self.T_0, self.T_0)
         starts = [0]

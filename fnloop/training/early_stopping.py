@@ -1,4 +1,4 @@
-"""When to stop, as a value in the state: a stopped state stays as it is."""
+"""Early stopping as a policy whose progress is a value in the state."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY
@@ -11,11 +11,18 @@ from fnloop.metrics import check_mode, improves, known_mode, look_up, worst
 
 @frozen
 class EarlyStoppingState:
-    """The progress of early stopping on `metric`, which is None where nobody stops early.
+    """The progress of early stopping.
 
-    `best` is the best value so far and `best_epoch` its epoch (0: none yet), `wait` the epochs since then without improvement,
-    `best_vector`, `best_buffers` and `best_metrics` the parameters, the model's buffers and all metrics of the best epoch if
-    they are kept to be restored; `stopped_epoch` is the epoch after which the run stopped, or None.
+    Args:
+        metric: The monitored metric; None without early stopping.
+        mode: Whether small or large values of it are better; None without early stopping.
+        best: The best value so far.
+        best_epoch: Its epoch, from 1; 0 before the first improvement.
+        wait: Epochs without improvement since then.
+        best_vector: The parameters of the best epoch, (P,), if they are kept to be restored; else None.
+        best_buffers: The model's buffers of the best epoch, if they are kept.
+        best_metrics: All metrics of the best epoch, if they are kept.
+        stopped_epoch: The epoch after which the run stopped; None while it continues.
     """
 
     metric: str | None
@@ -29,24 +36,37 @@ class EarlyStoppingState:
     stopped_epoch: int | None = None
 
 
-HINTS = {"monitor": "it is metric here"}
-NO_EARLY_STOPPING = EarlyStoppingState(None, None, float("nan"))
+ARGUMENT_HINTS = {"monitor": "it is metric here"}
+NO_EARLY_STOPPING = EarlyStoppingState(metric=None, mode=None, best=float("nan"))
 
 
 @frozen
 class EarlyStopping:
     """Stop after `patience` epochs in a row in which the metric did not improve by more than `min_delta`.
 
-    A smaller gain neither resets the wait nor moves the best, and NaN never improves. The state that stops is that of the last
-    epoch, with its own parameters and metrics. With `restore_best` it also keeps those of the best epoch, and
-    `fl.restored(state)` puts them in place; `fl.best` and `Fit.best` select the best state itself.
+    A smaller improvement neither resets the wait nor counts as the best value, and NaN never improves. The final state is that
+    of the last epoch. With `restore_best` it also keeps the parameters, buffers and metrics of the best epoch, which
+    `fl.restored(state)` applies; `fl.best` and `Fit.best` select the best state itself.
 
     Args:
-        metric: A metric that the run produces, such as `"val_loss"`.
-        mode: `"min"` if small values are better, `"max"` if large ones are; by default that of the metric.
-        patience: Epochs, at least 1.
-        min_delta: Absolute, at least 0; in the units of the metric.
-        restore_best: Whether to keep the parameters of the best epoch.
+        metric: A metric that the run produces. Default: `"val_loss"`.
+        mode: `"min"` if small values are better, `"max"` if large ones are. By default the metric's own.
+        patience: Epochs without improvement before the stop, at least 1. Default: 20.
+        min_delta: Smallest improvement that counts, absolute, in the units of the metric; at least 0. Default: 1e-4.
+        restore_best: Whether to keep the parameters of the best epoch. Default: True.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is outside its interval.
+
+    Examples:
+        >>> policy = EarlyStopping("loss", patience=1)
+        >>> state = policy.step(policy.init(), {"loss": 0.5}, epoch=1)
+        >>> policy.step(state, {"loss": 0.6}, epoch=2).stopped_epoch
+        2
+
+    See Also:
+        `fnloop.restored`, `fnloop.what_if`
     """
 
     metric: MetricName = "val_loss"
@@ -56,19 +76,19 @@ class EarlyStopping:
     min_delta: NonNegative = 1e-4
     restore_best: Flag = True
 
-    argument_hints = HINTS
+    argument_hints = ARGUMENT_HINTS
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "mode", self.mode or known_mode(self.metric))
 
     def init(self) -> EarlyStoppingState:
-        """The state before anything is trained.
+        """Return the state before anything is trained.
 
         Raises:
-            ValueError: If `mode` is None and the metric does not say which direction is better.
+            ValueError: If `mode` is None and the direction of the metric is unknown.
         """
         mode = check_mode(self.mode, self.metric)
-        return EarlyStoppingState(self.metric, mode, worst(mode))
+        return EarlyStoppingState(metric=self.metric, mode=mode, best=worst(mode))
 
     def step(
         self,
@@ -78,22 +98,25 @@ class EarlyStopping:
         vector: Array | None = None,
         buffers: tuple[Array, ...] = (),
     ) -> EarlyStoppingState:
-        """The state after an epoch with these metrics; a stopped state is returned as it is.
+        """Return the state after an epoch; a stopped state is returned unchanged.
 
         Args:
+            state: The state before the epoch.
             metrics: All metrics of the epoch.
-            epoch: Epochs trained, this one included.
-            vector: The parameters after it, (P,), kept if they are the best.
-            buffers: The model's buffers after it, kept alike.
+            epoch: The number of the epoch, from 1.
+            vector: The parameters after the epoch, (P,), kept if they are the best.
+            buffers: The model's buffers after the epoch, kept with the parameters.
 
         Raises:
-            ValueError: If the monitored metric is not among the metrics.
+            ValueError: If the monitored metric is missing.
         """
         if state.stopped_epoch is not None:
             return state
         value = look_up(metrics, self.metric)
         if improves(value, state.best, check_mode(self.mode, self.metric), self.min_delta):
-            kept = (vector, buffers, metrics) if self.restore_best else (None, (), {})
-            return EarlyStoppingState(state.metric, state.mode, value, epoch, 0, *kept)
+            best = EarlyStoppingState(metric=state.metric, mode=state.mode, best=value, best_epoch=epoch)
+            if not self.restore_best:
+                return best
+            return evolve(best, best_vector=vector, best_buffers=buffers, best_metrics=metrics)
         wait = state.wait + 1
         return evolve(state, wait=wait, stopped_epoch=epoch if wait >= self.patience else None)

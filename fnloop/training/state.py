@@ -1,8 +1,7 @@
-"""The whole of training, in one frozen value."""
+"""The state of training as one frozen value."""
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 
@@ -13,11 +12,12 @@ from fnloop.core.records import evolve, frozen
 from fnloop.data.names import Names
 from fnloop.nn.model import Params
 from fnloop.optimizers import OptimizerState
+from fnloop.schedulers import LearningRateState
 from fnloop.training.early_stopping import EarlyStoppingState
 
 
 class StopReason(StrEnum):
-    """Why a run ended."""
+    """Why a run stopped."""
 
     FINISHED = "finished"
     NO_IMPROVEMENT = "no improvement"
@@ -31,8 +31,11 @@ class StopReason(StrEnum):
 class Stopped:
     """Where and why training stopped.
 
-    `reason` is a value of `StopReason`; `epoch` and `step` count from 1 and are those in which it stopped: after its last
-    step, or at the step that could not be taken. `cause` says what improved no more, or what was not finite.
+    Args:
+        reason: A value of `StopReason`.
+        epoch: The epoch in which it stopped, from 1.
+        step: The last step, from 1, or the step that failed.
+        cause: The metric that no longer improved, or the value that was not finite.
     """
 
     reason: str
@@ -46,9 +49,13 @@ class Stopped:
 
 @frozen
 class EpochPlan:
-    """What the epoch in progress was begun with: a state within an epoch continues under the same plan only.
+    """What an epoch in progress depends on: a state within an epoch can be continued only with an equal plan.
 
-    `metrics` are the names of the metrics that are summed.
+    Args:
+        examples: Examples in the epoch.
+        examples_per_update: Examples in one update, over all accumulated batches.
+        seed: Seed of the order of the examples.
+        metrics: Names of the metrics that are summed.
     """
 
     examples: int
@@ -59,9 +66,14 @@ class EpochPlan:
 
 @frozen
 class EpochProgress:
-    """The progress of the current epoch: batches folded, examples seen, and the sums over them of the loss and the metrics.
+    """The progress within the current epoch.
 
-    `plan` is None at the start of an epoch, and where single steps were taken of data that nobody knows as a whole.
+    Args:
+        batches: Batches so far.
+        examples: Examples so far.
+        sums: Sums over these examples of the loss and the metrics; empty at the start of an epoch.
+        lr: Learning rate of the last step.
+        plan: The plan of the epoch. None at its start, and after single steps of `make_step`, which sees no whole dataset.
     """
 
     batches: int
@@ -72,8 +84,13 @@ class EpochProgress:
 
 
 def epoch_start(lr: float, batches: int = 0) -> EpochProgress:
-    """The progress where sums begin anew: no example is seen, and the next step is trained at that learning rate."""
-    return EpochProgress(batches, 0, _NO_SUMS, lr)
+    """Return the progress with empty sums, as at the start of an epoch.
+
+    Args:
+        lr: Learning rate of the next step.
+        batches: Batches of the epoch that the sums leave out. Default: 0.
+    """
+    return EpochProgress(batches=batches, examples=0, sums=_NO_SUMS, lr=lr)
 
 
 _NO_SUMS = read_only(np.zeros(0))
@@ -81,19 +98,29 @@ _NO_SUMS = read_only(np.zeros(0))
 
 @frozen
 class TrainState:
-    """A state of training: all that the next step depends on, apart from the trainer and the data.
+    """A state of training: everything that the next step depends on, apart from the trainer and the data.
 
-    `epoch` counts finished epochs, `step` the batches folded, `updates` those that moved the parameters. `metrics` are
-    those of these very parameters: a state at the end of an epoch has them, the initial state and one within an epoch have
-    none, `{}`. `lr` is the learning rate of the next step; that of an epoch is in its metrics. `stopped` says where and why
-    training stopped, and is None while it can continue. `loss` names the loss that the metrics are of.
-    `names` are the columns and the classes of the training data, if it has any: what features and outputs mean.
+    Args:
+        params: The parameters: `params.vector`, (P,), and views into it by layer, `params.layers`.
+        buffers: The model's arrays that are not parameters, such as running moments.
+        optimizer: The state of the optimizer.
+        scheduler: The state of the schedule.
+        early_stopping: The progress of early stopping.
+        epoch: Completed epochs.
+        step: Batches processed.
+        updates: Updates of the parameters: without the batches that were skipped.
+        progress: The progress within the current epoch.
+        metrics: The metrics at the end of an epoch, with its learning rate as `"lr"`; empty for the initial state and within
+            an epoch.
+        loss: The loss that the metrics are of.
+        stopped: Where and why training stopped; None while it can continue.
+        names: The columns and classes of the training data, if it has any.
     """
 
     params: Params
     buffers: tuple[Array, ...]
     optimizer: OptimizerState
-    scheduler: Any
+    scheduler: LearningRateState
     early_stopping: EarlyStoppingState
     epoch: int
     step: int
@@ -106,12 +133,12 @@ class TrainState:
 
     @property
     def lr(self) -> float:
-        """The learning rate that the next step is trained at."""
-        return self.scheduler.lr  # type: ignore[no-any-return]
+        """The learning rate of the next step; that of an epoch is in its metrics."""
+        return self.scheduler.lr
 
     @property
     def stop_reason(self) -> str | None:
-        """Why training stopped, a value of `StopReason`, or None while it can continue."""
+        """Why training stopped, a value of `StopReason`; None while it can continue."""
         return None if self.stopped is None else self.stopped.reason
 
     def __repr__(self) -> str:
@@ -128,19 +155,27 @@ class TrainState:
 
 
 def averaged(state: TrainState) -> TrainState:
-    """The state with the parameters that its optimizer averaged, for `evaluate`, `predict` and `save`.
+    """Return the state with the averaged parameters of its optimizer, for `evaluate`, `predict` and `save`.
 
-    It carries no metrics, since none were measured of the average. The model's buffers, such as the running moments of a batch
-    norm, stay those of the parameters before averaging.
+    Its metrics are empty, since none were measured for the average. The model's buffers, such as the running moments of batch
+    norm, are unchanged: those of the parameters before averaging.
 
-    Examples:
-        optimizer=chain(AdamW(), ema(0.999)), then fl.evaluate(trainer, fl.averaged(state), data)
+    Args:
+        state: A state whose optimizer ends in `ema` or `swa`.
 
     Raises:
         TypeError: If it is not a state.
         ValueError: If the optimizer keeps no average.
 
-    See Also: fnloop.optimizers.ema, fnloop.optimizers.swa
+    Examples:
+        >>> import fnloop as fl
+        >>> from fnloop.optimizers import AdamW, chain, ema
+        >>> trainer = fl.Trainer(model=fl.mlp([3, 1]), loss="mse", optimizer=chain(AdamW(), ema(0.999)))
+        >>> fl.averaged(fl.init_state(trainer))
+        TrainState(epoch=0, step=0, lr=0.001, 4 parameters)
+
+    See Also:
+        `fnloop.optimizers.ema`, `fnloop.optimizers.swa`
     """
     if not isinstance(state, TrainState):
         raise TypeError(f"state must be a TrainState, got {short(state)}")
@@ -150,19 +185,28 @@ def averaged(state: TrainState) -> TrainState:
 
 
 def restored(state: TrainState) -> TrainState:
-    """The state with the parameters, the buffers and the metrics of the best epoch, which early stopping keeps in it.
+    """Return the state with the parameters, buffers and metrics of the best epoch, which early stopping keeps in it.
 
-    The best epoch is that of the monitored metric, `state.early_stopping.best_epoch`; everything else stays as it is. Where
-    the whole stream is at hand, `best` selects from it, by any metric.
+    The best epoch is `state.early_stopping.best_epoch`, by the monitored metric. Everything else is unchanged. `best` selects
+    from a whole stream, by any metric.
 
-    Examples:
-        fl.evaluate(trainer, fl.restored(fl.last(fl.epochs(trainer, train, validation))), data)
+    Args:
+        state: A state of a trainer with `EarlyStopping(restore_best=True)`.
 
     Raises:
         TypeError: If it is not a state.
-        ValueError: If the state keeps no parameters: without `EarlyStopping(restore_best=True)`, or before any improvement.
+        ValueError: If the state keeps no parameters: without `restore_best`, or before the first improvement.
 
-    See Also: fnloop.best, fnloop.EarlyStopping
+    Examples:
+        >>> import fnloop as fl
+        >>> data = fl.datasets.lab()
+        >>> trainer = fl.Trainer(model=fl.mlp([10, 1]), loss="bce", early_stopping=fl.EarlyStopping("loss", patience=1))
+        >>> state = fl.last(fl.epochs(trainer, data.train))
+        >>> fl.restored(state).metrics["loss"] == state.early_stopping.best
+        True
+
+    See Also:
+        `fnloop.best`, `fnloop.EarlyStopping`
     """
     if not isinstance(state, TrainState):
         raise TypeError(f"state must be a TrainState, got {short(state)}")

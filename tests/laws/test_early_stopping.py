@@ -1,4 +1,4 @@
-"""Early stopping equals a reading of the whole history; best is the arg-best."""
+"""Early stopping equals a brute-force computation from the whole history; `best` is the arg-best."""
 
 import math
 
@@ -17,7 +17,7 @@ TRAINER = fl.Trainer(model=fl.mlp([3, 1]), loss=fl.losses.BinaryCrossEntropy())
 
 
 def brute_force(policy, history):
-    """Epoch it stops at (or None), the best epoch and value: each from the whole history."""
+    """Return the epoch of the stop (or None), the best epoch and the best value."""
     sign, best, best_epoch = (1 if policy.mode == "min" else -1), math.inf, 0
     for epoch, value in enumerate(history, start=1):
         if sign * value < best - policy.min_delta:
@@ -37,8 +37,8 @@ policies = st.builds(
 
 
 @given(policies, histories)
-def test_early_stopping_equals_a_reading_of_the_whole_history(policy, history):
-    """On any values, NaN and infinities included; what comes behind the stop changes nothing."""
+def test_early_stopping_equals_brute_force(policy, history):
+    """For any values, NaN and infinities included; epochs after the stop change nothing."""
     state = policy.init()
     for epoch, value in enumerate(history, start=1):
         state = policy.step(state, {"m": value}, epoch, read_only(np.array([float(epoch)])))
@@ -54,7 +54,7 @@ def with_metric(value, epoch):
 
 @given(histories, st.sampled_from(["min", "max"]))
 def test_best_is_the_arg_best(history, mode):
-    """The earliest of equals; NaN is never best in any order of arrival, and a first NaN poisons nothing."""
+    """The earliest of equal values; NaN is never best, whatever its position."""
     states = [fl.init_state(TRAINER), *(with_metric(value, epoch) for epoch, value in enumerate(history))]
     known = [(value if mode == "min" else -value, epoch) for epoch, value in enumerate(history) if not math.isnan(value)]
     if known:
@@ -64,15 +64,15 @@ def test_best_is_the_arg_best(history, mode):
             fl.best("m", states, mode=mode)
 
 
-def test_parameters_that_are_not_finite_never_win():
-    """However good their metric looks (ultralytics#19357)."""
+def test_a_state_with_non_finite_parameters_is_never_best():
+    """Whatever its metric (ultralytics#19357)."""
     good, bad = with_metric(1.0, 1), with_metric(0.0, 2)
     bad = evolve(bad, params=evolve(bad.params, vector=read_only(np.full(4, np.nan, np.float32))))
     assert fl.best("m", [good, bad], mode="min").epoch == 1
 
 
 def test_the_best_epoch_is_restored_from_the_stopped_state():
-    """`restored` gives the best epoch's parameters, buffers and metrics to the bit; the stopped state has its own."""
+    """`restored` has the best epoch's parameters, buffers and metrics to the bit; the stopped state has the last epoch's."""
     policy = fl.EarlyStopping("val_loss", patience=3)
     trainer = fl.Trainer(
         model=fl.mlp([3, 8, 1]),
@@ -97,7 +97,7 @@ def test_the_best_epoch_is_restored_from_the_stopped_state():
 
 
 def test_the_mode_is_that_of_the_metric():
-    """The smallest is best for a loss or an error, the largest of an accuracy; a name that says nothing is asked about."""
+    """The smallest loss or error is best, and the largest accuracy."""
     states = [evolve(with_metric(0.0, i), metrics={"val_loss": v, "accuracy": v}) for i, v in enumerate([2.0, 3.0, 1.0])]
     assert fl.best("val_loss", states).epoch == 2
     assert fl.best("accuracy")(states).epoch == 1

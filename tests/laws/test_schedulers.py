@@ -1,4 +1,4 @@
-"""Schedules equal their formulas; a plateau equals a reading of the whole history."""
+"""Schedules equal their formulas; a plateau equals a brute-force computation from the whole history."""
 
 import math
 from fractions import Fraction
@@ -28,7 +28,7 @@ single, composed = schedulers(max_parts=1), schedulers()
 
 
 def formula(scheduler, t):
-    """The table of the documentation, in plain Python."""
+    """Return the documented formula in plain Python."""
     match scheduler:
         case ConstantLR():
             return scheduler.initial_lr
@@ -45,14 +45,14 @@ def formula(scheduler, t):
 
 @given(closed, st.integers(0, 500))
 def test_closed_forms_equal_their_formula(scheduler, t):
-    """To 1e-12, as a float for an int."""
+    """To 1e-12; the rate at an int is a float."""
     assert type(scheduler(t)) is float
     assert scheduler(t) == pytest.approx(formula(scheduler, t), rel=1e-12, abs=1e-300 if t < 400 else 1e-18)
 
 
 @given(composed, st.lists(st.integers(0, 60), min_size=1, max_size=20))
-def test_random_access_equals_going_step_by_step(scheduler, times):
-    """To the bit, one by one, all at once, and along the states; reading has no effect."""
+def test_random_access_equals_step_by_step(scheduler, times):
+    """To the bit: at one t, at many, and from the states."""
     states = list(take(61, accumulate(lambda state, _: scheduler.step(state), range(60), scheduler.init())))
     assert [states[t].lr for t in times] == [scheduler(t) for t in times] == scheduler(np.array(times)).tolist()
     assert [states[t].t for t in times] == times
@@ -60,8 +60,8 @@ def test_random_access_equals_going_step_by_step(scheduler, times):
 
 
 @given(closed)
-def test_schedules_fall_and_stay_within_their_bounds(scheduler):
-    """None of these ever rises; each starts at its initial rate, and the cosine is at its minimum from its end on."""
+def test_decays_start_at_the_initial_rate_and_never_rise(scheduler):
+    """After its end, a cosine stays at its minimum."""
     lr = scheduler(np.arange(400))
     assert lr[0] == pytest.approx(scheduler.initial_lr, rel=1e-15)
     assert np.all(np.diff(lr) <= 1e-15 * lr[:-1])
@@ -71,8 +71,8 @@ def test_schedules_fall_and_stay_within_their_bounds(scheduler):
 
 
 @given(composed)
-def test_rates_are_finite_and_never_negative(scheduler):
-    """Zero-length phases and coinciding boundaries included."""
+def test_rates_are_finite_and_not_negative(scheduler):
+    """With phases of length zero and equal boundaries."""
     lr = scheduler(np.arange(200))
     assert np.all(np.isfinite(lr))
     assert np.all(lr >= 0)
@@ -83,8 +83,8 @@ kinds = st.sampled_from(["linear", "cos", "sqrt"])
 
 
 @given(rates, st.integers(0, 9), st.integers(0, 9), st.integers(0, 9), shares, kinds)
-def test_a_phase_of_length_zero_leaves_the_others_as_they_are(lr, rise, stable, decay, share, kind):
-    """Each phase of a schedule is the same whether or not the ones around it have a length (torchtitan#1010)."""
+def test_a_phase_of_length_zero_does_not_change_the_others(lr, rise, stable, decay, share, kind):
+    """Each phase is the same with and without its neighbours (torchtitan#1010)."""
 
     def phases(rise, stable, decay):
         return sch.WarmupStableDecayLR(lr, rise, stable, decay, min_lr=lr * share, anneal_strategy=kind)
@@ -105,8 +105,8 @@ sizes = st.floats(-300, 300).map(lambda exponent: 10.0**exponent)
 
 
 @given(sizes, sizes, st.integers(2, 30))
-def test_schedules_reach_both_ends_exactly_whatever_their_sizes(a, b, n):
-    """A rate of 1e-20 at the end of a way from 1 is not lost to the rounding of 1; in between is the line, to rounding."""
+def test_schedules_reach_both_ends_exactly(a, b, n):
+    """At any magnitude: a last rate of 1e-20 is not lost in the rounding of a first rate of 1."""
     low, high = min(a, b), max(a, b)
     for scheduler in (
         sch.LinearLR(1.0, total_iters=n, start_factor=a, end_factor=b),
@@ -128,8 +128,8 @@ def test_schedules_reach_both_ends_exactly_whatever_their_sizes(a, b, n):
 
 
 @given(composed, composed, st.integers(0, 50), st.integers(0, 50), lengths, rates)
-def test_the_algebra_of_composition(a, b, first, more, period, factor):
-    """Products commute and have 1; joins associate; a repetition is periodic; clamping twice is clamping once."""
+def test_algebra_of_composition(a, b, first, more, period, factor):
+    """Products commute and 1 is neutral; joins associate; repetitions are periodic; clamping is idempotent."""
     second = first + more
     assert np.array_equal(sch.times(a, b)(T), sch.times(b, a)(T))
     assert np.array_equal(sch.times(a, 1)(T), a(T))
@@ -146,8 +146,8 @@ def test_the_algebra_of_composition(a, b, first, more, period, factor):
 
 
 @given(st.lists(single, min_size=4, max_size=24))
-def test_long_products_are_taken_in_one_order(parts):
-    """Step by step, at one t, and over many at once: the same bits."""
+def test_long_products_multiply_in_one_order(parts):
+    """Step by step, at one t, and at many: the same bits."""
     product = sch.times(*parts)
     states = list(take(9, accumulate(lambda state, _: product.step(state), range(9), product.init())))
     assert [state.lr for state in states] == [product(t) for t in range(9)] == product(np.arange(9)).tolist()
@@ -155,7 +155,7 @@ def test_long_products_are_taken_in_one_order(parts):
 
 @given(composed.filter(lambda a: a(0) > 0), counts, shares)
 def test_a_warm_up_leads_to_the_schedule(scheduler, length, start):
-    """It never falls, begins at its share, and behind it the schedule is as it was, only later."""
+    """It starts at `start_factor` and never falls; after it the schedule is the same, only later."""
     warm = sch.warmup(scheduler, length, start_factor=start)
     assert np.array_equal(warm(T + length), scheduler(T))
     rise = warm(np.arange(length + 1))
@@ -165,7 +165,7 @@ def test_a_warm_up_leads_to_the_schedule(scheduler, length, start):
 
 @given(histories, composed)
 def test_a_plateau_multiplies_any_schedule(history, scheduler):
-    """The rate is the product of both, the counters are the plateau's own."""
+    """The rate is the product of both; the plateau's state is the same as alone."""
     plateau = ReduceLROnPlateau(1.0, "m", mode="min", patience=1)
     both = sch.times(plateau, scheduler)
     together, alone = both.init(), plateau.init()
@@ -198,12 +198,12 @@ def test_a_plateau_multiplies_any_schedule(history, scheduler):
     ],
 )
 def test_golden_tables_of_schedules(scheduler, rates_):
-    """Starts, ends, and phases without length."""
+    """Starts, ends, and phases of length zero."""
     assert scheduler(np.arange(len(rates_))).tolist() == pytest.approx(rates_, rel=1e-12, abs=1e-15)
 
 
-def test_warm_restarts_begin_exactly_where_they_should():
-    """At every start of a cycle, to 10**9, the rate is the peak: no logarithm rounds a start away."""
+def test_warm_restarts_start_exactly():
+    """The rate at the start of each cycle is the peak, up to t = 10**9: no rounding misses a start."""
     for factor in (2, 3, 5, 10):
         scheduler = sch.CosineAnnealingWarmRestarts(0.1, 3, T_mult=factor)
         starts = [3 * (factor**n - 1) // (factor - 1) for n in range(9)]
@@ -211,8 +211,8 @@ def test_warm_restarts_begin_exactly_where_they_should():
         assert all(scheduler(start - 1) < 0.1 for start in starts[1:])
 
 
-def test_a_run_follows_a_composed_schedule_through_a_file(tmp_path):
-    """A plateau over a warmed-up cosine: the state travels, the trainer too, the rates are the parts' product."""
+def test_a_run_with_a_composed_schedule_continues_from_a_file(tmp_path):
+    """A plateau times a cosine with warm-up: trainer and state are saved, and the rates are the product of the parts'."""
     scheduler = sch.times(sch.warmup(CosineAnnealingLR(0.1, 10), 3), ReduceLROnPlateau(1.0, "loss", patience=1, min_delta=9.0))
     trainer = fl.Trainer(model=fl.mlp([3, 1]), loss=fl.losses.BinaryCrossEntropy(), scheduler=scheduler, batch_size=4)
     data = dataset("binary", 12)
@@ -229,7 +229,7 @@ def test_a_run_follows_a_composed_schedule_through_a_file(tmp_path):
 
 
 def brute_force(scheduler, history):
-    """Rates and reductions, each read anew from the whole history so far."""
+    """Return rates, reductions, waits and cooldowns, computed from positions in the history."""
     sign = 1 if scheduler.mode == "min" else -1
     rows, lr, reductions, since, cold, best = [], scheduler.initial_lr, 0, 0, 0, math.inf
     for i, value in enumerate(history):
@@ -257,8 +257,8 @@ plateaus = st.builds(
 
 
 @given(plateaus, histories)
-def test_a_plateau_equals_a_reading_of_the_whole_history(scheduler, history):
-    """On any values, NaN and infinities included."""
+def test_a_plateau_equals_brute_force(scheduler, history):
+    """For any values, NaN and infinities included."""
     states = list(accumulate(lambda state, value: scheduler.step(state, {"m": value}), history, scheduler.init()))[1:]
     assert [(s.lr, s.reductions, s.wait, s.cooldown) for s in states] == brute_force(scheduler, history)
     assert all(state.lr >= scheduler.min_lr for state in states)
@@ -275,7 +275,7 @@ def test_a_plateau_equals_a_reading_of_the_whole_history(scheduler, history):
     ],
 )
 def test_golden_tables_of_the_plateau(patience, history, rates_after):
-    """It fires when the wait reaches the patience, and the wait starts again (pytorch#2545, #11305, keras#3991)."""
+    """A reduction when the wait reaches the patience, which resets the wait (pytorch#2545, #11305, keras#3991)."""
     scheduler = ReduceLROnPlateau(1.0, "m", mode="min", patience=patience)
     states = accumulate(lambda state, value: scheduler.step(state, {"m": value}), history, scheduler.init())
     assert [state.lr for state in states][1:] == rates_after
@@ -290,15 +290,15 @@ def test_golden_tables_of_the_plateau(patience, history, rates_after):
     ],
 )
 def test_epochs_of_a_cooldown_do_not_count(cooldown, rates_after):
-    """As many epochs after a reduction as it says; an improvement among them counts, as in PyTorch."""
+    """After a reduction, `cooldown` epochs do not count as waiting; an improvement among them counts, as in PyTorch."""
     scheduler = ReduceLROnPlateau(1.0, "m", mode="min", patience=1, cooldown=cooldown)
     history = [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5]
     states = accumulate(lambda state, value: scheduler.step(state, {"m": value}), history, scheduler.init())
     assert [state.lr for state in states][1:] == rates_after
 
 
-def test_a_plateau_at_its_minimum_stays_there():
-    """Nothing is lowered and nothing is counted (idempotent at min_lr)."""
+def test_a_plateau_stays_at_its_minimum():
+    """At `min_lr` no further reduction happens or is counted."""
     scheduler = ReduceLROnPlateau(1.0, "m", mode="min", patience=1, min_lr=0.3)
     states = list(accumulate(lambda state, _: scheduler.step(state, {"m": 1.0}), range(9), scheduler.init()))
     assert [state.lr for state in states[:5]] == [1.0, 1.0, 0.5, 0.3, 0.3]
@@ -307,8 +307,8 @@ def test_a_plateau_at_its_minimum_stays_there():
 
 @pytest.mark.parametrize("every", ["epoch", "step"])
 @pytest.mark.parametrize("name", ["constant", "step", "exponential", "cosine"])
-def test_the_rate_of_a_run_is_that_of_its_schedule(name, every):
-    """Epoch (or step) 0 trains at lr(0): no lag by one; the history has what was used."""
+def test_a_run_trains_at_the_rates_of_its_schedule(name, every):
+    """Epoch (or step) 0 trains at lr(0), without an offset of one; the history has the rates that were used."""
     parameters = {"step": {"step_size": 2}, "cosine": {"T_max": 4}}.get(name, {})
     scheduler = fl.get_scheduler(name, 0.5, **parameters)
     trainer = fl.Trainer(
@@ -327,12 +327,12 @@ def test_the_rate_of_a_run_is_that_of_its_schedule(name, every):
     else:
         states = list(take(7, fl.steps(trainer, data)))
         assert [state.lr for state in states] == [scheduler(t) for t in range(7)]
-        gentle = fl.make_step(trainer)(states[3], fl.Batch(data.x[:4], data.y[:4])).params.vector - states[3].params.vector
-        assert np.any(gentle != 0)
+        change = fl.make_step(trainer)(states[3], fl.Batch(data.x[:4], data.y[:4])).params.vector - states[3].params.vector
+        assert np.any(change != 0)
 
 
 def test_get_scheduler_by_name_in_any_case():
-    """Five names; another is refused with those there are."""
+    """Five names; the error for any other lists them."""
     kinds = [ConstantLR, StepLR, ExponentialLR, ReduceLROnPlateau, CosineAnnealingLR]
     names = ["CONSTANT", "Step", "exponential", "PlateaU", "cosine"]
     extra = [{}, {"step_size": 3}, {}, {}, {"T_max": 5}]

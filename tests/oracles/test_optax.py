@@ -41,7 +41,7 @@ LR, STEPS = 0.05, 200
 LAYOUT = fl.mlp([3, 4, 2]).layout
 SIZE, LAYERS = LAYOUT[-1].stop, [place.layer for place in LAYOUT]
 RISING = sch.LinearLR(0.9, total_iters=100, start_factor=0.5, end_factor=1.0)  # from 0.45 to 0.9
-RISING_THERE = lambda t: 0.45 + 0.45 * jax.numpy.minimum(t, 100).astype(float) / 100  # noqa: E731  in x64, if it is on
+RISING_IN_OPTAX = lambda t: 0.45 + 0.45 * jax.numpy.minimum(t, 100).astype(float) / 100  # noqa: E731  in x64, if it is on
 inject = optax.inject_hyperparams
 PAIRS = {
     "sgd": (SGD(), optax.sgd(LR)),
@@ -52,7 +52,7 @@ PAIRS = {
     "adamw": (AdamW(weight_decay=0.1), optax.adamw(LR, weight_decay=0.1)),
     "adamax": (Adamax(b1=0.8, b2=0.95), optax.adamax(LR, 0.8, 0.95)),
     "amsgrad": (AMSGrad(b2=0.9), optax.amsgrad(LR, b2=0.9)),
-    "nadam, whose momentum stays": (NAdam(momentum_decay=1e6), optax.nadam(LR)),
+    "nadam, constant momentum": (NAdam(momentum_decay=1e6), optax.nadam(LR)),
     "radam": (RAdam(), optax.radam(LR)),
     "radam, never rectified": (RAdam(b2=0.5), optax.radam(LR, b2=0.5)),
     "rmsprop": (RMSprop(), optax.rmsprop(LR, 0.99, 1e-8, eps_in_sqrt=False)),
@@ -100,15 +100,15 @@ PAIRS = {
     ),
     "momentum by schedule": (
         scheduled(SGD(momentum=0.9), momentum=RISING),
-        optax.chain(inject(optax.trace)(decay=RISING_THERE), optax.scale(-LR)),
+        optax.chain(inject(optax.trace)(decay=RISING_IN_OPTAX), optax.scale(-LR)),
     ),
     "b1 and b2 by schedule": (
         scheduled(Adam(), b1=RISING, b2=RISING),
-        optax.chain(inject(optax.scale_by_adam)(b1=RISING_THERE, b2=RISING_THERE), optax.scale(-LR)),
+        optax.chain(inject(optax.scale_by_adam)(b1=RISING_IN_OPTAX, b2=RISING_IN_OPTAX), optax.scale(-LR)),
     ),
     "decay by schedule": (
         scheduled(AdamW(), weight_decay=RISING),
-        inject(optax.adamw)(LR, weight_decay=RISING_THERE),
+        inject(optax.adamw)(LR, weight_decay=RISING_IN_OPTAX),
     ),
 }
 COARSE = {"radam": 10}  # optax computes the length of the average in float32
@@ -123,7 +123,7 @@ def pieces(vector):
 )
 @pytest.mark.parametrize("name", PAIRS)
 def test_optimizers_equal_optax(name, dtype, tolerance):
-    """The parameters after each of 200 random steps."""
+    """The parameters after each of 200 updates with random gradients."""
     ours, theirs = PAIRS[name]
     tolerance *= COARSE.get(name, 1) if dtype == "float32" else 1
     draw = np.random.default_rng(0)
@@ -147,7 +147,7 @@ def test_optimizers_equal_optax(name, dtype, tolerance):
 
 
 def test_lookahead_equals_optax():
-    """The fast and the slow parameters after each of 200 random steps."""
+    """The fast and the slow parameters after each of 200 updates with random gradients."""
     draw, ours = np.random.default_rng(0), lookahead(Adam(), k=4, alpha=0.3)
     vector, gradients = draw.standard_normal(5), draw.standard_normal((STEPS, 5))
     theirs = optax.lookahead(optax.adam(LR), sync_period=4, slow_step_size=0.3)
@@ -170,7 +170,7 @@ def test_lookahead_equals_optax():
 
 
 def test_centralize_equals_optax():
-    """Whose unit is the first axis, where it is the last one here."""
+    """In optax a unit is an index of the first axis, in fnloop of the last."""
     gradient = np.random.default_rng(0).standard_normal((3, 2, 4))
     direct = centralize().update(
         gradient.ravel(), centralize().init(gradient.ravel()), gradient.ravel(), layout=[Slot(0, 24, (3, 2, 4))]
@@ -226,7 +226,7 @@ SCHEDULES = {
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_schedules_equal_optax(name):
-    """To 1e-12, before, at and beyond their ends."""
+    """To 1e-12, before, at and after their ends."""
     ours, theirs = SCHEDULES[name]
     t = np.arange(60)
     with jax.enable_x64(True):
