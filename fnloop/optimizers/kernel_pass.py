@@ -67,11 +67,11 @@ def make_pass(
         for stage in stages:
             norm = norm_of(gradient) if stage.kernels and stage.kernels[0].depends_on == "norm" else None
             finish = apply if stage is stages[-1] else write_direction
-            for known, blocks in stage.arrays:
-                context = StepContext(count, lr, norm, **known)
+            for facts, blocks in stage.arrays:
+                context = StepContext(count, lr, norm, **facts)
                 calls = [(kernel.kernel, kernel.scalars(context)) for kernel in stage.kernels]
-                for values, kept, at in blocks:
-                    finish(*_run_kernels(calls, values, kept, at), values, at)
+                for block_gradient, block_slots, block_params in blocks:
+                    finish(*_run_kernels(calls, block_gradient, block_slots, block_params), block_gradient, block_params)
 
     return run
 
@@ -100,15 +100,15 @@ def _split_arrays(
     size = max(1, params.size) if any(kernel.per_element_scalars for kernel in kernels) else block
     arrays: list[tuple[Mapping[str, Any], list[_Block]]] = []
     for index, place in enumerate((by_array and layout) or (Slot(0, params.size, params.shape),)):
-        values, array, *own = (place.view(flat) for flat in (gradient, params, *slots))
-        kept = [own[a:b] for a, b in pairwise(ends)]
+        values, array, *slot_views = (place.view(flat) for flat in (gradient, params, *slots))
+        slots_of_kernels = [slot_views[a:b] for a, b in pairwise(ends)]
         blocks = [
-            _Block(values[rows], [[slot[rows] for slot in views] for views in kept], array[rows])
+            _Block(values[rows], [[slot[rows] for slot in views] for views in slots_of_kernels], array[rows])
             for rows in _split_rows(values.shape, size)
         ]
         kind = place.kind if layout else None
-        known = {"gradient": values, "params": array, "layer": place.layer, "place": index, "kind": kind}
-        arrays.append((known if by_array else {}, blocks))
+        facts = {"gradient": values, "params": array, "layer": place.layer, "place": index, "kind": kind}
+        arrays.append((facts if by_array else {}, blocks))
     return arrays
 
 
@@ -128,9 +128,9 @@ def _run_kernels(calls: Sequence[tuple[Any, Any]], value: Any, slots: Sequence[S
         for view in before:
             if value is view:
                 value = value.copy()  # the previous kernel keeps it, this one may overwrite it
-        value, kept = kernel(value, views, params, scalars)
+        value, new_slots = kernel(value, views, params, scalars)
         before = views
-        for view, new in zip(views, kept, strict=True):
+        for view, new in zip(views, new_slots, strict=True):
             if new is not view:
                 view[...] = new
     return value if isinstance(value, Scaled) else Scaled(value, 1.0)

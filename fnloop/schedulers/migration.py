@@ -27,7 +27,7 @@ def migrate(scheduler: Scheduler, state: LearningRateState | None, t: int, compa
     """Return the state of a schedule at `t` that replaces the schedule of `state`.
 
     A closed form depends on `t` alone. A schedule that remembers, such as a plateau, keeps what has the same meaning for it,
-    by its method `migrate`. Without this method, a schedule keeps a state of its own class, and starts over from any other.
+    by its method `migrate`. Without it, a state of the same class is kept, and after any other the schedule starts over.
 
     Args:
         scheduler: The new schedule.

@@ -22,7 +22,7 @@ class PiecewiseLR(ClosedForm):
         interpolate: `"linear"`, `"cos"`, or `"previous"`, which keeps a value until the next time. Default: `"linear"`.
 
     Raises:
-        ValueError: If a parameter is outside its interval, or there are not as many values as times, and at least one.
+        ValueError: If a parameter is outside its interval, or the numbers of times and values differ or are 0.
 
     Examples:
         >>> PiecewiseLR([0, 10], [0.0, 0.1])(5)

@@ -35,7 +35,7 @@ class Scheduler(Protocol):
 
     A trainer calls `step` after each epoch with the epoch's metrics, or, with `schedule_every="step"`, after each update
     without metrics. A custom schedule whose rate is a formula of `t` is a subclass of `ClosedForm` and defines `formula`. One
-    that depends on metrics keeps what it needs in its own state:
+    that depends on metrics keeps what it needs in a state:
 
     Examples:
         >>> import fnloop as fl

@@ -48,7 +48,7 @@ class Joined(Scheduler):
         return Migrated(ComposedState(t, part.lr, (part,)), complete)
 
     def __call__(self, t: int | Array) -> Any:
-        """Return the learning rate at t, if the schedules in use there have a closed form."""
+        """Return the learning rate at t, if the schedules in use at t have a closed form."""
         at = check_times(t)
         indices = np.searchsorted(self.boundaries, at, side="right")
         starts = np.array([0, *self.boundaries])
@@ -94,7 +94,7 @@ class Repeated(Scheduler):
 
 
 def join(schedulers: Sequence[Scheduler], boundaries: Sequence[int]) -> Joined:
-    """Run schedules in sequence: at `boundaries[i]` the i-th ends, and the next starts at its own t = 0.
+    """Run schedules in sequence: at `boundaries[i]` the i-th ends, and the next starts at its t = 0.
 
     Args:
         schedulers: The schedules, in order. One between equal boundaries, or before a boundary at 0, is not used.
