@@ -1,4 +1,4 @@
-"""Examples for the layers of the tables."""
+"""Inputs for the layers of the catalog."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ __all__ = ["LAYERS", "MODELS", "examples"]
 
 
 def examples(name, rows, seed, dtype="float64"):
-    """Examples for a layer of the table."""
+    """Random inputs for a layer of the catalog."""
     layer, shape = LAYERS[name]
     draw = np.random.default_rng(seed)
     if isinstance(layer, nn.Embedding):

@@ -1,4 +1,4 @@
-"""What the laws are tried on: the tables and strategies of `fnloop.testing`, by the names that the tests use."""
+"""The catalog and strategies of `fnloop.testing`, by the names that the tests use."""
 
 from fnloop.nn import ACTIVATIONS
 from fnloop.optimizers import SGD, Adam, Lion, add_decayed_weights, chain, freeze, masked

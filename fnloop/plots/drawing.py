@@ -21,6 +21,7 @@ COLOURS = (
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (3, 1.5, 1, 1.5, 1, 1.5)))
 GREY = "#666666"
 LOWEST_R2 = -1.0  # the lower end of an axis of R²: how far below a useless model is does not matter
+SMALLEST = 1e-300  # limits of axes may be rounded to 0 below it, which matplotlib cannot draw
 LABELS = {"r2": "R²", "mae": "MAE", "lr": "learning rate"}
 
 
@@ -135,13 +136,14 @@ def mark_non_finite(axes: "Axes", epochs: Sequence[int], *series: Sequence[float
 
 
 def set_log_scale(axes: "Axes", *series: Sequence[float]) -> None:
-    """Set a log scale for y if any value is positive and finite.
+    """Set a log scale for y if any value is positive and finite, and none is too small for the margin of such an axis.
 
     Args:
         axes: The axes.
         *series: Sequences of y values.
     """
-    if any(0 < value < math.inf for values in series for value in values):
+    positive = [value for values in series for value in values if 0 < value < math.inf]
+    if positive and min(positive) > SMALLEST:
         axes.set_yscale("log", nonpositive="mask")
 
 

@@ -9,6 +9,7 @@ from fnloop.core.errors import RunError
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import frozen
 from fnloop.metrics import METRICS
+from fnloop.runs.run import Run
 from fnloop.training.loss_scale import loss_scale
 from fnloop.training.state import StopReason
 
@@ -85,12 +86,12 @@ def read_run(run: RecordedRun | History, name: str = "run") -> RunData:
     if not isinstance(history, Mapping):
         raise TypeError(f"{name} must be a Fit, a Run or a history, got {short(run)}")
     source: Any = run
-    from_file = hasattr(source, "rows")
+    is_file = isinstance(run, Run)
     if not history.get("loss"):
-        reason = source.stop_reason if from_file or source.last.stopped is None else source.last.stopped
+        reason = source.stop_reason if is_file or source.last.stopped is None else source.last.stopped
         raise ValueError(f"{name} must have at least one finished epoch, got none; it ended: {reason}")
     data = _from_history(history, name)
-    return _from_run(data, source) if from_file else _from_fit(data, source)
+    return _from_run(data, source) if is_file else _from_fit(data, source)
 
 
 def _from_history(history: History, name: str) -> RunData:
@@ -129,14 +130,15 @@ def _from_fit(data: RunData, fit: Any) -> RunData:
     )
 
 
-def _from_run(data: RunData, run: Any) -> RunData:
+def _from_run(data: RunData, run: Run) -> RunData:
     first_epoch = next(row.epoch for row in run.rows if row.metrics)
     monitor, mode = run.monitor or (data.monitor, data.mode)
     best_epoch, best_value = _best_of(data.history[monitor], mode)
     try:
-        scale = loss_scale(run.trainer, run.train)
+        trainer, train = run.trainer, run.train
     except RunError:  # the file does not have the trainer or the data
-        scale = data.loss_scale
+        trainer = train = None
+    scale = data.loss_scale if trainer is None or train is None else loss_scale(trainer, train)
     return RunData(
         history=data.history,
         first_epoch=first_epoch,

@@ -7,6 +7,7 @@ from fnloop.plots.drawing import (
     COLOURS,
     DASHES,
     GREY,
+    SMALLEST,
     draw_line,
     format_axes,
     limit_r2_axis,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 TRAIN: dict[str, Any] = {"color": COLOURS[0], "linestyle": DASHES[0], "linewidth": 1.8}
 VALIDATION: dict[str, Any] = {"color": COLOURS[1], "linestyle": DASHES[1], "linewidth": 1.8}
-SMALLEST_LIMIT = 1e-300  # matplotlib cannot set an axis that is much shorter
 
 
 def training(run: RecordedRun | History) -> "NotebookFigure":
@@ -139,7 +139,7 @@ def _limit_gap_axis(axes: "Axes", gap: list[float], loss_scale: float) -> None:
     second_half = [abs(value) for value in gap[len(gap) // 2 :] if math.isfinite(value)]
     limit = 3 * max([*second_half, HIGH * loss_scale] if math.isfinite(loss_scale) else second_half, default=0.0)
     low, high = axes.get_ylim()
-    if SMALLEST_LIMIT < limit < max(-low, high):
+    if SMALLEST < limit < max(-low, high):
         axes.set_ylim(max(low, -limit), min(high, limit))
 
 

@@ -100,7 +100,7 @@ def what_if(policy: EarlyStopping, states: Iterable[TrainState] | Mapping[str, S
     See Also:
         `history`
     """
-    if not (hasattr(policy, "init") and hasattr(policy, "step")):
+    if not isinstance(policy, EarlyStopping):
         raise TypeError(f"policy must be a fl.EarlyStopping, got {short(policy)}")
     reached = policy.init()
     if isinstance(states, Mapping):

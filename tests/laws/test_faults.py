@@ -1,4 +1,4 @@
-"""What is not finite, and what cannot be kept, is said once, at the line that a person wrote."""
+"""Runs that are not finite, and modes of metrics: warnings, messages, figures and files agree."""
 
 import math
 import sys
@@ -39,7 +39,7 @@ CALLS = {
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_a_warning_names_the_line_outside_the_package(call):
-    """Whatever function of the package asked the stream for its states."""
+    """Whichever function of the package reads the stream."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         call()
@@ -48,8 +48,8 @@ def test_a_warning_names_the_line_outside_the_package(call):
     assert "warned of here" in Path(__file__).read_text().splitlines()[warning.lineno - 1]
 
 
-def test_a_notebook_says_why_a_run_stopped(monkeypatch):
-    """Also before the end of the first epoch; a state that only stops brings no new epoch."""
+def test_progress_in_a_notebook_shows_why_a_run_stopped(monkeypatch):
+    """Also in the first epoch; a state that only stops the run adds no epoch."""
     shown = []
 
     class Output:
@@ -70,8 +70,8 @@ def test_a_notebook_says_why_a_run_stopped(monkeypatch):
     assert shown[-1].endswith(f"\nstopped: {last.stopped}")
 
 
-def test_a_run_without_a_finished_epoch_says_why_it_cannot_be_drawn(tmp_path):
-    """A fit and its run file alike."""
+def test_a_run_without_a_finished_epoch_cannot_be_drawn(tmp_path):
+    """The error has the reason, for a fit and for its run file."""
     with warnings.catch_warnings(action="ignore"):
         result = fl.fit(WILD, DATA, progress=False, record=tmp_path / "a.run")
     with pytest.raises(ValueError, match=r"at least one finished epoch, .*non-finite \(.*in epoch 1"):
@@ -84,8 +84,8 @@ def gain(outputs, targets):
     return outputs[:, 0] * targets
 
 
-def test_the_direction_of_early_stopping_is_that_of_the_run_everywhere(tmp_path):
-    """A metric of one's own that does not say it: the fit, its summary, the run file, its picture and a comparison."""
+def test_the_mode_of_early_stopping_is_used_everywhere(tmp_path):
+    """For a custom metric without a mode: in the fit, its summary, the run file, the figure and a comparison."""
     policy = fl.EarlyStopping("val_gain", mode="max", patience=9)
     trainer = evolve(TRAINER, metrics=(fl.metrics.Mean(gain),), early_stopping=policy)
     result = fl.fit(trainer, DATA, OTHER, epochs=4, progress=False, record=tmp_path / "a.run")
@@ -105,8 +105,8 @@ def test_the_direction_of_early_stopping_is_that_of_the_run_everywhere(tmp_path)
 
 
 @pytest.mark.parametrize("weights_only", [False, True])
-def test_a_checkpoint_compares_no_losses_of_different_kinds(tmp_path, weights_only):
-    """A focal loss is smaller than a cross-entropy, and no better; accuracies can be compared."""
+def test_a_checkpoint_does_not_compare_different_losses(tmp_path, weights_only):
+    """A focal loss is smaller than a cross-entropy, but not better; accuracies can be compared."""
     path = tmp_path / "best.npz"
     fl.last(fl.checkpoint(path, take(3, fl.epochs(TRAINER, DATA, OTHER)), weights_only=weights_only))
     before = path.read_bytes()
@@ -119,8 +119,8 @@ def test_a_checkpoint_compares_no_losses_of_different_kinds(tmp_path, weights_on
 
 
 @pytest.mark.parametrize("value", [math.nan, -math.nan, math.inf, -math.inf, -0.0], ids=["nan", "-nan", "inf", "-inf", "-0"])
-def test_a_run_with_a_metric_that_is_not_finite_is_had_again(tmp_path, value):
-    """To the bit, also a NaN with a sign, as inf - inf has it on some processors."""
+def test_a_run_with_a_non_finite_metric_is_replayed(tmp_path, value):
+    """To the bit, also a NaN with a sign, which inf - inf has on some processors."""
     signed = fl.metrics.Mean(lambda outputs, targets: outputs[:, 0] * 0 + value, mode="min")
     trainer = evolve(TRAINER, metrics=(signed,))
     with warnings.catch_warnings(action="ignore"):

@@ -1,4 +1,4 @@
-"""Means and scales against exact fractions; a spread that is rounding noise is none."""
+"""Means and scales agree with exact fractions; a spread of rounding errors counts as none."""
 
 from fractions import Fraction
 from statistics import pvariance
@@ -18,21 +18,21 @@ dtypes = st.sampled_from(["float32", "float64"])
 
 @given(values, rows)
 def test_a_constant_column_has_its_value_as_mean_and_scale_one(value, n):
-    """Whatever the value and however many rows: no rounding error of a sum becomes a scale (scikit-learn#17794)."""
+    """For any value and number of rows: the rounding error of a sum never becomes a scale (scikit-learn#17794)."""
     mean, scale = mean_and_scale(np.full((n, 1), value))
     assert mean.tolist() == [value]
     assert scale.tolist() == [1.0]
 
 
 @given(st.floats(1e-6, 1e6), st.lists(st.integers(-7, 7), min_size=1, max_size=50), dtypes)
-def test_a_spread_of_a_few_rounding_errors_is_none(value, errors, dtype):
-    """Of the dtype that the column came in; a new value then moves by its own difference."""
+def test_a_few_rounding_errors_are_no_spread(value, errors, dtype):
+    """In the column's own dtype; a new value is then standardized to its difference from the mean."""
     epsilon = np.finfo(dtype).eps
     column = (np.array(value, dtype) * (1 + np.array(errors) * epsilon)).astype(dtype)
     table = {"a": column, "b": np.arange(len(column), dtype=dtype), "y": column}
-    how = fit_preprocessing(table, "y", (), ((), ()))
-    assert how.scale[0] == how.target_scale == 1.0
-    moved = how.features({"a": np.array([2 * value]), "b": np.zeros(1)})[0, 0]
+    preprocessing = fit_preprocessing(table, "y", (), ((), ()))
+    assert preprocessing.scale[0] == preprocessing.target_scale == 1.0
+    moved = preprocessing.features({"a": np.array([2 * value]), "b": np.zeros(1)})[0, 0]
     assert moved == pytest.approx(value, rel=1e-5)
 
 

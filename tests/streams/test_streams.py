@@ -1,4 +1,4 @@
-"""Selectors equal a reading of the whole stream; policies asked after the run answer as in it; why a run ended is a value."""
+"""Functions of a stream agree with references over the whole list; `what_if` agrees with early stopping in the run."""
 
 import math
 import weakref
@@ -33,7 +33,7 @@ def run_of(history):
     return [INITIAL, *(with_metric(value, epoch) for epoch, value in enumerate(history, start=1))]
 
 
-def spoiled(state):
+def with_nan_parameters(state):
     return evolve(state, params=evolve(state.params, vector=read_only(np.full(4, np.nan, np.float32))))
 
 
@@ -42,18 +42,18 @@ many = st.lists(st.sampled_from([0.0, 1.0, -1.0, 0.5, 2.0, math.nan, math.inf, -
 
 @given(histories | many, st.integers(1, 6), st.sets(st.integers(1, 30), max_size=9))
 def test_top_is_the_head_of_the_sorted_run(history, k, bad):
-    """The earlier of equals first; NaN and parameters that are not finite never; the first is what `best` chooses."""
-    states = [spoiled(s) if s.epoch in bad else s for s in run_of(history)]
+    """Of equal values the earlier first; no NaN and no non-finite parameters; the first is the result of `best`."""
+    states = [with_nan_parameters(s) if s.epoch in bad else s for s in run_of(history)]
     for mode, sign in [("min", 1), ("max", -1)]:
-        known = [(sign * value, i) for i, value in enumerate(history, start=1) if not math.isnan(value) and i not in bad]
+        valid = [(sign * value, i) for i, value in enumerate(history, start=1) if not math.isnan(value) and i not in bad]
         chosen = top(k, "m", iter(states), mode=mode)
-        assert [s.epoch for s in chosen] == [epoch for _, epoch in sorted(known)[:k]]
+        assert [s.epoch for s in chosen] == [epoch for _, epoch in sorted(valid)[:k]]
         if chosen:
             assert chosen[0] is fl.best("m", states, mode=mode)
 
 
 def test_top_keeps_only_k_states():
-    """However long the run: of the vectors that came, only those of k states and of what is at hand are alive."""
+    """Of a long run, only the vectors of k states and of the current ones are alive."""
     alive = []
 
     def stream():
@@ -68,18 +68,18 @@ def test_top_keeps_only_k_states():
 
 
 @given(st.lists(st.booleans()), st.integers(1, 5))
-def test_until_and_every_by_brute_force(held, n):
-    """Up to and including the first that holds; nothing behind it is asked for."""
-    numbers, asked = iter(range(len(held))), []
-    first = held.index(True) if True in held else len(held) - 1
-    assert list(until(lambda i: asked.append(i) or held[i])(numbers)) == list(range(first + 1)) == asked
-    assert list(numbers) == list(range(first + 1, len(held)))
-    assert list(every(n, held)) == held[::n]
+def test_until_and_every_agree_with_slices(holds, n):
+    """`until` reads nothing after the first state for which the predicate holds."""
+    numbers, seen = iter(range(len(holds))), []
+    first = holds.index(True) if True in holds else len(holds) - 1
+    assert list(until(lambda i: seen.append(i) or holds[i])(numbers)) == list(range(first + 1)) == seen
+    assert list(numbers) == list(range(first + 1, len(holds)))
+    assert list(every(n, holds)) == holds[::n]
 
 
 @given(st.lists(st.floats(0.1, 10), min_size=1), st.floats(0.1, 50))
 def test_until_seconds_reads_the_clock(waits, seconds):
-    """From the first request on, whatever was before it: up to the first state that is late."""
+    """The clock starts at the first request; the first late state is the last."""
     now, came = [1000.0], []
 
     def stream():
@@ -94,12 +94,12 @@ def test_until_seconds_reads_the_clock(waits, seconds):
     end = 2000.0 + seconds
     late = [i for i, time in enumerate(np.cumsum([2000.0, *waits])[1:]) if time >= end]
     assert got == (waits[: late[0] + 1] if late else waits)
-    assert len(came) == len(got)  # nothing is asked for behind the end
+    assert len(came) == len(got)  # nothing is read after the end
 
 
 @given(histories, st.integers(1, 6))
 def test_moving_averages_are_the_means_of_their_windows(history, window):
-    """To the bit, so that nothing drifts and a NaN is over with its window; the initial state has no part in it."""
+    """To the bit, so that nothing drifts and a NaN leaves with its window; the initial state does not count."""
     means = list(moving_average(window, "m", iter(run_of(history))))
     windows = [history[max(0, i - window) : i] for i in range(1, len(history) + 1)]
     assert fl.same_bits(means, [sum(values) / len(values) for values in windows])
@@ -110,13 +110,13 @@ def test_moving_averages_are_the_means_of_their_windows(history, window):
 
 
 @given(histories, modes, st.floats(allow_nan=False, allow_infinity=False))
-def test_reaches_is_never_for_nan_nor_before_the_first_epoch(history, mode, value):
-    """At least as good as the value: equal is enough."""
-    good = reaches("m", value, mode=mode)
-    assert not good(INITIAL)
+def test_reaches_is_false_for_nan_and_before_the_first_epoch(history, mode, value):
+    """An equal value is good enough."""
+    is_reached = reaches("m", value, mode=mode)
+    assert not is_reached(INITIAL)
     for state in run_of(history)[1:]:
         now = state.metrics["m"]
-        assert good(state) is (not math.isnan(now) and (now <= value if mode == "min" else now >= value))
+        assert is_reached(state) is (not math.isnan(now) and (now <= value if mode == "min" else now >= value))
 
 
 policies = st.builds(
@@ -130,27 +130,27 @@ policies = st.builds(
 
 
 @given(problems(early_stopping=policies), st.integers(0, 8))
-def test_a_policy_asked_after_the_run_answers_as_in_it(problem, epochs):
-    """Its own policy: all of the state, the best parameters with it. From a history: all but them."""
+def test_what_if_agrees_with_the_run(problem, epochs):
+    """For the policy of the run, with the best parameters; from a history, without them."""
     trainer, data = problem
     states = list(take(epochs + 1, fl.epochs(trainer, data)))
-    own, policy = states[-1].early_stopping, trainer.early_stopping
-    assert fl.same_bits(what_if(policy, iter(states)), own)
+    expected, policy = states[-1].early_stopping, trainer.early_stopping
+    assert fl.same_bits(what_if(policy, iter(states)), expected)
     without = {"best_vector": None, "best_buffers": (), "best_metrics": {}}
-    assert fl.same_bits(evolve(what_if(policy)(fl.history(states)), **without), evolve(own, **without))
+    assert fl.same_bits(evolve(what_if(policy)(fl.history(states)), **without), evolve(expected, **without))
 
 
 @given(problems(), policies)
-def test_another_policy_answers_as_if_it_had_been_there(problem, policy):
-    """Asked of a run without any, it says what a run with it comes to: the epoch, the best one, its parameters."""
+def test_what_if_agrees_with_a_run_with_the_policy(problem, policy):
+    """Applied to a run without early stopping: the stopped epoch, the best epoch and its parameters."""
     trainer, data = problem
     states = list(take(9, fl.epochs(trainer, data)))
-    own = list(take(9, fl.epochs(evolve(trainer, early_stopping=policy), data)))[-1]
-    assert fl.same_bits(what_if(policy, states), own.early_stopping)
+    expected = list(take(9, fl.epochs(evolve(trainer, early_stopping=policy), data)))[-1]
+    assert fl.same_bits(what_if(policy, states), expected.early_stopping)
 
 
-def test_metrics_that_are_carried_on_count_once():
-    """By steps an epoch's last state has its metrics; a run whose next step is not finite ends with another such state."""
+def test_repeated_metrics_count_once():
+    """A run whose next step is not finite ends with a state that repeats the metrics of the one before it."""
     trainer = evolve(TRAINER, batch_size=16)
     by_epochs, by_steps = list(take(4, fl.epochs(trainer, DATA))), list(take(3 * 3 + 2, fl.steps(trainer, DATA)))
     assert fl.history(by_steps) == fl.history(by_epochs)
@@ -166,7 +166,7 @@ def fit(**options):
 
 
 def test_stop_reasons_are_values():
-    """A run says which of its ends it came to; without one it is finished."""
+    """Every end of a run has its reason; without one the run is finished."""
     assert (fit().stop_reason, fit().last.epoch) == ("finished", 5)
     third = fit().history["val_loss"][2]
     threshold = fit(until=reaches("val_loss", third))
@@ -178,18 +178,20 @@ def test_stop_reasons_are_values():
     assert (budget.stop_reason, budget.last.epoch) == (fl.StopReason.TIME, 1)
     assert (
         fit(until=lambda s: s.metrics["val_loss"] <= third).last.epoch == 3
-    )  # the initial state, without metrics, is not asked
+    )  # not called with the initial state, which has no metrics
     assert fit(until=lambda s: s.epoch == 2, seconds=1e6).stop_reason == "threshold reached"
     assert fit(until=lambda s: False, seconds=1e6).stop_reason == "finished"
-    assert fit(start=threshold.last, epochs=3, seconds=1e-9).stop_reason == "finished"  # no time was wanted
+    assert (
+        fit(start=threshold.last, epochs=3, seconds=1e-9).stop_reason == "finished"
+    )  # no epoch is left, so the time budget does not matter
     assert fit(start=threshold.last, until=reaches("val_loss", third)).last.epoch == 3
     stopping = evolve(TRAINER, early_stopping=fl.EarlyStopping("accuracy", mode="max", patience=1, min_delta=1.0))
     stopped = fl.fit(stopping, DATA, epochs=9, progress=False, until=lambda s: s.stop_reason is not None)
     assert stopped.stop_reason == "no improvement"
 
 
-def test_a_budget_is_over_with_its_epoch():
-    """The epoch in which the time is up is the last, and it is whole."""
+def test_a_time_budget_ends_with_a_whole_epoch():
+    """The epoch in which the time is up is the last one."""
     slow = evolve(TRAINER, batch_size=1, scheduler=PLATEAU)
     result = fl.fit(slow, DATA, epochs=10**6, seconds=0.05, progress=False)
     assert result.stop_reason == "time budget"
@@ -199,12 +201,12 @@ def test_a_budget_is_over_with_its_epoch():
 
 
 def test_streams_stay_lazy():
-    """A stream without end is not read further than it is asked for."""
+    """An endless stream is read only as far as needed."""
     endless = fl.epochs(TRAINER, DATA)
     assert len(list(islice(moving_average(3, "loss", until(lambda s: False, endless)), 4))) == 4
 
 
-BAD = [
+INVALID = [
     *[
         (lambda call=call, value=value: call(value), (ValueError, TypeError), [name, repr(value), "integer of at least 1"])
         for name, call in {"k": lambda v: top(v, "m", []), "window": lambda v: moving_average(v, "m", [])}.items()
@@ -229,10 +231,12 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("call", "error", "said"), BAD, ids=[f"{i}: {' '.join(row[2])}" for i, row in enumerate(BAD)])
-def test_bad_input_raises_where_it_came_in(call, error, said):
-    """The message names the argument, shows the value and says what is allowed."""
+@pytest.mark.parametrize(
+    ("call", "error", "words"), INVALID, ids=[f"{i}: {' '.join(row[2])}" for i, row in enumerate(INVALID)]
+)
+def test_invalid_arguments_raise_at_the_call(call, error, words):
+    """The message has the argument, the value and what is allowed."""
     with pytest.raises(error) as caught:
         call()
-    for word in said:
+    for word in words:
         assert word in str(caught.value), f"{word!r} not in {caught.value}"

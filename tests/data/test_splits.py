@@ -1,4 +1,4 @@
-"""Splits: every row in one part, classes spread to within a row, groups never divided; a pure function of the arguments."""
+"""Splits: every row in one part, classes stratified to within a row, groups never divided, the same for the same arguments."""
 
 from fractions import Fraction
 from itertools import chain
@@ -17,7 +17,7 @@ labels = st.lists(st.integers(0, 5), min_size=3, max_size=80)
 
 
 def data_of(y):
-    """A dataset whose rows are numbered by their only feature, and weighted by it."""
+    """A dataset whose only feature and weight is the number of the row."""
     rows = np.arange(len(y), dtype=float)
     return fl.Dataset(rows[:, None], np.asarray(y), rows)
 
@@ -27,12 +27,12 @@ def parts_of(split):
 
 
 def rows_of(split):
-    """The rows of each part; those of a part that is not there are none."""
+    """The row numbers of each part; none for a missing part."""
     return {name: [] if part is None else part.x[:, 0].astype(int).tolist() for name, part in parts_of(split).items()}
 
 
 def split_of(y, test, validation, **more):
-    """A split, or None where a part would be empty, which is said."""
+    """The row numbers of a split, or None if a part would be empty, which raises."""
     try:
         split = fl.split(data_of(y), test=test, validation=validation, **more)
     except ValueError as error:
@@ -48,8 +48,8 @@ def split_of(y, test, validation, **more):
 
 
 @given(labels, FRACTIONS, FRACTIONS, st.booleans(), SEEDS)
-def test_parts_are_a_partition_of_the_sizes_that_were_asked_for(y, test, validation, stratify, seed):
-    """To half a row, but one row at least; with their targets and weights; the same again for the same arguments."""
+def test_parts_are_a_partition_of_the_requested_sizes(y, test, validation, stratify, seed):
+    """To half a row, but at least one row; the same for the same arguments."""
     rows = split_of(y, test, validation, stratify=stratify, seed=seed)
     if rows is not None:
         tested, validated = len(rows["test"]), len(rows["validation"])
@@ -60,7 +60,7 @@ def test_parts_are_a_partition_of_the_sizes_that_were_asked_for(y, test, validat
 
 @given(labels, FRACTIONS, FRACTIONS, SEEDS)
 def test_class_shares_are_within_a_row(y, test, validation, seed):
-    """Of every class in every part, exactly."""
+    """For every class and every part."""
     rows = split_of(y, test, validation, seed=seed)
     for chosen in (rows or {}).values():
         for label in set(y):
@@ -69,8 +69,8 @@ def test_class_shares_are_within_a_row(y, test, validation, seed):
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=12), st.integers(1, 60), st.integers(0, 60), SEEDS)
-def test_tables_are_controlled_rounding(rows, first, second, seed):
-    """Sums stay, and each entry is one of the two nearest multiples."""
+def test_controlled_rounding(rows, first, second, seed):
+    """Row and column sums stay, and each entry becomes one of its two nearest multiples."""
     unit = first + second + 7
     table = np.multiply.outer(rows, [first, second, 7])
     table = np.append(table, [[-sum(table[:, p].tolist()) % unit for p in range(3)]], axis=0)  # columns sum to multiples
@@ -83,21 +83,21 @@ def test_tables_are_controlled_rounding(rows, first, second, seed):
 @settings(max_examples=50)
 @given(labels, st.data(), FRACTIONS, FRACTIONS, st.booleans(), SEEDS)
 def test_groups_are_never_divided(y, draw, test, validation, stratify, seed):
-    """No part is empty that was asked for; sizes exceed what was asked for by less than the largest group."""
+    """No requested part is empty; a size exceeds the requested one by less than the largest group."""
     groups = draw.draw(st.lists(st.sampled_from("abcdefgh"), min_size=len(y), max_size=len(y)))
     rows = split_of(y, test, validation, stratify=stratify, groups=groups, seed=seed)
     if rows is None:
         return
-    sides = [{groups[i] for i in chosen} for chosen in rows.values()]
-    assert sum(map(len, sides)) == len(set(groups))
+    groups_of_parts = [{groups[i] for i in chosen} for chosen in rows.values()]
+    assert sum(map(len, groups_of_parts)) == len(set(groups))
     if not stratify:
-        wanted = split_of(y, test, validation, stratify=False, seed=seed)
+        requested = split_of(y, test, validation, stratify=False, seed=seed)
         largest = max(map(groups.count, groups))
-        assert all(len(rows[name]) - len(wanted[name]) < largest for name in rows)
+        assert all(len(rows[name]) - len(requested[name]) < largest for name in rows)
 
 
 def test_groups_with_classes():
-    """Patients with one or the other diagnosis, each several times: diagnoses are spread, patients are together."""
+    """Patients with several rows each: their rows stay together, and diagnoses are stratified."""
     draw = np.random.default_rng(0)
     patients = draw.integers(0, 200, 2000)
     diagnosis = (patients % 5 == 0).astype(int)
@@ -107,8 +107,8 @@ def test_groups_with_classes():
         assert abs(part.y.mean() - diagnosis.mean()) < 0.01
 
 
-def test_seeds_give_different_splits_and_every_row_its_chance():
-    """Over many seeds each row is as often in the test part as any other, also in classes of one, two and three rows."""
+def test_every_row_is_equally_likely():
+    """Over many seeds, every row is equally often in the test part, also in classes of one, two and three rows."""
     y = [0] + [1] * 2 + [2] * 3 + [3] * 14
     counts = np.zeros(20)
     for seed in range(600):
@@ -116,15 +116,15 @@ def test_seeds_give_different_splits_and_every_row_its_chance():
     assert abs(counts / 600 - 0.2).max() < 0.08  # five standard deviations
 
 
-def test_without_a_seed_the_order_stays():
-    """As for time series."""
+def test_without_a_seed_the_order_is_kept():
+    """For time series."""
     rows = rows_of(fl.split(data_of([1.5] * 10), stratify=False, seed=None))
     assert rows == {"train": list(range(6)), "validation": [6, 7], "test": [8, 9]}
 
 
 @pytest.mark.parametrize("y", [np.arange(50.0), np.arange(100.0).reshape(50, 2), np.tile(np.eye(5), (10, 1))])
 def test_targets_of_any_kind(y):
-    """Values that all differ are split at random; rows of targets are classes, too."""
+    """Distinct values are split at random; equal rows of targets are a class, too."""
     split = fl.split(fl.Dataset(np.arange(50.0)[:, None], y))
     assert [len(part) for part in parts_of(split).values()] == [32, 8, 10]
     if y.ndim == 2 and y.shape[1] == 5:
@@ -132,7 +132,7 @@ def test_targets_of_any_kind(y):
 
 
 def test_parts_know_all_classes_and_columns():
-    """Also of a label that no row of a part has."""
+    """Even if no row of a part has a label."""
     y = ["rare", *["a", "b"] * 10]
     data = fl.Dataset(np.zeros((21, 2)), y, columns=("one", "two"))
     for part in parts_of(fl.split(data)).values():
@@ -154,8 +154,8 @@ def test_parts_know_all_classes_and_columns():
         ({"groups": [None] * 10}, TypeError, "groups must be numbers or strings"),
     ],
 )
-def test_bad_input(arguments, error, message):
-    """Names the argument, its value and what is allowed."""
+def test_invalid_arguments(arguments, error, message):
+    """The message has the argument, its value and what is allowed."""
     with pytest.raises(error, match=message):
         fl.split(data_of([0, 1] * 5), **arguments)
     with pytest.raises(TypeError, match=r"data must be a fl\.Dataset"):
@@ -163,7 +163,7 @@ def test_bad_input(arguments, error, message):
 
 
 def test_a_split_unpacks_in_the_order_of_use():
-    """Training, validation, test; a part that was not asked for is None."""
+    """Training, validation, test; a part whose fraction is 0 is None."""
     data = fl.Dataset(np.arange(10.0).reshape(10, 1), np.arange(10) % 2)
     parts = fl.split(data, validation=0)
     train, validation, test = parts
