@@ -27,6 +27,7 @@ class PlainFormatter(Formatter):
     """
 
     def __call__(self, x: float, pos: Any = None) -> str:
+        """Return the label of a single tick."""
         return self.format_ticks([x])[0]
 
     def format_ticks(self, values: Sequence[float]) -> list[str]:
@@ -77,6 +78,7 @@ class PlainLogLocator(Locator):
     """Ticks of a log axis of any length: powers of ten; if these are too few, 1, 2 and 5; if still too few, round numbers."""
 
     def __call__(self) -> Any:
+        """Return the ticks in the visible interval."""
         return self.tick_values(*self.axis.get_view_interval())  # type: ignore[union-attr]
 
     def tick_values(self, vmin: float, vmax: float) -> Any:
