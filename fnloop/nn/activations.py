@@ -137,6 +137,8 @@ class Activation(Layer):
 
     name: Annotated[str, choice(*ACTIVATIONS)]
 
+    random = False
+
     def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
         """Return the activation of x, the backward function, and no buffers."""
         y, backward = FUNCTIONS[self.name](x)

@@ -26,6 +26,7 @@ class Convolution(Layer):
     padding: int | str
     init: str
     bias: bool
+    random = False
 
     @property
     def params(self) -> type[DenseParams] | type[WeightParams]:

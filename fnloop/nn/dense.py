@@ -69,6 +69,8 @@ class Dense(Layer):
     init: Annotated[str, choice(*INITIALIZERS)] = "glorot_uniform"
     bias: Flag = True
 
+    random = False
+
     @property
     def params(self) -> type[DenseParams] | type[WeightParams]:
         """The type of the layer's parameters."""

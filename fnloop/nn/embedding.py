@@ -40,6 +40,7 @@ class Embedding(Layer):
     outputs: PositiveInt
 
     params = EmbeddingParams
+    random = False
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:

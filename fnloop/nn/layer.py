@@ -73,6 +73,15 @@ class Layer(Protocol):
         """The initial buffers, float64. Default: `()`, no buffers."""
         return ()
 
+    @property
+    def random(self) -> bool:
+        """Whether `forward` may draw random numbers. Default: `True`.
+
+        A layer that says False and has no buffers shares the context of the model, which saves time in a tiny step. It may
+        only use that context to find out whether this is training.
+        """
+        return True
+
     def initial(self, seed: int, address: int) -> tuple[Array, ...]:
         """Return the initial parameters, an array of each of the `shapes`. Default: `()`.
 
@@ -166,14 +175,9 @@ def evaluation_context(layer: Layer) -> Context:
     return Context(tuple(buffer.astype(np.float32) for buffer in layer.buffers))
 
 
-def base_address(address: int) -> int:
-    """Return the number to which the index of an inner layer is added to get its address, modulo 2^64."""
-    return (address + 1) * 0x9E3779B97F4A7C15
-
-
 def child_address(address: int, i: int) -> int:
-    """Return the address of the i-th layer inside a layer; addresses of all layers at all depths differ."""
-    return (base_address(address) + i) % 2**64
+    """Return the address of the i-th layer inside a layer; those of all layers at all depths differ."""
+    return ((address + 1) * 0x9E3779B97F4A7C15 + i) % 2**64
 
 
 def expect(x: AnyArray, *shape: Any) -> None:

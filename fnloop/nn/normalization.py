@@ -25,6 +25,7 @@ class Normalization(Layer):
 
     __slots__ = ()
     params = NormParams
+    random = False
     features: PositiveInt
 
     @property

@@ -25,6 +25,7 @@ class Pool(Layer):
     stride: tuple[int, ...]
     padding: int | str
     padding_value = 0.0
+    random = False
 
     def __attrs_post_init__(self) -> None:
         if self.padding != "same" and 2 * int(self.padding) > min(self.kernel_size):
@@ -179,6 +180,8 @@ class GlobalAvgPool(Layer):
     Shapes:
         `x` is (N, ..., C), `y` is (N, C).
     """
+
+    random = False
 
     def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
         """Return the means, the backward function, and no buffers."""

@@ -38,6 +38,11 @@ class Residual(Layer):
         return self.layer.params
 
     @property
+    def random(self) -> bool:
+        """Whether the inner layer draws random numbers."""
+        return self.layer.random
+
+    @property
     def buffers(self) -> tuple[Array, ...]:
         """The inner layer's initial buffers."""
         return self.layer.buffers

@@ -1,6 +1,6 @@
 """A chain of layers whose parameters are one flat vector."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -25,7 +25,6 @@ from fnloop.nn.layer import (
     ForwardError,
     Layer,
     Layers,
-    base_address,
     checked_forward,
     child_address,
     evaluation_context,
@@ -62,7 +61,7 @@ class Sequential(Layer):
     layout: tuple[Slot, ...] = attrs.field(init=False, repr=False)
     size: int = attrs.field(init=False, repr=False)
     shape: tuple[int, ...] = attrs.field(init=False, repr=False)
-    _buffer_counts: tuple[int, ...] = attrs.field(init=False, repr=False)  # of each layer
+    _own: tuple[tuple[int, slice] | None, ...] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         shapes = [layer.shapes for layer in self.layers if layer.shapes]
@@ -71,7 +70,7 @@ class Sequential(Layer):
             "shapes": tuple(toolz.concat(shapes)),
             "layout": layout,
             "size": layout[-1].stop if layout else 0,
-            "_buffer_counts": tuple(len(layer.buffers) for layer in self.layers),
+            "_own": tuple(_own(self.layers)),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
@@ -94,6 +93,11 @@ class Sequential(Layer):
     def outputs(self) -> int:
         """The number of outputs for an example, K, if `shape` is (K,); else 0."""
         return self.shape[0] if len(self.shape) == 1 else 0
+
+    @property
+    def random(self) -> bool:
+        """Whether a layer draws random numbers."""
+        return any(layer.random for layer in self.layers)
 
     @property
     def buffers(self) -> tuple[Array, ...]:
@@ -144,13 +148,11 @@ class Sequential(Layer):
         """
         backwards: list[Backward] = []
         buffers: list[AnyArray] = []
-        draw, address = context.draw, base_address(context.address)
-        for layer, n, own in zip(self.layers, self._buffer_counts, params, strict=True):
-            own_buffers = context.buffers[len(buffers) : len(buffers) + n] if n else ()
-            own_context = Context(own_buffers, draw, (address + len(backwards)) % 2**64)
-            x, backward, new = layer.forward(own, x, own_context)
-            buffers += new
+        for layer, own_params, own in zip(self.layers, params, self._own, strict=True):
+            x, backward, new = layer.forward(own_params, x, context if own is None else _context_of(own, context))
             backwards.append(backward)
+            if new:
+                buffers += new
 
         def backward_all(dy: AnyArray, grads: Any, need_dx: bool) -> AnyArray | None:
             for i in range(len(backwards) - 1, -1, -1):
@@ -162,6 +164,20 @@ class Sequential(Layer):
     def __call__(self, vector: AnyArray, x: AnyArray, buffers: tuple[AnyArray, ...] = ()) -> AnyArray:
         """Return the outputs for x, computed as outside training."""
         return self.forward(self.views(vector), x, Context(buffers))[0]
+
+
+def _own(layers: Iterable[Layer]) -> Iterator[tuple[int, slice] | None]:
+    """Yield each layer's index and the slice of its buffers; None for one that can share the context of the chain."""
+    stop = 0
+    for i, layer in enumerate(layers):
+        start, stop = stop, stop + len(layer.buffers)
+        yield (i, slice(start, stop)) if layer.random or stop > start else None
+
+
+def _context_of(own: tuple[int, slice], chain: Context) -> Context:
+    """Return the context of a layer in a chain: its buffers and address."""
+    i, buffers = own
+    return Context(chain.buffers[buffers], chain.draw, child_address(chain.address, i))
 
 
 @explain_calls(

@@ -17,6 +17,8 @@ class Flatten(Layer):
         `x` is (N, ...), `y` is (N, D) with D the number of values of an example.
     """
 
+    random = False
+
     def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
         """Return the rows, the backward function, and no buffers."""
         y = x.reshape(len(x), math.prod(x.shape[1:]))
@@ -35,6 +37,8 @@ class Reshape(Layer):
     """
 
     shape: Extents
+
+    random = False
 
     def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
         """Return the reshaped examples, the backward function, and no buffers."""

@@ -97,11 +97,7 @@ TABLE = [
     (
         lambda: nn.Sequential(3, [Partial()]),
         TypeError,
-        [
-            "layers[0] must be a layer",
-            "it has no params, buffers, initial, check_values",
-            "a subclass of Layer inherits params",
-        ],
+        ["layers[0] must be a layer", "it has no params, buffers, random, initial, ... (5 in all); inherit from Layer"],
     ),
     (lambda: nn.Sequential(3, ["relu"]), TypeError, ["layers[0] must be a layer", "'relu'; write fl.nn.Activation('relu')"]),
     (
