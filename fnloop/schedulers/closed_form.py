@@ -78,7 +78,7 @@ def check_times(t: int | Array) -> Array:
     return times
 
 
-def fraction(t: Any, length: Any) -> Any:
+def fraction(t: Array, length: float | Array) -> Array:
     """Return the fraction of a phase that has passed `t` epochs (or steps) after its start, clipped to [0, 1].
 
     A phase of length 0 is complete from its start.
@@ -86,11 +86,11 @@ def fraction(t: Any, length: Any) -> Any:
     return np.clip(t / length, 0.0, 1.0) if np.all(length) else np.where(t >= 0, 1.0, 0.0)
 
 
-def interpolate(first: Any, last: Any, x: Any) -> Any:
+def interpolate(first: float | Array, last: float | Array, x: Array) -> Array:
     """Interpolate linearly between two rates at x in [0, 1]: exact at both ends, and never outside them."""
     return np.where(x < 0.5, first + (last - first) * x, last - (last - first) * (1 - x))
 
 
-def half_cosine(x: Any) -> Any:
+def half_cosine(x: Array) -> Array:
     """Return half a cosine at x in [0, 1], which falls from 1 at 0 to exactly 0 at 1."""
     return (1 + np.cos(np.pi * x)) / 2

@@ -1,7 +1,6 @@
 """A constant learning rate."""
 
-from typing import Any
-
+from fnloop.core.arrays import Array
 from fnloop.core.checks import Positive
 from fnloop.core.records import frozen
 from fnloop.schedulers.closed_form import ClosedForm
@@ -24,6 +23,6 @@ class ConstantLR(ClosedForm):
 
     initial_lr: Positive
 
-    def formula(self, t: Any) -> Any:
+    def formula(self, t: Array) -> Array:
         """Return the learning rate at t."""
         return self.initial_lr + 0.0 * t

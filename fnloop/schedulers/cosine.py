@@ -1,7 +1,6 @@
 """Cosine annealing."""
 
-from typing import Any
-
+from fnloop.core.arrays import Array
 from fnloop.core.checks import NonNegative, Positive, PositiveInt
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
@@ -37,6 +36,6 @@ class CosineAnnealingLR(ClosedForm):
         if self.eta_min > self.initial_lr:
             raise ValueError(f"eta_min must be at most initial_lr={short(self.initial_lr)}, got {short(self.eta_min)}")
 
-    def formula(self, t: Any) -> Any:
+    def formula(self, t: Array) -> Array:
         """Return the learning rate at t."""
         return self.eta_min + (self.initial_lr - self.eta_min) * half_cosine(fraction(t, self.T_max))

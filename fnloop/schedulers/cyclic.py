@@ -1,10 +1,11 @@
 """Cycles between two learning rates."""
 
 from dataclasses import KW_ONLY
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
+from fnloop.core.arrays import Array
 from fnloop.core.checks import Factor, Positive, PositiveInt, choice
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
@@ -52,10 +53,10 @@ class CyclicLR(ClosedForm):
         if self.max_lr < self.initial_lr:
             raise ValueError(f"max_lr must be at least initial_lr={short(self.initial_lr)}, got {short(self.max_lr)}")
 
-    def formula(self, t: Any) -> Any:
+    def formula(self, t: Array) -> Array:
         """Return the learning rate at t."""
         up, down = self.step_size_up, self.step_size_down
         cycle, position = np.divmod(t, up + down)
         wave = np.where(position <= up, position / up, (up + down - position) / down)
-        height = {"triangular": 1.0, "triangular2": 0.5**cycle, "exp_range": self.gamma**t}[self.mode]
-        return self.initial_lr + (self.max_lr - self.initial_lr) * wave * height
+        heights: dict[str, float | Array] = {"triangular": 1.0, "triangular2": 0.5**cycle, "exp_range": self.gamma**t}
+        return self.initial_lr + (self.max_lr - self.initial_lr) * wave * heights[self.mode]

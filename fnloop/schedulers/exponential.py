@@ -1,7 +1,6 @@
 """Exponential decay."""
 
-from typing import Any
-
+from fnloop.core.arrays import Array
 from fnloop.core.checks import Factor, Positive
 from fnloop.core.records import frozen
 from fnloop.schedulers.closed_form import ClosedForm
@@ -26,6 +25,6 @@ class ExponentialLR(ClosedForm):
     initial_lr: Positive
     gamma: Factor = 0.95
 
-    def formula(self, t: Any) -> Any:
+    def formula(self, t: Array) -> Array:
         """Return the learning rate at t."""
         return self.initial_lr * self.gamma**t

@@ -1,10 +1,10 @@
 """Decay by the inverse of t, or of its square root."""
 
 from dataclasses import KW_ONLY
-from typing import Any
 
 import numpy as np
 
+from fnloop.core.arrays import Array
 from fnloop.core.checks import NonNegative, Positive
 from fnloop.core.records import frozen
 from fnloop.schedulers.closed_form import ClosedForm
@@ -32,7 +32,7 @@ class InverseTimeLR(ClosedForm):
     _: KW_ONLY
     decay_rate: NonNegative = 0.1
 
-    def formula(self, t: Any) -> Any:
+    def formula(self, t: Array) -> Array:
         """Return the learning rate at t."""
         return self.initial_lr / (1 + self.decay_rate * t)
 
@@ -59,6 +59,6 @@ class InverseSqrtLR(ClosedForm):
     _: KW_ONLY
     timescale: Positive = 1.0
 
-    def formula(self, t: Any) -> Any:
+    def formula(self, t: Array) -> Array:
         """Return the learning rate at t."""
         return self.initial_lr * np.sqrt(self.timescale / (self.timescale + t))

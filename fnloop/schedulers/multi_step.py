@@ -1,9 +1,8 @@
 """Step decay at given epochs (or steps)."""
 
-from typing import Any
-
 import numpy as np
 
+from fnloop.core.arrays import Array
 from fnloop.core.checks import Factor, Positive, Times
 from fnloop.core.records import frozen
 from fnloop.schedulers.closed_form import ClosedForm
@@ -30,6 +29,6 @@ class MultiStepLR(ClosedForm):
     milestones: Times
     gamma: Factor = 0.1
 
-    def formula(self, t: Any) -> Any:
+    def formula(self, t: Array) -> Array:
         """Return the learning rate at t."""
         return self.initial_lr * self.gamma ** np.searchsorted(self.milestones, t, side="right").astype(np.float64)

@@ -1,10 +1,11 @@
 """One cycle: a rise to a high learning rate, then a descent far below the first rate."""
 
 from dataclasses import KW_ONLY
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
+from fnloop.core.arrays import Array
 from fnloop.core.checks import Positive, PositiveInt, choice, real
 from fnloop.core.records import frozen
 from fnloop.schedulers.closed_form import ClosedForm, fraction, half_cosine, interpolate
@@ -44,7 +45,7 @@ class OneCycleLR(ClosedForm):
     div_factor: Positive = 25.0
     final_div_factor: Positive = 1e4
 
-    def formula(self, t: Any) -> Any:
+    def formula(self, t: Array) -> Array:
         """Return the learning rate at t."""
         top, end = max(0.0, self.pct_start * self.total_steps - 1), self.total_steps - 1
         first, last = self.max_lr / self.div_factor, self.max_lr / self.div_factor / self.final_div_factor

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
+from fnloop.core.arrays import Array
 from fnloop.core.checks import NonNegatives, Positive, Times, choice
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
@@ -40,7 +41,7 @@ class PiecewiseLR(ClosedForm):
                 f"values must be as many as times, at least one, got {len(self.values)} for {len(self.times)} times"
             )
 
-    def formula(self, t: Any) -> Any:
+    def formula(self, t: Array) -> Array:
         """Return the learning rate at t."""
         times, values = np.array(self.times, np.float64), np.array(self.values)
         before = np.searchsorted(times, t, side="right") - 1
@@ -76,7 +77,7 @@ class LambdaLR(ClosedForm):
         if not callable(self.function):
             raise TypeError(f"function must be callable, got {short(self.function)}")
 
-    def formula(self, t: Any) -> Any:
+    def formula(self, t: Array) -> Array:
         """Return the learning rate at t."""
         return self.initial_lr * np.array([self._factor(int(at)) for at in t.ravel()], np.float64).reshape(t.shape)
 

@@ -1,8 +1,8 @@
 """Linear and polynomial schedules."""
 
 from dataclasses import KW_ONLY
-from typing import Any
 
+from fnloop.core.arrays import Array
 from fnloop.core.checks import Count, NonNegative, Positive
 from fnloop.core.records import frozen
 from fnloop.schedulers.closed_form import ClosedForm, fraction, interpolate
@@ -34,7 +34,7 @@ class LinearLR(ClosedForm):
     start_factor: NonNegative = 1 / 3
     end_factor: NonNegative = 1.0
 
-    def formula(self, t: Any) -> Any:
+    def formula(self, t: Array) -> Array:
         """Return the learning rate at t."""
         return self.initial_lr * interpolate(self.start_factor, self.end_factor, fraction(t, self.total_iters))
 
@@ -65,6 +65,6 @@ class PolynomialLR(ClosedForm):
     power: Positive = 1.0
     end_lr: NonNegative = 0.0
 
-    def formula(self, t: Any) -> Any:
+    def formula(self, t: Array) -> Array:
         """Return the learning rate at t."""
         return interpolate(self.end_lr, self.initial_lr, (1 - fraction(t, self.total_iters)) ** self.power)

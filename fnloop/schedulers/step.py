@@ -1,7 +1,6 @@
 """Step decay."""
 
-from typing import Any
-
+from fnloop.core.arrays import Array
 from fnloop.core.checks import Factor, Positive, PositiveInt
 from fnloop.core.records import frozen
 from fnloop.schedulers.closed_form import ClosedForm
@@ -30,6 +29,6 @@ class StepLR(ClosedForm):
     step_size: PositiveInt
     gamma: Factor = 0.1
 
-    def formula(self, t: Any) -> Any:
+    def formula(self, t: Array) -> Array:
         """Return the learning rate at t."""
         return self.initial_lr * self.gamma ** (t // self.step_size)

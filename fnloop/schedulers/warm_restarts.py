@@ -1,10 +1,10 @@
 """Cosine annealing with warm restarts."""
 
 from dataclasses import KW_ONLY
-from typing import Any
 
 import numpy as np
 
+from fnloop.core.arrays import Array
 from fnloop.core.checks import Factor, NonNegative, Positive, PositiveInt
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
@@ -47,15 +47,15 @@ class CosineAnnealingWarmRestarts(ClosedForm):
         if self.eta_min > self.initial_lr:
             raise ValueError(f"eta_min must be at most initial_lr={short(self.initial_lr)}, got {short(self.eta_min)}")
 
-    def formula(self, t: Any) -> Any:
+    def formula(self, t: Array) -> Array:
         """Return the learning rate at t."""
         starts = self._starts(t.max(initial=0.0))
         n = np.searchsorted(starts, t, side="right") - 1.0
         descent = half_cosine((t - starts[n.astype(int)]) / (self.T_0 * float(self.T_mult) ** n))
-        peak = np.maximum(self.initial_lr * self.decay**n, self.eta_min)
+        peak: Array = np.maximum(self.initial_lr * self.decay**n, self.eta_min)
         return self.eta_min + (peak - self.eta_min) * descent
 
-    def _starts(self, end: float) -> Any:
+    def _starts(self, end: float) -> Array:
         """Return the starts of the cycles up to `end`, by integer sums: a logarithm would miss some by rounding."""
         if self.T_mult == 1:
             return np.arange(0.0, end + self.T_0, self.T_0)

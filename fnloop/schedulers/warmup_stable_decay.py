@@ -1,9 +1,10 @@
 """Warm-up, a constant phase, and decay."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
+from fnloop.core.arrays import Array
 from fnloop.core.checks import Count, NonNegative, Positive, choice
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
@@ -45,7 +46,7 @@ class WarmupStableDecayLR(ClosedForm):
         if self.min_lr > self.initial_lr:
             raise ValueError(f"min_lr must be at most initial_lr={short(self.initial_lr)}, got {short(self.min_lr)}")
 
-    def formula(self, t: Any) -> Any:
+    def formula(self, t: Array) -> Array:
         """Return the learning rate at t."""
         x = fraction(t - self.warmup - self.stable, self.decay)
         left = {"linear": 1 - x, "cos": half_cosine(x), "sqrt": 1 - np.sqrt(x)}[self.anneal_strategy]
