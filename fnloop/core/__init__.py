@@ -1,1 +1,1 @@
-"""Frozen records and what everything rests on: checks, digests, random addresses, parameters, errors."""
+"""What every other folder builds on: frozen records, checks, digests, random addresses, the layout of parameters, errors."""

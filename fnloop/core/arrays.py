@@ -10,7 +10,11 @@ AnyArray = Any  # an array of NumPy or of JAX, traced or not: no type covers bot
 
 
 def freeze(array: Array) -> Array:
-    """The array itself if nothing can write to it, else a read-only copy in C order."""
+    """Return the array itself if nothing can write to it, else a read-only copy in C order.
+
+    Raises:
+        TypeError: If the array holds objects.
+    """
     if is_frozen(array):
         return array
     if array.dtype.hasobject:
@@ -19,13 +23,13 @@ def freeze(array: Array) -> Array:
 
 
 def read_only(array: Array) -> Array:
-    """A read-only view of an array that the caller made and hands over: freezing without a copy."""
+    """Make an array read-only in place, and return a view of it: freezes without a copy an array that the caller created."""
     array.flags.writeable = False
     return array.view()
 
 
 def is_frozen(array: Array) -> bool:
-    """Whether neither the array nor what it views can be written, and its order is C's."""
+    """Return whether an array is in C order, and neither it nor the array that it is a view of can be written."""
     flags = array.flags
     if flags.writeable or not flags.c_contiguous or array.dtype.hasobject:
         return False

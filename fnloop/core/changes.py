@@ -1,4 +1,4 @@
-"""Records with some fields changed, their own or those of their parts."""
+"""Copies of records with changed fields, also those of inner records."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -12,9 +12,14 @@ T = TypeVar("T")
 
 
 def with_changes(record: T, changes: Mapping[str, Any]) -> T:
-    """The record with fields changed by name, such as `seed`, and those of its parts by path, such as `scheduler.initial_lr`.
+    """Return a copy of a record with other fields.
 
-    Raises: TypeError: for a field that is not there, with those that are.
+    Args:
+        record: The record.
+        changes: New values by name, such as `seed`, or by the path to a field of an inner record: `scheduler.initial_lr`.
+
+    Raises:
+        TypeError: If a field does not exist.
     """
     kind = type(record)
     names = field_names(kind) if is_record(record) else ()
@@ -30,5 +35,5 @@ def with_changes(record: T, changes: Mapping[str, Any]) -> T:
             inner.setdefault(name, {})[rest] = value
         else:
             new[name] = value
-    parts = {name: with_changes(new.get(name, getattr(record, name)), within) for name, within in inner.items()}
+    parts = {name: with_changes(new.get(name, getattr(record, name)), changed) for name, changed in inner.items()}
     return evolve(record, **{**new, **parts})

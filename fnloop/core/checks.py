@@ -1,4 +1,4 @@
-"""Types that carry their own check: an annotation says what a field may hold, `@record` enforces it.
+"""Checks of arguments, and types that carry one: an annotation says what a field may hold, and `@frozen` enforces it.
 
 A check is a function `(name, value) -> value` in the metadata of `Annotated`. It returns the value in its plain Python
 form (a NumPy integer becomes an `int`), or raises a `TypeError` or `ValueError` with the name, the value and what is allowed.
@@ -20,25 +20,27 @@ from fnloop.core.signatures import call_hint, did_you_mean
 Check = Callable[[str, Any], Any]
 Mode = Literal["min", "max"]
 Task = Literal["classification", "multilabel", "regression", "quantiles"]
-Held = TypeVar("Held")
-Else = TypeVar("Else")
+Value = TypeVar("Value")
+Input = TypeVar("Input")
 
 if TYPE_CHECKING:
 
-    class Converted(Generic[Held, Else]):
-        """The type of a field that may be given as something else than what it holds: `Converted[Loss, str]` holds a loss."""
+    class Converted(Generic[Value, Input]):
+        """The type of a field that is converted: `Converted[Loss, str]` holds a loss, and accepts a loss or a string."""
 
-        def __get__(self, record: Any, owner: Any) -> Held: ...
-        def __set__(self, record: Any, value: Held | Else) -> None: ...
+        def __get__(self, record: Any, owner: Any) -> Value: ...
+        def __set__(self, record: Any, value: Value | Input) -> None: ...
 else:
 
     class Converted:
+        """A field type that accepts any of its parameters."""
+
         def __class_getitem__(cls, kinds):
             return Union[kinds]  # noqa: UP007
 
 
 def integer(at_least: int, below: int | None = None) -> Check:
-    """The check for an integer in [at_least, below)."""
+    """Return the check for an integer in [at_least, below)."""
     allowed = f"an integer of at least {at_least}" + (f" and below {below}" if below is not None else "")
 
     def check(name: str, value: Any) -> int:
@@ -56,7 +58,7 @@ def integer(at_least: int, below: int | None = None) -> Check:
 
 
 def real(interval: str) -> Check:
-    """The check for a finite real number in an interval, written as in mathematics: `"(0, inf)"`, `"[0, 1)"`."""
+    """Return the check for a finite real number in an interval, such as `"(0, inf)"` or `"[0, 1)"`."""
     low, high = (float(end) for end in interval[1:-1].split(","))
     above = operator.gt if interval[0] == "(" else operator.ge
     below = operator.lt if interval[-1] == ")" else operator.le
@@ -73,7 +75,7 @@ def real(interval: str) -> Check:
 
 
 def choice(*names: str) -> Check:
-    """The check for one of a few names."""
+    """Return the check for one of several names."""
 
     def check(name: str, value: Any) -> str:
         if not (isinstance(value, str) and value in names):
@@ -85,28 +87,28 @@ def choice(*names: str) -> Check:
 
 
 def boolean(name: str, value: Any) -> bool:
-    """The check for True or False."""
+    """Check that a value is True or False."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, got {short(value)}")
     return bool(value)
 
 
 def text(name: str, value: Any) -> str:
-    """The check for a string that is not empty."""
+    """Check that a value is a string that is not empty."""
     if not isinstance(value, str) or not value:
         raise TypeError(f"{name} must be a non-empty string, got {short(value)}")
     return value
 
 
 def metric_name(name: str, value: Any) -> str:
-    """The check for the name of a metric."""
+    """Check that a value is the name of a metric."""
     if not isinstance(value, str) or not value:
         raise TypeError(f"{name} must be the name of a metric, such as 'val_loss', got {short(value)}")
     return value
 
 
 def sequence_of(check: Check, ascending: bool = False) -> Check:
-    """The check for a sequence of values that each pass a check; it becomes a tuple."""
+    """Return the check for a sequence whose items each pass a check; it becomes a tuple."""
 
     def check_all(name: str, values: Any) -> tuple[Any, ...]:
         if isinstance(values, str | Mapping | Set) or not hasattr(values, "__iter__"):
@@ -120,7 +122,7 @@ def sequence_of(check: Check, ascending: bool = False) -> Check:
 
 
 def extents(name: str, value: Any) -> tuple[int, ...]:
-    """The check for a shape without its number of examples; a number stands for one dimension."""
+    """Check the shape of an example, a sequence of positive integers; a number D means (D,)."""
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         return (integer(1)(name, value),)
     checked: tuple[int, ...] = sequence_of(integer(1))(name, value)
@@ -176,7 +178,7 @@ def _missing_hint(value: Any, protocol: type) -> str:
 
 
 def optional(check: Check) -> Check:
-    """The check for None, or what passes a check."""
+    """Return the check for None or a value that passes a check."""
     return lambda name, value: None if value is None else check(name, value)
 
 
@@ -188,7 +190,7 @@ NonNegative = Annotated[float, real("[0, inf)")]
 Finite = Annotated[float, real("(-inf, inf)")]
 Times = Annotated[tuple[int, ...], sequence_of(integer(0), ascending=True)]
 NonNegatives = Annotated[tuple[float, ...], sequence_of(real("[0, inf)"))]
-Decay = Annotated[float, real("[0, 1)")]  # of a running mean: 0 forgets at once, 1 never learns
+Decay = Annotated[float, real("[0, 1)")]  # of a running mean
 Factor = Annotated[float, real("(0, 1]")]
 OptionalMode = Annotated[Mode | None, optional(choice("min", "max"))]
 MetricName = Annotated[str, metric_name]

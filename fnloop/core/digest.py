@@ -13,14 +13,14 @@ import numpy as np
 from fnloop.core.fields import children_of, field_names, is_record, leaves
 from fnloop.core.formatting import short
 
-Hashed = tuple[Any, bytes]  # a value, held so that its identity stays its own, and its hash
+Hashed = tuple[Any, bytes]  # a value, kept alive so that its id stays valid, and its hash
 
 
 Hashes = Mapping[int, Hashed]
 
 
 def bits(leaf: Any) -> tuple[str, bytes]:
-    """A leaf's type and bytes: 0.0 differs from -0.0, 1 from 1.0 and from True, and NaN equals itself."""
+    """Return a leaf's type and bytes: 0.0 differs from -0.0, 1 from 1.0 and from True, and NaN equals itself."""
     if isinstance(leaf, np.ndarray | np.generic):
         return f"array {leaf.dtype.str} {leaf.shape}", leaf.tobytes()
     if isinstance(leaf, float):
@@ -28,21 +28,25 @@ def bits(leaf: Any) -> tuple[str, bytes]:
     if isinstance(leaf, str | bool | int | type(None)):
         return type(leaf).__name__, str(leaf).encode()
     if callable(leaf):
-        return "function", _place(leaf).encode()
+        return "function", _qualified_name(leaf).encode()
     raise TypeError(f"a record may hold numbers, strings, arrays, mappings, sequences and records, got {short(leaf)}")
 
 
-def _place(function: Any) -> str:
-    """Where a function is defined; for one with arguments bound, also what they are."""
+def _qualified_name(function: Any) -> str:
+    """Return the qualified name of a function, and its bound arguments if it is a `partial`."""
     if isinstance(function, partial):
         bound = *map(repr, function.args), *(f"{name}={value!r}" for name, value in sorted(function.keywords.items()))
-        return f"{_place(function.func)}({', '.join(bound)})"
+        return f"{_qualified_name(function.func)}({', '.join(bound)})"
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     return f"{function.__module__}.{name}"
 
 
 def same_bits(a: Any, b: Any) -> bool:
-    """Whether two values are the same in every type, shape, dtype and bit: the one equality of states.
+    """Return whether two values are equal in every type, shape, dtype and bit. This is the equality of states.
+
+    Args:
+        a: A record, mapping, sequence, array or other leaf.
+        b: The value to compare with.
 
     Examples:
         >>> same_bits(0.0, -0.0), same_bits(float("nan"), float("nan"))
@@ -55,15 +59,22 @@ def same_bits(a: Any, b: Any) -> bool:
 
 
 def digest(value: Any) -> str:
-    """The SHA-256 of a record as a hex string: equal for equal bits, different for any change of any field.
+    """Return the SHA-256 of a record, a hex string that is equal for equal bits.
 
-    It is a tree of hashes, each record's made of its fields': what did not change need not be hashed again.
+    The hash of a record is computed from the hashes of its fields, so that unchanged fields need not be hashed again.
+
+    Args:
+        value: A record, mapping, sequence, array or other leaf.
+
+    Examples:
+        >>> digest(0.0) == digest(-0.0)
+        False
     """
     return hash_of(value).hex()
 
 
 def stable_repr(value: Any) -> str:
-    """A record in words that are the same in every process: its fields, or its digest if it holds arrays or functions.
+    """Return a text that is the same in every process: a record's fields, or its digest if it holds arrays or functions.
 
     Examples:
         >>> from fnloop.losses import Huber
@@ -80,11 +91,12 @@ def stable_repr(value: Any) -> str:
 
 
 def hash_of(value: Any, before: Hashes = MappingProxyType({}), now: dict[int, Hashed] | None = None) -> bytes:
-    """The SHA-256 of a value.
+    """Return the SHA-256 of a value.
 
     Args:
-        before: arrays and records that were hashed before, by identity, with their hashes; they are not hashed again.
-        now: takes those of this value.
+        value: A record, mapping, sequence, array or other leaf.
+        before: Hashes of arrays and records by `id`, which are used instead of hashing these again. Default: none.
+        now: A dictionary to which the hashes of this value's arrays and records are added. Default: `None`.
     """
     hashed = before.get(id(value))
     if hashed is None:
@@ -95,7 +107,7 @@ def hash_of(value: Any, before: Hashes = MappingProxyType({}), now: dict[int, Ha
 
 
 def _content(value: Any, before: Hashes, now: dict[int, Hashed] | None) -> bytes:
-    """What is hashed of a value: of an array its hash, of a leaf its bytes, of all else the contents of its parts by name."""
+    """Return the bytes to hash: for an array its own hash, for a leaf its bytes, else its children's names and contents."""
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
         raw: Any = array if array.flags.c_contiguous else array.tobytes()
@@ -112,7 +124,7 @@ def _content(value: Any, before: Hashes, now: dict[int, Hashed] | None) -> bytes
     return f"{header} {len(parts)}\0".encode() + b"".join(named)
 
 
-_LEAVES = float, int, str, type(None)  # too small to have hashes of their own
+_LEAVES = float, int, str, type(None)  # too small to hash separately
 
 
-_MISSING = "\0nothing stands here"
+_MISSING = "\0missing"

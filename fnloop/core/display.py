@@ -1,4 +1,4 @@
-"""How a value shows itself: as a call, on one line, and as a small table in a notebook."""
+"""Representations of values: as a call, on one line, and as an HTML table for notebooks."""
 
 from collections.abc import Collection, Mapping
 from html import escape
@@ -11,11 +11,16 @@ from fnloop.core.fields import is_record
 from fnloop.core.formatting import call_of, short
 
 Facts = Mapping[str, str]
-LONGEST = 60  # characters of one fact in a line
+MAX_LENGTH = 60  # characters of one fact in a line
 
 
 def one_line(name: str, facts: Facts, *counts: str) -> str:
-    """A value on one line: what is known of it by name, then what needs no name.
+    """Return a value as one line.
+
+    Args:
+        name: The name of its class.
+        facts: Text by label.
+        counts: Text without a label.
 
     Examples:
         >>> one_line("Params", {"dtype": "float32"}, "433 parameters")
@@ -26,7 +31,7 @@ def one_line(name: str, facts: Facts, *counts: str) -> str:
 
 
 def html_table(name: str, facts: Facts) -> str:
-    """The same as HTML: a table with a fact a row."""
+    """Return an HTML table with a row for each fact."""
     rows = "".join(
         f'<tr><th style="text-align: left">{escape(label)}</th><td style="text-align: left">{escape(fact)}</td></tr>'
         for label, fact in facts.items()
@@ -35,17 +40,22 @@ def html_table(name: str, facts: Facts) -> str:
 
 
 def shape_and_dtype(array: Any) -> str:
-    """An array without its values: shape and dtype."""
+    """Return an array's shape and dtype as text."""
     return f"{array.shape} {array.dtype}"
 
 
 def pluralize(count: int, noun: str) -> str:
-    """A number of things: `1 epoch`, `2 epochs`."""
+    """Return a count with its noun: `1 epoch`, `2 epochs`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def short_call(value: Any, without: Collection[str] = ()) -> str:
-    """A record as a call, without the arguments that have their default."""
+    """Return a record as a call without default arguments.
+
+    Args:
+        value: A record, a sequence of records, or any other value.
+        without: Names of fields to leave out. Default: `()`.
+    """
     if value is None:
         return "none"
     if isinstance(value, tuple | list):
@@ -66,7 +76,7 @@ def short_call(value: Any, without: Collection[str] = ()) -> str:
 
 
 def non_default_fields(value: Any) -> list["attrs.Attribute[Any]"]:
-    """The fields of a record that have no default, or another value than that."""
+    """Return the fields of a record that have no default or differ from it."""
     return [field for field in attrs.fields(type(value)) if field.init and not _is_default(value, field)]
 
 
@@ -78,9 +88,9 @@ def _is_default(value: Any, field: "attrs.Attribute[Any]") -> bool:
         default = default.factory(value) if default.takes_self else default.factory()
     try:
         return same_bits(getattr(value, field.name), default)
-    except TypeError:  # no data
+    except TypeError:  # not data, such as an array of objects
         return False
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 3]}..."

@@ -1,12 +1,12 @@
-"""The package's own errors, and a warning. Each error is a `ValueError`, so one `except ValueError` covers all bad input."""
+"""Errors and warnings of the package. Each error is a `ValueError`, so `except ValueError` covers all invalid input."""
 
 
 class FnloopError(ValueError):
-    """Base of the errors below."""
+    """The base class of the package's errors."""
 
 
 class CheckpointError(FnloopError):
-    """A file is no checkpoint, is damaged, or names a record that this version does not know."""
+    """A file is not a checkpoint, is damaged, or names a record that this version does not know."""
 
 
 class NonFiniteError(FnloopError):
@@ -14,24 +14,24 @@ class NonFiniteError(FnloopError):
 
 
 class NonFiniteWarning(RuntimeWarning):
-    """Training stopped or skipped an update because something was not finite, or a metric is NaN or infinite."""
+    """Training stopped or skipped an update because a value was not finite, or a metric is NaN or infinite."""
 
 
 class NoBestError(FnloopError):
-    """No state of the stream can be called best: each value of the metric was NaN, or there was none."""
+    """A stream has no best state: it is empty, or every value of the metric is NaN."""
 
 
 class EngineError(FnloopError):
-    """An engine or its device is not there, or cannot compute what the trainer asks for."""
+    """An engine or its device is not available, or cannot run the computation."""
 
 
 class RunError(FnloopError):
-    """A file is no run of fnloop, is damaged or being written by another, or a run cannot be recorded any more."""
+    """A file is not a run, is damaged, or is being written by another process; or a run can no longer be recorded."""
 
 
 class ReplayError(FnloopError):
-    """A state that was computed again is not the one that the run went through; the message says where they differ."""
+    """A replayed state differs from the recorded one; the message says where."""
 
 
 class RecordingWarning(RuntimeWarning):
-    """A run is not recorded any more, as its file cannot be written; training goes on."""
+    """A run is no longer recorded because its file cannot be written; training continues."""

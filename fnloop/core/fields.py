@@ -9,19 +9,19 @@ _FIELDS: dict[type, tuple[str, ...]] = {}
 
 
 def field_names(cls: type) -> tuple[str, ...]:
-    """The fields that make a record what it is; a field with `init=False` is derived from them."""
+    """Return the names of a record's fields, without those with `init=False`, which are derived from the others."""
     if cls not in _FIELDS:
         _FIELDS[cls] = tuple(field.name for field in attrs.fields(cls) if field.init)
     return _FIELDS[cls]
 
 
 def is_record(value: Any) -> bool:
-    """Whether a value is of a class of attrs."""
+    """Return whether a value is an instance of an attrs class."""
     return hasattr(type(value), "__attrs_attrs__")
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every leaf of a record with its dotted path, depth first; each inner node gives a leaf with its type."""
+    """Yield every leaf of a record with its dotted path, depth first; an inner node yields its type."""
     if is_record(value):
         yield path, type(value).__name__
         for name in field_names(type(value)):
@@ -39,7 +39,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def children_of(value: Any) -> list[tuple[str, Any]] | None:
-    """What a record, mapping or sequence is made of, by name; None for a leaf."""
+    """Return the names and values of a record's fields, a mapping's items or a sequence's elements; None for a leaf."""
     if is_record(value):
         return [(name, getattr(value, name)) for name in field_names(type(value))]
     if isinstance(value, Mapping):

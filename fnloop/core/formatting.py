@@ -1,4 +1,4 @@
-"""Values as messages and reprs show them: on one line, cut to a length, and never the data of an array or a frame."""
+"""Values in messages and reprs: on one line, cut to a length, without the data of arrays and frames."""
 
 from collections.abc import Iterable, Mapping, Set
 from types import MappingProxyType
@@ -7,14 +7,18 @@ from typing import Any, NamedTuple
 import attrs
 import numpy as np
 
-MOST = 100  # characters of a value in a message
-WIDE = 200  # characters of a string within a repr
-FEW = 16  # items of a collection that is shown item by item
-DEEP = 3  # levels of collections and records within one another
+MAX_VALUE = 100  # characters of a value in a message
+MAX_STRING = 200  # characters of a string within a repr
+MAX_ITEMS = 16  # items of a collection that is shown item by item
+MAX_DEPTH = 3  # levels of collections and records within one another
 
 
-def short(value: Any, most: int = MOST) -> str:
-    """A value on one line, in at most so many characters; arrays and frames by type, shape and dtype.
+def short(value: Any, most: int = MAX_VALUE) -> str:
+    """Return a value as text on one line; arrays and frames by type, shape and dtype.
+
+    Args:
+        value: Any value.
+        most: The maximum number of characters. Default: `100`.
 
     Examples:
         >>> short(np.zeros((1000, 64)))
@@ -26,14 +30,18 @@ def short(value: Any, most: int = MOST) -> str:
         >>> short({"lr": 0.1})
         "{'lr': 0.1}"
     """
-    text = _show(value, most, DEEP)
+    text = _show(value, most, MAX_DEPTH)
     if len(text) <= most:
         return text
     return _length(value) if type(value) in _BRACKETS else f"{text[: most - 3]}..."
 
 
 def listed(names: Iterable[Any], most: int = 100) -> str:
-    """Names between commas, in about so many characters; "none" if there are none.
+    """Return names separated by commas; "none" if there are none.
+
+    Args:
+        names: The names.
+        most: About the maximum number of characters. Default: `100`.
 
     Examples:
         >>> listed(["loss", "accuracy"])
@@ -51,8 +59,8 @@ def listed(names: Iterable[Any], most: int = 100) -> str:
 
 
 def repr_of(record: Any) -> str:
-    """The repr of a record, its fields by name: arrays by shape and dtype, long strings and collections cut."""
-    return _record(record, WIDE, DEEP)
+    """Return the repr of a record: arrays by shape and dtype, long strings and collections cut."""
+    return _record(record, MAX_STRING, MAX_DEPTH)
 
 
 def _show(value: Any, most: int, levels: int) -> str:
@@ -65,9 +73,9 @@ def _show(value: Any, most: int, levels: int) -> str:
         return _collection(value, most, levels)
     try:
         text = _array(value) or repr(value)
-    except Exception:  # of an object of another's, or an integer with too many digits
+    except Exception:  # a foreign object whose repr fails, or an integer with too many digits
         text = f"<{kind.__name__}>"
-    return str(_cut(" ".join(text.split()), WIDE))
+    return str(_cut(" ".join(text.split()), MAX_STRING))
 
 
 class Call(NamedTuple):
@@ -100,7 +108,7 @@ def _record(value: Any, most: int, levels: int) -> str:
 
 
 def _collection(value: Any, most: int, levels: int) -> str:
-    if len(value) > FEW or not levels:
+    if len(value) > MAX_ITEMS or not levels:
         return _length(value)
     if not value:
         return "set()" if isinstance(value, Set) else "".join(_BRACKETS[type(value)])
@@ -117,7 +125,7 @@ def _length(value: Any) -> str:
 
 
 def _array(value: Any) -> str:
-    """An array, frame or series of whatever library: what has a shape; "" for all else, NumPy's scalars among it."""
+    """Return the text of an array, frame or series of any library, which has a shape; "" for any other value or a scalar."""
     shape = getattr(value, "shape", None)
     if not isinstance(shape, tuple) or isinstance(value, np.generic):
         return ""
@@ -126,7 +134,7 @@ def _array(value: Any) -> str:
 
 
 def _cut(text: Any, most: int) -> Any:
-    """A text, or bytes, without its middle where it is longer."""
+    """Return a string or bytes with its middle cut out if it is longer than `most`."""
     if len(text) <= most:
         return text
     dots = "..." if isinstance(text, str) else b"..."

@@ -1,4 +1,4 @@
-"""Parts by their names: one lookup for losses, optimizers and all else that a person may name."""
+"""Lookup by name of losses, optimizers and other parts."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -10,17 +10,20 @@ T = TypeVar("T")
 
 
 def by_name(kind: str, name: str, known: Mapping[str, T], otherwise: str = "") -> T:
-    """What a name means, whatever its case, hyphens, underscores and spaces.
+    """Return the value of a name; case, hyphens, underscores and spaces do not matter.
 
     Args:
-        kind: what the name is for, such as "loss".
-        known: what each name means; of those that mean the same the error lists the first.
-        otherwise: what is allowed instead of a name, for the error.
-    Raises: ValueError: for an unknown name, with those that there are.
+        kind: What the name is for, such as "loss".
+        name: The name.
+        known: The value of each name. Of names with the same value, the error lists the first.
+        otherwise: What is allowed instead of a name, for the error. Default: `""`.
+
+    Raises:
+        ValueError: If the name is unknown.
     """
-    plain = {_plain(key): value for key, value in known.items()}
-    if _plain(name) in plain:
-        return plain[_plain(name)]
+    plain = {_normalized(key): value for key, value in known.items()}
+    if _normalized(name) in plain:
+        return plain[_normalized(name)]
     firsts: dict[Any, str] = {}
     for key, value in known.items():
         firsts.setdefault(value, key)
@@ -28,5 +31,5 @@ def by_name(kind: str, name: str, known: Mapping[str, T], otherwise: str = "") -
     raise ValueError(f"{kind} must be one of {allowed}{otherwise}, got {short(name)}{did_you_mean(name, known)}")
 
 
-def _plain(name: str) -> str:
+def _normalized(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter not in "-_ ")

@@ -1,4 +1,4 @@
-"""What lets one code take the arrays of NumPy, which can be written over, and those of JAX, which cannot."""
+"""Helpers for code that runs on NumPy's arrays, which can be overwritten, and on JAX's, which cannot."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def namespace(array: Any) -> Any:
-    """The module of functions for such an array, `array.__array_namespace__()`, of which NumPy's own answer is slow."""
+    """Return `array.__array_namespace__()`, the module of functions for an array; faster for NumPy."""
     return np if isinstance(array, np.ndarray) else array.__array_namespace__()
 
 
-def apply_into(room: Any, function: Any, *operands: Any) -> Any:
-    """A function of arrays, such as `xp.sqrt`, written over one that nobody needs any more, where arrays can change."""
-    return function(*operands, out=room) if isinstance(room, np.ndarray) else function(*operands)
+def apply_into(out: Any, function: Any, *operands: Any) -> Any:
+    """Return `function(*operands)`, such as `xp.sqrt(x)`; overwrites `out`, an array no longer needed, if it is NumPy's."""
+    return function(*operands, out=out) if isinstance(out, np.ndarray) else function(*operands)

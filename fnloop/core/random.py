@@ -1,6 +1,7 @@
-"""Randomness is an address: every draw is a pure function of (seed, stream, counters), and no generator is kept.
+"""Random numbers as pure functions of an address: (seed, stream, counters). No generator is stored.
 
-Only the integer stream of Philox is used, which NumPy guarantees across versions; what is drawn from it is computed here.
+They are computed from the integers of Philox, which NumPy guarantees to be the same in all versions.
+
 Source: Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3.
 """
 
@@ -13,7 +14,7 @@ from fnloop.core.arrays import Array, read_only
 
 
 class Stream(IntEnum):
-    """What a draw is for; two streams never meet."""
+    """The purpose of random numbers; those of different streams are independent."""
 
     INITIAL = 0
     SHUFFLE = 1
@@ -24,10 +25,13 @@ class Stream(IntEnum):
 
 
 def words(n: int, seed: int, stream: Stream, *counters: int) -> Array:
-    """n random 64-bit words at an address.
+    """Return random 64-bit words at an address.
 
     Args:
-        counters: up to two, such as the epoch or a layer's index; each address has 2^128 words of its own.
+        n: Their number.
+        seed: The seed, in [0, 2^64).
+        stream: Their purpose.
+        counters: Up to two integers, such as the epoch or a layer's address. Each address has 2^128 words.
     """
     address = [0, 0, *counters, 0, 0][:4]
     key = np.array([seed, stream], dtype=np.uint64)
@@ -35,13 +39,14 @@ def words(n: int, seed: int, stream: Stream, *counters: int) -> Array:
 
 
 def uniform(n: int, seed: int, stream: Stream, *counters: int) -> Array:
-    """n uniform draws in [0, 1), float64, each a multiple of 2^-53."""
+    """Return n uniform random numbers in [0, 1), float64, each a multiple of 2^-53. Arguments are those of `words`."""
     return (words(n, seed, stream, *counters) >> np.uint64(11)) * 2.0**-53
 
 
 def normal(n: int, seed: int, stream: Stream, *counters: int) -> Array:
-    """n draws from the standard normal distribution, float64: of each pair of uniform ones, r cos(2πv) with r² = -2 log(1 -
-    u).
+    """Return n standard normal random numbers, float64. Arguments are those of `words`.
+
+    Each is r cos(2πv) with r² = -2 log(1 - u), for a pair of uniform numbers u and v.
 
     Source: Box & Muller 1958.
     """
@@ -50,13 +55,13 @@ def normal(n: int, seed: int, stream: Stream, *counters: int) -> Array:
     return drawn
 
 
-@lru_cache(maxsize=2)  # who takes an epoch step by step asks for its order each time
+@lru_cache(maxsize=2)  # stepping through an epoch asks for its order at each step
 def permutation(n: int, seed: int, epoch: int) -> Array:
-    """The order of n examples in an epoch, as integers no wider than they must be.
+    """Return the order of n examples in an epoch, in the smallest integer dtype.
 
-    It is n random words sorted, each of which carries an example's index in its last bits.
-    Words and their places sorted apart (argsort) take several times as long. What is left of a word to sort by is 64 bits less
-    the index's: where two are equal, which for 10^6 examples one pair in 10^13 is, the lower index comes first.
+    It sorts n random words whose last bits are replaced by the index of an example, which is several times faster than
+    `argsort`. Words are compared by their other bits; for 10^6 examples, one pair in 10^13 is equal, and then the lower index
+    comes first.
     """
     last = np.uint64((1 << max(1, (n - 1).bit_length())) - 1)
     drawn = words(n, seed, Stream.SHUFFLE, epoch)

@@ -1,6 +1,6 @@
-"""Frozen records: what every state, batch and hyperparameter is made of.
+"""Frozen records: states, batches, and the hyperparameters of every part.
 
-A record is an attrs class that cannot be changed, whose arrays cannot be changed either, and whose equality is that of bits.
+A record is an attrs class whose fields and arrays cannot be changed, and whose equality is that of bits.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,16 +19,32 @@ from fnloop.core.formatting import repr_of, short
 from fnloop.core.signatures import NO_HINTS, CodeRepr, with_call_errors
 
 T = TypeVar("T")
-RECORD_TYPES: dict[str, type] = {}  # the package's own records by name: all that a file may ask for
+RECORD_TYPES: dict[str, type] = {}  # the package's records by name: the only classes that a file can load
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
 def frozen(cls: type[T]) -> type[T]:
-    """Make a class a frozen record: fields are checked by their types, arrays frozen, equality is `same_bits`.
+    """Decorate a class to make it a frozen record: fields are checked by their types, arrays are frozen.
 
-    Fields after a line `_: KW_ONLY` are given by name, as in a dataclass. The error of a wrong call names the arguments that
-    there are; for others the class may have `argument_hints`. Copies of a record are the record itself, and a pickled
-    one comes back frozen.
+    Use it for a custom layer, loss, metric, scheduler or optimizer. Records are compared by `same_bits`. Fields after a line
+    `_: KW_ONLY` are keyword-only, as in a dataclass. A copy of a record is the record itself, and unpickling returns a frozen
+    record. A wrong call raises an error with the arguments that exist; `argument_hints`, a class attribute, may hold what to
+    write instead of arguments that do not exist.
+
+    Args:
+        cls: A class with annotated fields. A field of type `Annotated[type, check]` holds what `check(name, value)` returns.
+
+    Examples:
+        >>> import fnloop as fl
+        >>> @fl.frozen
+        ... class Scale(fl.nn.Layer):
+        ...     factor: float
+        ...     def forward(self, params, x, context):
+        ...         return x * self.factor, lambda dy, grads, need_dx: dy * self.factor if need_dx else None, ()
+        >>> Scale(0.5)
+        Scale(factor=0.5)
+        >>> Scale(0.5) == Scale(0.5)
+        True
     """
     for name, method in _METHODS.items():
         setattr(cls, name, method)
@@ -43,7 +59,7 @@ def frozen(cls: type[T]) -> type[T]:
 
 
 def evolve(record: T, **changes: Any) -> T:
-    """The record with some fields changed; the others are those that it has."""
+    """Return a copy of a record with some fields changed."""
     cls = type(record)
     for name in field_names(cls):
         if name not in changes:
@@ -52,19 +68,19 @@ def evolve(record: T, **changes: Any) -> T:
 
 
 def _checked(cls: type, fields: list["attrs.Attribute[Any]"]) -> list["attrs.Attribute[Any]"]:
-    """Give each field the converter that its type asks for, and let those after `_: KW_ONLY` be given by name alone."""
-    by_name, made = False, []
+    """Give each field the converter of its type, and make fields after `_: KW_ONLY` keyword-only."""
+    keyword_only, converted = False, []
     for field in fields:
         if field.type is KW_ONLY:
-            by_name = True
+            keyword_only = True
         else:
             converter = field.converter or _converter(field.name, field.type)
-            made.append(field.evolve(converter=converter, kw_only=field.kw_only or by_name))
-    return made
+            converted.append(field.evolve(converter=converter, kw_only=field.kw_only or keyword_only))
+    return converted
 
 
 def _signature(cls: type) -> Signature:
-    """The signature of a record's constructor as a person reads it: types without their checks, defaults as code."""
+    """Return the signature of a record's constructor for `help`: types without their checks, defaults as code."""
     fields = [field for field in attrs.fields(cls) if field.init]
     parameters = [
         Parameter(
@@ -88,7 +104,7 @@ def _default(field: "attrs.Attribute[Any]") -> Any:
 
 
 def _type(kind: Any) -> str:
-    """A type as a person writes it: without modules, and without its check."""
+    """Return a type as source code, without modules and checks."""
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _type(parts[0])
@@ -133,7 +149,7 @@ def _refuse_change(self: Any, name: str, value: Any) -> None:
     kind = type(self).__name__
     other = "replace(" if hasattr(self, "replace") else f"attrs.evolve({kind.lower()}, "
     error = attrs.exceptions.FrozenInstanceError()
-    error.args = (f"{kind} is frozen: {name} cannot be set; {other}{name}=...) is another {kind} with that value",)
+    error.args = (f"{kind} is frozen: {name} cannot be set; {other}{name}=...) returns a copy with that value",)
     raise error
 
 

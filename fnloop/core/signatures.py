@@ -1,4 +1,4 @@
-"""Calls: what a wrong one is told, and what `help` shows of a right one."""
+"""Errors of wrong calls, signatures for `help`, and currying."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial, wraps
@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 from fnloop.core.formatting import short
 
 F = TypeVar("F", bound=Callable[..., Any])
-Hints = Mapping[str, str]  # by the name of an argument that is not there, what to write instead; "" is for one without a name
+Hints = Mapping[str, str]  # what to write instead of an argument that does not exist, by its name; "" is for one by position
 NO_HINTS: Hints = MappingProxyType({})
-_PLACED = Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD
+_POSITIONAL = Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD
 
 
 class CodeRepr:
-    """A default as help shows it: as code."""
+    """A value whose repr is given source code, for signatures in `help`."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -25,12 +25,12 @@ class CodeRepr:
 
 
 def explain_calls(hints: Hints = NO_HINTS) -> Callable[[F], F]:
-    """Decorate a function: a call that does not fit its signature raises a TypeError with the arguments that there are."""
+    """Return a decorator: a call that does not fit the signature raises a TypeError with the arguments that exist."""
     return lambda function: with_call_errors(function, function.__name__, signature(function), hints)
 
 
 def with_call_errors(function: F, name: str, of: Signature, hints: Hints = NO_HINTS) -> F:
-    """The function, whose error for arguments that do not fit a signature is a sentence."""
+    """Return the function with `call_error` as the message for arguments that do not fit a signature."""
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -47,26 +47,26 @@ def with_call_errors(function: F, name: str, of: Signature, hints: Hints = NO_HI
 
 
 def call_error(name: str, of: Signature, args: Any, kwargs: Mapping[str, Any], hints: Hints = NO_HINTS) -> str | None:
-    """What is wrong with a call, in a sentence; None if its arguments fit the signature."""
+    """Return what is wrong with a call; None if its arguments fit the signature."""
     parameters = {key: parameter for key, parameter in of.parameters.items() if key != "self"}
     args = args[1:] if "self" in of.parameters else args
     if any(parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD) for parameter in parameters.values()):
         return None
-    placed = [key for key, parameter in parameters.items() if parameter.kind in _PLACED]
+    positional = [key for key, parameter in parameters.items() if parameter.kind in _POSITIONAL]
     there = f"it takes {', '.join(parameters)}" if parameters else "it takes no arguments"
     for key in kwargs:
         if key not in parameters:
             hint = f": {hints[key]}" if key in hints else did_you_mean(key, parameters)
             return f"{name} has no argument {key!r}{hint}; {there}"
-        if key in placed[: len(args)]:
+        if key in positional[: len(args)]:
             return f"{name} was given {key!r} twice, by position and by name"
-    if len(args) > len(placed):
-        named = [key for key in parameters if key not in placed]
+    if len(args) > len(positional):
+        named = [key for key in parameters if key not in positional]
         by_name = f"; by name it takes {', '.join(named)}" if named else ""
         hint = f": {hints['']}" if "" in hints else ""
-        given = "no argument" if not placed else f"only {', '.join(placed)}"
-        return f"{name} takes {given} by position, got {short(args[len(placed)])}{hint}{by_name}"
-    missing = [key for key in _required(parameters) if key not in kwargs and key not in placed[: len(args)]]
+        given = "no argument" if not positional else f"only {', '.join(positional)}"
+        return f"{name} takes {given} by position, got {short(args[len(positional)])}{hint}{by_name}"
+    missing = [key for key in _required(parameters) if key not in kwargs and key not in positional[: len(args)]]
     return f"{name} needs {' and '.join(missing)}; {there}" if missing else None
 
 
@@ -75,7 +75,7 @@ def _required(parameters: Mapping[str, Parameter]) -> Iterator[str]:
 
 
 def did_you_mean(key: Any, names: Iterable[str]) -> str:
-    """What to add to an error about a name, if one of those that there are is close to it."""
+    """Return what to add to an error about a name: the known name that is close to it, or `""`."""
     from difflib import get_close_matches
 
     if not isinstance(key, str):
@@ -86,7 +86,7 @@ def did_you_mean(key: Any, names: Iterable[str]) -> str:
 
 
 def call_hint(value: Any) -> str:
-    """What to add to an error about a class, or a function of this package, that was given for what it makes."""
+    """Return what to add to an error about a class, or a function of this package, given instead of its result."""
     own = isinstance(value, type) or (callable(value) and str(getattr(value, "__module__", "")).partition(".")[0] == "fnloop")
     return f"; call it: {value.__name__}(...)" if own and hasattr(value, "__name__") else ""
 
@@ -99,9 +99,9 @@ def name_of(function: Any) -> str:
 
 
 def curry(function: Callable[..., Any]) -> Any:
-    """Decorate a function so that it may be called in parts: until each required argument is given, a call returns the rest.
+    """Decorate a function for partial calls: a call without all required arguments returns a function of the rest.
 
-    What is made is a function with the signature and docstring of the decorated one. The rest of a call can be pickled.
+    The result has the signature and docstring of the decorated function. A partial call can be pickled.
 
     Examples:
         >>> add = curry(lambda a, b: a + b)

@@ -1,21 +1,25 @@
-"""Sums over examples and places that keep their digits, however many there are."""
+"""Sums over examples and positions whose rounding error does not grow with their number."""
 
 import math
 from typing import Any
 
 import numpy as np
 
-TERMS = 32  # values that are added one after the other
+TERMS = 32  # values that are added in sequence
 
 
 def total(x: Any, keep: int = 0) -> Any:
-    """The sum over all axes but the first `keep` and the last, in x's own dtype, to a few rounding errors.
+    """Return the sum over all axes but the first `keep` and the last, in the dtype of x, to a few rounding errors.
 
-    NumPy adds along such axes one value after the other: the error grows with their number, and three million pixels of 250
-    in float32 have a mean of 247. Here sums of 32 values are summed 32 at a time, and so on, which is no slower. JAX sums in
-    a tree by itself.
+    NumPy adds along these axes in sequence, with an error that grows: in float32, the mean of three million pixels of 250 is
+    247. This sums 32 values, then 32 of these sums, and so on, which is as fast. JAX already sums in a tree.
 
-    Shapes: x is (*kept, ..., C), the sum is (*kept, C).
+    Args:
+        x: The values.
+        keep: The number of leading axes to keep. Default: `0`.
+
+    Shapes:
+        x is (*kept, ..., C), the sum is (*kept, C).
     """
     if not isinstance(x, np.ndarray):
         return x.sum(tuple(range(keep, x.ndim - 1)))
@@ -25,7 +29,7 @@ def total(x: Any, keep: int = 0) -> Any:
 
 
 def mean(x: Any, keep: int = 0) -> Any:
-    """The mean over all axes but the first `keep` and the last; see `total`."""
+    """Return the mean over all axes but the first `keep` and the last, with the accuracy of `total`."""
     return total(x, keep) / math.prod(x.shape[keep:-1])
 
 

@@ -11,18 +11,18 @@ from fnloop.nn.layer import Context, Forward, Layer, WithBackward
 
 
 def identity(x: AnyArray) -> WithBackward:
-    """y = x."""
+    """Compute y = x."""
     return x, lambda dy: dy
 
 
 def relu(x: AnyArray) -> WithBackward:
-    """y = x and dx = dy where x > 0, else 0. The derivative at 0 is 0, on every engine."""
+    """Compute y = x and dx = dy where x > 0, else 0. The derivative at 0 is 0, on every engine."""
     kept = (x > 0).astype(x.dtype)
     return x * kept, lambda dy: dy * kept
 
 
 def leaky_relu(x: AnyArray) -> WithBackward:
-    """y = x where x > 0, else x / 100.
+    """Compute y = x where x > 0, else x / 100.
 
     Source: Maas, Hannun & Ng 2013.
     """
@@ -32,7 +32,7 @@ def leaky_relu(x: AnyArray) -> WithBackward:
 
 
 def elu(x: AnyArray) -> WithBackward:
-    """y = x where x > 0, else exp(x) - 1; dx = dy exp(min(x, 0)), on JAX with an absolute error of one bit of 1.
+    """Compute y = x where x > 0, else exp(x) - 1; dx = dy exp(min(x, 0)), on JAX with an absolute error of one bit of 1.
 
     Source: Clevert, Unterthiner & Hochreiter 2016.
     """
@@ -42,7 +42,7 @@ def elu(x: AnyArray) -> WithBackward:
 
 
 def gelu(x: AnyArray) -> WithBackward:
-    """y = x sigmoid(2 c (x + 0.044715 x³)) with c = sqrt(2 / π), which is x (1 + tanh(c (x + 0.044715 x³))) / 2.
+    """Compute y = x sigmoid(2 c (x + 0.044715 x³)) with c = sqrt(2 / π), which is x (1 + tanh(c (x + 0.044715 x³))) / 2.
 
     Source: Hendrycks & Gimpel 2016, section 2.
     """
@@ -55,7 +55,7 @@ def gelu(x: AnyArray) -> WithBackward:
 
 
 def silu(x: AnyArray) -> WithBackward:
-    """y = x sigmoid(x), also called swish.
+    """Compute y = x sigmoid(x), also called swish.
 
     Source: Elfwing, Uchibe & Doya 2018.
     """
@@ -64,7 +64,7 @@ def silu(x: AnyArray) -> WithBackward:
 
 
 def sigmoid(x: AnyArray) -> WithBackward:
-    """y = 1 / (1 + exp(-x)); dx = dy y (1 - y).
+    """Compute y = 1 / (1 + exp(-x)); dx = dy y (1 - y).
 
     It is computed from exp(-|x|), so that no x overflows and the smaller of y and 1 - y is accurate.
     """
@@ -90,13 +90,13 @@ def logistic(x: AnyArray) -> AnyArray:
 
 
 def tanh(x: AnyArray) -> WithBackward:
-    """y = tanh(x); dx = dy (1 - y²), with an absolute error of one bit of 1: in float32, dx is 0 where |x| > 9."""
+    """Compute the hyperbolic tangent y of x; dx = dy (1 - y²), with an absolute error of one bit of 1: in float32, dx is 0 where |x| > 9."""
     y = namespace(x).tanh(x)
     return y, lambda dy: dy * (1 - y * y)
 
 
 def softplus(x: AnyArray) -> WithBackward:
-    """y = log(1 + exp(x)), computed so that no x overflows; dx = dy sigmoid(x).
+    """Compute y = log(1 + exp(x)), computed so that no x overflows; dx = dy sigmoid(x).
 
     Source: Dugas et al. 2001.
     """
@@ -104,7 +104,7 @@ def softplus(x: AnyArray) -> WithBackward:
 
 
 def softmax(x: AnyArray) -> WithBackward:
-    """y_k = exp(x_k) / sum_j exp(x_j) over the last axis; dx = y (dy - sum_j dy_j y_j).
+    """Compute y_k = exp(x_k) / sum_j exp(x_j) over the last axis; dx = y (dy - sum_j dy_j y_j).
 
     Do not put it before a loss that takes logits.
     """

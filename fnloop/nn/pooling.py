@@ -62,6 +62,7 @@ class MaxPool(Pool):
     padding_value = -math.inf
 
     def reduce(self, taken: AnyArray, count: Any) -> WithBackward:
+        """Return the maximum of each window, and its backward function."""
         y = taken.max(2)
 
         def backward(dy: AnyArray) -> AnyArray:
@@ -77,6 +78,7 @@ class AvgPool(Pool):
     __slots__ = ()
 
     def reduce(self, taken: AnyArray, count: Any) -> WithBackward:
+        """Return the mean of each window, and its backward function."""
         weight = 1 / count if isinstance(count, int) else (1 / count).astype(taken.dtype)
         return total(taken, 2) * weight, lambda dy: np.broadcast_to((dy * weight)[:, :, None], taken.shape)
 
