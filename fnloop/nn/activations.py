@@ -90,7 +90,10 @@ def logistic(x: AnyArray) -> AnyArray:
 
 
 def tanh(x: AnyArray) -> WithBackward:
-    """Compute the hyperbolic tangent y of x; dx = dy (1 - y²), with an absolute error of one bit of 1: in float32, dx is 0 where |x| > 9."""
+    """Compute the hyperbolic tangent y of x; dx = dy (1 - y²).
+
+    The absolute error of dx / dy is one bit of 1: in float32, dx is 0 where |x| > 9.
+    """
     y = namespace(x).tanh(x)
     return y, lambda dy: dy * (1 - y * y)
 
