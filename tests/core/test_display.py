@@ -21,7 +21,7 @@ SECRET = 0.123456789  # a value of the data
 
 
 class Tags(HTMLParser):
-    """The text of a table's cells, in their order; every tag is closed."""
+    """Return the text of a table's cells in order; check that every tag is closed."""
 
     def __init__(self):
         super().__init__()
@@ -45,7 +45,7 @@ def cells(value):
 
 
 def check_shown(value):
-    """One line, short, of the class's own name, and the same in a notebook."""
+    """Check that the repr is one short line with the class's name, and that the HTML table agrees."""
     line = repr(value)
     assert "\n" not in line
     assert len(line) < 400
@@ -56,7 +56,7 @@ def check_shown(value):
 
 @given(states())
 def test_a_state_is_one_line(state):
-    """Wherever training came to: epoch, step, rate, losses, and how many parameters."""
+    """At any point of training: epoch, step, learning rate, losses, and the number of parameters."""
     check_shown(state)
     check_shown(state.params)
     assert repr(state).startswith(f"TrainState(epoch={state.epoch}, step={state.step}, lr={state.lr:.4g}")
@@ -68,7 +68,7 @@ def test_a_state_is_one_line(state):
 
 @given(problems())
 def test_a_trainer_and_its_data_are_one_line(problem):
-    """Of a trainer what it was given: a default is not said, but in the table."""
+    """The line of a trainer leaves out defaults; its table does not."""
     trainer, *data = problem
     check_shown(trainer)
     assert ("batch_size" in repr(trainer)) == (trainer.batch_size != 32)
@@ -78,8 +78,8 @@ def test_a_trainer_and_its_data_are_one_line(problem):
         assert f"{len(dataset)} example" in repr(dataset)
 
 
-def test_data_is_never_shown():
-    """However large or small: its shape and dtype are."""
+def test_reprs_do_not_show_data():
+    """Only shape and dtype, for arrays of any size."""
     for n in (1, 3, 1000):
         x = np.full((n, 64), SECRET)
         for kind in (fl.Dataset, fl.Batch):
@@ -98,7 +98,7 @@ def result():
 
 
 def test_a_fit_and_a_run_are_one_line(result, tmp_path):
-    """How many epochs, how it ended, and how good it is; markup in a file's name is text."""
+    """Number of epochs, stop reason and best metric; markup in a file name is escaped."""
     check_shown(result)
     assert f"best=epoch {result.best.epoch}, val_loss={result.best.metrics['val_loss']:.4g}" in repr(result)
     run_file = tmp_path / "<b>&.run"
@@ -109,8 +109,8 @@ def test_a_fit_and_a_run_are_one_line(result, tmp_path):
     assert f"val_loss={run.history['val_loss'][-1]:.4g}" in repr(run)
 
 
-def test_a_history_goes_into_a_table_and_into_json(result):
-    """As it is, whatever its values; what is done to it does not change the record."""
+def test_a_history_converts_to_a_table_and_to_json(result):
+    """For any values; changes of the copy do not change the record."""
     history = result.history
     frame = pd.DataFrame(history)
     assert list(frame.columns) == list(history)
@@ -126,8 +126,8 @@ def test_a_history_goes_into_a_table_and_into_json(result):
     assert fl.same_bits(pickle.loads(pickle.dumps(result)), result)
 
 
-def test_a_history_keeps_what_is_not_a_number():
-    """NaN and infinity stay what they are: Python's JSON reads what it wrote."""
+def test_a_history_keeps_nan_and_infinity():
+    """Python's JSON writes and reads them."""
     never = lambda outputs, targets: outputs[:, 0] * math.nan  # noqa: E731
     trainer = fl.Trainer(model=fl.mlp([10, 1]), loss=fl.losses.BinaryCrossEntropy(), metrics=(never,))
     history = fl.fit(trainer, DATA.train, epochs=2, progress=False).history
@@ -135,8 +135,8 @@ def test_a_history_keeps_what_is_not_a_number():
     assert pd.DataFrame(history)["<lambda>"].isna().all()
 
 
-def test_a_fit_answers_with_its_best_state(result):
-    """Not with its last one."""
+def test_methods_of_a_fit_use_the_best_state(result):
+    """Not the last one."""
     trained_on = fl.fit(TRAINER, DATA.train, DATA.validation, epochs=8, monitor="loss", progress=False)
     for fit in (result, trained_on):
         best = fit.best
@@ -146,8 +146,8 @@ def test_a_fit_answers_with_its_best_state(result):
     assert result.plot().get_axes()
 
 
-def test_a_fit_without_a_best_state_says_so():
-    """A method that needs one names why there is none."""
+def test_a_fit_without_a_best_state_raises():
+    """A method that needs one says why there is none."""
     endless = fl.Trainer(
         model=fl.mlp([10, 1]), loss=fl.losses.MeanSquaredError(), scheduler=fl.schedulers.ConstantLR(1e30), metrics=()
     )
@@ -161,14 +161,14 @@ def test_a_fit_without_a_best_state_says_so():
 
 @given(st.integers(1, 5))
 def test_the_summary_counts_epochs_from_the_start_of_training(more):
-    """A run that goes on from a state says the epochs as the states count them."""
+    """A resumed run numbers its epochs as the states do."""
     start = pipe(fl.epochs(TRAINER, DATA.train), take(4), fl.last)
     result = fl.fit(TRAINER, DATA.train, epochs=3 + more, start=start, monitor="loss", progress=False)
     assert f"(epoch {result.best.epoch})" in next(row for row in result.summary().splitlines() if row.startswith("best loss"))
 
 
-def test_the_report_of_a_job_is_json_for_everybody(tmp_path):
-    """A metric that is not a number is null in it: not every reader of JSON knows NaN."""
+def test_the_report_of_a_job_is_standard_json(tmp_path):
+    """A NaN metric is written as null, because not every JSON parser knows NaN."""
 
     def refuse(text):
         raise AssertionError(f"{text} is no JSON")

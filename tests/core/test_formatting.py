@@ -27,7 +27,7 @@ plain = st.recursive(
 
 
 class Broken:
-    """Of a library whose reprs fail."""
+    """An object whose repr raises."""
 
     def __repr__(self):
         raise RuntimeError("no repr")
@@ -41,7 +41,7 @@ class Holder:
 
 @given(plain, st.integers(10, 200))
 def test_one_line_of_a_bounded_length(value, most):
-    """Whatever the value; what fits is its repr."""
+    """For any value; a value that fits is its repr."""
     text = short(value, most)
     assert len(text) <= max(most, len("<list of length 100>"))
     assert "\n" not in text
@@ -66,20 +66,20 @@ def test_one_line_of_a_bounded_length(value, most):
     ids=lambda value: type(value).__name__,
 )
 def test_values(value, text):
-    """By type, shape and dtype what has them; by length what is long."""
+    """Arrays by type, shape and dtype; long collections by length."""
     assert short(value) == text
 
 
 @pytest.mark.parametrize("frames", ["pandas", "polars"])
 def test_frames(frames):
-    """And series, of both libraries."""
+    """Frames and series of pandas and polars."""
     frame = pytest.importorskip(frames).DataFrame({"a": [1.5] * 999, "b": [2] * 999})
     assert short(frame) == "<DataFrame of shape (999, 2)>"
     assert short(frame["a"]).lower() == "<series of shape (999,), float64>"
 
 
-def test_a_value_within_itself():
-    """Does not go on for ever."""
+def test_a_value_that_contains_itself():
+    """The text is finite."""
     value = []
     value.append(value)
     assert len(short(value)) < 80
@@ -87,14 +87,14 @@ def test_a_value_within_itself():
 
 @given(st.lists(st.text(max_size=99)))
 def test_lists_of_names(names):
-    """Are cut, and say how many there are."""
+    """Long lists are cut, and end with the number of names."""
     text = listed(names)
     assert len(text) < 180
     assert "..." in text or text == (", ".join(names) or "none")
 
 
-def test_every_message_shows_values_shortly():
-    """No message of an error is made with a plain repr, which may be of any length."""
+def test_messages_show_values_in_limited_length():
+    """No error message uses a plain repr, which can have any length."""
     for path in HERE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Raise):

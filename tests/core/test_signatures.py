@@ -1,4 +1,4 @@
-"""Calls as a new user guesses them: what is accepted, and what the errors say."""
+"""Calls that a new user might guess: which are accepted, and what the errors of others say."""
 
 import inspect
 import pickle
@@ -100,8 +100,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_guess_that_is_refused_is_told_what_to_write(name):
-    """On one line, short enough to read."""
+def test_a_wrong_call_says_what_to_write(name):
+    """The message is one short line."""
     call, words = REFUSED[name]
     with pytest.raises((TypeError, ValueError)) as caught:
         call()
@@ -126,8 +126,8 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_a_guess_that_is_plain_is_taken(name):
-    """The trainer is the one that is written out in full."""
+def test_a_shorthand_is_accepted(name):
+    """The trainer equals one with the argument in full."""
     guessed, written = ACCEPTED[name]
     assert same_bits(guessed, written)
 
@@ -142,8 +142,8 @@ OPTIMIZERS = [
 
 
 @pytest.mark.parametrize("make", OPTIMIZERS, ids=lambda make: make.__name__)
-def test_every_optimizer_has_a_name_and_no_rate(make):
-    """Whatever the spelling of the rate."""
+def test_every_optimizer_refuses_a_learning_rate(make):
+    """For every spelling of the argument."""
     assert same_bits(optimizers.get_optimizer(make.__name__), make())
     for arguments, options in [((0.1,), {}), ((), {"lr": 0.1}), ((), {"learning_rate": 0.1})]:
         with pytest.raises(TypeError, match="belongs to the scheduler"):
@@ -151,8 +151,8 @@ def test_every_optimizer_has_a_name_and_no_rate(make):
 
 
 @given(st.sampled_from(sorted(LOSSES)), st.data())
-def test_a_name_may_be_written_in_any_way(name, data):
-    """Cases, hyphens, spaces and underscores."""
+def test_names_ignore_case_and_separators(name, data):
+    """Case, hyphens, spaces and underscores do not matter."""
     written = "".join(
         data.draw(st.sampled_from([letter.lower(), letter.upper()] if letter != "_" else ["_", "-", " ", ""]))
         for letter in name
@@ -161,8 +161,8 @@ def test_a_name_may_be_written_in_any_way(name, data):
 
 
 @given(st.sampled_from(RECORDS), st.text(string.ascii_lowercase + "_", min_size=1))
-def test_an_argument_that_no_record_has_lists_those_there_are(kind, name):
-    """Of every public record."""
+def test_an_unknown_argument_lists_the_known_ones(kind, name):
+    """For every public record."""
     there = [key for key in inspect.signature(kind).parameters if key != "self"]
     if name in there:
         return
@@ -175,7 +175,7 @@ def test_an_argument_that_no_record_has_lists_those_there_are(kind, name):
 
 
 def test_defaults_in_a_signature_are_the_defaults():
-    """Those of a trainer: written out, they make the same trainer."""
+    """A trainer with its defaults passed explicitly is the same trainer."""
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(fl.Trainer).parameters.items()
@@ -187,8 +187,8 @@ def test_defaults_in_a_signature_are_the_defaults():
 
 
 @given(st.permutations([("a", 1), ("b", 2), ("c", 3)]), st.integers(0, 3), st.integers(0, 3))
-def test_a_curried_function_takes_its_arguments_in_any_parts(order, first, second):
-    """By name, in any order, with an option on the way."""
+def test_a_curried_function_takes_arguments_in_any_parts(order, first, second):
+    """By name, in any order, with an optional argument in between."""
 
     @curry
     def together(a, b, c, *, option=0):
@@ -203,7 +203,7 @@ def test_a_curried_function_takes_its_arguments_in_any_parts(order, first, secon
 
 
 def test_a_curried_call_can_be_pickled():
-    """So that it can be sent to another process."""
+    """It can be sent to another process."""
     states = [fl.init_state(trainer())]
     every = pickle.loads(pickle.dumps(fl.every(2)))
     assert list(every(states)) == states
@@ -223,20 +223,20 @@ CHANGES = {
 
 
 @given(st.sets(st.sampled_from(sorted(CHANGES))))
-def test_a_changed_trainer_is_one_made_so(names):
-    """Any fields at once; the trainer that it came from stays."""
+def test_replace_equals_construction_with_those_values(names):
+    """For any set of fields; the original trainer does not change."""
     before, changes = trainer(), {name: CHANGES[name] for name in names}
     assert same_bits(before.replace(**changes), trainer(**changes))
     assert same_bits(before, trainer())
 
 
-def test_metrics_of_the_loss_follow_it():
-    """Those that were given stay."""
+def test_default_metrics_follow_the_loss():
+    """Explicit metrics are kept."""
     assert trainer().replace(loss="bce").metrics == ("accuracy",)
     assert trainer(metrics=()).replace(loss="bce").metrics == ()
 
 
-def test_a_path_changes_a_part():
-    """And several of one part at once."""
+def test_replace_with_a_path_changes_an_inner_field():
+    """Several fields of one part can be changed at once."""
     new = trainer().replace(**{"optimizer.b1": 0.5, "optimizer.b2": 0.7, "scheduler.initial_lr": 0.2})
     assert same_bits(new, trainer(optimizer=optimizers.Adam(b1=0.5, b2=0.7), scheduler=0.2))

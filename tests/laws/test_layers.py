@@ -26,7 +26,7 @@ def drawn(n, address):
 
 
 def layer_of(name, dtype="float64", training=True):
-    """A layer as a function of its parameters and values, and what it starts with."""
+    """Return a layer's forward as a function of arrays and values, its record of parameters, and its initial arrays."""
     layer, _ = LAYERS[name]
     buffers = tuple(buffer.astype(dtype) for buffer in layer.buffers)
     make = partial(make_params, layer)
@@ -36,7 +36,7 @@ def layer_of(name, dtype="float64", training=True):
 
 
 def backward_of(name, arrays, x, dy, training=True):
-    """The gradients of sum(y dy) with respect to each array, and to x."""
+    """Return the gradients of sum(y dy) with respect to each array of parameters, and to x."""
     forward, make, _ = layer_of(name, training=training)
     grads = [np.full_like(array, np.nan) for array in arrays]
     dx = forward(arrays, x)[1](dy, make(grads), True)
@@ -44,7 +44,7 @@ def backward_of(name, arrays, x, dy, training=True):
 
 
 def central(function, at):
-    """The gradient of a function of an array, element by element."""
+    """Return the gradient of a function of an array by central differences."""
     h, gradient = 1e-6, np.zeros_like(at)
     for i in np.ndindex(at.shape):
         ahead, behind = at.copy(), at.copy()
@@ -57,7 +57,7 @@ def central(function, at):
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 @pytest.mark.parametrize("name", LAYERS)
 def test_gradients_agree_with_central_differences(name, training):
-    """Of every array of parameters, and of the values, which for an embedding are indices and have none."""
+    """Gradients of every array of parameters, and of x; the indices of an embedding have none."""
     forward, _, arrays = layer_of(name, training=training)
     x = examples(name, 4, seed=2)
     dy = np.random.default_rng(1).standard_normal(forward(arrays, x)[0].shape)
@@ -72,7 +72,7 @@ def test_gradients_agree_with_central_differences(name, training):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_layer_is_pure_and_keeps_the_dtype(name, dtype):
-    """The same bits twice, of the dtype that came in; neither values nor parameters nor cotangents change."""
+    """Two calls give the same bits, in the dtype of x, and change neither x nor the parameters nor dy."""
     forward, make, arrays = layer_of(name, dtype)
     x = examples(name, 3, 0, dtype)
     first, second = forward(arrays, x), forward(arrays, x)
@@ -89,8 +89,8 @@ def test_a_layer_is_pure_and_keeps_the_dtype(name, dtype):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_examples_do_not_meet(name):
-    """Outside training each example has its value whatever stands beside it."""
+def test_examples_are_independent(name):
+    """Outside training, the outputs for an example do not depend on the rest of the batch."""
     forward, _, arrays = layer_of(name, training=False)
     x = examples(name, 5, seed=4)
     whole = forward(arrays, x)[0]
@@ -101,7 +101,7 @@ paddings = st.integers(0, 3) | st.just("same")
 
 
 def added(extent, size, stride, padding):
-    """The places before and after, written out: "same" has an odd one after."""
+    """Return the number of positions added before and after; with "same", an odd one is added after."""
     if padding != "same":
         return padding, padding
     needed = max(0, (math.ceil(extent / stride) - 1) * stride + size - extent)
@@ -109,8 +109,8 @@ def added(extent, size, stride, padding):
 
 
 @given(st.integers(1, 9), st.integers(1, 4), st.integers(1, 3), paddings)
-def test_windows_are_those_of_the_definition(extent, size, stride, padding):
-    """A convolution is the sum written out, in one dimension and so in each."""
+def test_a_convolution_is_the_sum_over_each_window(extent, size, stride, padding):
+    """In one dimension, against a loop."""
     before, after = added(extent, size, stride, padding)
     if extent + before + after < size:
         return
@@ -127,8 +127,8 @@ def test_windows_are_those_of_the_definition(extent, size, stride, padding):
 
 
 @given(st.integers(1, 9), st.integers(1, 5), st.integers(1, 3), paddings, st.integers(0, 99))
-def test_pools_see_no_padding(extent, size, stride, padding, seed):
-    """The maximum and the mean of each window are those of the values that are there."""
+def test_pooling_ignores_padding(extent, size, stride, padding, seed):
+    """The maximum and the mean of each window are those of its values without padding."""
     before, after = added(extent, size, stride, padding)
     if padding != "same" and 2 * padding > size:
         with pytest.raises(ValueError, match=f"padding must be at most half of kernel_size.*got {padding}"):
@@ -145,8 +145,8 @@ def test_pools_see_no_padding(extent, size, stride, padding, seed):
 
 
 @given(st.integers(1, 5000), st.integers(1, 3), st.integers(0, 2), st.floats(-30, 30), st.sampled_from(["float32", "float64"]))
-def test_sums_keep_their_digits(n, channels, keep, exponent, dtype):
-    """To a few rounding errors of what is summed, however many values (pytorch#7716, tt-metal#45968)."""
+def test_the_error_of_sums_does_not_grow(n, channels, keep, exponent, dtype):
+    """A few rounding errors, for any number of values (pytorch#7716, tt-metal#45968)."""
     draw = np.random.default_rng(n)
     x = (draw.uniform(0.5, 1.5, (*(2,) * keep, n, channels)) * 10.0**exponent).astype(dtype)
     exact = x.astype(np.longdouble).sum(keep)
@@ -154,7 +154,7 @@ def test_sums_keep_their_digits(n, channels, keep, exponent, dtype):
     assert error.max() < 8
 
 
-def test_a_batch_of_many_pixels_has_its_mean_and_variance():
+def test_mean_and_variance_of_many_pixels_are_accurate():
     """Three million pixels of 250 +- 3 in float32: a naive sum is off by 2.6."""
     pixels = np.random.default_rng(0).normal(250, 3, (3, 10**6 // 3, 3, 1)).astype(np.float32)
     layer = nn.BatchNorm(1, momentum=1.0)
@@ -171,7 +171,7 @@ def test_a_batch_of_many_pixels_has_its_mean_and_variance():
 
 @given(st.integers(1, 40), st.integers(1, 8), st.integers(0, 99))
 def test_running_moments_do_not_depend_on_a_last_batch_of_one(batches, rows, seed):
-    """An epoch whose last batch is one example leaves the moments as an epoch without it (pytorch#7716, fastai#970)."""
+    """A last batch of one example does not change the running moments (pytorch#7716, fastai#970)."""
     layer, draw = nn.BatchNorm(2), np.random.default_rng(seed)
     params = nn.NormParams(*layer.initial(0, 0))
     with_one = without = layer.buffers
@@ -187,8 +187,8 @@ def test_running_moments_do_not_depend_on_a_last_batch_of_one(batches, rows, see
 
 
 @pytest.mark.parametrize("layer", [nn.Dense(3, 4), nn.Conv1d(2, 3, 2), nn.Conv2d(2, 3, 2)])
-def test_a_layer_without_bias_is_one_whose_bias_is_zero(layer):
-    """The same weights to begin with, the same values and gradients; one array of parameters."""
+def test_a_layer_without_bias_equals_one_with_zero_bias(layer):
+    """The same initial weights, outputs and gradients, with one array of parameters less."""
     bare = evolve(layer, bias=False)
     weights, zeros = layer.initial(5, 2)
     assert fl.same_bits(bare.initial(5, 2), (weights,))
@@ -205,8 +205,8 @@ def test_a_layer_without_bias_is_one_whose_bias_is_zero(layer):
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 10**6), st.floats(0.05, 0.95))
-def test_dropout_is_drawn_by_address(seed, place, rate):
-    """The same for the same address, another for another; the share is that of the rate, and the mean is kept."""
+def test_the_dropout_mask_is_a_function_of_its_address(seed, place, rate):
+    """The same address gives the same mask, another address another one; the share of zeros is the rate."""
     layer, x = nn.Dropout(rate), np.ones((100, 100))
 
     def dropped(place, address):
@@ -221,8 +221,8 @@ def test_dropout_is_drawn_by_address(seed, place, rate):
     assert np.array_equal(layer.forward((), x, EVALUATION)[0], x)
 
 
-def test_batch_norm_follows_the_moments():
-    """As written out as a loop; a batch of one example is normalised by them, and leaves them."""
+def test_batch_norm_updates_the_running_moments():
+    """Against a loop; a batch of one example is normalized by them, and does not change them."""
     layer, draw = nn.BatchNorm(2, momentum=0.2), np.random.default_rng(0)
     mean, variance = np.zeros(2), np.ones(2)
     buffers = layer.buffers
@@ -253,8 +253,8 @@ def trainer_of(model, **changes):
 
 @pytest.mark.parametrize("accumulate", [1, 3])
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-def test_a_run_has_its_bits_however_it_is_taken(model, accumulate, tmp_path):
-    """Buffers and draws are of the state and the step: again, step by step, from a file in the middle."""
+def test_training_is_reproducible_with_buffers_and_dropout(model, accumulate, tmp_path):
+    """The same bits again: by epochs, step by step, and resumed from a checkpoint within an epoch."""
     trainer, data = trainer_of(model, accumulate=accumulate), dataset("mse", 15)
     whole = nth(4, fl.epochs(trainer, data))
     assert fl.same_bits(whole, nth(4, fl.epochs(trainer, data)))
@@ -272,8 +272,8 @@ def test_a_run_has_its_bits_however_it_is_taken(model, accumulate, tmp_path):
     assert fl.same_bits((state.params, state.buffers), (trained.params, trained.buffers))
 
 
-def test_the_best_epochs_buffers_come_back():
-    """A stopped state can be restored: to parameters and buffers of one and the same epoch."""
+def test_restoring_the_best_epoch_restores_its_buffers():
+    """`restored` returns parameters and buffers of the same epoch."""
     stopping = fl.EarlyStopping("val_loss", patience=2)
     trainer = trainer_of(MODELS["regularised"], early_stopping=stopping, scheduler=fl.schedulers.ConstantLR(0.5))
     states = list(fl.epochs(trainer, dataset("mse", 20), dataset("mse", 9, seed=1)))
@@ -287,8 +287,8 @@ def test_the_best_epochs_buffers_come_back():
     assert fl.evaluate(trainer, restored, data) == fl.evaluate(trainer, best, data)
 
 
-def test_skipping_leaves_the_buffers():
-    """An update that is skipped moves nothing but the counts; the next one draws at its own step."""
+def test_a_skipped_update_does_not_change_the_buffers():
+    """A skipped update changes only the counts."""
     trainer = trainer_of(MODELS["regularised"], non_finite="skip")
     state = fl.init_state(trainer)
     huge = fl.Batch(1e30 * np.arange(6.0).reshape(2, 3), np.zeros((2, 2)))
@@ -297,8 +297,8 @@ def test_skipping_leaves_the_buffers():
     assert fl.same_bits((skipped.params, skipped.buffers), (state.params, state.buffers))
 
 
-def test_networks_in_networks_have_draws_of_their_own():
-    """Two dropouts at the same place of two inner networks, or one behind the other, never drop the same."""
+def test_layers_of_nested_models_have_different_addresses():
+    """No two dropout layers share an address, at any place of the inner models."""
     inner = nn.Sequential(64, [nn.Dropout(0.5), nn.Dropout(0.5)])
     model = nn.Sequential(64, [inner, nn.Dropout(0.5), nn.Residual(inner), nn.Residual(nn.Dropout(0.5))])
     seen = []
@@ -308,8 +308,8 @@ def test_networks_in_networks_have_draws_of_their_own():
     assert len(set(seen)) == len(seen) == 6
 
 
-def test_one_flat_vector():
-    """The views of nested layers cover the vector, in order; the checkpoint names each."""
+def test_views_cover_the_flat_vector():
+    """In order, also for nested layers; the checkpoint names each array."""
     model = MODELS["deep"](3, 2)
     params = model.init(0)
     assert all(a.stop == b.start for a, b in pairwise(model.layout))
@@ -324,8 +324,8 @@ def test_one_flat_vector():
 
 @settings(max_examples=30)
 @given(st.sampled_from(nn.INITIALIZERS), st.sampled_from([(300, 200), (200, 300), (3, 5, 20, 30)]), st.integers(0, 99))
-def test_initial_weights_have_the_variance_that_they_say(name, shape, seed):
-    """Or orthonormal columns, or rows where there are fewer of them."""
+def test_initial_weights_have_the_variance_of_their_initializer(name, shape, seed):
+    """Orthogonal weights have orthonormal columns, or rows if there are fewer."""
     weights = initial_weights(name, shape, seed, 0)
     matrix = weights.reshape(-1, shape[-1])
     fan_in, fan_out = len(matrix), matrix.size // len(matrix) * int(np.prod(shape[:-2]))
@@ -342,8 +342,8 @@ def test_initial_weights_have_the_variance_that_they_say(name, shape, seed):
 
 @settings(max_examples=20)
 @given(st.integers(1, 300), st.integers(1, 80), st.integers(1, 80), st.integers(0, 99))
-def test_dense_takes_back_the_same_however_blas_gets_its_weights(rows, inputs, outputs, seed):
-    """For products of any size; some are made of a copy."""
+def test_dense_dx_does_not_depend_on_the_layout_of_the_weights(rows, inputs, outputs, seed):
+    """For products of any size; for some, the transposed weights are copied."""
     x, weights, dy = (
         np.random.default_rng(seed).standard_normal(n) for n in ((rows, inputs), (inputs, outputs), (rows, outputs))
     )
@@ -354,8 +354,8 @@ def test_dense_takes_back_the_same_however_blas_gets_its_weights(rows, inputs, o
 
 
 @given(st.integers(0, 10**6), st.integers(1, 12), st.sampled_from(["mse", "binary", "softmax"]))
-def test_weights_of_ones_are_no_weights(seed, rows, kind):
-    """And a weight counts its example's loss and gradient that many times; metrics count it once."""
+def test_example_weights_of_ones_change_nothing(seed, rows, kind):
+    """A weight multiplies the loss and gradient of its example, but not its metrics."""
     data = dataset(kind, rows, seed)
     loss, outputs = {
         "mse": (fl.losses.MeanSquaredError(), 2),
@@ -383,8 +383,8 @@ def test_weights_of_ones_are_no_weights(seed, rows, kind):
     assert fl.evaluate(trainer, state, weighted)[name] == fl.evaluate(trainer, state, data)[name]
 
 
-def test_any_depth_has_addresses():
-    """Networks in networks, five deep, on initial weights and draws."""
+def test_addresses_exist_at_any_depth():
+    """Initial weights and random numbers of models nested five deep."""
     model = nn.Sequential(3, [nn.Dense(3, 3), nn.Dropout(0.5)])
     for _ in range(5):
         model = nn.Sequential(3, [model, nn.Residual(model)])
@@ -395,7 +395,7 @@ def test_any_depth_has_addresses():
     assert len(set(first)) == len(first) == 32
 
 
-def test_float64_takes_float32_examples():
-    """Without a word from NumPy about casts."""
+def test_a_float64_model_trains_on_float32_examples():
+    """NumPy warns of no cast."""
     data = dataset("mse", 5)
     fl.make_epoch(trainer_of(MODELS["deep"], dtype="float64"), fl.Dataset(data.x.astype("float32"), data.y))

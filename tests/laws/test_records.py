@@ -18,7 +18,7 @@ from tests.strategies import dataset, problems
 
 @given(problems())
 def test_copies_are_the_same_frozen_bits(problem):
-    """Copied, pickled, and the whole trainer too."""
+    """Copies and pickled copies of a state and a trainer."""
     trainer, data = problem
     state = nth(2, fl.steps(trainer, data))
     for thing in (state, trainer, data):
@@ -32,8 +32,8 @@ def test_copies_are_the_same_frozen_bits(problem):
         again.metrics["loss"] = 0.0
 
 
-def test_same_bits_tells_what_equality_does_not():
-    """Zeros by their sign, NaN equal to itself, numbers by their type, arrays by dtype, order of bytes and shape."""
+def test_same_bits_is_stricter_than_equality():
+    """It distinguishes signs of zeros, types of numbers, and dtype, byte order and shape of arrays; NaN equals itself."""
     nan, a = float("nan"), np.zeros((2, 3), np.float32)
     assert fl.same_bits(nan, nan)
     assert fl.same_bits(np.array([nan]), np.array([nan]))
@@ -55,7 +55,7 @@ def test_same_bits_tells_what_equality_does_not():
 
 
 def test_the_digest_changes_with_every_field():
-    """Leaving any one out would be seen."""
+    """For each field of a state."""
     data = dataset("binary", 20)
     trainer = fl.Trainer(model=fl.mlp([3, 2, 1]), loss=fl.losses.BinaryCrossEntropy(), early_stopping=fl.EarlyStopping("loss"))
     state = fl.last(take(4, fl.epochs(evolve(trainer, batch_size=8), data)))
@@ -71,8 +71,8 @@ def test_the_digest_changes_with_every_field():
     assert len(digests) == 1 + len(field_names(type(state)))
 
 
-def test_nothing_in_a_record_can_be_written():
-    """Not a field, an array, an array's views, nor through the array that it was made of."""
+def test_nothing_in_a_record_can_be_changed():
+    """Neither a field, an array, its views, nor the array that it was created from."""
     x, y = np.ones((4, 3)), np.array([0, 1, 0, 1])
     data = fl.Dataset(x, y)
     x[0, 0] = 7
@@ -89,8 +89,8 @@ def test_nothing_in_a_record_can_be_written():
         state.metrics["loss"] = 0.0
 
 
-def test_freezing_what_is_frozen_costs_nothing():
-    """It is the same object; a read-only view of what can be written is not frozen; columns are laid out by rows."""
+def test_freezing_a_frozen_array_returns_it():
+    """A read-only view of a writable array is not frozen; an array in Fortran order is copied to C order."""
     array = np.ones((2, 3))
     frozen = freeze(array)
     assert freeze(frozen) is frozen

@@ -16,8 +16,8 @@ def counted(rows):
 
 
 @given(st.lists(layers(inputs=4, max_outputs=4), max_size=4))
-def test_it_agrees_with_the_model(parts):
-    """Any layers in a chain, some within a residual: shapes are those of the values, the parameters sum to the model's."""
+def test_the_summary_agrees_with_the_model(parts):
+    """For any chain of layers, shapes are those of the outputs, and parameters add up to those of the model."""
     keeping = [part for part in parts if nn.Sequential(4, [part]).shape == (4,)]
     model = nn.Sequential(4, [nn.Residual(nn.Sequential(4, keeping)), *keeping, nn.Dense(4, 2)])
     told = fl.summary(model)
@@ -34,7 +34,7 @@ def test_it_agrees_with_the_model(parts):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_layer_has_a_row(name):
-    """Of any kind: its parameters and buffers are counted."""
+    """For every layer of the package, parameters and buffers are counted."""
     layer, inputs = LAYERS[name][:2]
     model = nn.Sequential(np.shape(inputs)[1:] if hasattr(inputs, "shape") else inputs, [layer])
     told = fl.summary(model)
@@ -42,8 +42,8 @@ def test_every_layer_has_a_row(name):
     assert told.buffers == sum(buffer.size for buffer in model.buffers)
 
 
-def test_the_table_is_for_people():
-    """Printed or shown, it is the same table: aligned, with the total; nested layers are indented."""
+def test_the_table_is_aligned():
+    """The text and HTML have the same rows and total; nested layers are indented."""
     told = fl.summary(nn.Sequential((8, 8, 1), [nn.Residual(nn.BatchNorm(1)), nn.Flatten(), nn.Dense(64, 100)]))
     lines = str(told).splitlines()
     assert repr(told) == str(told)
@@ -55,8 +55,8 @@ def test_the_table_is_for_people():
     assert "BatchNorm(1)" in told._repr_html_()
 
 
-def test_a_function_and_a_trainer_have_one_too():
-    """A function is one row; of a trainer it is the model's."""
+def test_summaries_of_a_function_and_a_trainer():
+    """A function has one row; the summary of a trainer is that of its model."""
     own = nn.Function(3, lambda seed: np.zeros(4), lambda vector, x: (x @ vector[:3])[:, None], lambda f: f)
     assert [(row.layer, row.parameters) for row in fl.summary(own).rows] == [("Function", 4)]
     trainer = fl.Trainer(model=fl.mlp([3, 1]), loss=fl.losses.BinaryCrossEntropy())
@@ -64,7 +64,7 @@ def test_a_function_and_a_trainer_have_one_too():
 
 
 @pytest.mark.parametrize("value", [None, 3, "mlp", nn.Dense(3, 1), nn.Sequential, fl.mlp])
-def test_what_has_no_layers_is_refused(value):
-    """The error says what is allowed."""
+def test_a_value_that_is_not_a_model_raises(value):
+    """The error names what is allowed."""
     with pytest.raises(TypeError, match="model must be a model"):
         fl.summary(value)

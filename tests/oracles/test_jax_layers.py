@@ -24,20 +24,20 @@ TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
 
 @pytest.fixture(autouse=True)
 def _double():
-    """float64 is there for those who ask for it."""
+    """Enable float64 in JAX."""
     with jax.enable_x64(True):
         yield
 
 
 def far(a, b):
-    """The relative distance of two vectors."""
+    """Return the relative distance of two vectors."""
     return np.linalg.norm(a.astype(np.float64) - b) / np.linalg.norm(a.astype(np.float64))
 
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("name", MODELS)
 def test_the_engines_agree_on_models(name, dtype):
-    """On layers that keep buffers and draw too: the same values are dropped, for a large seed and step; with weights."""
+    """Also with buffers, dropout, example weights, and a large seed and step."""
     data = dataset("mse", 18)
     data = fl.Dataset(data.x, data.y, np.arange(18.0) / 9)
     trainer = fl.Trainer(
@@ -63,8 +63,8 @@ def test_the_engines_agree_on_models(name, dtype):
     assert fl.same_bits((step_by_step.params, step_by_step.buffers), (whole.params, whole.buffers))
 
 
-def test_the_engines_agree_on_kinds():
-    """A decay that spares biases and normalisations."""
+def test_the_engines_agree_on_masks_by_kind():
+    """Weight decay without biases and normalizations."""
     decay = fl.optimizers.masked(fl.optimizers.add_decayed_weights(5.0), kinds=["weights"])
     trainer = fl.Trainer(
         model=MODELS["deep"](3, 2),
@@ -75,8 +75,8 @@ def test_the_engines_agree_on_kinds():
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_layers_by_hand_equal_those_of_jax(name):
-    """Value, new buffers and every gradient, in float64 to 1e-10; ties of a maximum and kinks too."""
+def test_gradients_agree_with_jax(name):
+    """Outputs, new buffers and gradients in float64 to 1e-10, also at ties of a maximum and at kinks."""
     layer, _ = LAYERS[name]
     make = partial(make_params, layer)
     x, arrays = examples(name, 4, 1), list(layer.initial(0, 0))
@@ -101,7 +101,7 @@ def test_layers_by_hand_equal_those_of_jax(name):
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(1, 20))
-def test_draws_are_the_same_on_both_engines(seed, place, address, n):
+def test_random_numbers_are_the_same_on_both_engines(seed, place, address, n):
     """To the bit, for any seed and address."""
     theirs = philox.uniform(n, np.uint64(seed), Stream.DROPOUT, np.uint64(place), np.uint64(address))
     assert fl.same_bits(np.asarray(theirs), uniform(n, seed, Stream.DROPOUT, place, address))
@@ -109,8 +109,8 @@ def test_draws_are_the_same_on_both_engines(seed, place, address, n):
 
 @given(st.tuples(st.integers(1, 7), st.integers(1, 7)), *[st.tuples(st.integers(1, 4), st.integers(1, 3))] * 2)
 @settings(max_examples=15, deadline=None)
-def test_same_padding_is_that_of_jax(extents, size, stride):
-    """Convolutions and pools, at any stride; means count no padding."""
+def test_same_padding_agrees_with_jax(extents, size, stride):
+    """Convolution and pooling with any stride; means ignore padding."""
     draw = np.random.default_rng(0)
     x, w = draw.standard_normal((2, *extents, 2)), draw.standard_normal((*size, 2, 3))
     ours = nn.Conv2d(2, 3, size, stride=stride, padding="same", bias=False).forward(nn.WeightParams(w), x, Context())[0]
@@ -123,8 +123,8 @@ def test_same_padding_is_that_of_jax(extents, size, stride):
 
 
 @pytest.mark.parametrize("padding", [0, 1])
-def test_convolutions_are_those_of_jax(padding):
-    """And so are pools, in two dimensions, strided."""
+def test_convolution_and_pooling_agree_with_jax(padding):
+    """In two dimensions, with strides."""
     draw = np.random.default_rng(0)
     x, w = draw.standard_normal((3, 7, 6, 2)), draw.standard_normal((3, 2, 2, 4))
     ours = nn.Conv2d(2, 4, (3, 2), stride=(2, 1), padding=padding).forward(nn.DenseParams(w, np.zeros(4)), x, Context())[0]
@@ -142,8 +142,8 @@ def test_convolutions_are_those_of_jax(padding):
 
 
 @pytest.mark.parametrize("name", nn.ACTIVATIONS)
-def test_activations_are_those_of_jax(name):
-    """jax.nn's of the same name."""
+def test_activations_agree_with_jax(name):
+    """Against the function of the same name in jax.nn."""
     theirs = {"identity": lambda x: x, "tanh": jax.numpy.tanh}.get(name) or getattr(jax.nn, name)
     x = np.linspace(-30, 30, 603).reshape(3, -1)
     np.testing.assert_allclose(nn.Activation(name).forward((), x, Context())[0], theirs(x), rtol=1e-12, atol=1e-14)

@@ -20,7 +20,7 @@ def last(x):
 
 @pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 1), (3, 2)])
 def test_conv2d(stride, padding):
-    """torch.nn.functional.conv2d, with its gradient of the weights."""
+    """Against torch.nn.functional.conv2d, with its gradient of the weights."""
     x, w, b = DRAW.standard_normal((2, 7, 6, 3)), DRAW.standard_normal((3, 2, 3, 4)), DRAW.standard_normal(4)
     y, backward, _ = nn.Conv2d(3, 4, (3, 2), stride=stride, padding=padding).forward(nn.DenseParams(w, b), x, Context())
     weights = torch.tensor(w.transpose(3, 2, 0, 1)).requires_grad_()
@@ -34,14 +34,14 @@ def test_conv2d(stride, padding):
 
 @pytest.mark.parametrize(("ours", "theirs"), [("MaxPool2d", "max_pool2d"), ("AvgPool2d", "avg_pool2d")])
 def test_pools(ours, theirs):
-    """torch.nn.functional's."""
+    """Against the pooling functions of torch.nn.functional."""
     x = DRAW.standard_normal((2, 7, 6, 3))
     expected = getattr(torch.nn.functional, theirs)(first(x), (3, 2), stride=2)
     np.testing.assert_allclose(getattr(nn, ours)((3, 2), stride=2).forward((), x, Context())[0], last(expected), rtol=1e-12)
 
 
 def test_batch_norm():
-    """torch.nn.BatchNorm2d in training and in evaluation, with its running moments."""
+    """Against torch.nn.BatchNorm2d in training and in evaluation, with its running moments."""
     layer, theirs = nn.BatchNorm(3, momentum=0.3), torch.nn.BatchNorm2d(3, momentum=0.3, dtype=torch.float64)
     params, buffers = nn.NormParams(*layer.initial(0, 0)), layer.buffers
     for _ in range(3):
@@ -55,7 +55,7 @@ def test_batch_norm():
 
 
 def test_layer_norm():
-    """torch.nn.functional.layer_norm."""
+    """Against torch.nn.functional.layer_norm."""
     x, scale, shift = DRAW.standard_normal((4, 5, 6)), DRAW.standard_normal(6), DRAW.standard_normal(6)
     theirs = torch.nn.functional.layer_norm(torch.tensor(x), (6,), torch.tensor(scale), torch.tensor(shift))
     np.testing.assert_allclose(
