@@ -35,7 +35,7 @@ class WeightParams(NamedTuple):
     weights: Any
 
 
-TRANSPOSE_BY_COPY = range(1 << 17, 1 << 20)  # multiplications of a product; measured
+TRANSPOSE_BY_COPY = range(1 << 17, 1 << 20)  # multiplications of products that BLAS does twice as fast from a copy
 SUM_BY_BLAS = 4096  # rows up to which a sum by BLAS keeps its digits
 
 
@@ -98,7 +98,10 @@ class Dense(Layer):
             x.T.dot(dy, grads.weights)
             if self.bias:
                 sum_rows(dy, grads.biases)
-            return dy.dot(_transposed(params.weights, len(dy))) if need_dx else None
+            if not need_dx:
+                return None
+            transposed = params.weights.T
+            return dy.dot(transposed.copy() if len(dy) * transposed.size in TRANSPOSE_BY_COPY else transposed)
 
         return y, backward, ()
 
@@ -109,8 +112,3 @@ def sum_rows(dy: Array, out: Array) -> None:
         ones(len(dy), dy.dtype).dot(dy, out)
     else:
         out[...] = total(dy)
-
-
-def _transposed(weights: Array, n: int) -> Array:
-    """Return the transposed weights for a product with n rows, copied where that makes BLAS twice as fast."""
-    return weights.T.copy() if n * weights.size in TRANSPOSE_BY_COPY else weights.T
