@@ -1,7 +1,7 @@
 """Every layer and every optimizer at every magnitude that its dtype can hold, against the same formula in long doubles.
 
-What is computed agrees to a few rounding errors of the largest value beside it, or is not finite: it is never silently wrong.
-Where it may be not finite although the dtype could hold the result, the limit is in the tables here and in the docstrings.
+A result has a few rounding errors of the largest value in its array, or is not finite: it is never silently wrong.
+Limits beyond which a result is not finite although the dtype could hold it are in the tables below and in the docstrings.
 """
 
 from functools import partial
@@ -55,10 +55,10 @@ def values(draw, dtype, kinds=KINDS):
     return size, of
 
 
-def require_close(computed, exact, limited=False, beside=0.0):
-    """Agreement wherever both are finite; finite wherever the dtype holds the result with some bits to spare.
+def require_close(computed, exact, limited=False, cancelled=0.0):
+    """Check agreement where both are finite, and that the result is finite where the dtype holds it with some bits to spare.
 
-    `beside` is the size of what cancels on the way.
+    `cancelled` is the size of the terms that cancel in the computation.
     """
     computed, exact = np.asarray(computed), np.asarray(exact)
     info = np.finfo(computed.dtype)
@@ -66,13 +66,13 @@ def require_close(computed, exact, limited=False, beside=0.0):
     if not limited and held.all():
         assert np.isfinite(computed).all()
     there = np.isfinite(computed) & held
-    largest = max(abs(exact[there]).max(initial=0), beside)
+    largest = max(abs(exact[there]).max(initial=0), cancelled)
     error = abs(computed[there].astype(np.longdouble) - exact[there])
     assert np.all(error <= ROUNDINGS * (float(info.eps) * largest + float(info.tiny)))
 
 
 def run_layer(name, x, dy_of, dtype, training):
-    """The value of a layer of the table, its new buffers, the gradients of its parameters, and dx."""
+    """Return the outputs of a layer, its new buffers, the gradients of its parameters, and dx."""
     layer, _ = LAYERS[name]
     make = partial(make_params, layer)
     arrays = [array.astype("float32").astype(dtype) for array in layer.initial(1, 0)]
@@ -86,7 +86,7 @@ def run_layer(name, x, dy_of, dtype, training):
 
 
 def smallest_root(x):
-    """What values are divided by in a normalisation, over the batch or over the last axis, where that is least."""
+    """Return the smallest divisor of a normalization, over the batch or over the last axis."""
     x = x.astype(np.longdouble)
     return float(np.sqrt(1e-5 + min(x.var(-1).min(), x.var(tuple(range(x.ndim - 1))).min())))
 
@@ -94,7 +94,7 @@ def smallest_root(x):
 @pytest.mark.parametrize("name", [name for name in LAYERS if not {"embedding", "activation", "softmax"} & set(name.split())])
 @given(st.data(), st.sampled_from(DTYPES), st.booleans())
 def test_layers_at_every_magnitude(name, data, dtype, training):
-    """Forward and backward; normalisations up to where squares of values overflow, and NaN beyond."""
+    """Forward and backward; normalizations return NaN where squares of values overflow."""
     largest = float(np.finfo(dtype).max)
     size, x_of = data.draw(values(dtype, ["normal"] if name in NORMALIZED else KINDS))  # a spread, which they divide by
     dy_size, dy_of = data.draw(values(dtype))
@@ -104,9 +104,9 @@ def test_layers_at_every_magnitude(name, data, dtype, training):
     limited = name in NORMALIZED and max(size, dy_size, size * dy_size) > SQUARES[dtype]
     ours, exact = (run_layer(name, x, dy_of, kind, training) for kind in (dtype, np.longdouble))
     root = smallest_root(x) if name in NORMALIZED else 1.0
-    beside = [size / root, *[8 * dy_size * max(size / root, 1.0)] * (len(ours) - 2), dy_size / root * (1 + size / root)]
+    cancelled = [size / root, *[8 * dy_size * max(size / root, 1.0)] * (len(ours) - 2), dy_size / root * (1 + size / root)]
     limited = limited or max(size, dy_size, size * dy_size) > largest / 1e3  # where sums overflow on the way
-    for computed, wanted, lost in zip(ours, exact, beside, strict=True):
+    for computed, wanted, lost in zip(ours, exact, cancelled, strict=True):
         require_close(computed, wanted, limited, lost)
     if name.startswith(("layer norm", "batch norm")) and training and size > largest / 10:
         assert not np.any(np.isfinite(ours[0]) & (abs(exact[0]) > 0.1) & (ours[0] == 0))
@@ -149,7 +149,7 @@ def test_optimizers_at_every_magnitude(name, data, dtype):
     (size, gradients_of), (vector_size, vector_of) = data.draw(values(dtype)), data.draw(values(dtype))
     kinds = {type(getattr(part, "part", part)).__name__ for part in EVERY[name].parts}
     adds = kinds & {"SlowWeights", "add_decayed_weights"}  # to a direction what may cancel it
-    beside = size if name in TRANSFORMS else 8 * vector_size if adds else 0.0
+    cancelled = size if name in TRANSFORMS else 8 * vector_size if adds else 0.0
     if "ScaleByLion" in kinds and 0 < size < 1e3 * float(np.finfo(dtype).tiny):
         return  # its sign is that of a tenth of the gradient, which rounds to zero among the subnormal numbers
     if dtype == "float32" and size > 1e15 and name.startswith("Adadelta"):
@@ -161,7 +161,7 @@ def test_optimizers_at_every_magnitude(name, data, dtype):
         return  # the engines see that, and say so
     for place in LAYOUT:
         for computed, wanted in zip(directions, exact, strict=True):
-            require_close(place.view(computed), place.view(wanted), beside=beside)
+            require_close(place.view(computed), place.view(wanted), cancelled=cancelled)
 
 
 JITTED = {
@@ -173,7 +173,7 @@ JITTED = {
 @pytest.mark.parametrize("name", [name for name in TRANSFORMS if name not in {"decay", "l1"}])
 @given(st.data())
 def test_clips_and_scalings_at_every_magnitude_under_jax(name, data):
-    """As on NumPy, but that XLA takes subnormal numbers for zeros."""
+    """As on NumPy, except that XLA flushes subnormal numbers to zero."""
     (size, gradients_of), (_, vector_of) = data.draw(values("float32")), data.draw(values("float32"))
     flat, vector = (np.where(abs(v) < 2e-38, 0, v) for v in (gradients_of(LAYOUT[-1].stop), vector_of(LAYOUT[-1].stop)))
     (exact,), _ = run_optimizer(TRANSFORMS[name], flat[None], vector, np.longdouble)
@@ -181,14 +181,14 @@ def test_clips_and_scalings_at_every_magnitude_under_jax(name, data):
         gradient=[place.view(flat) for place in LAYOUT], params=[place.view(vector) for place in LAYOUT]
     )
     for place, computed in zip(LAYOUT, direction, strict=True):
-        require_close(computed, place.view(exact), beside=size)
+        require_close(computed, place.view(exact), cancelled=size)
 
 
 @pytest.mark.parametrize(
     "name", ["dense", "conv2d same", "max pool 2d padded", "avg pool 1d padded", "global avg pool", "batch norm", "layer norm"]
 )
 def test_layers_at_every_magnitude_under_jax(name):
-    """As on NumPy: the value, and the derivatives that JAX makes of it. XLA takes subnormal numbers for zeros."""
+    """As on NumPy, with the derivatives of JAX, except that XLA flushes subnormal numbers to zero."""
     layer, shape = LAYERS[name]
     make = partial(make_params, layer)
     buffers = tuple(buffer.astype("float32") for buffer in layer.buffers)
