@@ -1,10 +1,10 @@
-"""Kill a run that is being recorded, gone on with or pruned, again and again, and look at its file each time.
+"""Kill a run many times while it is recorded, resumed or pruned, and check its file after each kill.
 
     python benchmarks/crash.py --kills 1000
 
-Half of the kills come at an instant drawn over the whole time that a run takes, half at one within a phase of writing that
-is drawn, so that each is hit. After every kill the file must open, hold each epoch that was committed, and say nothing but the
-truth; a run that is gone on with until it is done must end as the one that was never killed.
+Half of the kills come at a random time in the whole run, and half within a random phase of writing, so that every phase is
+hit. After each kill the file must open and contain every committed epoch, without any wrong state. A run that is resumed until
+it ends must have the final state of a run without kills.
 """
 
 import argparse
@@ -32,26 +32,26 @@ import fnloop as fl
 from fnloop.runs import start, writer
 
 EPOCHS = 25
-IN_A_ROW = 12  # kills, before a run may end
-PATIENCE = 120.0  # seconds that nothing takes
+IN_A_ROW = 12  # kills of a run before it may end
+PATIENCE = 120.0  # seconds, more than anything takes
 PHASES = (
     "before the file",
-    "making the file",
+    "creating the file",
     "opening to write",
     "between commits",
     "in a transaction",
-    "writing a whole state",
+    "writing a snapshot",
     "committing",
     "the last writes",
     "closing",
     "closed",
-    "reading to go on",
+    "reading to resume",
     "pruning",
 )
 
 
 def problem() -> tuple[fl.Trainer, fl.Dataset]:
-    """A run with a state of several parts, whose epochs take less than a millisecond."""
+    """Return a trainer whose state has several parts and whose epochs take less than a millisecond, and its data."""
     x = np.random.default_rng(0).standard_normal((20, 3)).astype(np.float32)
     trainer = fl.Trainer(
         model=fl.mlp([3, 4, 1], activation="tanh"),
@@ -109,8 +109,8 @@ class Board:
 
     def watch(self) -> None:
         """Have the package say what it does."""
-        self.watched(start, "create", "making the file", "opening to write")
-        self.watched(writer, "add_snapshot", "writing a whole state")
+        self.watched(start, "create", "creating the file", "opening to write")
+        self.watched(writer, "add_snapshot", "writing a snapshot")
         self.watched(writer.Writer, "_write_last_snapshots", "the last writes")
         self.watched(writer, "close_writer", "closing", "closed")
         open_to_write, write = writer.open_to_write, writer.Writer._write_queue
@@ -146,13 +146,13 @@ class Connection:
 
 
 def work(path: Path, board: Board, what: str, every: int | None) -> None:
-    """What is killed: record, or go on with what is there; or prune it."""
+    """Record the run, resume it if its file exists, or prune it. This is the process that is killed."""
     board.watch()
     if what == "prune":
         board.phase = "pruning"
         fl.open_run(path).prune(1)
     elif path.exists():
-        board.phase = "reading to go on"
+        board.phase = "reading to resume"
         fl.open_run(path).resume(epochs=EPOCHS, progress=False, snapshot_every=every)
     else:
         board.phase = "before the file"
@@ -202,10 +202,10 @@ class Victim:
         while not self.done() and not until():
             if perf_counter() > last:
                 self.kill()
-                raise AssertionError(f"nothing moves any more, in {self.board.phase}")
+                raise AssertionError(f"no progress in {self.board.phase}")
 
     def kill(self) -> bool:
-        """Kill it, if it is not done; whether it was killed."""
+        """Kill it if it is still running. Return whether it was killed."""
         if not self.done():
             os.kill(self._id, signal.SIGKILL)
             self._code = os.waitstatus_to_exitcode(os.waitpid(self._id, 0)[1])
@@ -213,10 +213,10 @@ class Victim:
 
 
 class Proof:
-    """Kills, and what was found after each.
+    """Kills, and a check of the file after each.
 
     Args:
-        fresh: so many of the kills are of processes begun anew, the others of forked ones.
+        fresh: The number of kills of newly started interpreters; the others are of forked processes.
     """
 
     def __init__(self, folder: Path, seed: int, fresh: int) -> None:
@@ -224,12 +224,12 @@ class Proof:
         trainer, data = problem()
         self.reference = list(take(EPOCHS + 1, fl.epochs(trainer, data, data)))
         self.digests = [fl.digest(state) for state in self.reference]
-        self.hits: dict[str, Counter[str]] = {"recording": Counter(), "going on": Counter(), "pruning": Counter()}
+        self.hits: dict[str, Counter[str]] = {"recording": Counter(), "resuming": Counter(), "pruning": Counter()}
         self.kills = self.runs = self.whole = 0
         self.seconds = 0.1
 
     def one_run(self, most: int) -> None:
-        """A run that is killed, and gone on with, until it is done or was killed so often; then it must be right."""
+        """Kill and resume a run until it ends or has had `most` kills, then check all of it."""
         path, board = self.folder / f"{self.runs}.run", self.folder / f"{self.runs}.board"
         every, killed = self.draw.choice([None, 3]), 0
         started = perf_counter()
@@ -237,7 +237,7 @@ class Proof:
             spare = killed >= min(most, IN_A_ROW)
             fresh = self.fresh > 0 and not spare
             self.fresh -= fresh
-            kind = "going on" if path.exists() else "recording"
+            kind = "resuming" if path.exists() else "recording"
             victim = Victim(path, board, "train", every, fresh)
             if not self._struck(victim, kind, spare, fresh):
                 break
@@ -255,7 +255,7 @@ class Proof:
             left.unlink()
 
     def _struck(self, victim: Victim, kind: str, spare: bool, fresh: bool) -> bool:
-        """Kill it at an instant that is drawn, or let it end; whether it was killed."""
+        """Kill it at a random time, or let it end. Return whether it was killed."""
         wait = self.draw.uniform(0, self.seconds * 1.1) + (0.15 if fresh else 0)
         if spare:
             victim.wait(lambda: False)
@@ -274,44 +274,45 @@ class Proof:
         return True
 
     def _look(self, path: Path, board: Board) -> None:
-        """What a file must be after a kill: there if anything was committed, opened, and all of it right."""
+        """Check a file after a kill: it exists if anything was committed, opens, and has the right states."""
         if not path.exists():
             assert not board.committed, "a file with committed states is gone"
             return
         run = fl.open_run(path)
         found = [row.digest for row in run.rows]
-        assert len(found) >= max(1, board.committed), f"{board.committed} states were committed, {len(found)} are there"
-        assert found == self.digests[: len(found)], "there are other states than the run's"
+        assert len(found) >= max(1, board.committed), f"{board.committed} states were committed, {len(found)} were found"
+        assert found == self.digests[: len(found)], "the file has states that the run does not have"
         epoch = self.draw.randrange(len(found))
-        assert fl.same_bits(run.state(epoch), self.reference[epoch]), f"the state of epoch {epoch} is another"
+        assert fl.same_bits(run.state(epoch), self.reference[epoch]), f"the state of epoch {epoch} differs"
         board.committed = len(found)  # what was read must stay
 
     def _must_be_whole(self, path: Path) -> None:
         run = fl.open_run(path)
-        assert [row.digest for row in run.rows] == self.digests, "the run that was gone on with is another"
-        assert run.verify().ok, "not every state is had again"
+        assert [row.digest for row in run.rows] == self.digests, "the resumed run has other states"
+        assert run.verify().ok, "not every state can be recovered"
         assert fl.same_bits(run.last, self.reference[-1])
         self.whole += 1
 
     def report(self) -> str:
-        """How many kills hit which phase, and what came of it."""
+        """Return a table of the kills in each phase, and the result."""
         lines = [f"{'phase':24}" + "".join(f"{kind:>12}" for kind in self.hits)]
         lines += [f"{p:24}" + "".join(f"{counts[p] or '':>12}" for counts in self.hits.values()) for p in PHASES]
         missed = [phase for phase in PHASES if not any(counts[phase] for counts in self.hits.values())]
         lines.append(
-            f"{self.kills} kills in {self.runs} runs: each file opened, no committed epoch was lost, each run ended right"
+            f"{self.kills} kills in {self.runs} runs: every file opened, no committed epoch was lost, all runs ended right"
         )
         return "\n".join([*lines, f"not hit: {', '.join(missed)}" if missed else "every phase was hit"])
 
 
 def prove(kills: int, seed: int = 0, fresh: int = 5) -> Proof:
-    """Kill until it was done so often.
+    """Kill runs until the number of kills is reached.
 
-    Raises: AssertionError: at the first file that is not as it must be.
+    Raises:
+        AssertionError: If a file is wrong.
     """
     with tempfile.TemporaryDirectory() as folder:
         proof = Proof(Path(folder), seed, fresh)
-        proof.one_run(0)  # how long it takes
+        proof.one_run(0)  # measures the time of a run
         while proof.kills < kills:
             proof.one_run(kills - proof.kills)
         return proof

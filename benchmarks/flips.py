@@ -67,7 +67,7 @@ def answers(path: Path) -> Iterator[Any]:
 
 
 def judge(path: Path, truth: list[Any]) -> str:
-    """What came of damage: "refused" at once, "refused in part", or "as it was".
+    """Return the result of damage: "refused" at once, "refused in part", or "unchanged".
 
     Raises: AssertionError: if an answer is another than the truth; any exception that is not the package's own.
     """
@@ -77,7 +77,7 @@ def judge(path: Path, truth: list[Any]) -> str:
         return "refused"
     for answer, true in zip(found, truth, strict=True):
         assert isinstance(answer, Exception) or answer == true, "an answer is not the truth"
-    return "refused in part" if errors else "as it was"
+    return "refused in part" if errors else "unchanged"
 
 
 def flip_all(path: Path, flipped: Path, stride: int = 1, first: int = 0) -> Counter[str]:
@@ -87,11 +87,11 @@ def flip_all(path: Path, flipped: Path, stride: int = 1, first: int = 0) -> Coun
     """
     truth = list(answers(path))
     assert not any(isinstance(answer, Exception) for answer in truth)
-    whole, beside = flipped.read_bytes(), {item: item.read_bytes() for item in path.parent.glob(f"{path.name}*")}
+    whole, siblings = flipped.read_bytes(), {item: item.read_bytes() for item in path.parent.glob(f"{path.name}*")}
     counts: Counter[str] = Counter()
     signal.signal(signal.SIGALRM, _late)
     for bit in range(first, 8 * len(whole), stride):
-        for item, content in beside.items():
+        for item, content in siblings.items():
             if item == flipped or item != path:
                 item.write_bytes(content)
         byte = whole[bit // 8] ^ 1 << bit % 8
@@ -116,7 +116,7 @@ def _late(*_: Any) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--stride", type=int, default=1)
-    parser.add_argument("--share", default="1/1", help="which of how many shares, to run them beside each other")
+    parser.add_argument("--share", default="1/1", help="which share of how many, to run several processes")
     options = parser.parse_args()
     share, shares = map(int, options.share.split("/"))
     started = perf_counter()

@@ -1,4 +1,4 @@
-"""Seconds per update of each optimizer: fnloop beside PyTorch, and beside the memory that an update has to move.
+"""Measure the time per update of each optimizer, compared with PyTorch and with the memory that an update has to move.
 
     python benchmarks/optimizers.py [--rounds 5] [--size 1000]
 
@@ -106,7 +106,7 @@ def arrays(size: int) -> tuple[Any, Any]:
 
 
 def measure(name: str, size: int, rounds: int) -> dict[str, list[float]]:
-    """Seconds per update of each contender in each round, behind one that warms up."""
+    """Return the seconds per update of each contender in each round, after a warm-up round."""
     contenders: dict[str, Callable[[str, int], Update]] = {"fnloop": fnloop, "stream": stream}
     kind = OPTIMIZERS[name][1]
     if find_spec("torch") and kind:

@@ -1,4 +1,4 @@
-"""The peers that fnloop is timed beside: scikit-learn, a bare NumPy loop, and JAX with optax, each as its users write it."""
+"""The contenders of the benchmarks: scikit-learn, a bare NumPy loop, and JAX with optax, each written as its users do."""
 
 import warnings
 from collections.abc import Callable, Iterator

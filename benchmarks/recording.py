@@ -1,10 +1,10 @@
-"""What a run file costs and gives: wall time of recording, bytes, seeks, replay, and segments in parallel.
+"""Measure run files: the time of recording, bytes, seeks, replay, and segments in parallel.
 
     python benchmarks/recording.py [--rounds 7] [--case tiny]
 
-The cases are those of `step.py`, with epochs and runs of a real length. Each round trains unrecorded and recorded in turn in
-one process; the overhead is the median over the rounds of the ratios within a round. A seek is `open_run` and the state of a
-random epoch, beside the fold of one segment, which is what lies between two whole states. `verify` and `probe` run serially
+The cases are those of `step.py`, with epochs and runs of a realistic length. Each round trains without and with
+recording, in one process; the overhead is the median ratio over the rounds. A seek is `open_run` and the state of a random
+epoch; it is compared with the fold of one segment, the distance between two snapshots. `verify` and `probe` run serially
 and in two processes, with one BLAS thread everywhere, so that two processes have twice the processors.
 """
 
@@ -52,10 +52,10 @@ def timed(states: Iterator[Any]) -> tuple[float, float]:
 
 
 def overhead(case: str, rounds: int) -> None:
-    """Print what recording takes more, and the bytes that it writes."""
+    """Print the overhead of recording, and the bytes that it writes."""
     steps, epochs = RECORDED[case]
     trainer, data = make(case, steps)
-    ratios, seconds, begun = [], [], []
+    ratios, seconds, starts = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         nth(2, fl.epochs(trainer, data))  # warms up
         for i in range(rounds):
@@ -64,15 +64,15 @@ def overhead(case: str, rounds: int) -> None:
             first, recorded = timed(fl.record(path, trainer, data)(take(epochs + 1, fl.epochs(trainer, data))))
             ratios.append(recorded / alone)
             seconds.append(alone)
-            begun.append(first)
+            starts.append(first)
         run = fl.open_run(path)
         states, whole, size = len(run.rows), len(run.snapshots), os.path.getsize(path)
         kept = sum(array.nbytes for array in (data.x, data.y))
     print(
         f"{case}: {1e3 * median(seconds) / epochs:.1f} ms an epoch; recording {100 * (median(ratios) - 1):+.2f} % of wall time"
-        f" ({100 * (min(ratios) - 1):+.2f} to {100 * (max(ratios) - 1):+.2f}, goal 2), of which {1e3 * median(begun):.0f} ms"
-        f" of {median(seconds):.1f} s to begin;"
-        f" {max(0, size - (kept if kept <= 1 << 26 else 0)) / states / 1e3:.1f} KB an epoch beside the data,"
+        f" ({100 * (min(ratios) - 1):+.2f} to {100 * (max(ratios) - 1):+.2f}, goal 2), of which {1e3 * median(starts):.0f} ms"
+        f" of {median(seconds):.1f} s at the start;"
+        f" {max(0, size - (kept if kept <= 1 << 26 else 0)) / states / 1e3:.1f} KB an epoch, without the data,"
         f" {whole} of {states} states whole",
         flush=True,
     )
@@ -119,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--case", choices=RECORDED, action="append")
-    parser.add_argument("--replay", action="store_true", help="only the second part, as it is run with one BLAS thread")
+    parser.add_argument("--replay", action="store_true", help="only the second part, which runs with one BLAS thread")
     options = parser.parse_args()
     for case in options.case or RECORDED:
         if options.replay:

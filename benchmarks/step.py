@@ -1,13 +1,13 @@
-"""Seconds per training step: fnloop beside scikit-learn's MLPClassifier, a bare NumPy loop, and JAX with optax.
+"""Measure the time per training step, compared with scikit-learn's MLPClassifier, a bare NumPy loop, and JAX with optax.
 
     python benchmarks/step.py [--rounds 7] [--case tiny]
 
-Each round trains every contender of a table, one behind the other in one process, on the same float32 data with Adam for the
+Each round trains every contender of a table, in turn in one process, on the same float32 data with Adam for the
 same number of epochs, shuffling included, so that a drift of the machine's speed meets all alike; a ratio is the median over
 the rounds of the ratios within a round. All but the bare loop compute the loss of every step. The peak of memory is what
-Python and NumPy asked for in a run of fnloop, beside the data, in units of the parameters. What JAX compiles is compiled in a
-first run, whose seconds beyond those of a later one stand apart. JAX and optax come with `pip install -e '.[test]'`; without
-them their columns are left out.
+Python and NumPy asked for in a run of fnloop, without the data, in units of the parameters. What JAX compiles is compiled in a
+first run; the extra time of that run is shown separately. JAX and optax come with `pip install -e '.[test]'`; without them their
+columns are left out.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def measure(case: str, contenders: dict[str, Contender], rounds: int) -> tuple[d
 
 
 def peak_memory(case: str) -> float:
-    """The peak of memory in a run of fnloop beside the data, in bytes per byte of the parameters."""
+    """Return the peak memory of a run of fnloop without the data, in bytes per byte of the parameters."""
     sizes, batch, steps, _, _ = CASES[case]
     data = make_data(sizes, batch * steps)
     trainer = make_trainer(sizes, batch)

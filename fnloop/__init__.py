@@ -1,7 +1,7 @@
 """fnloop: training as a fold over frozen states.
 
-A training state is a frozen value, a step is a pure function from a state and a batch to the next state, an epoch folds that
-step over its batches, and a run is the lazy stream of states. Early stopping ends the stream, a checkpoint saves from it, and
+A training state is a frozen value. A step is a pure function from a state and a batch to the next state. An epoch folds the
+step over its batches, and a run is a lazy stream of states. Early stopping ends the stream, a checkpoint saves from it, and
 "best" selects from it.
 
     import fnloop as fl
@@ -12,38 +12,38 @@ step over its batches, and a run is the lazy stream of states. Early stopping en
     fl.evaluate(result.trainer, result.best, data.test)
 
 Data
-    Dataset, Batch, batches             examples, and the batches of an epoch
-    split, Split                        a dataset in parts: at random, by class or by group
-    datasets                            small datasets in three parts: datasets.lab(), digits(), iris() and so on
+    Dataset, Batch, batches             examples; the batches of an epoch
+    split, Split                        divide a dataset at random, by class or by group
+    datasets                            example datasets: datasets.lab(), digits(), iris() and others
 Model and trainer
-    mlp, summary, nn                    a multilayer perceptron; what a model is made of; layers
-    Trainer                             all that defines a run: model, loss, optimizer, scheduler, metrics, seed
+    mlp, summary, nn                    a multilayer perceptron; a table of its layers; all layers
+    Trainer                             everything that defines a run: model, loss, optimizer, scheduler, metrics, seed
     losses, optimizers, schedulers, get_scheduler, metrics, EarlyStopping
-    frozen                              the decorator of a record: a layer, loss or optimizer of your own
-    random                              random numbers by their address: seed, stream and counters
+    frozen                              the decorator for records: custom layers, losses, optimizers
+    random                              random numbers addressed by seed, stream and counters
 Training
-    fit, Fit                            the whole run in one call, and what it came to
-    epochs, steps                       the stream of states that it is made of
-    init_state, make_step, make_epoch   the functions that those are made of
-    TrainState, averaged, restored      a state, with the averaged parameters, with those of the best epoch
-    Stopped, StopReason                 how a run ended
-    lr_range_test, LRRange              which learning rates are worth a try
+    fit, Fit                            a whole run in one call, and its result
+    epochs, steps                       the lazy stream of states, by epoch or by step
+    init_state, make_step, make_epoch   the pure functions that generate the stream
+    TrainState, averaged, restored      a state; with averaged parameters; with those of the best epoch
+    Stopped, StopReason                 why, and where, a run ended
+    lr_range_test, LRRange              find a learning rate
 Functions of a stream
     best, top, last, every, history, moving_average, what_if
     tap, until, until_seconds, reaches, progress
 After training
-    evaluate, outputs                   the metrics of a state, and what its model gives
-    predict, predict_proba              its predictions, and the probabilities of classes
-    confusion_matrix, plots             what is taken for what; pictures of a run
+    evaluate, outputs                   the metrics of a state; the outputs of its model
+    predict, predict_proba              labels or values; probabilities of the classes
+    confusion_matrix, plots             counts of predicted against true classes; pictures of runs
 Files
-    record, open_run, Run               every state of a run in one file, and what can be asked of it
+    record, open_run, Run               write every state of a run to one file; replay, compare and fork it
     checkpoint, save, load, load_checkpoint, Checkpoint
-    same_bits, digest                   whether two states are the same; a state's hash
+    same_bits, digest                   compare two states by their bits; the hash of a state
 Errors
     FnloopError, a ValueError: CheckpointError, EngineError, NoBestError, NonFiniteError, ReplayError, RunError
-    NonFiniteWarning, RecordingWarning  for a run that goes on
+    NonFiniteWarning, RecordingWarning  warnings of a run that continues
 
-`help(fl.Trainer)` says what each field means, `help(fl.optimizers)` lists the optimizers, and `fnloop --help` the commands.
+`help(fl.Trainer)` documents each field, `help(fl.optimizers)` lists the optimizers, and `fnloop --help` lists the commands.
 """
 
 from fnloop import losses, metrics, nn, optimizers, plots, schedulers
