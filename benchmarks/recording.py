@@ -33,7 +33,7 @@ REPLAYED = {"tiny": (1000, 40), "small": (500, 40), "mid": (160, 20)}
 
 
 def weight_norm(state: Any) -> float:
-    """What is probed."""
+    """Return the norm of the parameters, which `probe` computes."""
     return float((state.params.vector**2).sum() ** 0.5)
 
 

@@ -3,11 +3,11 @@
     python benchmarks/step.py [--rounds 7] [--case tiny]
 
 Each round trains every contender of a table, in turn in one process, on the same float32 data with Adam for the
-same number of epochs, shuffling included, so that a drift of the machine's speed meets all alike; a ratio is the median over
+same number of epochs, shuffling included, so that a drift of the machine's speed affects all; a ratio is the median over
 the rounds of the ratios within a round. All but the bare loop compute the loss of every step. The peak of memory is what
 Python and NumPy asked for in a run of fnloop, without the data, in units of the parameters. What JAX compiles is compiled in a
-first run; the extra time of that run is shown separately. JAX and optax come with `pip install -e '.[test]'`; without them their
-columns are left out.
+first run; the extra time of that run is shown separately. JAX and optax come with `pip install -e '.[test]'`; without them
+their columns are left out.
 """
 
 import argparse

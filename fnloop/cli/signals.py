@@ -14,7 +14,7 @@ def interruptible() -> Iterator[list[int]]:
     """Raise KeyboardInterrupt at the first SIGINT, SIGTERM or SIGHUP; yield the list of the signals that have arrived.
 
     What the first signal starts, such as writing the best state, continues through a later SIGTERM or SIGHUP: closing a
-    session sends one after the other. A second Ctrl-C interrupts it. A signal that the process ignores, as under `nohup`, is
+    session sends both. A second Ctrl-C interrupts it. A signal that the process ignores, as under `nohup`, is
     still ignored.
     """
     arrived: list[int] = []

@@ -1,1 +1,1 @@
-"""What every other folder builds on: frozen records, checks, digests, random addresses, the layout of parameters, errors."""
+"""The basis of every other folder: frozen records, checks, digests, random addresses, the layout of parameters, errors."""

@@ -1,4 +1,4 @@
-"""What the losses for classification have in common."""
+"""The base class of losses for classification."""
 
 from fnloop.core.arrays import Array
 from fnloop.core.checks import Task

@@ -1,4 +1,4 @@
-"""What the losses for regression have in common: each is a function of the error."""
+"""The base class of losses for regression: functions of the error."""
 
 from abc import abstractmethod
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the metrics for classification have in common."""
+"""The base classes of metrics for classification."""
 
 from typing import Self
 

@@ -8,7 +8,11 @@ from fnloop.core.formatting import listed, short
 
 
 def worst(mode: Mode) -> float:
-    """Return the worst value of a metric: inf for the mode `"min"`, -inf for `"max"`."""
+    """Return the worst value of a metric.
+
+    Args:
+        mode: `"min"`, for which inf is worst, or `"max"`, for which -inf is.
+    """
     return math.inf if mode == "min" else -math.inf
 
 

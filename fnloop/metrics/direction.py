@@ -33,7 +33,11 @@ def known_mode(name: str, metrics: Iterable[AnyMetric] = ()) -> Mode | None:
 
 
 def is_loss(name: str) -> bool:
-    """Return whether a name is that of the loss, on training or validation data."""
+    """Return whether a metric is the loss, on training or validation data.
+
+    Args:
+        name: The name of the metric, such as `"val_loss"`.
+    """
     return name.removeprefix("val_") == "loss"
 
 

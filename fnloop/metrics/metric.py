@@ -45,7 +45,7 @@ class MetricMembers(Protocol):
 
     @property
     def needs(self) -> Needs | None:
-        """What the metric reads: `"probabilities"` restricts it to losses that define them."""
+        """The input of the metric: `"probabilities"` restricts it to losses that define them."""
         return None
 
     def for_task(self, task: Task | None) -> Self:

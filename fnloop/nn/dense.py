@@ -17,8 +17,9 @@ from fnloop.nn.layer import Context, Forward, Layer
 class DenseParams(NamedTuple):
     """The parameters of a layer with weights and biases, views into the flat vector.
 
-    Shapes:
-        For `Dense`, `weights` is (D, K) and `biases` (K,).
+    Attributes:
+        weights: (D, K) for `Dense`.
+        biases: (K,) for `Dense`.
     """
 
     weights: Any
@@ -28,8 +29,8 @@ class DenseParams(NamedTuple):
 class WeightParams(NamedTuple):
     """The parameters of a layer without biases, a view into the flat vector.
 
-    Shapes:
-        For `Dense`, `weights` is (D, K).
+    Attributes:
+        weights: (D, K) for `Dense`.
     """
 
     weights: Any

@@ -13,7 +13,11 @@ from fnloop.nn.layer import Context, Forward, Layer
 
 
 class EmbeddingParams(NamedTuple):
-    """The parameters of an `Embedding`, a view into the flat vector: `vectors` (V, E)."""
+    """The parameters of an `Embedding`, a view into the flat vector.
+
+    Attributes:
+        vectors: (V, E), a vector for each index.
+    """
 
     vectors: Any
 

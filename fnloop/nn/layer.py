@@ -16,7 +16,7 @@ Draw = Callable[[int, int], AnyArray]
 
 
 class Context(NamedTuple):
-    """What a layer's forward pass gets besides parameters and values.
+    """The arguments of a layer's forward pass besides parameters and values.
 
     Attributes:
         buffers: The layer's arrays that are not parameters, such as running moments.

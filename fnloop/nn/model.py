@@ -66,8 +66,9 @@ class Model(Protocol):
 class Params:
     """The parameters of a model: the flat vector, and the model that gives it meaning.
 
-    Shapes:
-        `vector` is (P,), contiguous and read-only.
+    Args:
+        vector: (P,), contiguous and read-only.
+        model: The model, which divides the vector into the parameters of its layers.
     """
 
     vector: Array

@@ -14,7 +14,12 @@ from fnloop.nn.layer import Context, Forward, Layer, expect
 
 
 class NormParams(NamedTuple):
-    """The parameters of a normalization, views into the flat vector: `scale` and `shift`, both (C,)."""
+    """The parameters of a normalization, views into the flat vector.
+
+    Attributes:
+        scale: (C,), a factor for each channel.
+        shift: (C,), added to each channel.
+    """
 
     scale: Any
     shift: Any

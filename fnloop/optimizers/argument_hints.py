@@ -1,4 +1,4 @@
-"""What to write instead of arguments that optimizers have in other packages; used in error messages."""
+"""Replacements for arguments that optimizers have in other packages, for error messages."""
 
 LEARNING_RATE_HINT = (
     "the learning rate belongs to the scheduler, as in Trainer(scheduler=fl.schedulers.ConstantLR(1e-3)), "

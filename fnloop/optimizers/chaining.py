@@ -27,7 +27,11 @@ class Composite(Elementwise):
 
 @frozen
 class Chain(Composite):
-    """Transformations in order, as `chain` returns them."""
+    """Transformations in order, as `chain` returns them.
+
+    Args:
+        transformations: Optimizers and transformations; each gets the direction of the one before as its gradient.
+    """
 
     transformations: tuple[Elementwise, ...]
 

@@ -124,7 +124,7 @@ class Wrapper(Elementwise):
 
     @property
     def depends_on(self) -> DependsOn | None:  # type: ignore[override]
-        """What the scalars of the part depend on."""
+        """The dependencies of the scalars of the part."""
         return self.part.depends_on
 
     @property

@@ -45,6 +45,10 @@ class Scaled(NamedTuple):
     """A direction `array * factor` whose product is not computed yet; the array belongs to the caller.
 
     A kernel may return it. The factor is then merged into the learning rate, which saves a pass over the direction.
+
+    Attributes:
+        array: The direction without the factor.
+        factor: A number, or an array of zero dimensions.
     """
 
     array: AnyArray

@@ -41,7 +41,7 @@ class Masked(Wrapper):
 
     @property
     def depends_on(self) -> DependsOn | None:  # type: ignore[override]
-        """What the scalars of the part depend on, at least the layer."""
+        """The dependencies of the scalars of the part, at least the layer."""
         return self.part.depends_on or "layer"
 
     def scalars(self, context: StepContext) -> Scalars:

@@ -1,4 +1,4 @@
-"""What schedules that combine other schedules share: their state, and the rate of a part at any t."""
+"""The state of schedules that combine other schedules, and the rate of a part at any t."""
 
 from collections.abc import Mapping
 from typing import Any

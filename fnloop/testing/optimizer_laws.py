@@ -42,7 +42,7 @@ ORDER = Law("order of elements", "permuting the elements must permute the direct
 
 @runtime_checkable
 class UpdateRule(Protocol):
-    """What `check_optimizer` checks: `fnloop.optimizers.Elementwise` has these members, and a custom class may have them."""
+    """The members that `check_optimizer` needs: those of `fnloop.optimizers.Elementwise`, or of a custom class."""
 
     def init(self, vector: Array) -> Any:
         """Return the state before the first update."""

@@ -35,7 +35,8 @@ def confusion_matrix(trainer: Trainer, state: TrainState, data: Dataset, *, engi
     Examples:
         fl.confusion_matrix(trainer, result.best, data.test)
 
-    See Also: sklearn.metrics.ConfusionMatrixDisplay, which draws it
+    See Also:
+        sklearn.metrics.ConfusionMatrixDisplay, which draws it
     """
     from sklearn import metrics
 

@@ -34,7 +34,8 @@ def evaluate(trainer: Trainer, state: TrainState, data: Dataset, *, engine: str 
         >>> evaluate(trainer, init_state(trainer), Dataset(np.zeros((3, 2)), np.ones(3)))
         {'loss': 1.0}
 
-    See Also: predict, outputs
+    See Also:
+        predict, outputs
     """
     check_trainer(trainer).check_state(state, "state")
     trainer.check_resolved()
@@ -71,7 +72,8 @@ def outputs(trainer: Trainer, state: TrainState, data: Any, *, engine: str = "nu
         >>> outputs(trainer, init_state(trainer), np.zeros((5, 2))).shape
         (5, 3)
 
-    See Also: predict, predict_proba, evaluate
+    See Also:
+        predict, predict_proba, evaluate
     """
     check_trainer(trainer).check_state(state, "state")
     array, columns = (data.x, data.columns) if isinstance(data, Dataset) else read_features("x", data, state.names.columns)
@@ -105,7 +107,8 @@ def predict(trainer: Trainer, state: TrainState, x: Any, *, engine: str = "numpy
         >>> predict(trainer, init_state(trainer), np.zeros((4, 2)))
         array([0, 0, 0, 0])
 
-    See Also: predict_proba, outputs
+    See Also:
+        predict_proba, outputs
     """
     predicted = check_trainer(trainer).loss.predict(outputs(trainer, state, x, engine=engine))
     return state.names.decode(predicted)
@@ -134,6 +137,7 @@ def predict_proba(trainer: Trainer, state: TrainState, x: Any, *, engine: str = 
         >>> predict_proba(trainer, init_state(trainer), np.zeros((1, 2))).tolist()
         [[0.5, 0.5]]
 
-    See Also: predict, outputs
+    See Also:
+        predict, outputs
     """
     return check_trainer(trainer).loss.probabilities(outputs(trainer, state, x, engine=engine))

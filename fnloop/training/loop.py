@@ -43,7 +43,8 @@ def make_step(trainer: Trainer, *, engine: str = "numpy") -> Step:
         >>> make_step(trainer)(init_state(trainer), Batch(np.ones((3, 2)), np.ones(3))).step
         1
 
-    See Also: make_epoch, steps
+    See Also:
+        make_epoch, steps
     """
     check_trainer(trainer).check_resolved()
     check, update = make_optimizer_check(trainer), make_update(trainer, engine)
@@ -73,7 +74,8 @@ def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = No
     Raises:
         ValueError: If the data does not fit the model and the loss, or the run does not produce a metric that is monitored.
 
-    See Also: make_step, epochs
+    See Also:
+        make_step, epochs
     """
     return _make_epoch(prepare(trainer, train, validation, engine), engine)
 
@@ -170,7 +172,8 @@ def epochs(
         >>> [state.epoch for state in toolz.take(3, stream)]
         [0, 1, 2]
 
-    See Also: steps, make_epoch
+    See Also:
+        steps, make_epoch
     """
     prepared = prepare(trainer, train, validation, engine)
     epoch = _make_epoch(prepared, engine)
@@ -204,7 +207,8 @@ def steps(
         >>> [(state.epoch, state.step) for state in toolz.take(4, stream)]
         [(0, 0), (0, 1), (1, 2), (1, 3)]
 
-    See Also: epochs, make_step
+    See Also:
+        epochs, make_step
     """
     prepared = prepare(trainer, train, validation, engine)
     resolved, batches = prepared.trainer, count_batches(train, trainer.batch_size * trainer.accumulate)

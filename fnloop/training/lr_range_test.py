@@ -133,7 +133,8 @@ def lr_range_test(
     Source: Smith 2017, Cyclical learning rates for training neural networks, section 3.3; the running mean, the threshold and
         the choice of the steepest point as in fastai.
 
-    See Also: fnloop.plots.lr_range_test, which draws the result
+    See Also:
+        fnloop.plots.lr_range_test, which draws the result
     """
     schedule = RisingLR(min_lr, max_lr, num_iter)
     smoothing = real("[0, 1)")("smoothing", smoothing)

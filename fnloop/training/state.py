@@ -49,7 +49,7 @@ class Stopped:
 
 @frozen
 class EpochPlan:
-    """What an epoch in progress depends on: a state within an epoch can be continued only with an equal plan.
+    """The settings of an epoch in progress: a state within an epoch can be continued only with an equal plan.
 
     Args:
         examples: Examples in the epoch.

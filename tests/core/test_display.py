@@ -1,4 +1,4 @@
-"""What values show of themselves: one short line, a small table in a notebook, and never their data."""
+"""Values are shown as one short line, or a small table in a notebook, and never with their data."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What losses and activations are, in decimal arithmetic of 45 digits and without a smallest or largest number.
+"""Losses and activations in decimal arithmetic with 45 digits, without a smallest or largest number.
 
 Each reference is written so that it keeps its relative precision: log1p, expm1 and sums of positive terms in place of
 differences.
@@ -47,7 +47,7 @@ def log_cosh(x):
 
 
 def inner(x):
-    """What gelu takes the logistic function of."""
+    """Return the argument of the logistic function in gelu."""
     return 2 * ROOT * (x + CUBE * x**3)
 
 

@@ -102,8 +102,8 @@ def test_gradients_agree_with_central_differences(activation, case, seed, rows):
         return
 
     def central(h):
-        ahead, behind = (loss_at(trainer, vector + s * direction, x, y) for s in (h, -h))
-        return (ahead - behind) / (2 * h)
+        above, below = (loss_at(trainer, vector + s * direction, x, y) for s in (h, -h))
+        return (above - below) / (2 * h)
 
     numeric = (4 * central(h) - central(2 * h)) / 3  # Richardson: the error is of the order h^4
     gradient = gradient_at(trainer, vector, x, y)

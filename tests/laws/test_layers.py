@@ -1,4 +1,4 @@
-"""What holds for every layer, and for what the layers of a kind promise."""
+"""Laws of every layer, and of each kind of layer."""
 
 import math
 from functools import partial
@@ -47,10 +47,10 @@ def central(function, at):
     """Return the gradient of a function of an array by central differences."""
     h, gradient = 1e-6, np.zeros_like(at)
     for i in np.ndindex(at.shape):
-        ahead, behind = at.copy(), at.copy()
-        ahead[i] += h
-        behind[i] -= h
-        gradient[i] = (function(ahead) - function(behind)) / (2 * h)
+        above, below = at.copy(), at.copy()
+        above[i] += h
+        below[i] -= h
+        gradient[i] = (function(above) - function(below)) / (2 * h)
     return gradient
 
 

@@ -1,4 +1,4 @@
-"""A model of one's own: any function of a flat vector, differentiated by HIPS autograd."""
+"""A custom model is any function of a flat vector, differentiated by HIPS autograd."""
 
 import autograd
 import autograd.numpy as anp

@@ -103,7 +103,7 @@ OPTIMIZERS = {
     "adamax": (Adamax(), lambda p: optim.Adamax(p, LR)),
     "nadam": (NAdam(), lambda p: optim.NAdam(p, LR)),
     "nadam of keras": (NAdam(b1=0.8, momentum_decay=1.0), lambda p: optim.NAdam(p, LR, (0.8, 0.999), momentum_decay=1.0)),
-    "radam": (RAdam(eps=1e-12), lambda p: optim.RAdam(p, LR, eps=1e-12)),  # where eps stands, they differ
+    "radam": (RAdam(eps=1e-12), lambda p: optim.RAdam(p, LR, eps=1e-12)),  # they add eps in different places
     "rmsprop": (RMSprop(), lambda p: optim.RMSprop(p, LR)),
     "rmsprop, centered": (RMSprop(centered=True), lambda p: optim.RMSprop(p, LR, centered=True)),
     "rmsprop, momentum": (RMSprop(momentum=0.9), lambda p: optim.RMSprop(p, LR, momentum=0.9)),

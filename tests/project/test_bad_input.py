@@ -492,7 +492,7 @@ TABLE = [
     ("call", "error", "said"), TABLE, ids=[f"{i}: {' '.join(row[2])[:40]}" for i, row in enumerate(TABLE)]
 )
 def test_bad_input_raises_where_it_came_in(call, error, said):
-    """The words are all there, on one line or a few, and no traceback of another error behind it."""
+    """The message has all the words, on a few lines at most, and hides no other error."""
     with pytest.raises(error) as caught:
         call()
     for word in said:
@@ -534,7 +534,7 @@ def test_non_finite_stops_with_the_last_finite_state():
 
 
 def test_non_finite_skips_that_update():
-    """The parameters, the count of updates and a schedule by step stay; the stream goes on and the means leave it out."""
+    """The parameters, the count of updates and a schedule by step stay; the stream continues, and means exclude the batch."""
     trainer, data = exploding("skip", schedule_every="step", scheduler=ExponentialLR(1e6, gamma=0.999))
     states = list(take(60, fl.steps(trainer, data)))
     skipped = [(a, b) for a, b in pairwise(states) if b.optimizer.count == a.optimizer.count]

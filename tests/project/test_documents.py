@@ -62,5 +62,5 @@ def test_notebooks_run_and_keep_their_outputs(path):
 
 
 def kinds(cell):
-    """What a cell shows: text, values, pictures; a text may come in several pieces."""
+    """Return the kinds of output of a cell: text, values, pictures; a text can be in several pieces."""
     return {(output.output_type, *sorted(output.get("data", {}))) for output in cell.outputs}

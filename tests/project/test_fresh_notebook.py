@@ -1,4 +1,4 @@
-"""What a fresh notebook shows, without any magic: pictures, tables, and one bar for each run."""
+"""A fresh notebook shows pictures, tables, and one bar for each run, without any magic."""
 
 import base64
 

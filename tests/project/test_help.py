@@ -1,4 +1,4 @@
-"""What `help` shows: an overview, and for each public name its docstring and a signature that reads as code."""
+"""`help` shows for each public name its docstring and a signature that reads as code."""
 
 import inspect
 import pydoc
@@ -47,7 +47,7 @@ def test_every_signature_reads_as_code(name):
 
 @pytest.mark.parametrize("name", [name for name in CALLED if isinstance(PUBLIC[name], type) and attrs.has(PUBLIC[name])])
 def test_a_records_types_and_defaults_are_without_modules(name):
-    """Short enough to read; what a default is, not that there is one."""
+    """They are short enough to read, and show the value of each default."""
     shown = str(inspect.signature(PUBLIC[name]))
     assert not re.search(r"\bfnloop\.|\btyping\.|\bcollections\.|= \.\.\.", shown), shown
 
