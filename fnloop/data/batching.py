@@ -51,10 +51,10 @@ class Batch:
         return self.x.astype(dtype, copy=False), self.y.astype(dtype, copy=False), weights
 
     def __repr__(self) -> str:
-        return one_line("Batch", array_facts(self), pluralize(len(self.x), "example"))
+        return one_line("Batch", array_facts(self.x, self.y, self.weights), pluralize(len(self.x), "example"))
 
     def _repr_html_(self) -> str:
-        return html_table("Batch", {"examples": f"{len(self.x):,}", **array_facts(self)})
+        return html_table("Batch", {"examples": f"{len(self.x):,}", **array_facts(self.x, self.y, self.weights)})
 
 
 def batches(dataset: Dataset, size: int, *, seed: int, epoch: int) -> Iterator[Batch]:

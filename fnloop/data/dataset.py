@@ -1,7 +1,7 @@
 """Datasets: examples, targets and weights as frozen arrays, with the names of columns and classes."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import numpy as np
@@ -12,9 +12,6 @@ from fnloop.core.formatting import listed, short
 from fnloop.core.records import frozen
 from fnloop.data.array_likes import NUMERIC_KINDS, check_same_index, read_features, read_targets
 from fnloop.data.names import check_classes, check_columns, encode_labels
-
-if TYPE_CHECKING:
-    from fnloop.data.batching import Batch
 
 FEATURE_NDIMS = (2, 3, 4, 5)  # allowed numbers of dimensions of x
 
@@ -108,19 +105,21 @@ class Dataset:
         return len(self.x)
 
     def __repr__(self) -> str:
-        return one_line("Dataset", array_facts(self), pluralize(len(self), "example"))
+        return one_line("Dataset", array_facts(self.x, self.y, self.weights), pluralize(len(self), "example"))
 
     def _repr_html_(self) -> str:
-        return html_table("Dataset", {"examples": f"{len(self):,}", **array_facts(self)})
+        return html_table("Dataset", {"examples": f"{len(self):,}", **array_facts(self.x, self.y, self.weights)})
 
 
-def array_facts(examples: "Dataset | Batch") -> dict[str, str]:
-    """Return the shape and dtype of each array, for a repr.
+def array_facts(x: Array, y: Array, weights: Array | None) -> dict[str, str]:
+    """Return the shape and dtype of each array of examples, for a repr.
 
     Args:
-        examples: A dataset or a batch.
+        x: The features.
+        y: The targets.
+        weights: The weights, or None.
     """
-    arrays = {"x": examples.x, "y": examples.y, "weights": examples.weights}
+    arrays = {"x": x, "y": y, "weights": weights}
     return {name: shape_and_dtype(array) for name, array in arrays.items() if array is not None}
 
 

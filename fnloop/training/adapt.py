@@ -68,7 +68,7 @@ def adapt(
     if not isinstance(state, TrainState):
         raise TypeError(f"{name} must be a TrainState, got {short(state)}")
     trainer = trainer.resolve(train)
-    state = with_names(state, find_names(trainer, train), name)
+    state = with_names(state, find_names(trainer.loss, trainer.model.outputs, train), name)
     model, loss = check_model(trainer, state, name), stable_repr(trainer.loss)
     check_plan(state, make_plan(trainer, train), loss, name)
     same_loss, same_model = loss == state.loss, model is state.params.model

@@ -1,6 +1,6 @@
 """Encoding of datasets with named columns and labels as arrays, by the names in the training data."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -9,36 +9,19 @@ from fnloop.core.formatting import listed, short
 from fnloop.core.records import evolve
 from fnloop.data.dataset import Dataset
 from fnloop.data.names import Names, encode_labels, select_columns, unique_labels
+from fnloop.losses import Loss
 from fnloop.training.state import TrainState
 
-if TYPE_CHECKING:
-    from fnloop.training.trainer import Trainer
 
-
-def encode_datasets(trainer: "Trainer", train: Dataset, validation: Dataset | None) -> tuple[Names, Dataset, Dataset | None]:
-    """Return the names of the columns and classes of the training data, and both datasets encoded by them.
-
-    Args:
-        trainer: The trainer.
-        train: The training data.
-        validation: The validation data, or None.
-
-    Raises:
-        TypeError: If one is not a dataset, or has labels although the loss is for numbers.
-        ValueError: If the classes do not fit the model, or the validation data has an unknown label or lacks a column.
-    """
-    names = find_names(trainer, train)
-    return names, encode(train, names, "train"), None if validation is None else encode(validation, names, "validation")
-
-
-def find_names(trainer: "Trainer", train: Dataset, name: str = "train") -> Names:
+def find_names(loss: Loss, outputs: int, train: Dataset, name: str = "train") -> Names:
     """Return the names of the columns of training data, and its classes if the targets are labels.
 
     Targets are labels if they are text or booleans, if the dataset has `classes`, or if the loss is for classification and
     they are integers outside 0 to K - 1, as many different ones as the model has classes.
 
     Args:
-        trainer: The trainer.
+        loss: The loss, whose task says whether numbers can be labels.
+        outputs: The number of outputs of the model, K.
         train: The training data.
         name: The name of the argument, for the error. Default: `"train"`.
 
@@ -47,8 +30,7 @@ def find_names(trainer: "Trainer", train: Dataset, name: str = "train") -> Names
         ValueError: If the number of classes does not fit the model.
     """
     y, classes = check_dataset(train, name).y, train.classes
-    outputs = trainer.model.outputs
-    task, class_count = trainer.loss.task(outputs), max(2, outputs)
+    task, class_count = loss.task(outputs), max(2, outputs)
     if not classes and y.ndim == 1 and y.dtype.kind in "bU":
         classes = unique_labels(y)
     elif not classes and task == "classification":
@@ -57,7 +39,7 @@ def find_names(trainer: "Trainer", train: Dataset, name: str = "train") -> Names
     if not classes or (is_numeric and y.dtype.kind != "U"):
         return Names(train.columns)
     if is_numeric:
-        raise TypeError(f"{name}: y must be numbers for {type(trainer.loss).__name__}, got {short(str(y.flat[0]))} at [0]")
+        raise TypeError(f"{name}: y must be numbers for {type(loss).__name__}, got {short(str(y.flat[0]))} at [0]")
     if task == "classification" and len(classes) != class_count:
         raise ValueError(
             f"{name} has {len(classes)} classes, {listed(map(repr, classes))}; a model with {outputs} "

@@ -8,10 +8,10 @@ from fnloop.data.batching import Batch, count_batches
 from fnloop.data.dataset import Dataset
 from fnloop.engines import Fault
 from fnloop.training.advance import Advance, make_advance, make_update
-from fnloop.training.encoding import encode, encode_datasets, with_names
+from fnloop.training.encoding import encode, with_names
 from fnloop.training.epoch_end import make_epoch_end
 from fnloop.training.non_finite import handle_fault, warn_non_finite
-from fnloop.training.preparation import Preparation, prepare
+from fnloop.training.preparation import Preparation, encode_datasets, prepare
 from fnloop.training.start import start_from
 from fnloop.training.state import TrainState
 from fnloop.training.state_checks import make_optimizer_check

@@ -17,8 +17,8 @@ from fnloop.data.dataset import Dataset
 from fnloop.data.names import Names
 from fnloop.schedulers.closed_form import ClosedForm
 from fnloop.training.adapt import adapt
-from fnloop.training.encoding import encode_datasets
 from fnloop.training.loop import make_step
+from fnloop.training.preparation import encode_datasets
 from fnloop.training.state import StopReason, TrainState, epoch_start
 from fnloop.training.trainer import Trainer, check_trainer
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from fnloop.data.dataset import Dataset
 from fnloop.data.names import Names
-from fnloop.training.encoding import encode_datasets
+from fnloop.training.encoding import encode, find_names
 from fnloop.training.measurement import Measure, make_measure
 from fnloop.training.trainer import Trainer, check_trainer
 from fnloop.training.trial import try_functions
@@ -44,3 +44,19 @@ def prepare(trainer: Trainer, train: Dataset, validation: Dataset | None, engine
     try_functions(trainer, train, validation, engine)
     measure = None if validation is None else make_measure(trainer, validation, engine)
     return Preparation(trainer, names, train, measure)
+
+
+def encode_datasets(trainer: Trainer, train: Dataset, validation: Dataset | None) -> tuple[Names, Dataset, Dataset | None]:
+    """Return the names of the columns and classes of the training data, and both datasets encoded by them.
+
+    Args:
+        trainer: The trainer.
+        train: The training data.
+        validation: The validation data, or None.
+
+    Raises:
+        TypeError: If one is not a dataset, or has labels although the loss is for numbers.
+        ValueError: If the classes do not fit the model, or the validation data has an unknown label or lacks a column.
+    """
+    names = find_names(trainer.loss, trainer.model.outputs, train)
+    return names, encode(train, names, "train"), None if validation is None else encode(validation, names, "validation")

@@ -12,8 +12,9 @@ from fnloop.engines.threads import with_threads
 from fnloop.training.adapt import adapt
 from fnloop.training.advance import make_advance
 from fnloop.training.early_stopping import NO_EARLY_STOPPING
-from fnloop.training.encoding import encode_datasets, find_names
+from fnloop.training.encoding import find_names
 from fnloop.training.measurement import Measure, is_consistent
+from fnloop.training.preparation import encode_datasets
 from fnloop.training.state import StopReason, TrainState, epoch_start
 from fnloop.training.trainer import Trainer, check_trainer
 
@@ -35,7 +36,7 @@ def init_state(trainer: Trainer, train: Dataset | None = None) -> TrainState:
         >>> init_state(Trainer(model=mlp([2, 1]), loss="mse"))
         TrainState(epoch=0, step=0, lr=0.001, 3 parameters)
     """
-    names = Names() if train is None else find_names(check_trainer(trainer), train)
+    names = Names() if train is None else find_names(check_trainer(trainer).loss, trainer.model.outputs, train)
     check_trainer(trainer)
     params = with_threads(trainer.blas_threads(), trainer.model.init, trainer.seed, trainer.dtype)
     scheduler = trainer.scheduler.init()

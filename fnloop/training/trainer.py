@@ -201,7 +201,7 @@ class Trainer:
         """
         if self.loss.is_resolved:
             return self
-        train = encode(train, find_names(self, train), "train")
+        train = encode(train, find_names(self.loss, self.model.outputs, train), "train")
         self.check_data(train, "train")
         try:
             loss = self.loss.resolve(train.y, self.model.outputs, train.weights)

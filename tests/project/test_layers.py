@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,19 @@ def test_imports_point_downwards(path):
     assert place in LEVEL, f"{place} is not in the list of layers"
     for other in imported(path):
         assert LEVEL[other] <= LEVEL[place], f"{place} imports {other}, which is above it"
+
+
+def test_no_files_import_one_another():
+    """Not even inside a function or for a type checker: the files can be read in an order."""
+    modules = {
+        ".".join(path.relative_to(ROOT.parent).with_suffix("").parts): path for path in FILES if path.stem != "__init__"
+    }
+    imports = {}
+    for module, path in modules.items():
+        nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)]
+        names = {f"{node.module}.{alias.name}" for node in nodes for alias in node.names} | {node.module for node in nodes}
+        imports[module] = names & modules.keys()
+    TopologicalSorter(imports).prepare()  # a cycle raises CycleError, which lists its files
 
 
 def test_importing_the_package_is_light():
