@@ -49,6 +49,7 @@ class Function:
     shape: tuple[int, ...] = attrs.field(init=False, repr=False)
 
     buffers = ()
+    random = False
 
     def __attrs_post_init__(self) -> None:
         for name in ("initial", "apply", "value_and_grad"):

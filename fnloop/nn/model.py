@@ -43,6 +43,10 @@ class Model(Protocol):
     def buffers(self) -> tuple[Array, ...]:
         """The initial buffers, float64."""
 
+    @property
+    def random(self) -> bool:
+        """Whether `forward` may draw random numbers."""
+
     def init(self, seed: int, dtype: str = "float32") -> "Params":
         """Return the initial parameters, a pure function of the seed."""
 

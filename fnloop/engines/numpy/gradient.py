@@ -9,7 +9,7 @@ from fnloop.core.random import Stream, uniform
 from fnloop.engines.base import Arrays, Computation, Examples, Sums, apply_weights
 from fnloop.metrics import Metric
 from fnloop.metrics.metric import make_merge
-from fnloop.nn import Context
+from fnloop.nn import Context, Model
 
 Gradient = Callable[[Examples, Arrays, int], tuple[Sums, Arrays]]
 
@@ -30,10 +30,11 @@ def make_gradient(computation: Computation, vector: Array, gradient: Array) -> G
     """
     model, loss, metrics, seed = computation.model, computation.loss.forward, computation.metrics, computation.seed
     forward, params, grads = model.forward, model.views(vector), model.views(gradient)
+    context_of = _make_context(model, seed)
 
     def gradient_of(examples: Examples, buffers: Arrays, index: int) -> tuple[Sums, Arrays]:
         x, y, weights = examples
-        outputs, backward, buffers = forward(params, x, Context(buffers, _make_draw(seed, index)))
+        outputs, backward, buffers = forward(params, x, context_of(buffers, index))
         losses, loss_backward = apply_weights(loss(outputs, y), weights)
         backward(loss_backward(), grads, False)
         return sum_up(metrics, losses, outputs, y), buffers
@@ -47,6 +48,14 @@ def sum_up(metrics: Sequence[Metric], losses: Array, outputs: Array, targets: Ar
     for metric in metrics:
         sums += metric.sums(outputs, targets)
     return sums
+
+
+def _make_context(model: Model, seed: int) -> Callable[[Arrays, int], Context]:
+    """Return the function `context_of(buffers, index)`; a model without buffers and random numbers has one for all batches."""
+    if model.random or model.buffers:
+        return lambda buffers, index: Context(buffers, _make_draw(seed, index))
+    shared = Context((), _make_draw(seed, 0))
+    return lambda buffers, index: shared
 
 
 def _make_draw(seed: int, index: int) -> Callable[[int, int], Array]:
