@@ -58,7 +58,7 @@ class Rprop(Elementwise):
         xp = namespace(gradient)
         sign, (agreement, step) = xp.sign(gradient), slots
         agreement *= sign  # 1: the same sign, -1: it changed
-        # The parabola through eta_minus, 1, eta_plus at -1, 0, 1: a choice for each element takes ten times as long.
+        # The parabola through eta_minus, 1, eta_plus at -1, 0, 1: `where` takes ten times as long.
         factor = agreement * ((self.eta_plus + self.eta_minus) / 2 - 1)
         factor += (self.eta_plus - self.eta_minus) / 2
         factor *= agreement

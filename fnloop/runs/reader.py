@@ -64,8 +64,8 @@ class Reader:
     Raises:
         FileNotFoundError: If there is no file at the path.
         RunError: If the file is not a run file, is damaged, or was written by a newer version.
-        TypeError: If what is supplied is of the wrong type.
-        ValueError: If what is supplied is not what the run was recorded with.
+        TypeError: If a supplied trainer, dataset or step is of the wrong type.
+        ValueError: If a supplied trainer, dataset or step is not the recorded one.
     """
 
     def __init__(self, path: Path, supplied: Supplied = NOTHING_SUPPLIED, records: tuple[type, ...] = ()) -> None:
