@@ -35,6 +35,7 @@ def draw_bars(
     if needs_log_scale(all_values):
         axes.set_yscale("log")
         axes.scatter(range(len(values)), means, color=colors, s=60)
+        axes.set_xlim(-0.5, len(values) - 0.5)  # leaves space for the text at the outer points
         axes.set_ylim(min(all_values) / 3, max(all_values) * 5)
     else:
         axes.bar(range(len(values)), means, color=colors, alpha=0.8)
