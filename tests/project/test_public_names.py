@@ -106,6 +106,22 @@ def test_every_part_is_tried_by_the_laws(package):
     assert sorted(parts - used - OF_A_FUNCTION) == []
 
 
+@pytest.mark.parametrize("package", [fl.losses, fl.metrics, fl.optimizers], ids=lambda package: package.__name__)
+def test_every_part_with_defaults_has_a_name(package):
+    """A class that can be made without arguments is listed in the `named.py` of its package."""
+    named = {
+        fl.losses: fl.losses.named.LOSSES.values(),
+        fl.metrics: fl.metrics.METRICS.values(),
+        fl.optimizers: [make() for make in fl.optimizers.named.OPTIMIZERS.values()],
+    }
+    parts = [getattr(package, name) for name in package.__all__ if is_part(package, getattr(package, name))]
+    classes = {part for part in parts if isinstance(part, type)} - {fl.optimizers.Chain}
+    if package is fl.optimizers:
+        classes = {part for part in classes if part.__name__[0].isupper()}  # a transformation is not an optimizer by itself
+    complete = {cls for cls in classes if all(field.default is not attrs.NOTHING for field in attrs.fields(cls) if field.init)}
+    assert sorted(cls.__name__ for cls in complete - {type(part) for part in named[package]}) == []
+
+
 @pytest.mark.parametrize("scheduler", [*catalog.SCHEDULERS, catalog.PLATEAU], ids=repr)
 def test_every_record_of_a_state_is_a_pytree(scheduler):
     """JAX sees its numbers: a record that it does not know would be one opaque leaf."""
