@@ -1,9 +1,9 @@
-"""Test results of the main job on real data, mean over seeds 0-4.
+"""Measure the results on the test sets of the example datasets, mean over seeds 0-4.
 
     python benchmarks/accuracy.py
 
-The lab row is run 1 of `fnloop demo` (best by validation accuracy); the others train as `fnloop train` does by default. The
-seed is that of the weights and the order of examples; the split stays.
+The lab row is the first run of `fnloop demo`, best by validation accuracy; the others train with the defaults of
+`fnloop train`. The seed sets the weights and the order of examples; the split is always the same.
 """
 
 import statistics
@@ -18,7 +18,7 @@ SEEDS = range(5)
 
 
 def results(name: str) -> tuple[str, list[float]]:
-    """The metric's name and its value on the test part for each seed."""
+    """Return the name of the metric and its value on the test set for each seed."""
     data = fl.datasets.load(name)
     trainer, monitor = (first_trainer(), "val_accuracy") if name == "lab" else (make_trainer(data, TrainOptions()), None)
     scores = []

@@ -66,7 +66,7 @@ def problem() -> tuple[fl.Trainer, fl.Dataset]:
 
 
 class Board:
-    """A few bytes that two processes share: the phase that the one is in, and how many states it has committed."""
+    """A few bytes that two processes share: the phase of the worker, and how many states it has committed."""
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
@@ -97,7 +97,7 @@ class Board:
         self.phase = after or before
 
     def watched(self, place: Any, name: str, phase: str, after: str | None = None) -> Callable[..., Any]:
-        """Put a function in the place of another, that says when it is in it; returned is the other."""
+        """Replace a function by one that shows the phase while it runs; return the original."""
         function = getattr(place, name)
 
         def told(*arguments: Any, **named: Any) -> Any:
@@ -108,7 +108,7 @@ class Board:
         return function  # type: ignore[no-any-return]
 
     def watch(self) -> None:
-        """Have the package say what it does."""
+        """Make the package show its phases on the board."""
         self.watched(start, "create", "creating the file", "opening to write")
         self.watched(writer, "add_snapshot", "writing a snapshot")
         self.watched(writer.Writer, "_write_last_snapshots", "the last writes")
@@ -130,7 +130,7 @@ class Board:
 
 
 class Connection:
-    """A connection that says when it commits."""
+    """A connection that shows on the board when it commits."""
 
     def __init__(self, connection: Any, board: Board) -> None:
         self._connection, self._board = connection, board
@@ -184,9 +184,10 @@ class Victim:
                 os._exit(code)
 
     def done(self) -> bool:
-        """Whether it ended of itself.
+        """Whether it ended by itself.
 
-        Raises: AssertionError: if it failed.
+        Raises:
+            AssertionError: If it failed.
         """
         if self._code is None:
             found, status = os.waitpid(self._id, os.WNOHANG)
@@ -197,7 +198,7 @@ class Victim:
         return self._code is not None
 
     def wait(self, until: Callable[[], bool]) -> None:
-        """Wait until something holds, or it is done."""
+        """Wait until a condition holds or the process has ended."""
         last = perf_counter() + PATIENCE
         while not self.done() and not until():
             if perf_counter() > last:

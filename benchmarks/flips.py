@@ -1,9 +1,9 @@
-"""Flip every bit of a small run file, one at a time, and ask for all that it holds: an error of fnloop's, or the truth.
+"""Flip each bit of a small run file in turn, and read everything in the file.
 
     python benchmarks/flips.py --stride 1 --share 1/2
 
-What is asked after each flip: every state, the history, the rows. Each answer must be an error of the
-package's own, or the same in every bit as before.
+After each flip, every state, the history and the rows are read. Each result must have the same bits as before the flip, or
+be a `FnloopError`.
 """
 
 import argparse
@@ -22,11 +22,11 @@ import fnloop as fl
 from fnloop.core.digest import hash_of
 
 EPOCHS = 3
-SECONDS = 20  # that an answer may take: one that never comes is a failure too
+SECONDS = 20  # time limit for reading the file after a flip
 
 
 def small_run(path: Path, epochs: int = EPOCHS, snapshot_every: int | None = 2) -> None:
-    """A run file of a few pages."""
+    """Record a run file of a few pages."""
     x = np.random.default_rng(0).standard_normal((8, 2)).astype(np.float32)
     data = fl.Dataset(x, (x.sum(1) > 0).astype(np.int64))
     trainer = fl.Trainer(
@@ -43,16 +43,17 @@ def small_run(path: Path, epochs: int = EPOCHS, snapshot_every: int | None = 2) 
 
 
 def answers(path: Path) -> Iterator[Any]:
-    """All that a file says, each answer or the error in its place.
+    """Yield everything in a file: each result, or the error in its place.
 
-    Raises: Exception: what is no error of the package's own.
+    Raises:
+        Exception: An error that is not a `FnloopError`.
     """
     try:
         run = fl.open_run(path)
     except fl.FnloopError as error:
         yield error
         return
-    for ask in (
+    for read in (
         lambda: tuple(run.rows),
         lambda: run.history,
         lambda: (run.trainer, run.train, run.validation),
@@ -61,7 +62,7 @@ def answers(path: Path) -> Iterator[Any]:
         lambda: run.state(1, 5),
     ):
         try:
-            yield hash_of(ask())
+            yield hash_of(read())
         except fl.FnloopError as error:
             yield error
 
@@ -69,21 +70,24 @@ def answers(path: Path) -> Iterator[Any]:
 def judge(path: Path, truth: list[Any]) -> str:
     """Return the result of damage: "refused" at once, "refused in part", or "unchanged".
 
-    Raises: AssertionError: if an answer is another than the truth; any exception that is not the package's own.
+    Raises:
+        AssertionError: If a result is wrong.
+        Exception: An error that is not a `FnloopError`.
     """
     found = list(answers(path))
     errors = [answer for answer in found if isinstance(answer, Exception)]
     if len(found) == 1 and errors:
         return "refused"
     for answer, true in zip(found, truth, strict=True):
-        assert isinstance(answer, Exception) or answer == true, "an answer is not the truth"
+        assert isinstance(answer, Exception) or answer == true, "a result is wrong"
     return "refused in part" if errors else "unchanged"
 
 
 def flip_all(path: Path, flipped: Path, stride: int = 1, first: int = 0) -> Counter[str]:
-    """Flip each stride-th bit of a file (`flipped`, by default the run file itself), and count what came of it.
+    """Flip each stride-th bit of `flipped`, the run file or its log, and count the results.
 
-    Raises: AssertionError: where an answer is not the truth, or none comes.
+    Raises:
+        AssertionError: If a result is wrong, or reading takes too long.
     """
     truth = list(answers(path))
     assert not any(isinstance(answer, Exception) for answer in truth)
@@ -110,13 +114,13 @@ def flip_all(path: Path, flipped: Path, stride: int = 1, first: int = 0) -> Coun
 
 
 def _late(*_: Any) -> None:
-    raise TimeoutError("no answer")
+    raise TimeoutError("reading took too long")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--stride", type=int, default=1)
-    parser.add_argument("--share", default="1/1", help="which share of how many, to run several processes")
+    parser.add_argument("--share", default="1/1", help="for several processes, the part that this one does: 1/2 or 2/2")
     options = parser.parse_args()
     share, shares = map(int, options.share.split("/"))
     started = perf_counter()
@@ -125,7 +129,7 @@ def main() -> None:
         small_run(path)
         size = path.stat().st_size
         counts = flip_all(path, path, options.stride * shares, (share - 1) * options.stride)
-    print(f"{sum(counts.values())} of the {8 * size} bits of a file of {size} bytes: no answer was untrue")
+    print(f"{sum(counts.values())} of the {8 * size} bits of a file of {size} bytes were flipped: no result was wrong")
     for name, count in sorted(counts.items()):
         print(f"{name:16} {count:>8}")
     print(f"{perf_counter() - started:.0f} seconds")

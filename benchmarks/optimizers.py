@@ -2,11 +2,11 @@
 
     python benchmarks/optimizers.py [--rounds 5] [--size 1000]
 
-Each round does updates of every contender in turn, in float32 and in place, on one flat vector of parameters, so that a drift
-of the machine's speed meets all alike; a ratio is the median over the rounds of the ratios within a round. The stream reads
+Each round runs the updates of all contenders in turn, in float32 and in place, on one flat vector of parameters, so that a
+drift of the machine's speed affects all; a ratio is the median over the rounds of the ratios within a round. The stream reads
 each array that the update reads (gradient, parameters, slots) and writes each that it writes (parameters, slots) once: no
-update is faster. PyTorch does the same update of one tensor, by its default and fused where it has that, on one thread as
-NumPy does; it comes with `pip install torch`, without it its columns are left out.
+update is faster. PyTorch does the same update of one tensor, by its default implementation and by its fused one if it has one,
+on one thread like NumPy. Without PyTorch (`pip install torch`) its columns are left out.
 """
 
 import argparse

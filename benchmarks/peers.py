@@ -1,4 +1,4 @@
-"""The contenders of the benchmarks: scikit-learn, a bare NumPy loop, and JAX with optax, each written as its users do."""
+"""The contenders of the benchmarks: scikit-learn, a bare NumPy loop, and JAX with optax, each in its usual style."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from sklearn.neural_network import MLPClassifier
 import fnloop as fl
 
 LR = 1e-3
-Run = Callable[[int], Any]  # trains from the start for so many epochs
+Run = Callable[[int], Any]  # trains from the start for a number of epochs
 
 
 def sklearn(sizes: list[int], batch: int, data: fl.Dataset) -> Run:
@@ -39,7 +39,7 @@ def weights_of(sizes: list[int]) -> list[np.ndarray]:
 
 
 def numpy_loop(sizes: list[int], batch: int, data: fl.Dataset) -> Run:
-    """The loop as one writes it first: a list of arrays for each of weights, moments and gradients."""
+    """The straightforward loop: weights, moments and gradients are lists of arrays."""
 
     def run(epochs: int) -> None:
         draw, weights, t = np.random.default_rng(0), weights_of(sizes), 0
@@ -80,12 +80,12 @@ def _numpy_gradients(weights: list[np.ndarray], x: np.ndarray, y: np.ndarray) ->
 
 
 def optax_scan(sizes: list[int], batch: int, data: fl.Dataset) -> Run:
-    """An epoch is one `lax.scan` of the step, jitted; the data lies on the device, the mean loss comes back once an epoch."""
+    """An epoch is one `lax.scan` of the step, jitted; the data is on the device, and the mean loss is read once an epoch."""
     return _optax(sizes, batch, data, scanned=True)
 
 
 def optax_step(sizes: list[int], batch: int, data: fl.Dataset) -> Run:
-    """The step is jitted and called from Python, the data lies on the device."""
+    """The step is jitted and called from Python; the data is on the device."""
     return _optax(sizes, batch, data, scanned=False)
 
 

@@ -4,7 +4,7 @@
 
 The cases are those of `step.py`, with epochs and runs of a realistic length. Each round trains without and with
 recording, in one process; the overhead is the median ratio over the rounds. A seek is `open_run` and the state of a random
-epoch; it is compared with the fold of one segment, the distance between two snapshots. `verify` and `probe` run serially
+epoch; it is compared with training one segment, the distance between two snapshots. `verify` and `probe` run serially
 and in two processes, with one BLAS thread everywhere, so that two processes have twice the processors.
 """
 
@@ -27,7 +27,7 @@ from toolz import nth, take
 
 import fnloop as fl
 
-# Batches an epoch, and epochs a run of some twenty seconds; mid has MNIST's length, of which a run file has the digest only.
+# Batches per epoch, and epochs of a run of about 20 seconds; mid is as long as MNIST, so its file has only the data's digest.
 RECORDED = {"tiny": (1000, 400), "small": (500, 280), "mid": (470, 30)}
 REPLAYED = {"tiny": (1000, 40), "small": (500, 40), "mid": (160, 20)}
 
@@ -43,7 +43,7 @@ def make(case: str, steps: int) -> tuple[fl.Trainer, fl.Dataset]:
 
 
 def timed(states: Iterator[Any]) -> tuple[float, float]:
-    """The seconds until the first state is there, and until the last."""
+    """Return the seconds until the first state and until the last."""
     started = time.perf_counter()
     next(states)
     first = time.perf_counter() - started

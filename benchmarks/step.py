@@ -4,9 +4,9 @@
 
 Each round trains every contender of a table, in turn in one process, on the same float32 data with Adam for the
 same number of epochs, shuffling included, so that a drift of the machine's speed affects all; a ratio is the median over
-the rounds of the ratios within a round. All but the bare loop compute the loss of every step. The peak of memory is what
-Python and NumPy asked for in a run of fnloop, without the data, in units of the parameters. What JAX compiles is compiled in a
-first run; the extra time of that run is shown separately. JAX and optax come with `pip install -e '.[test]'`; without them
+the rounds of the ratios within a round. All but the bare loop compute the loss of every step. The peak memory is what
+Python and NumPy allocate in a run of fnloop, without the data, in units of the parameters' bytes. A first run is not counted;
+how much longer it takes, mostly to compile, is shown for JAX. JAX and optax come with `pip install -e '.[test]'`; without them
 their columns are left out.
 """
 
@@ -64,7 +64,7 @@ ON_JAX: dict[str, Contender] = {
 
 
 def measure(case: str, contenders: dict[str, Contender], rounds: int) -> tuple[dict[str, list[float]], dict[str, float]]:
-    """Seconds per step of each contender in each round, and what the first run took beyond a later one."""
+    """Return the seconds per step of each contender in each round, and how much longer the first run took than later ones."""
     sizes, batch, steps, epochs, _ = CASES[case]
     data = make_data(sizes, batch * steps)
     runs = {name: contender(sizes, batch, data) for name, contender in contenders.items()}
