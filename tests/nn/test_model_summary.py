@@ -1,4 +1,4 @@
-"""`fl.summary` counts what is there: every layer, the shape of its value, its parameters."""
+"""`fl.summary` lists every layer, with the shape of its output and the number of its parameters."""
 
 import numpy as np
 import pytest

@@ -52,7 +52,7 @@ def test_a_function_trains_as_the_layers_do(accumulate):
 
 
 def test_jax_differentiates_what_it_can_trace():
-    """Its own `value_and_grad` on NumPy's engine, and the whole compiled on its own."""
+    """With JAX's `value_and_grad` it trains on the NumPy engine, and compiled on the JAX engine; the parameters agree."""
     data = dataset("mse", 18)
     with jax.enable_x64(True):
         trainer = trainer_of(fl.nn.Function(3, initial, network(jax.numpy), jax.value_and_grad))
@@ -62,8 +62,8 @@ def test_jax_differentiates_what_it_can_trace():
             fl.epochs(trainer_of(fl.nn.Function(3, initial, network(anp), autograd.value_and_grad)), data, engine="jax")
 
 
-def test_a_function_is_no_data(tmp_path):
-    """Its state is not written, with a word on why; the vector is there to be written by hand."""
+def test_the_state_of_a_function_cannot_be_saved(tmp_path):
+    """The error has the reason: a function is not data."""
     state = fl.init_state(trainer_of(fl.nn.Function(3, initial, network(anp), autograd.value_and_grad)))
     with pytest.raises(TypeError, match="cannot be written to a file, only data can"):
         fl.save(state, tmp_path / "state.npz")

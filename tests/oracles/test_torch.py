@@ -83,8 +83,8 @@ def test_schedules_equal_torch(name):
     np.testing.assert_allclose(ours(np.arange(N)), theirs(make), rtol=1e-12, atol=1e-16)
 
 
-def test_where_the_recursive_cosine_errs_the_closed_form_stands():
-    """Up to T_max both agree; beyond it PyTorch's rises again, ours stays at its end."""
+def test_a_cosine_stays_at_its_end_where_pytorch_rises_again():
+    """Up to T_max both agree; beyond it the recursive form of PyTorch rises."""
     ours = sch.CosineAnnealingLR(0.1, 30, eta_min=0.001)(np.arange(N))
     rates = theirs(lambda o: kinds.CosineAnnealingLR(o, 30, 0.001))
     np.testing.assert_allclose(ours[:31], rates[:31], rtol=1e-9)

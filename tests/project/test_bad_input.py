@@ -34,7 +34,7 @@ def run(trainer, data=DATA, validation=None):
 
 
 def by_hand(n):
-    """A state after n single steps, of batches of four examples."""
+    """Return the state after n single steps, with batches of four examples."""
     return reduce(fl.make_step(trainer()), [fl.Batch(X, Y)] * n, fl.init_state(trainer()))
 
 
@@ -516,7 +516,7 @@ def exploding(non_finite, **changes):
 
 
 def test_non_finite_stops_with_the_last_finite_state():
-    """To the bit the state before the fault, with the reason; it absorbs."""
+    """It has the bits of the state before the fault, and the reason; training it further changes nothing."""
     trainer, data = exploding("stop")
     states = list(fl.steps(trainer, data))
     last, before = states[-1], states[-2]

@@ -1,4 +1,4 @@
-"""The README's examples run, and the notebooks run and show what they are stored with."""
+"""The examples of the documents run, and the notebooks run and show the kinds of output that are stored in them."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def python_blocks(name):
-    """The Python examples of a document, as one program."""
+    """Return the Python examples of a document, as one program."""
     return "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), flags=re.DOTALL))
 
 
@@ -52,7 +52,7 @@ def test_files_that_a_document_names_exist(name):
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.name)
 def test_notebooks_run_and_keep_their_outputs(path):
-    """Every cell runs, and shows again the kinds of output that are kept (numbers may differ from machine to machine)."""
+    """Every cell runs, and its outputs are of the stored kinds; numbers may differ from machine to machine."""
     kept = nbformat.read(path, as_version=4)
     again = nbformat.read(path, as_version=4)
     NotebookClient(again, timeout=300, kernel_name="python3").execute()

@@ -37,7 +37,7 @@ CELLS = {
 
 @pytest.fixture(scope="module")
 def shown():
-    """The outputs of each cell; the kernel is started once."""
+    """Return the outputs of each cell; the kernel is started once."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS.values()])
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     return {name: cell.outputs for name, cell in zip(CELLS, notebook.cells, strict=True)}
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.filterwarnings("default")  # of the kernel's own proces
 
 
 def test_progress_is_one_output_and_its_last_line_stays(shown):
-    """However many epochs: what is kept is the last one, and one line of averages; no widget is needed to see it."""
+    """After any number of epochs, the last one and a line of averages are stored; no widget is needed to see them."""
     (output,) = shown["fit"]
     assert output.output_type == "display_data"
     line, averages = output.data["text/plain"].splitlines()
@@ -58,24 +58,24 @@ def test_progress_is_one_output_and_its_last_line_stays(shown):
 
 
 def test_each_run_has_its_own_bar(shown):
-    """In their order; also where one is interrupted, the last epoch is shown."""
+    """In the order of the runs; an interrupted run shows its last epoch."""
     assert [output.data["text/plain"].split("  ")[0] for output in shown["again"]] == ["epoch 2/2", "epoch 3/3"]
     (output,) = shown["interrupted"]
     assert output.data["text/plain"].startswith("epoch 12/20")
 
 
 @pytest.mark.parametrize(
-    ("cell", "said"), [("stopped", "stopped: no improvement (val_loss for 1 epochs"), ("diverged", "stopped: non-finite (")]
+    ("cell", "reason"), [("stopped", "stopped: no improvement (val_loss for 1 epochs"), ("diverged", "stopped: non-finite (")]
 )
-def test_the_bar_says_why_a_run_stopped(shown, cell, said):
+def test_the_bar_says_why_a_run_stopped(shown, cell, reason):
     (output,) = shown[cell]
-    assert output.data["text/plain"].splitlines()[-1].startswith(said)
-    assert said in output.data["text/html"]
+    assert output.data["text/plain"].splitlines()[-1].startswith(reason)
+    assert reason in output.data["text/html"]
 
 
 @pytest.mark.parametrize("cell", ["picture", "range", "inline"])
 def test_a_figure_is_a_picture(shown, cell):
-    """Once, and with pyplot's own way of showing figures too."""
+    """It is shown once, also if pyplot shows figures by itself."""
     (output,) = [output for output in shown[cell] if output.output_type == "execute_result"]
     assert base64.b64decode(output.data["image/png"])[:8] == b"\x89PNG\r\n\x1a\n"
     assert sum("data" in output for output in shown[cell]) == 1
@@ -83,7 +83,7 @@ def test_a_figure_is_a_picture(shown, cell):
 
 @pytest.mark.parametrize("cell", ["trainer", "state", "dataset", "result", "summary"])
 def test_a_value_is_a_table(shown, cell):
-    """And where no HTML is shown, its line."""
+    """It also has a line of text, for where no HTML is shown."""
     (output,) = shown[cell]
     assert output.data["text/html"].startswith("<table>")
     assert output.data["text/plain"]

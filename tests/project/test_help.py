@@ -53,7 +53,7 @@ def test_a_records_types_and_defaults_are_without_modules(name):
 
 
 def test_a_trainer_documents_each_field_with_its_default_as_code():
-    """The very default: written into a call it makes the same trainer."""
+    """The documented default, written into a call, makes the same trainer."""
     arguments = fl.Trainer.__doc__.partition("Args:")[2].partition("Raises:")[0]
     said = dict(re.findall(r"^ {8}(\w+): (.*?)(?=^ {8}\w|\Z)", arguments, re.M | re.S))
     assert list(said) == list(field_names(fl.Trainer))

@@ -110,8 +110,8 @@ def test_reprs_of_records_are_short():
         assert "array(" not in repr(value)
 
 
-def test_a_divergence_is_warned_of_where_the_run_is_asked_for():
-    """The warning names the user's own line, not one of the package, whatever is between them."""
+def test_the_warning_of_a_divergence_names_the_line_of_the_caller():
+    """It is not a line of the package, whatever functions are between them."""
     data = fl.datasets.lab()
     wild = fl.Trainer(model=fl.mlp([10, 4, 1]), loss="bce", optimizer="sgd", scheduler=1e30)
     for run in (
@@ -132,7 +132,7 @@ def test_one_row_says_how_to_write_it():
 
 
 def test_a_value_without_a_module_is_shown():
-    """As of code that is executed in a notebook's or a console's own names."""
+    """Code that a notebook or a console executes may define functions without a module."""
     names: dict[str, object] = {}
     exec("def function(outputs, targets): return outputs[:, 0] * 0", names)
     names["function"].__module__ = None

@@ -83,7 +83,7 @@ def test_all_names_what_the_package_imports(package):
 
 @pytest.mark.parametrize("package", PARTS, ids=lambda package: package.__name__)
 def test_every_part_is_exported(package):
-    """A record with the methods of a part is in `__all__`, or a file that exports a function makes it."""
+    """A record with the methods of a part is in `__all__`, or is returned by an exported function of its file."""
     for found in iter_modules(package.__path__, f"{package.__name__}."):
         module = import_module(found.name)
         ours = {name: value for name, value in vars(module).items() if getattr(value, "__module__", "") == found.name}
@@ -98,7 +98,7 @@ def test_every_part_is_exported(package):
 
 @pytest.mark.parametrize("package", PARTS, ids=lambda package: package.__name__)
 def test_every_part_is_tried_by_the_laws(package):
-    """It is in a table of `fnloop/testing/catalog.py`, which all laws go through."""
+    """It is in a table of `fnloop/testing/catalog.py`, to which all laws are applied."""
     used = names_in(inspect.getsource(catalog))
     used |= {type(fl.metrics.get_metric(name)).__name__ for names in catalog.METRICS.values() for name in names}
     used |= {name.capitalize() for name in used}  # a table makes a `Chain` by `chain`
@@ -145,7 +145,7 @@ def test_the_readme_lists_every_metric_by_name():
 
 
 def test_help_lists_every_public_name():
-    """`help(fnloop)` begins with an overview, in lines that fit a terminal."""
+    """`help(fnloop)` starts with an overview, in lines that fit a terminal."""
     words = set(re.findall(r"\w+", fl.__doc__))
     assert [name for name in fl.__all__ if name not in {*words, "__version__"}] == []
     assert max(map(len, fl.__doc__.splitlines())) < 128

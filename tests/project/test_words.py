@@ -71,8 +71,6 @@ def test_no_word_needs_a_second_reading(path):
 )
 def test_no_docstring_starts_with_what(path):
     """A docstring starts with a verb or a noun phrase."""
-    if path.suffix != ".py":
-        return
     nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if hasattr(node, "body")]
     documented = [node for node in nodes if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
     docstrings = [ast.get_docstring(node) or "" for node in documented]
