@@ -70,7 +70,7 @@ def format_position(rows: Sequence[Row], state: Any) -> str:
     """
     if not isinstance(state, TrainState):
         return ""
-    if not state.progress.batches or state.stop_reason is not None:
+    if not state.progress.batches:
         return f"epoch {state.epoch}, step {state.step}"
     starts = [row.step for row in rows if row.epoch == state.epoch]
     step_in_epoch = state.step - starts[0] if starts else state.progress.batches

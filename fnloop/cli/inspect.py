@@ -115,7 +115,7 @@ def _earlier_epochs(run: Run, predicate: str, step: int) -> list[int]:
 def _bisect_commands(run: Path, state: TrainState) -> list[str]:
     """Return the commands that show the state that was found, compare it with the one before, and fork before it."""
     name, fork = quote(str(run)), quote(str(free_path(run.with_name(f"{run.stem}-fork.run"))))
-    if state.progress.batches and state.stop_reason is None:  # within an epoch
+    if state.progress.batches:  # within an epoch
         found, previous, fork_epoch = f"{state.epoch}:{state.step}", f"{state.epoch}:{state.step - 1}", state.epoch
     else:
         found, previous, fork_epoch = f"{state.epoch}", f"{state.epoch - 1}", state.epoch - 1

@@ -22,6 +22,10 @@ from fnloop.core.formatting import short
 from fnloop.runs.checkpoint import save
 from fnloop.runs.run import Run, open_run
 from fnloop.schedulers import SCHEDULERS
+from fnloop.training.state import StopReason
+
+# The option of `fnloop fork` to suggest for a run that stopped for a reason.
+REMEDIES: dict[str, str] = {StopReason.NO_IMPROVEMENT: "--no-early-stopping", StopReason.NON_FINITE: "--clip 1.0"}
 
 
 def resume(
@@ -96,7 +100,8 @@ def _resume(run: Run, epochs: int) -> None:
     name, before = quote(str(run.path)), run.rows[-1]
     if run.stop_reason is not None:
         typer.echo(f"{run.path} is finished: {run.stop_reason}, after epoch {before.epoch}.")
-        typer.echo(f"Next: fnloop fork {name} {before.epoch} NEWRUN --no-early-stopping")
+        if run.stop_reason in REMEDIES:
+            typer.echo(f"Next: fnloop fork {name} {before.epoch} NEWRUN {REMEDIES[run.stop_reason]}")
         return
     if before.epoch >= epochs:
         typer.echo(f"{run.path} has {before.epoch} epochs already; fnloop resume {name} --epochs N trains to N in total.")
@@ -109,8 +114,9 @@ def _resume(run: Run, epochs: int) -> None:
             f"fnloop resume {name} --epochs {epochs} continues"
         ) from None
     last = run.rows[-1]
+    trained = f"epochs {before.epoch + 1} to {last.epoch}" if last.epoch > before.epoch else "no epoch was finished"
     ending = f"; stopped: {last.stopped}" if last.stopped else ""
-    typer.echo(f"{run.path}: epochs {before.epoch + 1} to {last.epoch}{ending}")
+    typer.echo(f"{run.path}: {trained}{ending}")
     typer.echo(f"Next: fnloop log {name}")
 
 

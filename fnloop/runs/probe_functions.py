@@ -73,7 +73,7 @@ class GradientNorm:
 class UpdateNorm:
     """The norm of the change of the parameters in an epoch, relative to their norm before it, in total and for each layer.
 
-    It is NaN for the first state of the run.
+    For a state within an epoch it is the change since the start of that epoch. It is NaN for the first state of the run.
 
     Args:
         run: The `fl.Run` whose states are probed.
@@ -84,8 +84,11 @@ class UpdateNorm:
     def __call__(self, state: TrainState) -> Values:
         """Return the norms for a state."""
         after, model = state.params.vector.astype(np.float64), state.params.model
-        is_first = state.epoch == self.run.rows[0].epoch
-        before = np.full_like(after, np.nan) if is_first else self.run.state(state.epoch - 1).params.vector.astype(np.float64)
+        if state.step == self.run.rows[0].step:
+            before = np.full_like(after, np.nan)
+        else:
+            start = state.epoch if state.progress.batches else state.epoch - 1
+            before = self.run.state(start).params.vector.astype(np.float64)
         changes, norms = _norms("update_norm", after - before, model), _norms("update_norm", before, model)
         with np.errstate(all="ignore"):
             return {name: float(np.float64(change) / norms[name]) for name, change in changes.items()}

@@ -19,6 +19,7 @@ from fnloop.cli.app import main
 from fnloop.cli.demo import first_trainer
 from fnloop.core.records import evolve, frozen
 from fnloop.runs.probe_functions import GradientNorm
+from tests.replay.support import tiny
 
 SHORT = 4  # epochs of the run that can be resumed
 
@@ -234,6 +235,35 @@ def test_resume_continues_with_the_same_bits(output_of, run_command, folder, dat
     assert fl.same_bits(fl.open_run(folder / "again.run").last, whole.last)
     assert "has 6 epochs already" in output_of("resume", "again.run", "--epochs", 6)
     assert "finished: no improvement" in output_of("resume", "lab.run")
+
+
+@pytest.mark.parametrize("lr", [3.0, 1e30])
+def test_the_commands_for_a_run_that_diverged_within_an_epoch(output_of, folder, lr):
+    """They name the last state, measure the steps since the last epoch, and suggest what can help; in the first epoch, too."""
+    name, again = f"diverged-{lr}.run", f"again-{lr}.run"
+    trainer, train, _ = tiny(
+        model=fl.mlp([3, 1]), loss="mse", optimizer=fl.optimizers.SGD(), scheduler=fl.schedulers.ConstantLR(lr), metrics=()
+    )
+    data = (fl.Dataset(train.x, train.y.astype(np.float32)),) * 2
+    fl.last(fl.record(folder / name, trainer, *data, islice(fl.epochs(trainer, *data), 40)))
+    run = fl.open_run(folder / name)
+    (epoch, step), start = run.rows[-1][1:3], run.rows[-2].step
+    assert (run.rows[-2].epoch, start < step) == (epoch, True)
+
+    output = output_of("bisect", name, f"step >= {step}")
+    assert f"starts to hold in epoch {epoch}, step {step}: step {step - start} of epoch {epoch + 1}\n" in output
+    show, diff, fork = re.findall(r"fnloop (.*)", output)
+    assert fl.digest(run.last) in output_of(*show.split())
+    assert f"- {name}: epoch {epoch}, step {step - 1}" in output_of(*diff.split())
+    assert f"starts from epoch {epoch} of {name}" in output_of(*fork.split())
+
+    before, after = (state.params.vector.astype(float) for state in (run.state(step=start), run.last))
+    moved = rows_of(output_of("probe", name, "update_norm"))[-1]
+    assert float(moved["update_norm"]) == np.linalg.norm(after - before) / np.linalg.norm(before)
+
+    assert f"Next: fnloop fork {name} {epoch} NEWRUN --clip 1.0\n" in output_of("resume", name)
+    output = output_of("fork", name, epoch, again, "--seed", trainer.seed, "--epochs", epoch + 5)
+    assert f"{again}: no epoch was finished; stopped: non-finite\n" in output
 
 
 def test_fork_starts_a_new_run(output_of, run_command, folder):
