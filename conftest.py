@@ -1,4 +1,4 @@
-"""What the doctests of a recorded run start from: `fl`, and the run `lab.run` in a folder for each doctest."""
+"""The names that doctests of recorded runs use: `fl`, and `run`, which is `lab.run` in a new folder for each doctest."""
 
 import shutil
 

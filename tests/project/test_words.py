@@ -39,7 +39,15 @@ ALLOWED = [  # exact phrases in which a word is the usual one
 ]
 FILES = sorted(
     path
-    for pattern in ("fnloop/**/*.py", "tests/**/*.py", "benchmarks/*.py", "benchmarks/*.md", "notebooks/*.ipynb", "*.md")
+    for pattern in (
+        "*.py",
+        "fnloop/**/*.py",
+        "tests/**/*.py",
+        "benchmarks/*.py",
+        "benchmarks/*.md",
+        "notebooks/*.ipynb",
+        "*.md",
+    )
     for path in ROOT.glob(pattern)
     if path != Path(__file__)
 )
