@@ -7,6 +7,7 @@ from time import time
 from fnloop.cli.format_values import format_bytes, format_metric, format_model
 from fnloop.core.display import short_call
 from fnloop.core.errors import FnloopError
+from fnloop.runs.environment import THREADS
 from fnloop.runs.manifest import Manifest, Parent
 from fnloop.runs.reader import Reader
 from fnloop.runs.rows import Row
@@ -117,7 +118,7 @@ def _parent(parent: Parent | None) -> dict[str, str]:
 def _environment(reader: Reader) -> str:
     found = reader.environment
     engine = found.get("engine", reader.manifest.engine)
-    blas = f"{found.get('BLAS')} ({found.get('BLAS kernels')}, {found.get('BLAS threads')} threads)"
+    blas = f"{found.get('BLAS')} ({found.get('BLAS kernels')}, threads: {found.get(THREADS)})"
     return (
         f"fnloop {found.get('fnloop')}, engine {engine}, NumPy {found.get('NumPy')}, {blas}, Python {found.get('Python')}, "
         f"{found.get('platform')}"
@@ -132,7 +133,7 @@ def format_rows(reader: Reader, last: int | None = None) -> Iterator[str]:
         last: The number of rows, from the end. Default: all.
     """
     rows = reader.rows()
-    names = list(dict.fromkeys(name for row in rows for name in row.metrics))
+    names = reader.metric_names()
     best, shown = _best_row(reader), rows[-last:] if last else rows
     table = [["epoch", "step", *names, "seconds", "state"]]
     for row in shown:

@@ -51,7 +51,7 @@ def best_state(replay: Replay, metric: str | None, mode: Mode | None) -> Any:
         mode: `"min"` or `"max"`; None for the mode that was monitored, or else the metric's own.
 
     Raises:
-        NoBestError: If the metric is NaN in every epoch.
+        NoBestError: If the metric is NaN in every epoch, or the run has no finished epoch.
         TypeError: If `metric` is not a string.
         ValueError: If the run does not have the metric, or `mode` is neither.
     """
@@ -59,19 +59,15 @@ def best_state(replay: Replay, metric: str | None, mode: Mode | None) -> Any:
     if not isinstance(metric, str | None):
         raise TypeError(f"metric must be a metric's name, got {short(metric)}")
     monitor, names = reader.manifest.monitor, reader.metric_names()
-    if metric is not None and metric not in names:
+    if metric is None and monitor is not None:
+        metric = monitor[0]
+    elif metric is None or metric not in names:
         raise ValueError(f"metric must be one of the run's, {listed(names)}, got {short(metric)}")
-    if metric is not None:
-        name = metric
-    elif monitor is not None:
-        name = monitor[0]
-    else:
-        raise ValueError(f"metric must be one of the run's, {listed(names)}, got None")
     if mode is None:
-        mode = monitor[1] if monitor is not None and name == monitor[0] else _mode_of(replay, name)
-    position = reader.best_position(name, check_mode(mode, name))
+        mode = monitor[1] if monitor is not None and metric == monitor[0] else _mode_of(replay, metric)
+    position = reader.best_position(metric, check_mode(mode, metric))
     if position is None:
-        raise NoBestError(f"no epoch is best by {short(name)}, which is NaN in every epoch")
+        raise NoBestError(f"there is no best state: no epoch of the run has a {short(metric)} that is not NaN")
     return replay.at(position)
 
 

@@ -46,6 +46,6 @@ def _check_run(path: Path) -> None:
         raise RunError(f"path must be a new file or a run to overwrite, and {short(str(path))} is not a regular file")
     try:
         with reading(path):
-            """Opening checks the marks and the tables."""
+            pass  # opening checks the marks and the tables
     except RunError as error:
         raise RunError(f"only a run can be overwritten: {error}") from error

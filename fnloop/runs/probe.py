@@ -1,6 +1,7 @@
 """The value of a function for states of a run, computed in parallel from the snapshots on."""
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from fnloop.core.checks import integer
@@ -49,7 +50,7 @@ def _tasks(replay: Replay, function: Callable[[Any], Result], positions: Sequenc
     """Group ascending positions into tasks; each task starts in a new segment, so that no segment is computed twice."""
     snapshots, size = replay.reader.snapshots(), -(-len(positions) // MAX_TASKS)
     groups: list[list[int]] = [[]]
-    for previous, position in zip([-1, *positions], positions, strict=False):
+    for previous, position in pairwise([-1, *positions]):
         new_segment = any(previous < snapshot <= position for snapshot in snapshots)
         if len(groups[-1]) >= size and new_segment:
             groups.append([])

@@ -37,7 +37,7 @@ T = TypeVar("T")
 class Supplied(NamedTuple):
     """The arguments of `open_run` for what the file does not hold.
 
-    Args:
+    Attributes:
         trainer: The trainer.
         step: The function from each state of the stream to the next, of a custom step.
         train: The training data.

@@ -41,8 +41,8 @@ def record(
     they pass. A background thread hashes and writes them. After each epoch the file has its metrics and the digest of its
     state. Snapshots are written as often as a 2 % time budget allows, and at the end of the best and the last state.
 
-    The file holds trainer and data. Of data above 64 MiB it holds only the digest, and of a trainer with functions only the
-    name: pass these to `open_run` again.
+    The file holds the trainer and the data. If the training and validation data together are above 64 MiB, it holds only their
+    digests, and of a trainer that contains functions only the digest and the repr: pass these to `open_run` again.
 
     If the file can no longer be written, for example because the disk is full, training continues unrecorded. A
     `RecordingWarning` gives the reason and the last recorded epoch, and the error is the stream's `failure`.

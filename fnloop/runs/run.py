@@ -41,8 +41,8 @@ def open_run(
         path: The run file.
         trainer: The trainer, if it contains functions, which a file cannot hold.
         step: The function from each state to the next, for a run that was recorded from a custom step.
-        train: The training data, if it is above 64 MiB. It is checked against the recorded digest.
-        validation: The validation data, if it is above 64 MiB. It is checked against the recorded digest.
+        train: The training data, if the file has only its digest, as for data above 64 MiB in all. It is checked against that.
+        validation: The validation data, if the file has only its digest.
         records: Record classes outside fnloop that the trainer or the states contain.
 
     Raises:
@@ -102,7 +102,7 @@ class Run(RunContents):
             mode: `"min"` or `"max"`. Default: the mode of the metric.
 
         Raises:
-            NoBestError: If the metric is NaN in every epoch.
+            NoBestError: If the metric is NaN in every epoch, or the run has no finished epoch.
             ValueError: If the run does not have the metric.
 
         Examples:

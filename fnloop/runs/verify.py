@@ -45,7 +45,7 @@ class Verification:
 class Mismatch(NamedTuple):
     """A state that was not computed again with the recorded bits.
 
-    Args:
+    Attributes:
         position: The index of the state in the stream, from 0.
         epoch: The number of its finished epochs.
         fields: The names of the fields that differ, or a message if the state could not be computed.
@@ -76,7 +76,7 @@ def verify(replay: Replay, map: Map) -> Verification:
         map: Python's `map`, or that of an executor.
 
     Raises:
-        RunError: If the file holds neither the trainer nor the data, and `open_run` was not given them.
+        RunError: If the file does not hold the trainer or the data, and `open_run` was not given them.
     """
     _ = replay.advance  # a missing trainer or step is an error, not a state that differs
     states = len(replay.reader.rows())
@@ -91,7 +91,7 @@ def _tasks(replay: Replay, states: int) -> list[_Task]:
     snapshots = [position for position in replay.reader.snapshots() if position < states]
     groups: list[list[_Segment]] = [[] for _ in range(MAX_TASKS)]
     for first, last in zip(snapshots, [*snapshots[1:], states - 1], strict=True):
-        groups[min(MAX_TASKS - 1, first * MAX_TASKS // states)].append(_Segment(first, last))
+        groups[first * MAX_TASKS // states].append(_Segment(first, last))
     return [_Task(replay, group) for group in groups if group]
 
 

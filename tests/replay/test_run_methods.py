@@ -207,6 +207,13 @@ def test_a_fork_of_a_custom_step(tmp_path):
 # Invalid arguments.
 
 
+def test_a_run_without_a_finished_epoch_has_no_best_state(tmp_path):
+    """The message does not blame NaN for it."""
+    record_tiny(tmp_path / "a.run", 0)
+    with pytest.raises(fl.NoBestError, match="there is no best state: no epoch of the run has a 'val_loss' that is not NaN"):
+        fl.open_run(tmp_path / "a.run").best()
+
+
 def bad_arguments():
     """Yield invalid arguments of `record`, each with its error and message."""
     trainer, train, validation = tiny()
@@ -225,14 +232,12 @@ def bad_arguments():
     yield {**good, "preprocessing": "none"}, TypeError, "preprocessing must be a Preprocessing or None, got 'none'"
 
 
-@pytest.mark.parametrize("number", range(12))
-def test_record_refuses_invalid_arguments(tmp_path, monkeypatch, number):
+@pytest.mark.parametrize(("arguments", "kind", "message"), list(bad_arguments()))
+def test_record_refuses_invalid_arguments(tmp_path, monkeypatch, arguments, kind, message):
     """The call raises with the argument's name and value, and no file is written."""
     monkeypatch.chdir(tmp_path)
-    arguments, kind, message = list(bad_arguments())[number]
-    positional = [arguments.pop(name) for name in ("path", "trainer", "train", "validation")]
     with pytest.raises(kind, match=message):
-        fl.record(*positional, **arguments)
+        fl.record(**arguments)
     assert list(tmp_path.iterdir()) == []
 
 
