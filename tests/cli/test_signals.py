@@ -6,7 +6,6 @@ import re
 import signal
 import stat
 import subprocess
-import sys
 import warnings
 from pkgutil import resolve_name
 from types import SimpleNamespace
@@ -14,8 +13,8 @@ from types import SimpleNamespace
 import pytest
 
 import fnloop as fl
-from fnloop.cli.app import main
 from fnloop.cli.signals import deferring_signals, interruptible
+from tests.cli.support import run_here
 
 FILES = {"best.npz", "training.png", "metrics.json", "training.run"}
 
@@ -29,18 +28,10 @@ def _pictures(monkeypatch):
 
 
 @pytest.fixture
-def run_command(tmp_path, monkeypatch, capsys):
+def run_command(tmp_path, monkeypatch):
     """Run a command in an empty folder."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["fnloop", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return SimpleNamespace(out=out, err=err, status=ended.value.code)
-
-    return run
+    return run_here
 
 
 def train(run_command, *words):

@@ -1,6 +1,5 @@
 """`fnloop demo`, `train` and `predict` in a new process: their files, their output and their errors."""
 
-import contextlib
 import csv
 import io
 import json
@@ -8,51 +7,35 @@ import os
 import pty
 import signal
 import subprocess
-import sys
-from unittest import mock
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import fnloop as fl
-from fnloop.cli.app import main
+from tests.cli.support import run_here, start
 
 
-def run(*arguments, cwd=None, check=True):
-    done = subprocess.run(
-        [sys.executable, "-m", "fnloop", *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False
-    )
-    assert not check or done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    return done
-
-
-def in_process(*arguments):
-    """Run the command in this process, which saves starting Python and importing scikit-learn."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        mock.patch.object(sys, "argv", ["fnloop", *map(str, arguments)]),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as ended,
-    ):
-        main()
-    return subprocess.CompletedProcess(arguments, ended.value.code, out.getvalue(), err.getvalue())
+def run(*arguments, check=True):
+    process = start(*arguments)
+    out, err = process.communicate(timeout=100)
+    assert not check or process.returncode == 0, err
+    assert "Traceback" not in err
+    return SimpleNamespace(out=out, err=err, status=process.returncode)
 
 
 def succeeds(*arguments):
     """Check that the command exits with status 0; return what it prints."""
-    done = in_process(*arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    done = run_here(*arguments)
+    assert done.status == 0, done.err
+    return done.out
 
 
 def fails(*arguments, status=1):
     """Check that the command prints one line on standard error and exits with the status; return the line."""
-    done = in_process(*arguments)
-    assert done.returncode == status, (done.returncode, done.stderr)
-    assert done.stderr.count("\n") == 1
-    return done.stderr
+    done = run_here(*arguments)
+    assert (done.status, done.err.count("\n")) == (status, 1), done.err
+    return done.err
 
 
 def write_csv(path, rows=90, classes=("cat", "dog", "eel"), seed=0):
@@ -71,11 +54,11 @@ def test_demo_writes_its_files(tmp_path):
     """It prints both parts as plain lines without a terminal, and writes pictures, a checkpoint that loads, and a run file."""
     done = run("demo", "--out", tmp_path / "d")
     assert {p.name for p in (tmp_path / "d").iterdir()} == {"best.npz", "lab.run", "training.png", "schedulers.png"}
-    assert "stop" in done.stdout or "improvement" in done.stdout
+    assert "no improvement" in done.out
     for name in ("constant", "step", "exponential", "cosine", "Best:", "Next:"):
-        assert name in done.stdout
-    assert "epoch   1/100" in done.stderr
-    assert "mean of the last 10" in done.stderr
+        assert name in done.out
+    assert "epoch   1/100" in done.err
+    assert "mean of the last 10" in done.err
     state = fl.load(tmp_path / "d" / "best.npz")
     assert fl.load_checkpoint(tmp_path / "d" / "best.npz").trainer.loss == fl.losses.BinaryCrossEntropy()
     assert state.metrics["val_accuracy"] > 0.95
@@ -112,7 +95,7 @@ def test_train_detects_regression_and_predicts_in_the_units_of_the_target(tmp_pa
 def test_quiet_prints_nothing(tmp_path):
     """Standard output and standard error are empty."""
     done = run("train", "iris", "--quiet", "--epochs", 2, "--out", tmp_path)
-    assert (done.stdout, done.stderr) == ("", "")
+    assert (done.out, done.err) == ("", "")
 
 
 def test_the_same_seed_gives_the_same_checkpoint(tmp_path):
@@ -194,32 +177,19 @@ def test_invalid_files_and_wrong_usage_are_one_line(tmp_path):
 def test_a_run_that_diverges_has_a_clear_error(tmp_path):
     """If the first epoch is not finite there is no best state, and only the run file is written, which the message names."""
     done = run("train", "diabetes", "--lr", "1e30", "--quiet", "--out", tmp_path, check=False)
-    warning, message = done.stderr.splitlines()
-    assert done.returncode == 1
+    warning, message = done.err.splitlines()
+    assert done.status == 1
     assert warning.startswith("fnloop: warning: training stopped: non-finite (the loss, at learning rate 1e+30), in epoch 1, ")
     assert message.startswith("fnloop: error: there is no best state")
     assert f"fnloop log {tmp_path / 'training.run'}" in message
     assert [path.name for path in tmp_path.iterdir()] == ["training.run"]
-    assert "stopped: non-finite" in run("log", tmp_path / "training.run").stdout
+    assert "stopped: non-finite" in run("log", tmp_path / "training.run").out
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_training_after_the_best_state_is_written(tmp_path, number, status):
     """The exit status is that of the signal; a second SIGTERM or SIGHUP changes nothing."""
-    arguments = [
-        sys.executable,
-        "-m",
-        "fnloop",
-        "train",
-        "digits",
-        "--epochs",
-        "100000",
-        "--patience",
-        "100000",
-        "--out",
-        str(tmp_path),
-    ]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start("train", "digits", "--epochs", 100_000, "--patience", 100_000, "--out", tmp_path)
     for _ in range(5):
         process.stderr.readline()
     process.send_signal(number)
@@ -238,8 +208,7 @@ def test_a_signal_ends_training_after_the_best_state_is_written(tmp_path, number
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_first_epoch_is_one_line(tmp_path, number):
     """There is no result to write yet, and no message but that of the signal."""
-    command = [sys.executable, "-m", "fnloop", "train", "digits", "--hidden", "2000,2000,2000", "--out", str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start("train", "digits", "--hidden", "2000,2000,2000", "--out", tmp_path)
     process.stdout.readline()  # printed after the data is read, before training
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
@@ -250,8 +219,7 @@ def test_a_signal_in_the_first_epoch_is_one_line(tmp_path, number):
 
 def test_results_are_written_before_they_are_printed(tmp_path):
     """A closed output loses no file."""
-    command = [sys.executable, "-m", "fnloop", "train", "iris", "--epochs", "2", "--out", str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = start("train", "iris", "--epochs", 2, "--out", tmp_path, stderr=subprocess.DEVNULL)
     process.stdout.readline()
     process.stdout.close()
     assert process.wait(timeout=60) == 1
@@ -290,10 +258,8 @@ def test_codes_in_a_target_are_text(tmp_path):
 def test_a_terminal_gets_a_progress_bar(tmp_path):
     """On a pseudo-terminal a bar is drawn instead of plain lines."""
     ours, theirs = pty.openpty()
-    arguments = [sys.executable, "-m", "fnloop", "train", "iris", "--epochs", "12", "--out", str(tmp_path)]
-    process = subprocess.Popen(
-        arguments, stdout=subprocess.DEVNULL, stderr=theirs, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    )
+    terminal = {"stdout": subprocess.DEVNULL, "stderr": theirs, "env": {**os.environ, "TERM": "xterm", "COLUMNS": "120"}}
+    process = start("train", "iris", "--epochs", 12, "--out", tmp_path, **terminal)
     os.close(theirs)
     seen = b""
     while True:
