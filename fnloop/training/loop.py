@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import toolz
 
-from fnloop.data.batching import Batch, count_batches
+from fnloop.data.batching import Batch
 from fnloop.data.dataset import Dataset
 from fnloop.engines import Fault
 from fnloop.training.advance import Advance, make_advance, make_update
@@ -14,7 +14,7 @@ from fnloop.training.non_finite import handle_fault, warn_non_finite
 from fnloop.training.preparation import Preparation, encode_datasets, prepare
 from fnloop.training.start import start_from
 from fnloop.training.state import TrainState
-from fnloop.training.state_checks import make_optimizer_check
+from fnloop.training.state_checks import make_optimizer_check, make_plan
 from fnloop.training.trainer import Trainer, check_trainer
 
 Step = Callable[[TrainState, Batch], TrainState]
@@ -83,7 +83,7 @@ def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = No
 def _make_epoch(prepared: Preparation, engine: str) -> Epoch:
     trainer, names, train, measure = prepared
     end_epoch, fold = make_epoch_end(trainer, measure), _make_fold(trainer, train, engine)
-    batches = count_batches(train, trainer.batch_size * trainer.accumulate)
+    batches = make_plan(trainer, train).batches
 
     def epoch(state: TrainState) -> TrainState:
         trained = fold(with_names(state, names), batches)
@@ -177,7 +177,7 @@ def epochs(
     """
     prepared = prepare(trainer, train, validation, engine)
     epoch = _make_epoch(prepared, engine)
-    first = start_from(trainer, start, train, validation, engine, prepared.measure)
+    first = start_from(prepared, start, train, engine)
     return warn_non_finite(_through(is_stopped, toolz.iterate(epoch, first)))
 
 
@@ -211,13 +211,14 @@ def steps(
         epochs, make_step
     """
     prepared = prepare(trainer, train, validation, engine)
-    resolved, batches = prepared.trainer, count_batches(train, trainer.batch_size * trainer.accumulate)
-    end_epoch, advance = make_epoch_end(resolved, prepared.measure), make_advance(resolved, prepared.train, engine)
+    resolved, _, examples, measure = prepared
+    batches = make_plan(resolved, examples).batches
+    end_epoch, advance = make_epoch_end(resolved, measure), make_advance(resolved, examples, engine)
 
     def step(state: TrainState) -> TrainState:
         if state.progress.batches < batches:
             state = _advance_by_one(resolved, advance, state)
         return end_epoch(state) if not is_stopped(state) and state.progress.batches == batches else state
 
-    first = start_from(trainer, start, train, validation, engine, prepared.measure)
+    first = start_from(prepared, start, train, engine)
     return warn_non_finite(_through(is_stopped, toolz.iterate(step, first)))

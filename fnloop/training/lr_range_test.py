@@ -12,7 +12,7 @@ from fnloop.core.checks import Positive, integer, real
 from fnloop.core.errors import NoBestError
 from fnloop.core.formatting import short
 from fnloop.core.records import evolve, frozen
-from fnloop.data.batching import Batch, batches_from, count_batches
+from fnloop.data.batching import Batch, batches_from
 from fnloop.data.dataset import Dataset
 from fnloop.data.names import Names
 from fnloop.schedulers.closed_form import ClosedForm
@@ -20,6 +20,7 @@ from fnloop.training.adapt import adapt
 from fnloop.training.loop import make_step
 from fnloop.training.preparation import encode_datasets
 from fnloop.training.state import StopReason, TrainState, epoch_start
+from fnloop.training.state_checks import make_plan
 from fnloop.training.trainer import Trainer, check_trainer
 
 
@@ -179,10 +180,10 @@ def smooth(losses: Array, smoothing: float) -> Array:
 
 def _losses(trainer: Trainer, state: TrainState, train: Dataset) -> Iterator[tuple[float, float]]:
     """Yield the learning rate and the batch's mean loss of each step from the state, over endless epochs, up to a fault."""
-    step, size = make_step(trainer), trainer.batch_size * trainer.accumulate
-    stop, first = count_batches(train, size), state.progress.batches
+    step, plan, first = make_step(trainer), make_plan(trainer, train), state.progress.batches
     for epoch in itertools.count(state.epoch):
-        for examples in batches_from(train, size, trainer.seed, epoch, first, stop, trainer.dtype):
+        batches = batches_from(train, plan.examples_per_update, trainer.seed, epoch, first, plan.batches, trainer.dtype)
+        for examples in batches:
             # Each step starts with empty sums: the batch's own sum is exact, a difference of the epoch's sums would not be.
             state = step(evolve(state, epoch=epoch, progress=epoch_start(state.lr, first)), Batch(*examples))
             if state.stopped is not None:

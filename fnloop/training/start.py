@@ -4,7 +4,6 @@ from fnloop.core.arrays import read_only
 from fnloop.core.digest import stable_repr
 from fnloop.core.records import evolve
 from fnloop.core.warnings import warn
-from fnloop.data.batching import count_batches
 from fnloop.data.dataset import Dataset
 from fnloop.data.names import Names
 from fnloop.engines import Fault
@@ -13,9 +12,10 @@ from fnloop.training.adapt import adapt
 from fnloop.training.advance import make_advance
 from fnloop.training.early_stopping import NO_EARLY_STOPPING
 from fnloop.training.encoding import find_names
-from fnloop.training.measurement import Measure, is_consistent
-from fnloop.training.preparation import encode_datasets
+from fnloop.training.measurement import is_consistent
+from fnloop.training.preparation import Preparation
 from fnloop.training.state import StopReason, TrainState, epoch_start
+from fnloop.training.state_checks import make_plan
 from fnloop.training.trainer import Trainer, check_trainer
 
 
@@ -36,8 +36,8 @@ def init_state(trainer: Trainer, train: Dataset | None = None) -> TrainState:
         >>> init_state(Trainer(model=mlp([2, 1]), loss="mse"))
         TrainState(epoch=0, step=0, lr=0.001, 3 parameters)
     """
-    names = Names() if train is None else find_names(check_trainer(trainer).loss, trainer.model.outputs, train)
     check_trainer(trainer)
+    names = Names() if train is None else find_names(trainer.loss, trainer.model.outputs, train)
     params = with_threads(trainer.blas_threads(), trainer.model.init, trainer.seed, trainer.dtype)
     scheduler = trainer.scheduler.init()
     return TrainState(
@@ -57,33 +57,25 @@ def init_state(trainer: Trainer, train: Dataset | None = None) -> TrainState:
     )
 
 
-def start_from(
-    trainer: Trainer,
-    start: TrainState | None,
-    train: Dataset,
-    validation: Dataset | None,
-    engine: str,
-    measure: Measure | None,
-) -> TrainState:
+def start_from(prepared: Preparation, start: TrainState | None, train: Dataset, engine: str) -> TrainState:
     """Return the first state of a stream, and warn of each part of `start` that could not be kept.
 
     Args:
-        trainer: The trainer.
+        prepared: The trainer and the data of the run.
         start: The state to continue from; None for the initial state.
-        train: The training data.
-        validation: The validation data, or None.
+        train: The training data, not encoded.
         engine: The engine, which retries the step that stopped `start`.
-        measure: Measures a state on the validation data; None without validation data.
     """
+    trainer, measure = prepared.trainer, prepared.measure
     if start is None:
-        return init_state(trainer.resolve(train), train)
-    has_validation = validation is not None
+        return init_state(trainer, train)
+    has_validation = measure is not None
     state, notes = adapt(trainer, start, train, has_validation)
     if measure is not None and not is_consistent(measure, start, state):
         state, notes = adapt(trainer, start, train, has_validation, other_validation=True)
     for note in notes.values():
         warn(f"start: {note}")
-    return _retry(trainer, state, train, engine)
+    return _retry(trainer, state, prepared.train, engine)
 
 
 def _retry(trainer: Trainer, state: TrainState, train: Dataset, engine: str) -> TrainState:
@@ -93,9 +85,8 @@ def _retry(trainer: Trainer, state: TrainState, train: Dataset, engine: str) -> 
     continued = evolve(state, stopped=None)
     if trainer.non_finite != "stop":
         return continued
-    _, examples, _ = encode_datasets(trainer, train, None)
     stop = state.progress.batches + 1
-    if stop > count_batches(examples, trainer.batch_size * trainer.accumulate):
+    if stop > make_plan(trainer, train).batches:
         return continued
-    result = make_advance(trainer.resolve(examples), examples, engine)(continued, stop)
+    result = make_advance(trainer, train, engine)(continued, stop)
     return state if isinstance(result, Fault) else continued

@@ -63,6 +63,11 @@ class EpochPlan:
     seed: int
     metrics: tuple[str, ...]
 
+    @property
+    def batches(self) -> int:
+        """The number of batches in the epoch, one for each update."""
+        return -(-self.examples // self.examples_per_update)
+
 
 @frozen
 class EpochProgress:

@@ -115,7 +115,7 @@ def _check_counts(state: TrainState, plan: EpochPlan, name: str) -> None:
     """Check the counts of a state whose epoch has no plan, since it was trained by single steps."""
     progress, size = state.progress, plan.examples_per_update
     possible = min(progress.batches * size, plan.examples)
-    if progress.examples > possible or progress.batches > -(-plan.examples // size):
+    if progress.examples > possible or progress.batches > plan.batches:
         raise ValueError(
             f"{name} is within an epoch, after {progress.batches} batches with {progress.examples} examples; this trainer "
             f"and these data have batches of {size} and {plan.examples} examples in an epoch"
