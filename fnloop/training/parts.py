@@ -17,10 +17,10 @@ from fnloop.metrics import get_metric
 from fnloop.metrics.whole import from_sklearn
 from fnloop.nn import Layer, Model
 from fnloop.optimizers import get_optimizer
-from fnloop.schedulers import SCHEDULERS, ConstantLR, Scheduler
+from fnloop.schedulers import ConstantLR, Scheduler
 from fnloop.training.early_stopping import EarlyStopping
 
-_EXAMPLES = {
+_EXAMPLES = {  # the names of `fnloop.schedulers.get_scheduler`, each with what to write in its place
     "constant": "fl.schedulers.ConstantLR(1e-3)",
     "step": "fl.schedulers.StepLR(0.1, 30)",
     "exponential": "fl.schedulers.ExponentialLR(0.1)",
@@ -58,8 +58,7 @@ def scheduler(name: str, value: Any) -> Any:
     if isinstance(value, int | float | np.number) and not isinstance(value, bool):
         return ConstantLR(real("(0, inf)")(name, value))
     if isinstance(value, str):
-        by_name(name, value, SCHEDULERS, otherwise=", each with a learning rate, or a schedule, or a number")
-        example = _EXAMPLES[value.lower()]
+        example = by_name(name, value, _EXAMPLES, otherwise=", each with a learning rate, or a schedule, or a number")
         raise ValueError(f"{name} {short(value)} needs a learning rate, write {example}; a number is a constant rate")
     return _check_scheduler(name, value)
 
