@@ -92,7 +92,7 @@ def adapt(
         stopping = evolve(stopping, best_metrics=keep_metrics(stopping.best_metrics))
     adapted = evolve(
         state,
-        params=state.params if same_model else Params(state.params.vector, model),
+        params=Params(state.params.vector, model),
         optimizer=optimizer,
         scheduler=scheduler,
         early_stopping=stopping,
@@ -128,7 +128,7 @@ def _adapt_scheduler(trainer: Trainer, state: TrainState, is_comparable: Compara
     scheduler, is_complete = migrate(trainer.scheduler, state.scheduler, t, is_comparable)
     name = type(trainer.scheduler).__name__
     note = None if is_complete else f"the schedule {name} starts over: the state has no values of the metric that it monitors"
-    return state.scheduler if same_bits(scheduler, state.scheduler) else scheduler, note
+    return scheduler, note
 
 
 def _adapt_early_stopping(
@@ -136,13 +136,11 @@ def _adapt_early_stopping(
 ) -> tuple[EarlyStoppingState, str | None]:
     policy, old = trainer.early_stopping, state.early_stopping
     if policy is None:
-        return old if same_bits(old, NO_EARLY_STOPPING) else NO_EARLY_STOPPING, None
+        return NO_EARLY_STOPPING, None
     fresh = policy.init()
     if (old.metric, old.mode) == (fresh.metric, fresh.mode) and is_comparable(policy.metric):
-        stopped = old.stopped_epoch if old.wait >= policy.patience else None
-        if policy.restore_best or old.best_vector is None:
-            return old if stopped == old.stopped_epoch else evolve(old, stopped_epoch=stopped), None
-        return evolve(old, best_vector=None, best_buffers=(), best_metrics={}, stopped_epoch=stopped), None
+        kept = old if policy.restore_best else evolve(old, best_vector=None, best_buffers=(), best_metrics={})
+        return evolve(kept, stopped_epoch=old.stopped_epoch if old.wait >= policy.patience else None), None
     if policy.metric in metrics:
         stepped = policy.step(fresh, metrics, state.epoch, state.params.vector, state.buffers)
         fresh = stepped if stepped.best_epoch else fresh
@@ -152,7 +150,11 @@ def _adapt_early_stopping(
 
 
 def _continue_if_changed(state: TrainState, adapted: TrainState) -> TrainState:
-    """Let a stopped state continue if its cause may be gone: early stopping, or anything that a failed step depends on."""
+    """Return the state itself if nothing changed, else the adapted one.
+
+    A stopped state then continues, unless the new policy of early stopping stops it as well: a failed step depends on
+    everything, so that any change may be its remedy.
+    """
     if same_bits(adapted, state):
         return state
     if state.stopped is None:

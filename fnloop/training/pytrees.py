@@ -1,4 +1,4 @@
-"""Training states and data as JAX pytrees. Only where JAX is used is this module imported."""
+"""Training states and data as JAX pytrees. This module imports JAX, so it is imported only where JAX is used."""
 
 from fnloop.data.batching import Batch
 from fnloop.data.dataset import Dataset

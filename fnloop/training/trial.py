@@ -1,19 +1,15 @@
 """Trial calls of custom losses and metrics before training, so that a function that does not work raises at once."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from fnloop.core.arrays import AnyArray, Array
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
 from fnloop.losses.from_function import FromFunction
-from fnloop.metrics import Mean
+from fnloop.metrics import Mean, PerExample
 from fnloop.training.engine import select_engine
 from fnloop.training.measurement import make_whole_measure, quiet
 from fnloop.training.trainer import Trainer
-
-PerExample = Callable[[AnyArray, AnyArray], AnyArray]
 
 
 def try_functions(trainer: Trainer, train: Dataset, validation: Dataset | None, engine: str) -> None:
@@ -50,7 +46,7 @@ def try_functions(trainer: Trainer, train: Dataset, validation: Dataset | None, 
 
 
 def _make_outputs(trainer: Trainer, n: int) -> Array:
-    """Return outputs as of a model: for every class if there are classes, else positive, so that every function takes them."""
+    """Return made-up outputs: logits of both signs if there are classes, else positive values, which a logarithm accepts."""
     waves = np.cos(np.arange(n * trainer.model.outputs)).reshape(n, -1)
     return waves if trainer.loss.task(trainer.model.outputs) in {"classification", "multilabel"} else waves + 1.5
 
