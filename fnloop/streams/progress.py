@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from fnloop.core.checks import integer
 from fnloop.core.signatures import curry
@@ -12,7 +12,7 @@ from fnloop.streams.notebook import Bar, Output, in_notebook
 from fnloop.streams.time import timed
 from fnloop.training.state import TrainState
 
-WINDOW = 10  # epochs: how often moving averages are shown, and how many epochs each is over
+WINDOW = 10  # epochs in a moving average, and from one line of averages to the next
 
 
 @curry
@@ -26,7 +26,7 @@ def progress(
     Args:
         states: The stream; it is passed on unchanged.
         total: The expected number of epochs, for the bar; None if unknown.
-        every: Epochs between two plain lines; by default every epoch has one.
+        every: Epochs from one plain line to the next. Default: `1`.
         file: Where to write; by default the notebook's output, or standard error.
 
     Raises:
@@ -38,12 +38,13 @@ def progress(
     """
     if total is not None:
         integer(0)("total", total)
+    integer(1)("every", every)
     if file is None and in_notebook():
         return _show_output(total, states)
     stream = sys.stderr if file is None else file
     if stream.isatty():
         return _show_bar(total, states, stream)
-    return _print_lines(total, integer(1)("every", every), states, stream)
+    return _print_lines(total, every, states, stream)
 
 
 def epoch_line(state: TrainState, seconds: float, total: int | None) -> str:
@@ -82,33 +83,54 @@ def averages_line(history: Mapping[str, list[float]]) -> str:
     return f"   mean of the last {WINDOW}: {format_metrics(means)}"
 
 
-def _print_lines(total: int | None, every: int, states: Iterable[TrainState], stream: TextIO) -> Iterator[TrainState]:
+class _Passed(NamedTuple):
+    """A state that passed.
+
+    Args:
+        state: The state.
+        seconds: The time that the stream took to produce it.
+        ends_epoch: Whether it is the first state with the metrics of its epoch.
+        averages: The line of moving averages, after every 10 epochs; else None.
+    """
+
+    state: TrainState
+    seconds: float
+    ends_epoch: bool
+    averages: str | None
+
+
+def _follow(states: Iterable[TrainState]) -> Iterator[_Passed]:
+    """Yield each state with what can be shown about it."""
     history: dict[str, list[float]] = {}
-    shown = 0
+    last_epoch = 0
     for state, seconds in timed(states):
-        if state.metrics and state.epoch > shown:
-            shown = state.epoch
+        ends_epoch, averages = bool(state.metrics) and state.epoch > last_epoch, None
+        if ends_epoch:
+            last_epoch = state.epoch
             append_metrics(history, state.metrics)
-            if state.epoch % every == 0:
-                print(epoch_line(state, seconds, total), file=stream, flush=True)
-            if state.epoch % WINDOW == 0:
-                print(averages_line(history), file=stream, flush=True)
+            averages = averages_line(history) if state.epoch % WINDOW == 0 else None
+        yield _Passed(state, seconds, ends_epoch, averages)
+
+
+def _print_lines(total: int | None, every: int, states: Iterable[TrainState], stream: TextIO) -> Iterator[TrainState]:
+    for state, seconds, ends_epoch, averages in _follow(states):
+        if ends_epoch and state.epoch % every == 0:
+            print(epoch_line(state, seconds, total), file=stream, flush=True)
+        if averages is not None:
+            print(averages, file=stream, flush=True)
         if state.stopped is not None:
             print(f"stopped: {state.stopped}", file=stream, flush=True)
         yield state
 
 
 def _show_output(total: int | None, states: Iterable[TrainState]) -> Iterator[TrainState]:
-    history: dict[str, list[float]] = {}
-    text, averages, shown = "", "", 0
+    text, last_averages = "", ""
     with closing(Output()) as output:
-        for state, seconds in timed(states):
-            if state.metrics and state.epoch > shown:
-                shown = state.epoch
-                append_metrics(history, state.metrics)
-                if state.epoch % WINDOW == 0:
-                    averages = f"\n{averages_line(history)}"
-                text = f"{epoch_line(state, seconds, total)}{averages}\n"
+        for state, seconds, ends_epoch, averages in _follow(states):
+            if averages is not None:
+                last_averages = f"\n{averages}"
+            if ends_epoch:
+                text = f"{epoch_line(state, seconds, total)}{last_averages}\n"
                 output.show(Bar(state.epoch, total, text.rstrip()))
             if state.stopped is not None:
                 output.show(Bar(state.epoch, total, f"{text}stopped: {state.stopped}"))
@@ -119,18 +141,14 @@ def _show_bar(total: int | None, states: Iterable[TrainState], stream: TextIO) -
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    history: dict[str, list[float]] = {}
     columns = (BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    shown = 0
     with Progress(*columns, console=Console(file=stream)) as bar:
         task = bar.add_task("", total=total)
-        for state, _ in timed(states):
-            if state.metrics and state.epoch > shown:
-                shown = state.epoch
-                append_metrics(history, state.metrics)
+        for state, _, ends_epoch, averages in _follow(states):
+            if ends_epoch:
                 bar.update(task, completed=state.epoch, description=format_metrics(state.metrics))
-                if state.epoch % WINDOW == 0:
-                    bar.console.print(averages_line(history), highlight=False)
+            if averages is not None:
+                bar.console.print(averages, highlight=False)
             if state.stopped is not None:
                 bar.console.print(f"stopped: {state.stopped}", highlight=False)
             yield state

@@ -2,6 +2,7 @@
 
 import math
 import weakref
+from io import StringIO
 from itertools import islice
 
 import numpy as np
@@ -176,14 +177,12 @@ def test_stop_reasons_are_values():
     assert "threshold reached" in threshold.summary()
     budget = fit(seconds=1e-9, epochs=10**6)
     assert (budget.stop_reason, budget.last.epoch) == (fl.StopReason.TIME, 1)
-    assert (
-        fit(until=lambda s: s.metrics["val_loss"] <= third).last.epoch == 3
-    )  # not called with the initial state, which has no metrics
+    # It is not called with the initial state, which has no metrics.
+    assert fit(until=lambda s: s.metrics["val_loss"] <= third).last.epoch == 3
     assert fit(until=lambda s: s.epoch == 2, seconds=1e6).stop_reason == "threshold reached"
     assert fit(until=lambda s: False, seconds=1e6).stop_reason == "finished"
-    assert (
-        fit(start=threshold.last, epochs=3, seconds=1e-9).stop_reason == "finished"
-    )  # no epoch is left, so the time budget does not matter
+    # No epoch is left, so the time budget does not matter.
+    assert fit(start=threshold.last, epochs=3, seconds=1e-9).stop_reason == "finished"
     assert fit(start=threshold.last, until=reaches("val_loss", third)).last.epoch == 3
     stopping = evolve(TRAINER, early_stopping=fl.EarlyStopping("accuracy", mode="max", patience=1, min_delta=1.0))
     stopped = fl.fit(stopping, DATA, epochs=9, progress=False, until=lambda s: s.stop_reason is not None)
@@ -206,10 +205,21 @@ def test_streams_stay_lazy():
     assert len(list(islice(moving_average(3, "loss", until(lambda s: False, endless)), 4))) == 4
 
 
+class Terminal(StringIO):
+    def isatty(self):
+        return True
+
+
 INVALID = [
     *[
         (lambda call=call, value=value: call(value), (ValueError, TypeError), [name, repr(value), "integer of at least 1"])
-        for name, call in {"k": lambda v: top(v, "m", []), "window": lambda v: moving_average(v, "m", [])}.items()
+        for name, call in (
+            ("k", lambda v: top(v, "m", [])),
+            ("window", lambda v: moving_average(v, "m", [])),
+            ("n", lambda v: every(v, [])),
+            ("every", lambda v: fl.progress([], every=v, file=StringIO())),
+            ("every", lambda v: fl.progress([], every=v, file=Terminal())),
+        )
         for value in (0, -1, 2.5, "3", True, None)
     ],
     *[
