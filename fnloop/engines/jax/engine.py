@@ -13,7 +13,7 @@ from fnloop.core.errors import EngineError
 from fnloop.core.formatting import short
 from fnloop.core.random import permutation
 from fnloop.data.dataset import Dataset
-from fnloop.engines.base import FAULTS, Arrays, Carry, Computation, Engine, Examples, Fold, Measure, Step
+from fnloop.engines.base import FAULTS, Arrays, Carry, Computation, Examples, Fold, Measure, Step
 from fnloop.engines.jax.fold import Layered, Program, Schedule, get_program
 from fnloop.engines.jax.kernel_pass import precompute_scalars
 from fnloop.engines.jax.tracing import check_traceable, with_float64
@@ -78,7 +78,7 @@ class Resident:
 
 
 @attrs.frozen
-class JaxEngine(Engine):
+class JaxEngine:
     """The engine that computes with JAX on a device."""
 
     device: jax.Device

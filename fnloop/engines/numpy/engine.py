@@ -6,14 +6,14 @@ import attrs
 
 from fnloop.core.arrays import Array
 from fnloop.data.dataset import Dataset
-from fnloop.engines.base import Arrays, Computation, Engine, Fold, Measure, Step
+from fnloop.engines.base import Arrays, Computation, Fold, Measure, Step
 from fnloop.engines.numpy.fold import make_fold, make_step
 from fnloop.engines.numpy.measure import compute_outputs, make_measure
 from fnloop.engines.threads import with_threads
 
 
 @attrs.frozen
-class NumpyEngine(Engine):
+class NumpyEngine:
     """The engine that computes with NumPy, in place."""
 
     def make_fold(self, computation: Computation, data: Dataset) -> Fold:
