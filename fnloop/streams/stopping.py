@@ -5,6 +5,7 @@ from typing import Any
 
 from fnloop.core.checks import Mode, real
 from fnloop.core.formatting import short
+from fnloop.core.iteration import take_until
 from fnloop.core.signatures import curry
 from fnloop.metrics import check_mode, look_up
 from fnloop.streams.history import with_new_metrics
@@ -32,15 +33,7 @@ def until(predicate: Callable[[TrainState], Any], states: Iterable[TrainState]) 
     """
     if not callable(predicate):
         raise TypeError(f"predicate must be a function of a state, got {short(predicate)}")
-    return _until(predicate, states)
-
-
-def _until(predicate: Callable[[TrainState], Any], states: Iterable[TrainState]) -> Iterator[TrainState]:
-    for state in states:
-        is_last = predicate(state)
-        yield state
-        if is_last:
-            return
+    return take_until(predicate, states)
 
 
 def reaches(metric: str, value: float, *, mode: Mode | None = None) -> Callable[[TrainState], bool]:
@@ -87,11 +80,11 @@ def what_if(policy: EarlyStopping, states: Iterable[TrainState] | Mapping[str, S
     Args:
         policy: The policy to try.
         states: A stream of states, or a history: metric names to lists with one value for each epoch from the first on. A
-            history has no parameters, so that the result has no best parameters.
+            history has no parameters, so the result has none either.
 
     Raises:
         TypeError: If `policy` is not an `EarlyStopping`.
-        ValueError: If the run does not produce the policy's metric.
+        ValueError: If the run does not produce the policy's metric, or the policy's mode is unknown.
 
     Examples:
         >>> what_if(EarlyStopping("val_loss", patience=1), {"val_loss": [0.5, 0.4, 0.6, 0.3]}).stopped_epoch

@@ -1,9 +1,10 @@
 """Training as a fold: the step, the epoch, and the streams of states that they generate."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import toolz
 
+from fnloop.core.iteration import take_until
 from fnloop.data.batching import Batch
 from fnloop.data.dataset import Dataset
 from fnloop.engines import Fault
@@ -116,7 +117,7 @@ def _make_fold(trainer: Trainer, train: Dataset, engine: str) -> Callable[[Train
             return result
         # Fold again, step by step: the fault is handled at the step that it happened in.
         one_by_one = toolz.iterate(lambda state: _advance_by_one(trainer, advance, state), state)
-        last: TrainState = toolz.last(_through(lambda s: is_stopped(s) or s.progress.batches >= batches, one_by_one))
+        last: TrainState = toolz.last(take_until(lambda s: is_stopped(s) or s.progress.batches >= batches, one_by_one))
         return last
 
     return fold
@@ -133,14 +134,6 @@ def _or_handle(trainer: Trainer, state: TrainState, result: TrainState | Fault) 
 def is_stopped(state: TrainState) -> bool:
     """Return whether training stopped at a state."""
     return state.stopped is not None
-
-
-def _through(predicate: Callable[[TrainState], bool], states: Iterable[TrainState]) -> Iterator[TrainState]:
-    """Yield the states up to and including the first for which the predicate holds."""
-    for state in states:
-        yield state
-        if predicate(state):
-            return
 
 
 def epochs(
@@ -178,7 +171,7 @@ def epochs(
     prepared = prepare(trainer, train, validation, engine)
     epoch = _make_epoch(prepared, engine)
     first = start_from(prepared, start, train, engine)
-    return warn_non_finite(_through(is_stopped, toolz.iterate(epoch, first)))
+    return warn_non_finite(take_until(is_stopped, toolz.iterate(epoch, first)))
 
 
 def steps(
@@ -221,4 +214,4 @@ def steps(
         return end_epoch(state) if not is_stopped(state) and state.progress.batches == batches else state
 
     first = start_from(prepared, start, train, engine)
-    return warn_non_finite(_through(is_stopped, toolz.iterate(step, first)))
+    return warn_non_finite(take_until(is_stopped, toolz.iterate(step, first)))
