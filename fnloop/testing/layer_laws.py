@@ -23,7 +23,11 @@ from fnloop.testing.law import Law
 from fnloop.testing.requirements import copy_leaves, require, require_same, require_unchanged
 from fnloop.training.trainer import Trainer
 
-CONTRACT = Law("contract", "initial must match shapes and be finite; y must have the rows of x, dx its shape, both its dtype")
+CONTRACT = Law(
+    "contract",
+    "initial must match shapes and be finite; y must have the rows of x, dx its shape, both its dtype; "
+    "a layer that draws must have random = True",
+)
 PURITY = Law("purity", "forward and backward must give the same bits each time, and must not change x, the parameters or dy")
 ROWS = Law("independent rows", "outside training, the outputs of a row must not depend on the other rows, up to rounding")
 
@@ -100,6 +104,14 @@ def check_layer(
         require(sizes == _sizes(layer), sizes_of_initial=sizes, sizes_of_shapes=_sizes(layer))
         require(all(np.isfinite(array).all() for array in initial), initial=initial)
         require_same(initial, layer.initial(seed, 0), ("initial", "initial again"))
+        drawn: list[int] = []
+
+        def draw(n: int, address: int) -> Array:
+            drawn.append(n)
+            return _draw(n, address)
+
+        _forward(layer, *make_case(rows, seed, dtype), draw)
+        require(layer.random or not drawn, random=layer.random, draws=len(drawn))
         x = make_case(rows, seed, dtype).x
         result = _run(layer, make_case(rows, seed, dtype))
         require(len(result.y) == rows, rows_of_y=len(result.y), rows_of_x=rows)

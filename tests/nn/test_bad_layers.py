@@ -46,6 +46,15 @@ class Partial:
         return x, no_backward, ()
 
 
+class HidesRandomness(nn.Dense):
+    """Draws, but inherits `random = False` from a layer that does not."""
+
+    def forward(self, params, x, context):
+        if context.draw is not None:
+            context.draw(1, context.address)
+        return nn.Dense.forward(self, params, x, context)
+
+
 FLAT_WORDS = nn.Sequential((1, 3), [nn.Flatten(), nn.Embedding(5, 2), nn.Flatten(), nn.Dense(6, 1)])
 TABLE = [
     (lambda: evaluate(FLAT_WORDS, X[:, None] - 1), ValueError, ["data", "[0, 5)", "-1.0"]),
@@ -98,6 +107,13 @@ TABLE = [
         lambda: nn.Sequential(3, [Partial()]),
         TypeError,
         ["layers[0] must be a layer", "it has no params, buffers, random, initial, ... (5 in all); inherit from Layer"],
+    ),
+    (
+        lambda: fl.fit(
+            fl.Trainer(model=nn.Sequential(3, [HidesRandomness(3, 1)]), loss=MSE), fl.Dataset(X, Y), epochs=1, progress=False
+        ),
+        TypeError,
+        ["a layer draws random numbers although its `random` is False"],
     ),
     (lambda: nn.Sequential(3, ["relu"]), TypeError, ["layers[0] must be a layer", "'relu'; write fl.nn.Activation('relu')"]),
     (

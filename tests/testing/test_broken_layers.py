@@ -93,6 +93,16 @@ class Float64(Dense):
         return y.astype(np.float64), lambda dy, grads, need_dx: backward(dy.astype(x.dtype), grads, need_dx), ()
 
 
+@frozen
+class HidesRandomness(Dense):
+    """Draws, but inherits `random = False`: an engine may share one context between its batches."""
+
+    def forward(self, params, x, context):
+        if context.draw is not None:
+            context.draw(1, context.address)
+        return Dense.forward(self, params, x, context)
+
+
 LAYERS = [
     (with_wrong_gradients(double_weights), "gradient = central differences", ["at parameters["]),
     (with_wrong_gradients(zero_biases), "gradient = central differences", ["at parameters[6]", "gradient: 0.0"]),
@@ -102,12 +112,13 @@ LAYERS = [
     (WritesInputs(3, 2), "purity", ["at x[0, 0]", "before: ", "after: "]),
     (DependsOnTheBatch(3, 2), "independent rows", ["for rows = 1", "at row 0", "in the batch", "alone"]),
     (Float64(3, 2), "contract", ["at y", "dtype: 'float64'", "dtype of x: 'float32'"]),
+    (HidesRandomness(3, 2), "contract", ["random: False", "draws: 1"]),
 ]
 
 
 @pytest.mark.parametrize(("layer", "law", "parts"), LAYERS, ids=lambda value: type(value).__name__)
 def test_broken_layers(layer, law, parts):
-    """Wrong, missing and accumulated gradients; inputs written to; rows that depend on each other; another dtype."""
+    """Wrong, missing and accumulated gradients; inputs written to; dependent rows; another dtype; hidden draws."""
     assert_found(found(laws.check_layer, layer, 3), law, *parts)
 
 

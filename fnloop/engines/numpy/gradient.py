@@ -10,6 +10,7 @@ from fnloop.engines.base import Arrays, Computation, Examples, Sums, apply_weigh
 from fnloop.metrics import Metric
 from fnloop.metrics.metric import make_merge
 from fnloop.nn import Context, Model
+from fnloop.nn.layer import ForwardError
 
 Gradient = Callable[[Examples, Arrays, int], tuple[Sums, Arrays]]
 
@@ -54,8 +55,13 @@ def _make_context(model: Model, seed: int) -> Callable[[Arrays, int], Context]:
     """Return the function `context_of(buffers, index)`; a model without buffers and random numbers has one for all batches."""
     if model.random or model.buffers:
         return lambda buffers, index: Context(buffers, _make_draw(seed, index))
-    shared = Context((), _make_draw(seed, 0))
+    shared = Context((), _refuse_draw)
     return lambda buffers, index: shared
+
+
+def _refuse_draw(n: int, address: int) -> Array:
+    """Raise an error: no layer of the model draws. A context has this function only to show that this is training."""
+    raise ForwardError("a layer draws random numbers although its `random` is False; a layer that draws must set it to True")
 
 
 def _make_draw(seed: int, index: int) -> Callable[[int, int], Array]:
