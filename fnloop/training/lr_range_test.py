@@ -18,7 +18,7 @@ from fnloop.data.names import Names
 from fnloop.schedulers.closed_form import ClosedForm
 from fnloop.training.adapt import adapt
 from fnloop.training.loop import make_step
-from fnloop.training.preparation import encode_datasets
+from fnloop.training.preparation import prepare
 from fnloop.training.state import StopReason, TrainState, epoch_start
 from fnloop.training.state_checks import make_plan
 from fnloop.training.trainer import Trainer, check_trainer
@@ -126,7 +126,7 @@ def lr_range_test(
 
     Raises:
         TypeError: If trainer, state or data are of another type.
-        ValueError: If they do not fit together, or a number is outside its interval.
+        ValueError: If they do not fit together, a custom function does not work, or a number is outside its interval.
 
     Examples:
         fl.lr_range_test(trainer, fl.init_state(trainer), data.train).suggestion
@@ -142,9 +142,7 @@ def lr_range_test(
     threshold = real("(1, inf)")("diverge_threshold", diverge_threshold)
     check_trainer(trainer).check_state(state, "state")
     trainer = evolve(trainer, scheduler=schedule, schedule_every="step", early_stopping=None, non_finite="stop")
-    _, train, _ = encode_datasets(trainer, train, None)
-    trainer = trainer.resolve(train)
-    trainer.check_data(train, "train")
+    trainer, _, train, _ = prepare(trainer, train, None, "numpy")
     adapted = adapt(trainer, state, train, False, "state").state
     start = evolve(adapted, scheduler=schedule.init(), stopped=None, names=Names())
     lrs, losses, reason = [], [], StopReason.NON_FINITE

@@ -161,6 +161,10 @@ def test_a_fault_ends_it():
     assert (len(none.lr), none.stop_reason, none.steepest) == (0, "non-finite", None)
 
 
+def of_the_whole_batch(outputs, targets):
+    return (outputs[:, 0] - targets) ** 2 - targets.mean()
+
+
 BAD = [
     *[
         (lambda name=name, value=value: lr_range_test(TRAINER, STATE, DATA, **{name: value}), [name, repr(value), allowed])
@@ -174,6 +178,7 @@ BAD = [
         ]
         for value in values
     ],
+    (lambda: lr_range_test(evolve(TRAINER, loss=of_the_whole_batch), STATE, DATA), ["loss 'of_the_whole_batch'", "alone"]),
     (lambda: lr_range_test(None, STATE, DATA), ["trainer", "None", "fl.Trainer"]),
     (lambda: lr_range_test(TRAINER, None, DATA), ["state", "None", "TrainState"]),
     (lambda: lr_range_test(evolve(TRAINER, model=fl.mlp([3, 1])), STATE, DATA), ["state", "another model"]),
@@ -182,10 +187,10 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("call", "said"), BAD, ids=[f"{i}: {' '.join(row[1])}" for i, row in enumerate(BAD)])
-def test_bad_input_raises_at_the_call(call, said):
+@pytest.mark.parametrize(("call", "words"), BAD, ids=[f"{i}: {' '.join(row[1])}" for i, row in enumerate(BAD)])
+def test_bad_input_raises_at_the_call(call, words):
     """The message has the argument's name, its value, and what is allowed."""
     with pytest.raises((ValueError, TypeError)) as caught:
         call()
-    for word in said:
+    for word in words:
         assert word in str(caught.value), f"{word!r} not in {caught.value}"
