@@ -233,6 +233,7 @@ def fit(
         The last and the best state, the history and the reason why the run ended.
 
     Raises:
+        EngineError: If the engine is not available, or cannot compute a part of the trainer.
         KeyboardInterrupt: If Ctrl-C is pressed before the first epoch is finished.
         NonFiniteError: If a loss or an update is not finite and the trainer has `non_finite="raise"`.
         RunError: If the run file cannot be created, or there is one already and `overwrite` is False.

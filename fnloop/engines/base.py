@@ -19,7 +19,7 @@ Examples = tuple[Array, Array, Array | None]  # features, targets and weights of
 
 
 class Computation(NamedTuple):
-    """A computation for an engine: all of a training that does not change while it runs.
+    """Everything that an engine needs for a training run, and that stays the same during it.
 
     Args:
         model: The model.
@@ -28,9 +28,9 @@ class Computation(NamedTuple):
         metrics: The metrics that are sums over examples, in the order of their sums.
         batch_size: Examples in a micro-batch.
         accumulate: Micro-batches in an update.
-        seed: Seed of the order of the examples and of what layers draw.
-        dtype: Of all arrays, `"float32"` or `"float64"`.
-        threads: BLAS threads of the NumPy engine.
+        seed: Seed of the order of the examples and of the random numbers that layers draw.
+        dtype: Dtype of all arrays, `"float32"` or `"float64"`.
+        threads: Number of BLAS threads of the NumPy engine.
     """
 
     model: Model
@@ -50,7 +50,7 @@ class Computation(NamedTuple):
 
 
 class Fault(StrEnum):
-    """The quantity that was not finite, in the order in which a step computes them."""
+    """A quantity that was not finite; the members are in the order in which a step computes them."""
 
     LOSS = "the loss"
     GRADIENT = "the gradient"
@@ -70,7 +70,7 @@ class Carry(NamedTuple):
         buffers: The model's buffers.
         slots: The optimizer's slots.
         optimizer_count: Updates that the optimizer has counted.
-        step: Batches seen in the whole run, which addresses what layers draw.
+        step: Batches seen in the whole run; random numbers that layers draw depend on it.
         sums: The sums of the loss and the metrics over the epoch's batches; `[]` before the first.
         fault: The quantity that was not finite, or None. A carry with a fault is not updated, and its arrays are invalid.
 

@@ -25,7 +25,7 @@ class Blas(NamedTuple):
     """NumPy's BLAS.
 
     Args:
-        info: What threadpoolctl knows about it.
+        info: Its description by threadpoolctl.
         get: Returns its number of threads.
         set: Sets its number of threads.
     """
@@ -71,7 +71,7 @@ def with_threads(count: int | None, function: Callable[..., T], *arguments: Any)
         arguments: Its arguments.
 
     Returns:
-        What the function returns.
+        The function's result.
 
     Examples:
         >>> with_threads(1, lambda: find_blas().get())

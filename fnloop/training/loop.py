@@ -32,7 +32,9 @@ def make_step(trainer: Trainer, *, engine: str = "numpy") -> Step:
         engine: `"numpy"` or `"jax"`, as in `epochs`.
 
     Raises:
-        ValueError: From the step, if the batch does not fit the model and the loss.
+        ValueError: If the trainer depends on training data, as with `class_weights="balanced"`. From the step, if the batch
+            does not fit the model and the loss, or the state has the slots of another optimizer.
+        EngineError: If the engine is not available. From the step, if it cannot compute a part of the trainer.
         NonFiniteError: From the step, under `non_finite="raise"`, if the loss, the gradient, the parameters, the slots or the
             buffers are not finite.
 
@@ -74,6 +76,7 @@ def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = No
 
     Raises:
         ValueError: If the data does not fit the model and the loss, or the run does not produce a metric that is monitored.
+        EngineError: If the engine is not available, or cannot compute a part of the trainer.
 
     See Also:
         make_step, epochs

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from fnloop.core.display import pluralize
 from fnloop.core.errors import NonFiniteError, NonFiniteWarning
 from fnloop.core.records import evolve
 from fnloop.core.warnings import warn
@@ -33,7 +34,7 @@ def handle_fault(trainer: Trainer, state: TrainState, fault: Fault) -> TrainStat
 
 
 def warn_non_finite(states: Iterator[TrainState]) -> Iterator[TrainState]:
-    """Yield the states unchanged, and warn of a fault, of skipped updates, and of each metric when it first is not finite."""
+    """Yield the states unchanged, and warn of a fault, of skipped updates, and of each metric when it is first not finite."""
     warned: set[str] = set()
     previous = None
     for state in states:
@@ -54,7 +55,10 @@ def _find_faults(previous: TrainState | None, state: TrainState) -> Iterator[tup
         yield "stopped", f"training stopped: {state.stopped}; the state is the last finite one"
     skipped = (state.step - previous.step) - (state.updates - previous.updates)
     if skipped:
-        yield "skipped", f"{skipped} updates were skipped up to {where}: the loss, its gradient or the result was not finite"
+        yield (
+            "skipped",
+            f"{pluralize(skipped, 'update')} skipped up to {where}: the loss, its gradient or the result was not finite",
+        )
     for name, value in state.metrics.items():
         if not math.isfinite(value):
             yield name, f"{name} is {value} in {where}, though the parameters are finite"

@@ -69,7 +69,7 @@ class Program(NamedTuple):
 
 
 def get_program(computation: Computation) -> Program:
-    """Return the program of a computation: that of any other one which differs in seed and threads only."""
+    """Return the program of a computation; computations that differ only in seed and threads share it."""
     return _compile(functions_in(computation), computation._replace(seed=0, threads=1))
 
 

@@ -14,10 +14,10 @@ from fnloop.metrics.metric import make_merge
 def make_measure(computation: Computation, data: Dataset) -> Measure:
     """Return the function `measure(vector, buffers) -> sums` of the loss and the metrics over the dataset."""
     loss, metrics, dtype = computation.loss, computation.metrics, computation.dtype
+    merge = make_merge(metrics, computation.model.outputs)
 
     def measure(vector: Array, buffers: Arrays) -> Sums:
         total: Sums = []
-        merge = make_merge(metrics, computation.model.outputs)
         for rows, outputs in _in_chunks(computation, vector, buffers, data.x):
             targets = np.asarray(data.y[rows]).astype(dtype, copy=False)
             weights = None if data.weights is None else data.weights[rows].astype(dtype, copy=False)
