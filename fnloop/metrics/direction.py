@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from fnloop.core.checks import Mode, choice
+from fnloop.core.checks import Mode, choice, metric_name
 from fnloop.core.formatting import short
 from fnloop.metrics.named import METRICS, AnyMetric
 
@@ -76,8 +76,9 @@ def check_mode(mode: Mode | None, name: str, metrics: Iterable[AnyMetric] = ()) 
         metrics: Metrics to look the name up in, before those of the package. Default: none.
 
     Raises:
-        TypeError: If the mode is neither a string nor None.
+        TypeError: If the name is not a string, or the mode is neither a string nor None.
         ValueError: If it is neither `"min"` nor `"max"`, or it is None and the metric's mode is unknown.
     """
+    metric_name("metric", name)
     checked: Mode = choice("min", "max")("mode", mode_of(name, metrics) if mode is None else mode)
     return checked

@@ -181,7 +181,7 @@ def test_save_best_only_false_writes_every_epoch(tmp_path):
     assert fl.load(path).epoch == 2
 
 
-@pytest.mark.parametrize("change", [{"path": 3}, {"overwrite": 1}, {"save_best_only": "no"}, {"mode": "most"}])
+@pytest.mark.parametrize("change", [{"path": 3}, {"overwrite": 1}, {"save_best_only": "no"}, {"mode": "most"}, {"metric": 3}])
 def test_an_invalid_argument_is_named(change):
     """The call raises, before a state is read."""
     (name,) = change

@@ -210,6 +210,7 @@ class Terminal(StringIO):
         return True
 
 
+NAMED_METRIC = [lambda m: fl.best(m, []), lambda m: top(1, m, []), lambda m: reaches(m, 1.0)]
 INVALID = [
     *[
         (lambda call=call, value=value: call(value), (ValueError, TypeError), [name, repr(value), "integer of at least 1"])
@@ -229,6 +230,7 @@ INVALID = [
     ],
     (lambda: until(3, []), TypeError, ["predicate", "3", "function"]),
     (lambda: fit(until=3), TypeError, ["until", "3", "function"]),
+    *[(lambda call=call: call(3), TypeError, ["metric", "3", "name"]) for call in NAMED_METRIC],
     (lambda: top(1, "m", [], mode="up"), ValueError, ["mode", "'up'", "'min'", "'max'"]),
     (lambda: reaches("m", 1.0, mode="up"), ValueError, ["mode", "'up'", "'min'"]),
     (lambda: reaches("loss", math.nan), ValueError, ["value", "nan", "real number"]),
