@@ -51,7 +51,8 @@ def fork(
     scheduler: Annotated[
         str | None,
         typer.Option(
-            help=f"New schedule, over --epochs: {', '.join(SCHEDULERS)}.", autocompletion=complete_choice(SCHEDULERS)
+            help=f"New schedule, over --epochs or {DEFAULTS.epochs} epochs: {', '.join(SCHEDULERS)}.",
+            autocompletion=complete_choice(SCHEDULERS),
         ),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples per batch.")] = None,

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from fnloop.core.checks import Mode
 from fnloop.core.digest import digest
 from fnloop.core.fields import field_names
 from fnloop.core.formatting import listed, short
@@ -73,7 +74,7 @@ def fork(
         changes={name: repr(value) for name, value in changes.items()}
         | {name: digest(value) for name, value in new_data.items() if value is not None},
     )
-    monitor = None if trainer is None else trainer.monitored(validation is not None)
+    monitor = None if old is None or trainer is None else _monitored(reader, old, trainer, validation is not None)
     manifest, arrays = make_manifest(
         trainer,
         train,
@@ -86,6 +87,15 @@ def fork(
     )
     start_run(target, manifest, arrays, state).close()
     return Supplied(trainer, reader.supplied.step, train, validation)
+
+
+def _monitored(reader: Reader, old: Trainer, trainer: Trainer, validated: bool) -> tuple[str, Mode]:
+    """Return the metric that selects the best state: one that was chosen for the run, if the fork has it, else the default."""
+    recorded = reader.manifest.monitor
+    default = old.monitored(reader.manifest.validation is not None)
+    if recorded is None or recorded == default or recorded[0] not in trainer.metric_names(validated):
+        return trainer.monitored(validated)
+    return recorded
 
 
 def _earlier_metrics(reader: Reader, position: int) -> Sequence[Metrics]:

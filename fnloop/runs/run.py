@@ -245,7 +245,7 @@ class Run(RunContents):
 
         Without changes its states are those of this run. A new schedule or early stopping is in the state that it would be in
         if it had been used from the start. A new optimizer keeps the slots if it has the same parts with slots; otherwise they
-        are reset.
+        are reset. A metric that was chosen as the `monitor` of this run is kept if the new run has it.
 
         Args:
             epoch: The epoch of the state.

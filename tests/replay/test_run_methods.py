@@ -182,6 +182,20 @@ def test_a_fork_without_changes_equals_its_parent(recorded, tmp_path, epoch):
     assert parent.verify().ok
 
 
+def test_a_fork_selects_the_best_state_by_the_metric_of_the_run(tmp_path):
+    """A metric that the run was recorded with is kept as long as the fork has it; by default it is that of the new trainer."""
+    trainer, train, validation = tiny()
+    stream = take(3, fl.epochs(trainer, train, validation))
+    fl.last(fl.record(tmp_path / "a.run", trainer, train, validation, stream, monitor="val_accuracy"))
+    run = fl.open_run(tmp_path / "a.run")
+    assert run.fork(1, tmp_path / "b.run", batch_size=4).monitor == ("val_accuracy", "max")
+    without = run.fork(1, tmp_path / "c.run", metrics=(), early_stopping=fl.EarlyStopping("loss", restore_best=False))
+    assert without.monitor == ("loss", "min")
+    record_tiny(tmp_path / "d.run", 2)
+    stopping = fl.EarlyStopping("val_accuracy", restore_best=False)
+    assert fl.open_run(tmp_path / "d.run").fork(1, tmp_path / "e.run", early_stopping=stopping).monitor[0] == "val_accuracy"
+
+
 def test_a_fork_of_a_fork_with_changes_can_be_verified(recorded, tmp_path):
     """With another scheduler and another batch size, every state is recovered from the fork's own file."""
     parent = fl.open_run(recorded[0])
