@@ -59,8 +59,8 @@ class ForkOptions:
         old = trainer.scheduler
         if self.scheduler is not None:
             lr = self.lr if self.lr is not None else getattr(old, "initial_lr", old.init().lr)
-            patience = trainer.early_stopping.patience if trainer.early_stopping else 20
-            return make_scheduler(self.scheduler, lr, epochs, self.patience or patience)
+            patience = self.patience or (trainer.early_stopping or EarlyStopping()).patience
+            return make_scheduler(self.scheduler, lr, epochs, patience)
         if "initial_lr" not in field_names(type(old)):
             raise ValueError(f"--lr must be given with --scheduler, because {type(old).__name__} has no initial learning rate")
         return evolve(old, initial_lr=self.lr)

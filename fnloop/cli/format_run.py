@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from time import time
 
 from fnloop.cli.format_values import format_bytes, format_metric, format_model
-from fnloop.core.display import short_call
+from fnloop.core.display import non_default_fields, short_call
 from fnloop.core.errors import FnloopError
 from fnloop.runs.environment import THREADS
 from fnloop.runs.manifest import Manifest, Parent
@@ -70,8 +70,8 @@ def _trainer(reader: Reader) -> dict[str, str]:
         trainer = None
     if trainer is None:  # it contains functions or custom records
         return {"trainer": entry.repr[:300]}
-    defaults = {"schedule_every": "epoch", "accumulate": 1, "non_finite": "stop", "dtype": "float32"}
-    changed = [f"{name}={getattr(trainer, name)}" for name, value in defaults.items() if getattr(trainer, name) != value]
+    names = "schedule_every", "accumulate", "non_finite", "dtype"
+    changed = [f"{field.name}={getattr(trainer, field.name)}" for field in non_default_fields(trainer) if field.name in names]
     return {
         "model": format_model(trainer.model),
         "loss": short_call(trainer.loss),
