@@ -36,7 +36,11 @@ class Regression(Loss):
 
     @abstractmethod
     def rho(self, error: AnyArray) -> tuple[AnyArray, Slope]:
-        """Return the function of the error f - y, element by element, and `slope(scale)`, its derivative times the scale."""
+        """Return the function of the error, element by element, and `slope(scale)`, its derivative times the scale.
+
+        Args:
+            error: The outputs minus the targets, (N, K).
+        """
 
     def task(self, outputs: int) -> Task | None:
         """Return regression."""

@@ -182,7 +182,15 @@ class Mean(Metric):
         return name_of(self.function)
 
     def values(self, outputs: AnyArray, targets: AnyArray) -> AnyArray:
-        """Call the function and check that it returns one value for each example."""
+        """Return the value of the function for each example, (N,) or (N, 1).
+
+        Args:
+            outputs: The outputs of the model, (N, K).
+            targets: The targets.
+
+        Raises:
+            ValueError: If the function does not return one value for each example.
+        """
         values = self.function(outputs, targets)
         if not hasattr(values, "__array_namespace__"):
             values = np.asarray(values)

@@ -75,22 +75,45 @@ class Function:
         return (Slot(0, self.size, (self.size,), 0),)
 
     def init(self, seed: int, dtype: str = "float32") -> Params:
-        """Return the initial parameters, a pure function of the seed."""
+        """Return the initial parameters, a pure function of the seed.
+
+        Args:
+            seed: The seed, in [0, 2^64).
+            dtype: `"float32"` (the default) or `"float64"`.
+        """
         return Params(read_only(np.array(self.initial(seed), dtype)), self)
 
     def views(self, vector: AnyArray) -> list[AnyArray]:
-        """Return a list of one item, the vector."""
+        """Return a list of one item, the vector.
+
+        Args:
+            vector: The parameters, (P,), or a gradient of that shape.
+        """
         return [vector]
 
     def unflatten(self, vector: AnyArray) -> tuple[Any, ...]:
-        """Return the vector as the parameters of a single layer."""
+        """Return the vector as the parameters of a single layer.
+
+        Args:
+            vector: The parameters, (P,), or a gradient of that shape.
+        """
         return ((vector,),)
 
     def check_values(self, x: Array) -> None:
-        """Allow any values."""
+        """Allow any values.
+
+        Args:
+            x: The examples.
+        """
 
     def forward(self, params: Any, x: AnyArray, context: Context = EVALUATION) -> Forward:
-        """Return the outputs for x, the backward function, and no buffers."""
+        """Return the outputs for x, the backward function, and no buffers.
+
+        Args:
+            params: The `views` of the parameters; the backward function takes those of the gradient.
+            x: The examples.
+            context: Not used.
+        """
         (vector,) = params
 
         def backward(dy: AnyArray, grads: Any, need_dx: bool) -> None:

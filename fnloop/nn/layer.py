@@ -94,6 +94,9 @@ class Layer(Protocol):
     def check_values(self, x: Array) -> None:
         """Check the values of a data set before training, such as indices in a range. Default: any values are allowed.
 
+        Args:
+            x: The examples.
+
         Raises:
             ValueError: If a value is not allowed.
         """

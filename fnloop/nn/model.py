@@ -48,19 +48,45 @@ class Model(Protocol):
         """Whether `forward` may draw random numbers."""
 
     def init(self, seed: int, dtype: str = "float32") -> "Params":
-        """Return the initial parameters, a pure function of the seed."""
+        """Return the initial parameters, a pure function of the seed.
+
+        Args:
+            seed: The seed, in [0, 2^64).
+            dtype: `"float32"` (the default) or `"float64"`.
+        """
 
     def views(self, vector: AnyArray) -> Any:
-        """Return the parameters as `forward` takes them: views into the vector."""
+        """Return the parameters as `forward` takes them: views into the vector.
+
+        Args:
+            vector: The parameters, (P,), or a gradient of that shape.
+        """
 
     def unflatten(self, vector: AnyArray) -> tuple[Any, ...]:
-        """Return a record of views into the vector for each layer that has parameters."""
+        """Return a record of views into the vector for each layer that has parameters.
+
+        Args:
+            vector: The parameters, (P,), or a gradient of that shape.
+        """
 
     def check_values(self, x: Array) -> None:
-        """Check the values of a data set before training; raise a ValueError for a value that is not allowed."""
+        """Check the values of a data set before training.
+
+        Args:
+            x: The examples.
+
+        Raises:
+            ValueError: If a value is not allowed.
+        """
 
     def forward(self, params: Any, x: AnyArray, context: Context = EVALUATION) -> Forward:
-        """Return the outputs for x, the backward function, and the new buffers, as a layer's `forward` does."""
+        """Return the outputs for x, the backward function, and the new buffers, as a layer's `forward` does.
+
+        Args:
+            params: The `views` of the parameters; the backward function takes those of the gradient.
+            x: The examples.
+            context: Buffers, random numbers, and whether this is training. Default: no buffers, outside training.
+        """
 
     def __call__(self, vector: AnyArray, x: AnyArray, buffers: tuple[AnyArray, ...] = ()) -> AnyArray:
         """Return the outputs for x, computed as outside training."""

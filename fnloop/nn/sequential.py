@@ -110,7 +110,12 @@ class Sequential(Layer):
         return tuple(array for i, layer in layers for array in layer.initial(seed, child_address(address, i)))
 
     def init(self, seed: int, dtype: str = "float32") -> Params:
-        """Return the initial parameters, a pure function of the seed."""
+        """Return the initial parameters, a pure function of the seed.
+
+        Args:
+            seed: The seed, in [0, 2^64).
+            dtype: `"float32"` (the default) or `"float64"`.
+        """
         arrays = [array for i, layer in enumerate(self.layers) for array in layer.initial(seed, i)]
         return Params(read_only(np.concatenate([*map(np.ravel, arrays), np.zeros(0)]).astype(dtype)), self)
 
@@ -120,11 +125,19 @@ class Sequential(Layer):
         return [make_params(layer, [next(remaining) for _ in layer.shapes]) for layer in self.layers]
 
     def views(self, vector: AnyArray) -> list[Any]:
-        """Return the record of views into the vector for each layer."""
+        """Return the record of views into the vector for each layer.
+
+        Args:
+            vector: The parameters, (P,), or a gradient of that shape.
+        """
         return self.params([slot.view(vector) for slot in self.layout])
 
     def unflatten(self, vector: AnyArray) -> tuple[Any, ...]:
-        """Return the record of views into the vector for each layer that has parameters."""
+        """Return the record of views into the vector for each layer that has parameters.
+
+        Args:
+            vector: The parameters, (P,), or a gradient of that shape.
+        """
         return tuple(params for params in self.views(vector) if params)
 
     def check_values(self, x: Array) -> None:

@@ -48,7 +48,13 @@ class ClosedForm(Scheduler):
         return SchedulerState(state.t + 1, self(state.t + 1))
 
     def migrate(self, state: Any, t: int, comparable: Comparable) -> Migrated:
-        """Return the state at t, whatever the earlier schedule was."""
+        """Return the state at t, which does not depend on the earlier schedule.
+
+        Args:
+            state: The state of the schedule that it replaces, or None.
+            t: The 0-based epoch (or step) about to be trained.
+            comparable: Takes the name of a metric and returns whether its earlier values can be compared with later ones.
+        """
         return Migrated(SchedulerState(t, self(t)), True)
 
     def __call__(self, t: int | Array) -> Any:

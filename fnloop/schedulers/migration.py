@@ -20,7 +20,13 @@ class MigratesState(Protocol):
     """A schedule that can continue from the state of another schedule."""
 
     def migrate(self, state: Any, t: int, comparable: Comparable) -> Migrated:
-        """Return this schedule's state at `t`, given the state of the schedule that it replaces, or None."""
+        """Return this schedule's state at `t`, and whether it keeps everything that the schedule remembers.
+
+        Args:
+            state: The state of the schedule that it replaces, or None.
+            t: The 0-based epoch (or step) about to be trained.
+            comparable: Takes the name of a metric and returns whether its earlier values can be compared with later ones.
+        """
 
 
 def migrate(scheduler: Scheduler, state: LearningRateState | None, t: int, comparable: Comparable | None = None) -> Migrated:

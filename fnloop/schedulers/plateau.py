@@ -106,6 +106,11 @@ class ReduceLROnPlateau(Scheduler):
         """Return the state at t after another schedule.
 
         The reductions of another plateau are kept; its best value and wait only if the values of the metric are comparable.
+
+        Args:
+            state: The state of the schedule that it replaces, or None.
+            t: The 0-based epoch (or step) about to be trained.
+            comparable: Takes the name of a metric and returns whether its earlier values can be compared with later ones.
         """
         fresh = evolve(self.init(), t=t)
         if not isinstance(state, PlateauState):

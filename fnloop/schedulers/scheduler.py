@@ -35,7 +35,7 @@ class Scheduler(Protocol):
 
     A trainer calls `step` after each epoch with the epoch's metrics, or, with `schedule_every="step"`, after each update
     without metrics. A custom schedule whose rate is a formula of `t` is a subclass of `ClosedForm` and defines `formula`. One
-    that depends on metrics keeps what it needs in a state:
+    that depends on metrics keeps what it needs in a state.
 
     Examples:
         >>> import fnloop as fl
@@ -67,7 +67,12 @@ class Scheduler(Protocol):
 
     @abstractmethod
     def step(self, state: Any, metrics: Mapping[str, float] | None = None) -> LearningRateState:
-        """Return the state after one more epoch with these metrics, or after one more step without metrics."""
+        """Return the state after one more epoch with these metrics, or after one more step without metrics.
+
+        Args:
+            state: The state.
+            metrics: The metrics of the epoch, by name; None (the default) for a step.
+        """
         raise NotImplementedError
 
 

@@ -58,8 +58,6 @@ def _first_line(text):
         yield "the first sentence is not one line"
     if not first.rstrip().endswith("."):
         yield "the first line does not end with a full stop"
-    if first.startswith("What "):
-        yield "the first line starts with 'What'"
     if first.startswith("See `"):
         yield "the first line only refers to another docstring"
 
@@ -92,8 +90,9 @@ def _exceptions(text):
 def _headings(text):
     for heading in re.findall(r"^(Args|Raises|Returns|Attributes|Examples?|See also|See Also): +\S", text, re.M):
         yield f"'{heading}:' has text on the line of its heading"
-    if re.search(r"^(See also|Example|Parameters|Note):", text, re.M):
-        yield "a heading is not one of " + ", ".join(SECTIONS)
+    unknown = [heading for heading in HEADING.findall(text) if heading not in SECTIONS]
+    if unknown:
+        yield f"has the heading {', '.join(unknown)}, which is not one of {', '.join(SECTIONS)}"
 
 
 def public_methods(cls):
@@ -102,4 +101,4 @@ def public_methods(cls):
         function = value.__func__ if isinstance(value, classmethod | staticmethod) else value
         inherited = any(getattr(base, name, None) is not None for base in cls.__mro__[1:])
         if inspect.isfunction(function) and not name.startswith("_") and not inherited:
-            yield name, function
+            yield function
