@@ -75,7 +75,7 @@ def test_no_word_needs_a_second_reading(path):
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in FILES if path.suffix == ".py"], ids=lambda path: f"{path.relative_to(ROOT)}"
+    "path", [path for path in FILES if path.suffix == ".py"], ids=lambda path: str(path.relative_to(ROOT))
 )
 def test_no_docstring_starts_with_what(path):
     """A docstring starts with a verb or a noun phrase."""
