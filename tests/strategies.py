@@ -8,7 +8,6 @@ from fnloop.testing.catalog import OPTIMIZERS as _OPTIMIZERS
 
 OPTIMIZERS = _OPTIMIZERS + AVERAGING
 LAYERED = (
-    chain(Adam(), freeze(0)),
     chain(freeze(1), Adam()),
     chain(masked(Lion(), [1]), Adam()),
     masked(Adam(), [1]),

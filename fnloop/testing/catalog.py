@@ -48,6 +48,7 @@ from fnloop.optimizers import (
     clip_by_norm,
     clip_by_value,
     ema,
+    freeze,
     lookahead,
     masked,
     scale_by_layer,
@@ -125,7 +126,7 @@ LOSSES: dict[str, Problem] = {
     "pinball": Problem(Pinball(0.3), 2),
     "quantiles": Problem(Pinball((0.2, 0.5, 0.9)), 3),
 }
-# All metrics for each kind of loss.
+# All metrics that are summed over batches, for each kind of loss.
 METRICS: dict[str, tuple[str | Metric, ...]] = {
     "classes": ("accuracy", TopKAccuracy(1), TopKAccuracy(2), "precision", "recall", "f1", "balanced_accuracy", "log_loss"),
     "two classes": ("accuracy", "precision", "recall", "f1", "balanced_accuracy", "log_loss"),
@@ -236,6 +237,7 @@ OPTIMIZERS: tuple[Elementwise, ...] = (
     chain(SGD(momentum=0.9), scale_by_trust_ratio(trust_coefficient=0.01)),
     lookahead(SGD(momentum=0.9), k=3),
     chain(add_noise(eta=0.01, seed=2**63), SGD(momentum=0.9)),
+    chain(Adam(), freeze(0)),
 )
 # An average must be last in a chain.
 AVERAGING: tuple[Elementwise, ...] = (chain(SGD(momentum=0.9), ema(0.9, debias=True)), chain(Adam(), swa(start=5, every=3)))
