@@ -22,7 +22,7 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)
 GREY = "#666666"
 LOWEST_R2 = -1.0  # the lower end of an axis of R²: how far below a useless model is does not matter
 SMALLEST = 1e-300  # limits of axes may be rounded to 0 below it, which matplotlib cannot draw
-LABELS = {"r2": "R²", "mae": "MAE", "lr": "learning rate"}
+LABELS = {"r2": "R²", "mae": "MAE", "rmse": "RMSE", "lr": "learning rate"}
 
 
 def new_figure(width: float, height: float) -> "NotebookFigure":

@@ -109,6 +109,14 @@ def test_every_metric_has_a_panel():
         assert len(titles) == count + 6
 
 
+def test_abbreviations_are_in_capitals():
+    """As in the text around a figure: R², MAE, RMSE."""
+    titles = [
+        axes.get_title() for axes in axes_of(fl.plots.training(LOSS | {name: [1.0] * 3 for name in ("r2", "mae", "rmse")}))
+    ]
+    assert titles[1:4] == ["R²", "MAE", "RMSE"]
+
+
 def test_losses_are_on_a_log_scale():
     """Unless no loss is positive."""
     assert axes_of(fl.plots.training(WHOLE))[0].get_yscale() == "log"
