@@ -51,7 +51,7 @@ class Law(NamedTuple):
 
         Args:
             function: Takes a value of each strategy by name. It breaks the law if it raises.
-            max_examples: How many examples to try; by default as the Hypothesis profile says.
+            max_examples: How many examples to try; by default the number in the Hypothesis profile.
             **strategies: The strategies.
 
         Raises:

@@ -76,7 +76,7 @@ def check_layer(
         layer: A `fnloop.nn.Layer` that takes any real values.
         inputs: The shape of an example: D for x of shape (N, D), or a tuple.
         engine: Name of an engine, such as `"jax"`, to check that it agrees with the NumPy engine; by default none.
-        max_examples: How many examples to try for each law; by default as the Hypothesis profile says.
+        max_examples: How many examples to try for each law; by default the number in the Hypothesis profile.
 
     Raises:
         LawError: If a law does not hold, with its name and the smallest counterexample.

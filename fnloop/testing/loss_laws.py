@@ -54,7 +54,7 @@ def check_loss(
         targets: Sample targets, (M,) or (M, J), from which rows are drawn; or a strategy for the target of one example, a
             number or a list of numbers.
         largest: The loss must be finite for outputs up to this size; above 0.
-        max_examples: How many examples to try for each law; by default as the Hypothesis profile says.
+        max_examples: How many examples to try for each law; by default the number in the Hypothesis profile.
 
     Raises:
         LawError: If a law does not hold, with its name and the smallest counterexample.

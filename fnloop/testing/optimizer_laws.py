@@ -85,7 +85,7 @@ def check_optimizer(optimizer: UpdateRule, *, engine: str | None = None, max_exa
     Args:
         optimizer: A `fnloop.optimizers.Elementwise`, or any object with `init(vector)` and `update(gradient, state, vector)`.
         engine: Name of an engine, such as `"jax"`, to check that it agrees with the NumPy engine; by default none.
-        max_examples: How many examples to try for each law; by default as the Hypothesis profile says.
+        max_examples: How many examples to try for each law; by default the number in the Hypothesis profile.
 
     Raises:
         LawError: If a law does not hold, with its name and the smallest counterexample.

@@ -43,7 +43,7 @@ def check_scheduler(scheduler: Scheduler, *, metrics: Sequence[str] | None = Non
         scheduler: A `fnloop.schedulers.Scheduler`, or any object with `init()` and `step(state, metrics=None)`.
         metrics: Names of the metrics that it reads; by default those that it and its parts have as `metric`. Their values are
             any floats, NaN and infinities included.
-        max_examples: How many examples to try for each law; by default as the Hypothesis profile says.
+        max_examples: How many examples to try for each law; by default the number in the Hypothesis profile.
 
     Raises:
         LawError: If a law does not hold, with its name and the smallest counterexample.

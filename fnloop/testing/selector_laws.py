@@ -37,7 +37,7 @@ def check_selector(
         reference: Returns the expected result for the list of all states; where it raises a `ValueError`, the selector must,
             too. By default there is no reference.
         metric: Name of the metric that the states have.
-        max_examples: How many examples to try for each law; by default as the Hypothesis profile says.
+        max_examples: How many examples to try for each law; by default the number in the Hypothesis profile.
 
     Raises:
         LawError: If a law does not hold, with its name and the smallest counterexample, a history of the metric.

@@ -54,7 +54,7 @@ def check_step(
         batches: The batches, as a sequence or a strategy; each is such a value, too.
         stopped: A state with a `stop_reason`, which no step may change. By default only the stopped states that the steps
             reach are checked.
-        max_examples: How many examples to try for each law; by default as the Hypothesis profile says.
+        max_examples: How many examples to try for each law; by default the number in the Hypothesis profile.
 
     Raises:
         LawError: If a law does not hold, with its name and the smallest counterexample.
@@ -135,7 +135,7 @@ def check_trainer(
         train: The training set.
         validation: The validation set, or None.
         engine: Name of an engine, such as `"jax"`, to check that it agrees with the NumPy engine; by default none.
-        max_examples: How many examples to try for each law; by default as the Hypothesis profile says.
+        max_examples: How many examples to try for each law; by default the number in the Hypothesis profile.
 
     Raises:
         LawError: If a law does not hold, with its name and the smallest counterexample.
