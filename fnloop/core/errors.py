@@ -1,4 +1,4 @@
-"""Errors and warnings of the package. Each error is a `ValueError`, so `except ValueError` covers all invalid input."""
+"""Errors and warnings of the package. Each error is a `ValueError`."""
 
 
 class FnloopError(ValueError):

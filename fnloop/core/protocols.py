@@ -14,7 +14,6 @@ def members_of(protocol: type) -> tuple[str, ...]:
     """Return the names of a protocol's members, in the order of their definition.
 
     Examples:
-        >>> from collections.abc import Callable
         >>> class Schedule(Protocol):
         ...     mode: str
         ...     def step(self, state): ...

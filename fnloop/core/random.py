@@ -31,7 +31,7 @@ def words(n: int, seed: int, stream: Stream, *counters: int) -> Array:
         n: Their number.
         seed: The seed, in [0, 2^64).
         stream: Their purpose.
-        counters: Up to two integers, such as the epoch or a layer's address. Each address has 2^128 words.
+        counters: Up to two integers, such as the epoch or a layer's address. Each address has 2^130 words.
     """
     address = [0, 0, *counters, 0, 0][:4]
     key = np.array([seed, stream], dtype=np.uint64)

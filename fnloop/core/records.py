@@ -35,15 +35,16 @@ def frozen(cls: type[T]) -> type[T]:
         cls: A class with annotated fields. A field of type `Annotated[type, check]` holds what `check(name, value)` returns.
 
     Examples:
-        >>> import fnloop as fl
-        >>> @fl.frozen
-        ... class Scale(fl.nn.Layer):
-        ...     factor: float
-        ...     def forward(self, params, x, context):
-        ...         return x * self.factor, lambda dy, grads, need_dx: dy * self.factor if need_dx else None, ()
-        >>> Scale(0.5)
-        Scale(factor=0.5)
-        >>> Scale(0.5) == Scale(0.5)
+        >>> def positive(name, value):
+        ...     if not value > 0:
+        ...         raise ValueError(f"{name} must be positive, got {value}")
+        ...     return float(value)
+        >>> @frozen
+        ... class Interval:
+        ...     width: Annotated[float, positive]
+        >>> Interval(2)
+        Interval(width=2.0)
+        >>> Interval(2) == Interval(2.0)
         True
     """
     for name, method in _METHODS.items():

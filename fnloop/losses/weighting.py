@@ -50,7 +50,10 @@ class ClassWeighted:
             ValueError: If they are `"balanced"`.
         """
         if not self.is_resolved:
-            raise ValueError(f"class_weights must be numbers to compute {type(self).__name__}, got 'balanced'; see resolve")
+            raise ValueError(
+                f"class_weights must be numbers to compute {type(self).__name__}, got 'balanced'; "
+                "resolve(targets, outputs) computes them"
+            )
         return self.class_weights
 
 

@@ -1,4 +1,4 @@
-"""The base classes of metrics for classification."""
+"""The common part of metrics for classification."""
 
 from typing import Self
 

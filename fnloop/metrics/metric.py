@@ -35,7 +35,7 @@ class MetricMembers(Protocol):
 
     @property
     def mode(self) -> Mode | None:
-        """`"min"` if the smallest value is best, `"max"` if the largest; None if the caller must say."""
+        """`"min"` if the smallest value is best, `"max"` if the largest; None if the caller must state it."""
         return None
 
     @property

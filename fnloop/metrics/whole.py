@@ -96,8 +96,8 @@ class Whole(WholeMetric):
     Args:
         function: The function, or the name of one in `sklearn.metrics`.
         needs: The second argument of the function: `"predictions"`, as returned by `predict`; `"probabilities"`, (N, K), or
-            (N,) of class 1 for two classes; or the model's `"outputs"`, (N,) or (N, K). Default: None, which means what a
-            function of scikit-learn takes, and predictions for any other function.
+            (N,) of class 1 for two classes; or the model's `"outputs"`, (N,) or (N, K). Default: None, for which a
+            function of scikit-learn gets the argument that it is defined for, and any other function gets predictions.
         mode: `"min"` if the smallest value is best, `"max"` if the largest. Default: None. A function of scikit-learn then has
             the mode `"min"` if its name ends in `_loss`, `_error` or `_deviance`, else `"max"`; for any other function the
             code that monitors the metric must state the mode.

@@ -57,6 +57,7 @@ class Dense(Layer):
         `x` is (N, D), `y` is (N, K), w is (D, K), b is (K,).
 
     Raises:
+        TypeError: If an argument has the wrong type.
         ValueError: If `inputs` or `outputs` is below 1, or `init` is unknown.
 
     Examples:

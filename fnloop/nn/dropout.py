@@ -24,6 +24,7 @@ class Dropout(Layer):
         `x` and `y` are (N, ...), of any shape.
 
     Raises:
+        TypeError: If `rate` is not a number.
         ValueError: If `rate` is outside its interval.
 
     Source: Srivastava et al. 2014, the inverted form.

@@ -37,6 +37,7 @@ class Embedding(Layer):
         `x` is (N, ...), whole numbers in [0, V); `y` is (N, ..., E).
 
     Raises:
+        TypeError: If an argument is not an integer.
         ValueError: If a number is below 1; before training also for data that are not whole numbers in [0, V).
     """
 

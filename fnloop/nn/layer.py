@@ -77,17 +77,17 @@ class Layer(Protocol):
     def random(self) -> bool:
         """Whether `forward` may draw random numbers. Default: `True`.
 
-        A layer that says False and has no buffers shares the context of the model, which saves time in a tiny step. It may
+        A layer without buffers for which this is False shares the context of the model, which saves time in a tiny step. It may
         only use that context to find out whether this is training.
         """
         return True
 
     def initial(self, seed: int, address: int) -> tuple[Array, ...]:
-        """Return the initial parameters, an array of each of the `shapes`. Default: `()`.
+        """Return the initial parameters, an array for each of the `shapes`. Default: `()`.
 
         Args:
             seed: The trainer's seed.
-            address: The address of this layer, the second counter in `fnloop.random.uniform(n, seed, stream, address)`.
+            address: The address of this layer, the counter in `fnloop.core.random.uniform(n, seed, stream, address)`.
         """
         return ()
 

@@ -59,6 +59,7 @@ class LayerNorm(Normalization):
         `x` and `y` are (N, ..., C).
 
     Raises:
+        TypeError: If an argument has the wrong type.
         ValueError: If `features` or `eps` is out of range.
 
     Source: Ba, Kiros & Hinton 2016.
@@ -104,6 +105,7 @@ class BatchNorm(Normalization):
         `x` and `y` are (N, ..., C); the running mean and variance are (C,).
 
     Raises:
+        TypeError: If an argument has the wrong type.
         ValueError: If an argument is out of range.
 
     Source: Ioffe & Szegedy 2015.
@@ -157,5 +159,5 @@ def _write_gradients(dy: AnyArray, z: AnyArray, grads: NormParams, params: NormP
 
 
 def _root(variance: AnyArray) -> AnyArray:
-    """Return the standard deviation; NaN for an infinite variance, by which all values would become zero."""
+    """Return the standard deviation; NaN for an infinite variance, which would make all values zero."""
     return namespace(variance).where(variance < np.inf, variance, np.nan) ** 0.5

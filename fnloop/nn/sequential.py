@@ -199,8 +199,8 @@ def _context_of(own: tuple[int, slice], chain: Context) -> Context:
 def mlp(sizes: Sequence[int], activation: str = "relu") -> Sequential:
     """Return a multilayer perceptron: dense layers with an activation between them, but none after the last.
 
-    So its outputs are logits, which losses take. Weights have the initialization of He et al. for ReLU and its variants, that
-    of Glorot & Bengio otherwise; biases start at zero.
+    The outputs are therefore logits, which losses take. Weights have the initialization of He et al. for ReLU and its
+    variants, that of Glorot & Bengio otherwise; biases start at zero.
 
     Args:
         sizes: The width of the input, of each hidden layer, and of the output; at least two numbers.
@@ -208,7 +208,7 @@ def mlp(sizes: Sequence[int], activation: str = "relu") -> Sequential:
             `softplus`, `identity` or `softmax`. Default: `"relu"`.
 
     Raises:
-        TypeError: If a size is not an integer.
+        TypeError: If a size is not an integer, or the activation is not a string.
         ValueError: If there are fewer than two sizes, a size is below 1, or the activation is unknown.
 
     Examples:

@@ -34,6 +34,10 @@ class Reshape(Layer):
 
     Shapes:
         `x` is (N, ...), `y` is (N, *`shape`).
+
+    Raises:
+        TypeError: If `shape` is neither an integer nor a sequence of integers.
+        ValueError: If an extent is below 1, or there is none.
     """
 
     shape: Extents
