@@ -77,8 +77,8 @@ class Layer(Protocol):
     def random(self) -> bool:
         """Whether `forward` may draw random numbers. Default: `True`.
 
-        A layer without buffers for which this is False shares the context of the model, which saves time in a tiny step. It may
-        only use that context to find out whether this is training.
+        If it is False and there are no buffers, the layer shares the context of the model, which saves time in a tiny step.
+        The layer may use that context only to find out whether this is training.
         """
         return True
 
