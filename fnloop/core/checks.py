@@ -177,6 +177,17 @@ def _missing_hint(value: Any, protocol: type) -> str:
     return f"; it has no {listed(missing, 40)}; inherit from {protocol.__name__}"
 
 
+def function_of(arguments: str) -> Check:
+    """Return the check for a function, not a class, of arguments such as `"(outputs, targets)"`."""
+
+    def check(name: str, value: Any) -> Any:
+        if isinstance(value, type) or not callable(value):
+            raise TypeError(f"{name} must be a function of {arguments}, got {short(value)}")
+        return value
+
+    return check
+
+
 def optional(check: Check) -> Check:
     """Return the check for None or a value that passes a check."""
     return lambda name, value: None if value is None else check(name, value)

@@ -1,12 +1,12 @@
 """A custom function as a loss, differentiated automatically."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
 from fnloop.core.arrays import AnyArray, Array
-from fnloop.core.checks import Task
+from fnloop.core.checks import Task, function_of, instance_of, optional
 from fnloop.core.errors import EngineError
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
@@ -14,18 +14,7 @@ from fnloop.core.signatures import name_of
 from fnloop.losses.loss import Backward, Loss
 
 PerExample = Callable[[AnyArray, AnyArray], AnyArray]
-
-
-def _function(name: str, value: Any) -> Any:
-    if isinstance(value, type) or not callable(value):
-        raise TypeError(f"{name} must be a function of (outputs, targets), got {short(value)}")
-    return value
-
-
-def _loss_or_none(name: str, value: Any) -> Any:
-    if value is not None and (isinstance(value, type) or not isinstance(value, Loss)):
-        raise TypeError(f"{name} must be a loss such as fl.losses.BinaryCrossEntropy() or None, got {short(value)}")
-    return value
+_check_like = instance_of(Loss, "a loss, such as fl.losses.BinaryCrossEntropy(), or None")
 
 
 @frozen
@@ -56,8 +45,8 @@ class FromFunction(Loss):
         array([0., 8.])
     """
 
-    function: Annotated[PerExample, _function]
-    like: Annotated[Loss | None, _loss_or_none] = None
+    function: Annotated[PerExample, function_of("(outputs, targets)")]
+    like: Annotated[Loss | None, optional(_check_like)] = None
 
     @property
     def name(self) -> str:

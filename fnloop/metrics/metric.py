@@ -7,12 +7,12 @@ stop and resume within an epoch.
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from typing import Any, Literal, Protocol, Self, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from fnloop.core.arrays import AnyArray, Array
-from fnloop.core.checks import Mode, OptionalMode, Task
+from fnloop.core.checks import Mode, OptionalMode, Task, function_of
 from fnloop.core.formatting import short
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
@@ -163,7 +163,8 @@ class Mean(Metric):
             the metric must state the mode.
 
     Raises:
-        ValueError: When the metric is computed, if the function returns another shape.
+        TypeError: If `function` is not a function.
+        ValueError: If the mode is unknown; when the metric is computed, if the function returns another shape.
 
     Examples:
         >>> def overestimates(outputs, targets):
@@ -173,7 +174,7 @@ class Mean(Metric):
         ('overestimates', array([1., 0.]))
     """
 
-    function: PerExample
+    function: Annotated[PerExample, function_of("(outputs, targets)")]
     mode: OptionalMode = None
 
     @property

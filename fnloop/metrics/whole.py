@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 
 from fnloop.core.arrays import Array
-from fnloop.core.checks import OptionalMode, Task, choice, optional
+from fnloop.core.checks import OptionalMode, Task, choice, function_of, optional
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
 from fnloop.core.signatures import name_of
@@ -22,6 +22,7 @@ _SECOND_ARGUMENT = {
     **dict.fromkeys(("roc_auc_score", "average_precision_score", "top_k_accuracy_score"), "probabilities"),
     "hinge_loss": "outputs",
 }
+_check_function = function_of("(targets, predictions)")
 OptionalNeeds = Annotated[Needs | None, optional(choice("predictions", "probabilities", "outputs"))]
 
 
@@ -79,9 +80,8 @@ def _function(name: str, value: Any) -> Any:
         if value not in _sklearn().__all__:
             raise ValueError(f"{name} must be a function or the name of one in sklearn.metrics, got {short(value)}")
         return value
-    if isinstance(value, type) or not callable(value):
-        raise TypeError(f"{name} must be a function of (targets, predictions), got {short(value)}")
-    return value.__name__ if is_sklearn(value) else value
+    function = _check_function(name, value)
+    return function.__name__ if is_sklearn(function) else function
 
 
 @frozen

@@ -51,6 +51,14 @@ class Residual(Layer):
         """Return the inner layer's initial parameters."""
         return self.layer.initial(seed, address)
 
+    def check_values(self, x: Array) -> None:
+        """Check the values of a data set as the inner layer does.
+
+        Raises:
+            ValueError: If a value is not allowed.
+        """
+        self.layer.check_values(x)
+
     def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
         """Return the sum, the backward function, and the inner layer's new buffers."""
         y, backward, buffers = checked_forward(self.layer, params, x, context)

@@ -74,6 +74,16 @@ def test_like_defines_the_meaning_of_outputs():
         fl.predict_proba(without_like, fl.init_state(without_like), data.x)
 
 
+def test_arguments_of_another_type_raise():
+    """The error has the value, and the call that was forgotten."""
+    with pytest.raises(TypeError, match=r"function must be a function of \(outputs, targets\), got 3"):
+        FromFunction(3)
+    with pytest.raises(
+        TypeError, match=r"like must be a loss, such as .* or None, got <class .*; call it: BinaryCrossEntropy"
+    ):
+        FromFunction(logistic, like=BinaryCrossEntropy)
+
+
 def hidden(outputs, targets):
     """A NumPy function that does not accept autograd's boxes."""
     return np.where(outputs[:, 0] > 0, outputs[:, 0], 0.0)

@@ -5,7 +5,7 @@ import pytest
 
 import fnloop as fl
 from fnloop.core.protocols import members_of
-from fnloop.metrics import MAE, Metric, WholeMetric, get_metric
+from fnloop.metrics import MAE, Mean, Metric, WholeMetric, get_metric
 from tests.strategies import dataset
 
 DATA = dataset("mse", 20)
@@ -132,6 +132,12 @@ def test_an_object_that_lacks_members_is_refused_with_their_names():
         trainer_of(Incomplete())
     with pytest.raises(TypeError, match=r"it has no mode, .*; inherit from WholeMetric"):
         trainer_of(IncompleteWhole())
+
+
+@pytest.mark.parametrize("value", [3, "mae", MAE])
+def test_the_mean_of_a_value_that_is_not_a_function_raises(value):
+    with pytest.raises(TypeError, match=r"function must be a function of \(outputs, targets\), got "):
+        Mean(value)
 
 
 def test_a_subclass_that_lacks_a_member_cannot_be_made():

@@ -56,7 +56,9 @@ class HidesRandomness(nn.Dense):
 
 
 FLAT_WORDS = nn.Sequential((1, 3), [nn.Flatten(), nn.Embedding(5, 2), nn.Flatten(), nn.Dense(6, 1)])
+RESIDUAL_WORDS = nn.Sequential(3, [nn.Residual(nn.Sequential(3, [nn.Embedding(5, 1), nn.Flatten()])), nn.Dense(3, 1)])
 TABLE = [
+    (lambda: evaluate(RESIDUAL_WORDS, X + 5), ValueError, ["data", "[0, 5)", "5.0"]),
     (lambda: evaluate(FLAT_WORDS, X[:, None] - 1), ValueError, ["data", "[0, 5)", "-1.0"]),
     (
         lambda: nn.Sequential(3, [layer_of(lambda self, params, x: (x, no_backward))]),
