@@ -20,18 +20,24 @@ def is_record(value: Any) -> bool:
     return hasattr(type(value), "__attrs_attrs__")
 
 
+class NodeType(str):
+    """The type of an inner node among the leaves of a tree. Its bits differ from those of an equal string."""
+
+    __slots__ = ()
+
+
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every leaf of a record with its dotted path, depth first; an inner node yields its type."""
     if is_record(value):
-        yield path, type(value).__name__
+        yield path, NodeType(type(value).__name__)
         for name in field_names(type(value)):
             yield from leaves(getattr(value, name), f"{path}.{name}" if path else name)
     elif isinstance(value, Mapping):
-        yield path, "mapping"
+        yield path, NodeType("mapping")
         for key, item in value.items():
             yield from leaves(item, f"{path}[{key!r}]")
     elif isinstance(value, tuple | list):
-        yield path, f"sequence of {len(value)}"
+        yield path, NodeType(f"sequence of {len(value)}")
         for index, item in enumerate(value):
             yield from leaves(item, f"{path}[{index}]")
     else:

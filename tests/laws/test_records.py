@@ -44,6 +44,8 @@ def test_same_bits_is_stricter_than_equality():
         (1, True),
         ("1", 1),
         (None, ()),
+        ("mapping", {}),
+        ("sequence of 0", ()),
         (a, -a),
         (a, a.astype(">f4")),
         (a, a.astype("f8")),
