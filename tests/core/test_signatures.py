@@ -132,7 +132,7 @@ def test_a_shorthand_is_accepted(name):
     assert same_bits(guessed, written)
 
 
-OPTIMIZERS = [
+OPTIMIZER_FACTORIES = [
     make
     for name, make in vars(optimizers).items()
     if name in optimizers.__all__
@@ -141,7 +141,7 @@ OPTIMIZERS = [
 ]
 
 
-@pytest.mark.parametrize("make", OPTIMIZERS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", OPTIMIZER_FACTORIES, ids=lambda make: make.__name__)
 def test_every_optimizer_refuses_a_learning_rate(make):
     """For every spelling of the argument."""
     assert same_bits(optimizers.get_optimizer(make.__name__), make())
