@@ -8,7 +8,7 @@ import attrs
 
 from fnloop.core.digest import same_bits
 from fnloop.core.fields import is_record
-from fnloop.core.formatting import call_of, short
+from fnloop.core.formatting import call_of, cut_end, short
 
 Facts = Mapping[str, str]
 MAX_LENGTH = 60  # characters of one fact in a line
@@ -26,7 +26,7 @@ def one_line(name: str, facts: Facts, *counts: str) -> str:
         >>> one_line("Params", {"dtype": "float32"}, "433 parameters")
         'Params(dtype=float32, 433 parameters)'
     """
-    parts = [f"{label}={_cut(fact)}" for label, fact in facts.items()]
+    parts = [f"{label}={cut_end(fact, MAX_LENGTH)}" for label, fact in facts.items()]
     return f"{name}({', '.join([*parts, *counts])})"
 
 
@@ -90,7 +90,3 @@ def _is_default(value: Any, field: "attrs.Attribute[Any]") -> bool:
         return same_bits(getattr(value, field.name), default)
     except TypeError:  # not data, such as an array of objects
         return False
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 3]}..."

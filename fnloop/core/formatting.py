@@ -33,7 +33,7 @@ def short(value: Any, most: int = MAX_VALUE) -> str:
     text = _show(value, most, MAX_DEPTH)
     if len(text) <= most:
         return text
-    return _length(value) if type(value) in _BRACKETS else f"{text[: most - 3]}..."
+    return _length(value) if type(value) in _BRACKETS else cut_end(text, most)
 
 
 def listed(names: Iterable[Any], most: int = 100) -> str:
@@ -49,7 +49,7 @@ def listed(names: Iterable[Any], most: int = 100) -> str:
         >>> listed(range(100), most=10)
         '0, 1, 2, ... (100 in all)'
     """
-    texts = [_cut(str(name), 40) for name in names]
+    texts = [_cut_middle(str(name), 40) for name in names]
     used = 0
     for count, text in enumerate(texts):
         used += len(text) + 2
@@ -68,14 +68,14 @@ def _show(value: Any, most: int, levels: int) -> str:
     if kind.__repr__ is repr_of:
         return _record(value, most, levels)
     if kind in (str, bytes):
-        return repr(_cut(value, most - 2))
+        return repr(_cut_middle(value, most - 2))
     if kind in _BRACKETS:
         return _collection(value, most, levels)
     try:
         text = _array(value) or repr(value)
     except Exception:  # a foreign object whose repr fails, or an integer with too many digits
         text = f"<{kind.__name__}>"
-    return str(_cut(" ".join(text.split()), MAX_STRING))
+    return str(_cut_middle(" ".join(text.split()), MAX_STRING))
 
 
 class Call(NamedTuple):
@@ -133,7 +133,17 @@ def _array(value: Any) -> str:
     return f"<{type(value).__name__} of shape {tuple(shape)}{'' if dtype is None else f', {dtype}'}>"
 
 
-def _cut(text: Any, most: int) -> Any:
+def cut_end(text: str, most: int) -> str:
+    """Return a text, with its end cut off if it is longer than `most` characters.
+
+    Examples:
+        >>> cut_end("Dense(3, 2)", 8)
+        'Dense...'
+    """
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def _cut_middle(text: Any, most: int) -> Any:
     """Return a string or bytes with its middle cut out if it is longer than `most`."""
     if len(text) <= most:
         return text

@@ -10,6 +10,7 @@ import numpy as np
 from fnloop.core.arrays import AnyArray, Array
 from fnloop.core.checks import instance_of
 from fnloop.core.display import short_call
+from fnloop.core.formatting import cut_end
 from fnloop.core.records import frozen
 from fnloop.nn.layer import Layer, evaluation_context, make_params
 from fnloop.nn.model import Model
@@ -76,8 +77,7 @@ class Summary:
         yield "inputs", _shape(self.inputs), ""
         for row in self.rows:
             layer = "  " * row.depth + " ".join(row.layer.split())
-            cut = layer if len(layer) <= MAX_LENGTH else f"{layer[: MAX_LENGTH - 3]}..."
-            yield cut, _shape(row.shape), f"{row.parameters:,}"
+            yield cut_end(layer, MAX_LENGTH), _shape(row.shape), f"{row.parameters:,}"
 
     def _total(self) -> str:
         buffers = f", {self.buffers:,} numbers in buffers" if self.buffers else ""

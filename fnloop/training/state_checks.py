@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fnloop.core.digest import same_bits
+from fnloop.core.formatting import cut_end
 from fnloop.data.dataset import Dataset
 from fnloop.nn import Model
 from fnloop.optimizers.elementwise import qualified_slot_names
@@ -45,8 +46,7 @@ def make_optimizer_check(trainer: Trainer) -> Callable[[TrainState], None]:
 
 def list_slots(names: Sequence[str]) -> str:
     """Return the names of slots for a message."""
-    text = ", ".join(names) or "no slots"
-    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 3]}..."
+    return cut_end(", ".join(names) or "no slots", MAX_LENGTH)
 
 
 def check_model(trainer: Trainer, state: TrainState, name: str) -> Model:
