@@ -9,11 +9,11 @@ import numpy as np
 from fnloop.core.arrays import AnyArray, Array, freeze
 from fnloop.core.checks import Decay, Flag, PositiveInt
 from fnloop.core.records import frozen
-from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.elementwise import Transformation
 from fnloop.optimizers.kernel import Scalars, StepContext, as_number
 
 
-class Average(Elementwise):
+class Average(Transformation):
     """Base of averages: average' = (1 - weight) average + weight params', of the parameters after the update."""
 
     __slots__ = ()

@@ -7,7 +7,7 @@ from fnloop.core.digest import stable_repr
 from fnloop.core.formatting import Call
 from fnloop.core.parameters import Slot
 from fnloop.core.records import evolve, frozen
-from fnloop.optimizers.argument_hints import ARGUMENT_HINTS
+from fnloop.optimizers.argument_hints import OPTIMIZER_HINTS, TRANSFORMATION_HINTS
 from fnloop.optimizers.kernel import DependsOn, Kernel
 from fnloop.optimizers.kernel_pass import make_pass, write_direction
 
@@ -70,7 +70,7 @@ class Elementwise(Kernel):
     """
 
     __slots__ = ()
-    argument_hints = ARGUMENT_HINTS
+    argument_hints = OPTIMIZER_HINTS
 
     @property
     def parts(self) -> "tuple[Elementwise, ...]":
@@ -109,6 +109,13 @@ class Elementwise(Kernel):
         direction, slots = gradient.copy(), [slot.copy() for slot in state.slots]
         make_pass(self.parts, direction, slots, vector, layout)(state.count + 1, lr, write_direction)
         return direction, evolve(state, count=state.count + 1, slots=tuple(read_only(slot) for slot in slots))
+
+
+class Transformation(Elementwise):
+    """Base of a transformation that is not an optimizer by itself: a number without a name is not a learning rate."""
+
+    __slots__ = ()
+    argument_hints = TRANSFORMATION_HINTS
 
 
 class Wrapper(Elementwise):

@@ -13,14 +13,14 @@ from fnloop.core.records import frozen
 from fnloop.core.sums import total
 from fnloop.optimizers.adam import Adam
 from fnloop.optimizers.chaining import Composite
-from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.elementwise import Elementwise, Transformation
 from fnloop.optimizers.kernel import Scalars, StepContext
 from fnloop.optimizers.norms import clip_scaling, norm_of, ratio_scaling, rescale
 from fnloop.optimizers.transforms import add_decayed_weights
 
 
 @frozen
-class clip_by_norm(Elementwise):
+class clip_by_norm(Transformation):
     """Scale each array's gradient down to a norm of at most `max_norm`, in the same direction: g min(1, max_norm / |g|).
 
     Args:
@@ -47,7 +47,7 @@ class clip_by_norm(Elementwise):
 
 
 @frozen
-class adaptive_grad_clip(Elementwise):
+class adaptive_grad_clip(Transformation):
     """Limit the gradient of each unit relative to the norm of its weights: g min(1, clipping max(|w|, eps) / |g|).
 
     A unit is the weights of one output: a column of (D, K), the last axis of a larger array. A bias vector is one unit.
@@ -88,7 +88,7 @@ def _has_units(array: AnyArray) -> bool:
 
 
 @frozen
-class centralize(Elementwise):
+class centralize(Transformation):
     """Subtract from the gradient of each unit's weights their mean; biases are unchanged.
 
     A unit is the weights of one output: a column of (D, K), the last axis of a larger array.
@@ -113,7 +113,7 @@ class centralize(Elementwise):
 
 
 @frozen
-class scale_by_trust_ratio(Elementwise):
+class scale_by_trust_ratio(Transformation):
     """Scale each array's step in proportion to the array: g trust_coefficient |w| / (|g| + eps), or g if |w| or |g| is 0.
 
     Args:

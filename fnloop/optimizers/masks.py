@@ -17,6 +17,7 @@ from fnloop.core.formatting import Call, short
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
 from fnloop.core.signatures import call_hint
+from fnloop.optimizers.argument_hints import TRANSFORMATION_HINTS
 from fnloop.optimizers.chaining import Composite
 from fnloop.optimizers.elementwise import Elementwise, Wrapper
 from fnloop.optimizers.kernel import DependsOn, Scalars, StepContext
@@ -81,6 +82,8 @@ class masked(Composite):
         >>> optimizer.transformations[1]
         masked(transformation=add_decayed_weights(weight_decay=0.01), layers=None, kinds=('weights', 'vectors'))
     """
+
+    argument_hints = TRANSFORMATION_HINTS
 
     transformation: Elementwise
     layers: GivenLayers = attrs.field(default=None)

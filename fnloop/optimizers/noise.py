@@ -8,12 +8,12 @@ from fnloop.core.arrays import AnyArray
 from fnloop.core.checks import NonNegative, Seed
 from fnloop.core.random import Stream
 from fnloop.core.records import frozen
-from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.elementwise import Transformation
 from fnloop.optimizers.kernel import Scalars, StepContext
 
 
 @frozen
-class add_noise(Elementwise):
+class add_noise(Transformation):
     """Add normal noise that decays: g + sigma_t n with sigma_t² = eta / t^gamma for the t-th update, from 1.
 
     The noise is addressed by the seed, the update and the array, so a repeated update draws the same noise.

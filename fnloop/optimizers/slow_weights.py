@@ -11,6 +11,7 @@ from fnloop.core.checks import Factor, PositiveInt
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
 from fnloop.core.signatures import call_hint
+from fnloop.optimizers.argument_hints import TRANSFORMATION_HINTS
 from fnloop.optimizers.chaining import Composite
 from fnloop.optimizers.elementwise import Elementwise
 from fnloop.optimizers.kernel import Scalars, StepContext, as_number
@@ -77,6 +78,8 @@ class lookahead(Composite):
 
     Source: Zhang et al. 2019, Lookahead optimizer: k steps forward, 1 step back, Algorithm 1.
     """
+
+    argument_hints = TRANSFORMATION_HINTS
 
     optimizer: Elementwise
     _: KW_ONLY

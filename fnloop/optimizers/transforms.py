@@ -10,13 +10,13 @@ from fnloop.core.arrays import AnyArray
 from fnloop.core.checks import NonNegative, Positive
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
-from fnloop.optimizers.elementwise import Elementwise
+from fnloop.optimizers.elementwise import Transformation
 from fnloop.optimizers.kernel import Scalars, StepContext
 from fnloop.optimizers.norms import clip_scaling, rescale, within_range
 
 
 @frozen
-class clip_by_global_norm(Elementwise):
+class clip_by_global_norm(Transformation):
     """Scale the gradient down to a norm of at most `max_norm`, in the same direction: g min(1, max_norm / |g|).
 
     A zero gradient stays zero, and NaN and infinity become NaN. Finite gradients of any size are clipped without overflow.
@@ -54,7 +54,7 @@ class clip_by_global_norm(Elementwise):
 
 
 @frozen
-class add_decayed_weights(Elementwise):
+class add_decayed_weights(Transformation):
     """Add the decayed parameters: g + weight_decay * params.
 
     After an optimizer the decay is decoupled, as in AdamW. Before it, the decay is an L2 penalty.
@@ -80,7 +80,7 @@ class add_decayed_weights(Elementwise):
 
 
 @frozen
-class clip_by_value(Elementwise):
+class clip_by_value(Transformation):
     """Limit each element to [-max_value, max_value]; NaN stays NaN.
 
     This changes the direction of the gradient; `clip_by_global_norm` does not.
@@ -101,7 +101,7 @@ class clip_by_value(Elementwise):
 
 
 @frozen
-class add_l1_penalty(Elementwise):
+class add_l1_penalty(Transformation):
     """Add the gradient of the penalty l1 * sum |params|: g + l1 * sign(params).
 
     It moves parameters towards zero, and must be the first in a chain.
@@ -124,7 +124,7 @@ class add_l1_penalty(Elementwise):
 
 
 @frozen
-class add_l2_penalty(Elementwise):
+class add_l2_penalty(Transformation):
     """Add the gradient of the penalty l2 / 2 * sum params²: g + l2 * params.
 
     It must be the first in a chain. After an optimizer the same term is a decoupled decay, `add_decayed_weights`.

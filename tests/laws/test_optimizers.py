@@ -22,8 +22,10 @@ from fnloop.optimizers import (
     RMSprop,
     add_decayed_weights,
     add_l1_penalty,
+    add_noise,
     chain,
     clip_by_global_norm,
+    clip_by_norm,
     clip_by_value,
     ema,
     freeze,
@@ -426,7 +428,7 @@ def test_an_averaged_state_can_be_used_like_any_other(tmp_path):
 def test_noise_depends_on_seed_update_and_array_alone(seed, count):
     """A repeated update draws the same noise, with the variance of the formula; other updates and arrays draw other noise."""
     layout = lay_out([((200, 400),), ((200, 400),)])
-    vector, part = np.zeros(layout[-1].stop), fl.optimizers.add_noise(eta=0.3, gamma=0.7, seed=seed)
+    vector, part = np.zeros(layout[-1].stop), add_noise(eta=0.3, gamma=0.7, seed=seed)
     state = evolve(part.init(vector), count=count - 1)
     noise, after = part.update(vector, state, vector, layout=layout)
     assert fl.same_bits(noise, part.update(vector, state, vector, layout=layout)[0])
@@ -442,9 +444,9 @@ def test_masked_noise_equals_noise():
     """Also for arrays larger than a block."""
     layout = lay_out([((100, 700),)])
     vector = np.ones(layout[-1].stop)
-    part = masked(fl.optimizers.add_noise(eta=0.1), [0])
+    part = masked(add_noise(eta=0.1), [0])
     noisy, _ = part.update(vector, part.init(vector), vector, layout=layout)
-    plain, _ = fl.optimizers.add_noise(eta=0.1).update(vector, part.init(vector), vector, layout=layout)
+    plain, _ = add_noise(eta=0.1).update(vector, part.init(vector), vector, layout=layout)
     assert fl.same_bits(noisy, plain)
 
 
@@ -486,6 +488,26 @@ def test_records_print_as_they_were_called(optimizer, text):
     """Whether a class or a function returns them; a printed call gives the same record again."""
     assert repr(optimizer) == text
     assert fl.same_bits(eval(text, {**vars(fl.optimizers), "ConstantLR": ConstantLR}), optimizer)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: add_noise(0.1),
+        lambda: ema(0.9, 0.1),
+        lambda: swa(100),
+        lambda: clip_by_norm(1.0, 0.1),
+        lambda: lookahead(SGD(), 0.1),
+        lambda: masked(SGD(), [0], 0.1),
+    ],
+)
+def test_a_number_for_a_transformation_is_not_taken_for_a_learning_rate(call):
+    """The error says what the transformation takes; only an optimizer's points to the scheduler."""
+    with pytest.raises(TypeError, match="by position, got") as error:
+        call()
+    assert "learning rate" not in str(error.value)
+    with pytest.raises(TypeError, match="the learning rate belongs to the scheduler"):
+        Adam(0.1)
 
 
 def test_a_field_of_adamw_can_be_replaced():
