@@ -11,12 +11,11 @@ from fnloop.core.checks import Decay, NonNegative, Positive
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
 from fnloop.core.sums import total
-from fnloop.optimizers.adam import Adam
+from fnloop.optimizers.adam import AdamW
 from fnloop.optimizers.chaining import Composite
 from fnloop.optimizers.elementwise import Elementwise, Transformation
 from fnloop.optimizers.kernel import Scalars, StepContext
 from fnloop.optimizers.norms import clip_scaling, norm_of, ratio_scaling, rescale
-from fnloop.optimizers.transforms import add_decayed_weights
 
 
 @frozen
@@ -170,6 +169,6 @@ class LAMB(Composite):
 
     @property
     def parts(self) -> tuple[Elementwise, ...]:
-        """Adam, the decay, then the scaling."""
-        adam = Adam(b1=self.b1, b2=self.b2, eps=self.eps)
-        return adam, add_decayed_weights(self.weight_decay), scale_by_trust_ratio()
+        """The parts of AdamW, then the scaling."""
+        adamw = AdamW(b1=self.b1, b2=self.b2, eps=self.eps, weight_decay=self.weight_decay)
+        return *adamw.parts, scale_by_trust_ratio()
