@@ -1,11 +1,14 @@
 """The options of `fnloop fork` as changes of the trainer."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fnloop.cli.train_options import make_scheduler
-from fnloop.core.fields import field_names
+from fnloop.core.fields import field_names, is_record, leaves
+from fnloop.core.formatting import short
 from fnloop.core.records import evolve, frozen
-from fnloop.optimizers import Elementwise, add_decayed_weights, add_l2_penalty, chain, clip_by_global_norm
+from fnloop.optimizers import Chain, Elementwise, add_decayed_weights, chain, clip_by_global_norm
+from fnloop.optimizers.hyperparameters import Scheduled
 from fnloop.schedulers import Scheduler
 from fnloop.training.early_stopping import EarlyStopping
 from fnloop.training.trainer import Trainer
@@ -66,16 +69,13 @@ class ForkOptions:
         return evolve(old, initial_lr=self.lr)
 
     def _optimizer(self, optimizer: Elementwise) -> Elementwise:
-        """Return the optimizer with clipping as its first part, and weight decay in place of its own or as the last part."""
-        parts = list(optimizer.parts)
-        if self.clip is not None:
-            parts = [clip_by_global_norm(self.clip), *(part for part in parts if not isinstance(part, clip_by_global_norm))]
+        """Return the optimizer with this weight decay in place of its own, and clipping as its first part."""
         if self.weight_decay is not None:
-            decay = add_decayed_weights(self.weight_decay)
-            decays = [i for i, part in enumerate(parts) if isinstance(part, add_decayed_weights | add_l2_penalty)]
-            end = len(parts) - 1 if parts[-1].keeps_average else len(parts)
-            parts[decays[-1] if decays else end : decays[-1] + 1 if decays else end] = [decay]
-        return chain(*parts)
+            optimizer = _with_weight_decay(optimizer, self.weight_decay)
+        if self.clip is not None:
+            others = (part for part in _transformations(optimizer) if not isinstance(part, clip_by_global_norm))
+            optimizer = chain(clip_by_global_norm(self.clip), *others)
+        return optimizer
 
     def _early_stopping(self, trainer: Trainer, validation: bool) -> EarlyStopping | None:
         if self.no_early_stopping:
@@ -84,3 +84,34 @@ class ForkOptions:
             return None
         old = trainer.early_stopping or EarlyStopping("val_loss" if validation else "loss")
         return evolve(old, patience=self.patience)
+
+
+def _with_weight_decay(optimizer: Elementwise, weight_decay: float) -> Elementwise:
+    """Return the optimizer with this weight decay, else with this L2 penalty, else with a decay as its last part."""
+    names = {path.rpartition(".")[2] for path, _ in leaves(optimizer)}
+    for name in ("weight_decay", "l2"):
+        if name in names:
+            return _with_field(optimizer, name, weight_decay)  # type: ignore[no-any-return]
+    averages = [part for part in optimizer.parts if part.keeps_average]
+    others = [part for part in optimizer.parts if not part.keeps_average]
+    return chain(*others, add_decayed_weights(weight_decay), *averages)
+
+
+def _with_field(value: Any, name: str, new: float) -> Any:
+    """Return an optimizer, or several, with the field of this name changed in each record that has it."""
+    if isinstance(value, tuple):
+        return tuple(_with_field(item, name, new) for item in value)
+    if not (isinstance(value, Elementwise) and is_record(value)):
+        return value
+    if isinstance(value, Scheduled) and name in value.schedules:
+        raise ValueError(f"--weight-decay must be left out if {name} follows a schedule, as in {short(value)}")
+    fields = {field: getattr(value, field) for field in field_names(type(value))}
+    return evolve(value, **{field: new if field == name else _with_field(old, name, new) for field, old in fields.items()})
+
+
+def _transformations(optimizer: Elementwise) -> Sequence[Elementwise]:
+    """Return the transformations of a chain, and of chains in it; other optimizers are divided only to find a clip in them."""
+    if isinstance(optimizer, Chain):
+        return [part for transformation in optimizer.transformations for part in _transformations(transformation)]
+    has_clip = any(isinstance(part, clip_by_global_norm) for part in optimizer.parts)
+    return optimizer.parts if has_clip else [optimizer]
