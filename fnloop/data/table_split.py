@@ -5,12 +5,15 @@ import math
 import numpy as np
 
 from fnloop.core.arrays import Array
-from fnloop.core.checks import integer
+from fnloop.core.checks import choice, integer, optional, real
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import frozen
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing, Task, categories_of, fit_preprocessing, infer_task, labels_as_text
 from fnloop.data.tables import Table
+
+_fraction, _seed = real("(0, 1)"), integer(0, 2**32)
+_task = optional(choice("classification", "regression"))
 
 
 @frozen
@@ -47,14 +50,14 @@ def split_table(
         table: Column names to columns of equal length.
         target: Name of the target column.
         task: `"classification"` or `"regression"`; by default inferred from the target.
-        test: Fraction of all rows for the test set, in (0, 1).
-        validation: Fraction of the other rows for the validation set, in (0, 1).
-        seed: Seed of the random split, in [0, 2^32).
+        test: Fraction of all rows for the test set, in (0, 1). Default: 0.2.
+        validation: Fraction of the other rows for the validation set, in (0, 1). Default: 0.2.
+        seed: Seed of the random split, in [0, 2^32). Default: 42.
 
     Raises:
-        TypeError: If `seed` is not an integer.
-        ValueError: If a fraction or the seed is outside its range, the target is not a column or the only one, a class has
-            fewer than 5 rows, or there are too few rows for three parts.
+        TypeError: If an argument has the wrong type.
+        ValueError: If a fraction or the seed is outside its range, the task is unknown, the target is not a column or the
+            only one, a class has fewer than 5 rows, or there are too few rows for three parts.
 
     Examples:
         >>> table = {"x": np.arange(20.0), "y": np.repeat([0.0, 1.0], 10)}
@@ -65,15 +68,14 @@ def split_table(
     See Also:
         `fnloop.split`, which splits a dataset
     """
-    for name, fraction in (("test", test), ("validation", validation)):
-        if not 0 < fraction < 1:
-            raise ValueError(f"{name} must be a fraction in (0, 1), got {short(fraction)}")
-    integer(0, 2**32)("seed", seed)
+    test, validation, seed = _fraction("test", test), _fraction("validation", validation), _seed("seed", seed)
     if target not in table:
         raise ValueError(f"target must be one of the columns {listed(table)}, got {short(target)}")
     if len(table) < 2:
-        raise ValueError(f"the data must have columns other than the target {short(target)}, separated by commas, got none")
-    task = task or infer_task(table[target])
+        raise ValueError(
+            f"the data must have columns other than the target {short(target)}, got none; a CSV file has commas between them"
+        )
+    task = _task("task", task) or infer_task(table[target])
     labels = _labels(table[target], target) if task == "classification" else None
     if labels is None and table[target].dtype.kind != "f":
         raise ValueError(f"target {short(target)} must be numbers for regression, got {short(str(table[target][0]))}")

@@ -178,6 +178,12 @@ TABLE = [
         ValueError,
         ["seed", str(2**32)],
     ),
+    (
+        lambda: fl.datasets.split_table(ROWS, "y", task="clasification"),
+        ValueError,
+        ["task", "'regression'", "'clasification'"],
+    ),
+    (lambda: fl.datasets.split_table(ROWS, "y", test="half"), TypeError, ["test", "(0, 1)", "'half'"]),
     *[
         (
             lambda t=t, v=v: fl.datasets.split_table(ROWS, "y", test=t, validation=v),
