@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
-from fnloop.core.formatting import short
+from fnloop.core.checks import choice
 from fnloop.data.table_split import TableSplit, split_table
 from fnloop.data.tables import DATASET_NAMES, builtin_table
+
+_name = choice(*DATASET_NAMES)
 
 
 def load(name: str) -> TableSplit:
@@ -14,15 +16,14 @@ def load(name: str) -> TableSplit:
         name: `"lab"` (synthetic), or one of scikit-learn's `"digits"`, `"breast_cancer"`, `"wine"`, `"diabetes"`, `"iris"`.
 
     Raises:
+        TypeError: If the name is not a string.
         ValueError: If the name is unknown. The message lists the names.
 
     Examples:
         >>> load("iris").train
         Dataset(x=(96, 4) float64, y=(96,) int64, 96 examples)
     """
-    if name not in DATASET_NAMES:
-        raise ValueError(f"name must be one of {', '.join(DATASET_NAMES)}, got {short(name)}")
-    table, target = builtin_table(name)
+    table, target = builtin_table(_name("name", name))
     return split_table(table, target)
 
 

@@ -133,7 +133,7 @@ def fit_preprocessing(
             raise ValueError(
                 f"column {short(name)} must have numbers of at most {LARGEST:g} in size, got {np.abs(values).max():g}"
             )
-    x = one_hot_columns(table, columns, categories).astype(np.float64, copy=False)
+    x = one_hot_columns(table, columns, categories)
     mean, scale = mean_and_scale(x, _epsilons(table, columns, categories))
     y = np.zeros((1, 1)) if classes else table[target].astype(np.float64)[:, None]
     target_mean, target_scale = mean_and_scale(y, 0.0 if classes else float(np.finfo(table[target].dtype).eps))
@@ -179,11 +179,12 @@ def one_hot_columns(table: Mapping[str, Array], columns: Sequence[str], categori
                 raise ValueError(f"column {short(name)} must be numbers, got {short(str(values[0]))}")
             parts.append(values[:, None])
             continue
-        unknown = set(labels_as_text(values).tolist()) - set(texts)
+        labels = labels_as_text(values)
+        unknown = set(labels.tolist()) - set(texts)
         if unknown:
             raise ValueError(f"column {short(name)} must be one of {listed(texts)}, got {short(min(unknown))}")
-        parts.append((labels_as_text(values)[:, None] == np.array(texts)).astype(np.float64))
-    return np.concatenate(parts, axis=1)
+        parts.append(labels[:, None] == np.array(texts))
+    return np.concatenate(parts, axis=1, dtype=np.float64)
 
 
 def infer_task(values: Array) -> Task:

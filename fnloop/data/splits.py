@@ -52,13 +52,14 @@ def split(
 
     Args:
         data: The dataset.
-        test: Fraction of all rows for the test set, in [0, 1).
-        validation: Fraction of the other rows for the validation set, in [0, 1).
-        stratify: Whether each class has the same share of every part.
+        test: Fraction of all rows for the test set, in [0, 1). Default: 0.2.
+        validation: Fraction of the other rows for the validation set, in [0, 1). Default: 0.2.
+        stratify: Whether each class has the same share of every part. Default: True.
         groups: One label for each row, such as a patient's; rows with the same label stay together. Sizes and classes are then
             only as even as the groups allow: the largest groups are assigned first, each to the part that lacks it most.
-        seed: Seed of the random split, in [0, 2^64). None keeps the order, as time series need: the first rows are the
-            training set, the last the test set. It requires `stratify=False`.
+            Default: None, no groups.
+        seed: Seed of the random split, in [0, 2^64). Default: 42. None keeps the order, as time series need: the first rows
+            are the training set, the last the test set. It requires `stratify=False`, and no groups.
 
     Raises:
         TypeError: If `data` is not a `Dataset`, or an argument has the wrong type.

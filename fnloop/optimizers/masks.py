@@ -131,7 +131,7 @@ class Freeze(Elementwise):
 
 
 def freeze(*layers: int) -> Freeze:
-    """Keep the parameters of some layers unchanged, to the bit; must be after everything that makes a direction.
+    """Keep the parameters of some layers unchanged, to the bit; it must come after every part that makes a direction.
 
     Args:
         layers: Indices into `state.params.layers`.
@@ -171,7 +171,7 @@ class ScaleByLayer(Elementwise):
 
 
 def scale_by_layer(factors: Mapping[int, float] | Sequence[float]) -> ScaleByLayer:
-    """Multiply the direction of each layer by a factor, for learning rates by layer; must be after the optimizer.
+    """Multiply the direction of each layer by a factor, for learning rates by layer; it must come after the optimizer.
 
     Args:
         factors: Factors of at least 0: a mapping from indices into `state.params.layers` (other layers keep a factor of 1), or

@@ -57,8 +57,8 @@ def clamp(scheduler: Scheduler, low: float = 0.0, high: float = float(np.finfo(n
 
     Args:
         scheduler: The schedule.
-        low: Smallest learning rate, at least 0.
-        high: Largest learning rate, at least `low`; by default no bound.
+        low: Smallest learning rate, at least 0. Default: 0.
+        high: Largest learning rate, at least `low`. Default: the largest float64, no bound.
 
     Raises:
         TypeError: If an argument has the wrong type.

@@ -43,7 +43,7 @@ class InverseSqrtLR(ClosedForm):
 
     Args:
         initial_lr: The first learning rate, above 0.
-        timescale: A third of the epochs (or steps) after which the rate is half of the first; above 0. Default: 1.
+        timescale: In epochs (or steps), above 0: after 3 * timescale the rate is half of the first. Default: 1.
 
     Raises:
         ValueError: If a parameter is outside its interval. The message has its name and value.

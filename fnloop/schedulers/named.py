@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fnloop.core.checks import text
 from fnloop.core.fields import field_names
 from fnloop.core.formatting import listed, short
+from fnloop.core.lookup import by_name
 from fnloop.schedulers.constant import ConstantLR
 from fnloop.schedulers.cosine import CosineAnnealingLR
 from fnloop.schedulers.exponential import ExponentialLR
@@ -30,6 +32,7 @@ def get_scheduler(name: str, initial_lr: float, **parameters: Any) -> Scheduler:
         parameters: Other parameters of the schedule, by name.
 
     Raises:
+        TypeError: If the name is not a string, a required parameter is missing, or a value has the wrong type.
         ValueError: If the name or a parameter is unknown, or a value is outside its interval. The message lists the known
             ones.
 
@@ -37,9 +40,7 @@ def get_scheduler(name: str, initial_lr: float, **parameters: Any) -> Scheduler:
         >>> get_scheduler("Step", 0.1, step_size=10)(10)
         0.010000000000000002
     """
-    if not isinstance(name, str) or name.lower() not in SCHEDULERS:
-        raise ValueError(f"name must be one of {', '.join(SCHEDULERS)}, got {short(name)}")
-    scheduler: Any = SCHEDULERS[name.lower()]
+    scheduler: Any = by_name("name", text("name", name), SCHEDULERS)
     known = field_names(scheduler)
     for parameter in parameters:
         if parameter not in known:

@@ -53,6 +53,7 @@ class ReduceLROnPlateau(Scheduler):
         min_delta: Smallest improvement that counts, absolute, in the units of the metric. Default: 1e-4.
         min_lr: Smallest learning rate, in [0, initial_lr]. Default: 1e-8.
         cooldown: Epochs after a reduction that do not count as waiting, at least 0. An improvement among them still counts.
+            Default: 0.
 
     Raises:
         ValueError: If a parameter is outside its interval, or `min_lr` is above `initial_lr`.

@@ -16,7 +16,7 @@ class LinearLR(ClosedForm):
 
     Args:
         initial_lr: The learning rate that the factors multiply, above 0.
-        total_iters: Length of the change, in epochs (or steps); at 0 the rate has its end from the start. Default: 5.
+        total_iters: Length of the change, in epochs (or steps); at 0 the rate is the last one from the start. Default: 5.
         start_factor: First factor, at least 0; unitless. Default: 1/3.
         end_factor: Last factor, at least 0; unitless. Default: 1.
 
@@ -47,7 +47,7 @@ class PolynomialLR(ClosedForm):
 
     Args:
         initial_lr: The first learning rate, above 0.
-        total_iters: Length of the decay, in epochs (or steps); at 0 the rate has its end from the start.
+        total_iters: Length of the decay, in epochs (or steps); at 0 the rate is the last one from the start.
         power: Exponent, above 0. Default: 1, a linear decay.
         end_lr: The last learning rate, at least 0. Default: 0.
 

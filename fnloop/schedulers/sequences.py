@@ -122,8 +122,8 @@ def warmup(scheduler: Scheduler, length: int, *, start_factor: float = 0.0) -> J
     Args:
         scheduler: The schedule, whose t = 0 is the end of the warm-up.
         length: Epochs (or steps) of the warm-up; 0 is none.
-        start_factor: First rate of the warm-up relative to the schedule's first rate, in [0, 1]; unitless. At 0 the first
-            epoch (or step) does not change the parameters.
+        start_factor: First rate of the warm-up relative to the schedule's first rate, in [0, 1]; unitless. At 0, the
+            default, the first epoch (or step) does not change the parameters.
 
     Raises:
         TypeError: If an argument has the wrong type.

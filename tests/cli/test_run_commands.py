@@ -399,7 +399,7 @@ def test_prune_prints_what_it_removed(output_of, folder):
         ("fork lab.run 4 short.run", "'short.run'"),
         ("fork lab.run 4 no/q.run", "no/q.run"),
         ("fork lab.run 4 q.run --lr -1", "--lr must be a real number in (0, inf), got -1.0"),
-        ("fork lab.run 4 q.run --scheduler magic", "--scheduler must be one of constant, step"),
+        ("fork lab.run 4 q.run --scheduler magic", "--scheduler must be one of 'constant', 'step'"),
         ("fork lab.run 4 q.run --batch-size 0", "--batch-size must be"),
         ("fork lab.run 4 q.run --patience 0", "--patience must be"),
         ("fork lab.run 4 q.run --seed -1", "--seed must be"),

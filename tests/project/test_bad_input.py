@@ -396,6 +396,8 @@ TABLE = [
         ["anneal_strategy", "'x'", "'sqrt'"],
     ),
     (lambda: sch.PiecewiseLR([0], [1.0], interpolate="x"), ValueError, ["interpolate", "'x'", "'previous'"]),
+    (lambda: fl.get_scheduler(3, 0.1), TypeError, ["name", "string", "3"]),
+    (lambda: fl.datasets.load(3), TypeError, ["name", "'iris'", "3"]),
     (lambda: fl.get_scheduler("magic", 0.1), ValueError, ["magic", "constant", "step", "exponential", "plateau", "cosine"]),
     (lambda: fl.get_scheduler("step", 0.1, steps=3), ValueError, ["steps", "step_size", "gamma"]),
     (lambda: fl.mlp([3, 1], "swoosh"), ValueError, ["activation", "swoosh", "relu", "sigmoid", "tanh", "identity"]),
