@@ -178,6 +178,28 @@ def test_a_run_compiles_once(optimizer):
     assert [f._cache_size() for f in (program.split, program.fold, program.join, program.measure)] == [1, 1, 1, 1]
 
 
+def multiply_by(number):
+    """Return an instance of a new class, of the same name each time."""
+
+    @frozen
+    class Multiply(fl.nn.Layer):
+        def forward(self, params, x, context):
+            return x * number, lambda dy, grads, need_dx: dy * number if need_dx else None, ()
+
+    return Multiply()
+
+
+@pytest.mark.parametrize("wrap", [lambda layer: layer, fl.nn.Residual])
+def test_a_class_that_is_defined_again_is_compiled_again(wrap):
+    """The second definition is used, as after a cell of a notebook has changed."""
+    data = dataset("softmax", 9)
+    for number in (0.5, 2.0):
+        trainer = trainer_of(model=Sequential(3, (wrap(multiply_by(number)), fl.nn.Dense(3, 3))))
+        state = fl.init_state(trainer)
+        ours, theirs = (fl.evaluate(trainer, state, data, engine=engine)["loss"] for engine in ("numpy", "jax"))
+        assert theirs == pytest.approx(ours, rel=1e-5)
+
+
 def test_a_state_moves_between_engines(tmp_path):
     """Both engines continue from each other's states, also from a file; the states hold read-only NumPy arrays."""
     data, trainer = dataset("binary", 20), trainer_of(kind="binary", optimizer=fl.optimizers.SGD(momentum=0.9))

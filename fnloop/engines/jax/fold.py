@@ -18,7 +18,7 @@ from fnloop.engines.base import Computation
 from fnloop.engines.jax.gradient import make_forward, make_gradient
 from fnloop.engines.jax.kernel_pass import Tree, run_kernels
 from fnloop.engines.jax.measure import make_measure, make_outputs
-from fnloop.engines.jax.tracing import functions_in
+from fnloop.engines.jax.tracing import code_of
 from fnloop.nn import Model
 from fnloop.optimizers.kernel import StepContext
 
@@ -70,11 +70,11 @@ class Program(NamedTuple):
 
 def get_program(computation: Computation) -> Program:
     """Return the program of a computation; computations that differ only in seed and threads share it."""
-    return _compile(functions_in(computation), computation._replace(seed=0, threads=1))
+    return _compile(code_of(computation), computation._replace(seed=0, threads=1))
 
 
 @lru_cache(maxsize=64)  # compiled programs, by computation: compiling takes seconds
-def _compile(functions: tuple[Any, ...], computation: Computation) -> Program:
+def _compile(code: tuple[Any, ...], computation: Computation) -> Program:
     return Program(
         split=jax.jit(make_split(computation.model)),
         fold=jax.jit(make_fold(computation), donate_argnums=0, static_argnames="size"),

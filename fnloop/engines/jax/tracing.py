@@ -9,7 +9,7 @@ import numpy as np
 from jax import numpy as jnp
 
 from fnloop.core.errors import EngineError
-from fnloop.core.fields import leaves
+from fnloop.core.fields import children_of
 from fnloop.core.formatting import short
 from fnloop.core.parameters import Slot
 from fnloop.engines.base import Computation
@@ -23,12 +23,16 @@ from fnloop.optimizers.kernel import StepContext
 with_float64 = partial(jax.enable_x64, True)
 
 
-def functions_in(computation: Computation) -> tuple[Any, ...]:
-    """Return the functions that a computation's records hold: a part of a cache's key.
+def code_of(value: Any) -> tuple[Any, ...]:
+    """Return the classes of all records in a computation, and the functions that they hold: a part of a cache's key.
 
-    Records that hold functions are equal if the functions have the same names.
+    Records are equal if their classes and functions have the same names. That is not enough here: a class or a function may
+    have been defined again, as in a notebook.
     """
-    return tuple(leaf for _, leaf in leaves(computation) if callable(leaf))
+    children = children_of(value)
+    if children is None:
+        return (value,) if callable(value) else ()
+    return (type(value), *(code for _, child in children for code in code_of(child)))
 
 
 def check_traceable(computation: Computation, target_shape: tuple[int, ...], dtype: Any) -> None:
@@ -42,11 +46,11 @@ def check_traceable(computation: Computation, target_shape: tuple[int, ...], dty
     Raises:
         EngineError: If it cannot. The message names the part.
     """
-    _check(functions_in(computation), computation._replace(seed=0, threads=1), target_shape, dtype)
+    _check(code_of(computation), computation._replace(seed=0, threads=1), target_shape, dtype)
 
 
 @lru_cache(maxsize=64)  # computations that were checked: tracing takes longer than small data do
-def _check(functions: tuple[Any, ...], computation: Computation, target_shape: tuple[int, ...], dtype: Any) -> None:
+def _check(code: tuple[Any, ...], computation: Computation, target_shape: tuple[int, ...], dtype: Any) -> None:
     model, loss, metrics = computation.model, computation.loss, computation.metrics
     vector = _abstract((model.size,), dtype)
     x, y = _abstract((2, *model.inputs), dtype), _abstract((2, *target_shape), dtype)
