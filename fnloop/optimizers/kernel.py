@@ -98,7 +98,7 @@ class Kernel:
         The kernel owns `gradient` and `slots`: `mu *= b1` saves a copy, and means the same where arrays are immutable. It must
         not change `params`.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define kernel(gradient, slots, params, scalars)")
 
     def init_slots(self, vector: Array) -> tuple[Array, ...]:
         """Return the initial slots: zeros by default."""

@@ -37,7 +37,7 @@ class ClosedForm(Scheduler):
         Args:
             t: Whole numbers of at least 0, float64, (n,).
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define formula(t)")
 
     def init(self) -> SchedulerState:
         """Return the state at t = 0."""
@@ -62,10 +62,13 @@ class ClosedForm(Scheduler):
 
         Raises:
             TypeError: If t is not an integer or an array of integers.
-            ValueError: If t is negative.
+            ValueError: If t is negative, or `formula` does not return one rate for each t.
         """
         times = check_times(t)
-        lr = self.formula(np.atleast_1d(times).astype(np.float64))
+        flat = times.reshape(-1).astype(np.float64)
+        lr = np.asarray(self.formula(flat))
+        if lr.shape != flat.shape:
+            raise ValueError(f"formula of {short(self)} must return an array of shape {flat.shape} like t, got {short(lr[()])}")
         return float(lr[0]) if times.ndim == 0 else lr.reshape(times.shape)
 
 

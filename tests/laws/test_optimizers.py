@@ -523,3 +523,10 @@ def test_a_state_prints_the_names_of_its_slots():
     optimizer = chain(masked(Adam(), [0]), SGD(momentum=0.9), ema())
     expected = "OptimizerState(count=0, slots=('Adam.mu', 'Adam.nu', 'SGD.mu', 'ema.average'))"
     assert repr(optimizer.init(np.ones(3))) == expected
+
+
+def test_a_kernel_must_be_defined():
+    """The error has the class and the arguments."""
+    optimizer = fl.frozen(type("Nothing", (fl.optimizers.Elementwise,), {}))()
+    with pytest.raises(NotImplementedError, match=r"Nothing must define kernel\(gradient, slots, params, scalars\)"):
+        optimizer.update(np.zeros(2), optimizer.init(np.zeros(2)), np.zeros(2))

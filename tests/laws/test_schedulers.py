@@ -337,3 +337,20 @@ def test_get_scheduler_by_name_in_any_case():
     names = ["CONSTANT", "Step", "exponential", "PlateaU", "cosine"]
     extra = [{}, {"step_size": 3}, {}, {}, {"T_max": 5}]
     assert [type(fl.get_scheduler(name, 0.1, **more)) for name, more in zip(names, extra, strict=True)] == kinds
+
+
+@pytest.mark.parametrize(
+    ("formula", "got"), [(lambda t: 0.1, "0.1"), (lambda t: None, "None"), (lambda t: np.array([0.1, 0.2]), r"\(2,\)")]
+)
+def test_a_formula_returns_one_rate_for_each_t(formula, got):
+    """The error has the schedule and the value, at the start of a run."""
+    schedule = fl.frozen(type("Constant", (sch.ClosedForm,), {"formula": lambda self, t: formula(t)}))()
+    with pytest.raises(ValueError, match=rf"formula of Constant\(\) must return an array of shape \(1,\) like t, got .*{got}"):
+        schedule.init()
+
+
+def test_a_formula_must_be_defined():
+    """The error has the class and the arguments."""
+    schedule = fl.frozen(type("Nothing", (sch.ClosedForm,), {}))()
+    with pytest.raises(NotImplementedError, match=r"Nothing must define formula\(t\)"):
+        schedule.init()
