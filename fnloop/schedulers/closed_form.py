@@ -68,7 +68,7 @@ class ClosedForm(Scheduler):
         flat = times.reshape(-1).astype(np.float64)
         lr = np.asarray(self.formula(flat))
         if lr.shape != flat.shape:
-            raise ValueError(f"formula of {short(self)} must return an array of shape {flat.shape} like t, got {short(lr[()])}")
+            raise ValueError(f"formula of {short(self)} must return an array of t's shape {flat.shape}, got {short(lr[()])}")
         return float(lr[0]) if times.ndim == 0 else lr.reshape(times.shape)
 
 

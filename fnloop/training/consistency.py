@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from fnloop.core.checks import text
 from fnloop.core.display import pluralize
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import evolve
@@ -16,6 +17,8 @@ from fnloop.nn.kinds import PARAMETER_NAMES
 from fnloop.optimizers import Elementwise
 from fnloop.optimizers.masks import named_kinds, named_layers
 from fnloop.schedulers import CombinesSchedulers, MonitorsMetric
+
+_OTHER_NAMES = "loss", "val_loss", "lr"  # in `state.metrics`
 
 
 def with_modes(policy: Any, metrics: Sequence[AnyMetric]) -> Any:
@@ -54,12 +57,13 @@ def check_metrics(metrics: Sequence[AnyMetric], loss: Loss, model: Model) -> Non
     """Check that the metrics have different names and fit the loss and the model.
 
     Raises:
+        TypeError: If the name of a metric is not a string.
         ValueError: If two metrics have the same name, or one does not fit.
     """
     task = loss.task(model.outputs)
-    names = [metric.name for metric in metrics]
-    if len({*names, "loss"}) <= len(names):
-        raise ValueError(f"metrics must have different names, none of them 'loss', got {names}")
+    names = [text(f"metrics: the name of {short(metric)}", metric.name) for metric in metrics]
+    if len({*names, *_OTHER_NAMES}) < len(names) + len(_OTHER_NAMES):
+        raise ValueError(f"metrics must have different names, none of them 'loss', 'val_loss' or 'lr', got {names}")
     for metric in metrics:
         mode_by_name = known_mode(metric.name)
         if None not in (metric.mode, mode_by_name) and metric.mode != mode_by_name:

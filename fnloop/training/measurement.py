@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,8 @@ def metrics_from_sums(trainer: Trainer, sums: Sequence[float], examples: int) ->
     values, start = {"loss": float(sums[0] / examples)}, 1
     for metric in metrics:
         width = metric.width(trainer.model.outputs)
-        values[metric.name] = metric.value(np.array(sums[start : start + width]), examples)
+        value = metric.value(np.array(sums[start : start + width]), examples)
+        values[metric.name] = _number(f"metric {short(metric.name)}: value", value)
         start += width
     return values
 
@@ -84,6 +86,13 @@ def is_consistent(measure: Measure, start: TrainState, adapted: TrainState) -> b
     return all(_is_close(measured[name], recorded[f"val_{name}"]) for name in names)
 
 
+def _number(name: str, value: Any) -> Any:
+    """Check that a function returned a number."""
+    if np.shape(value) != () or np.asarray(value).dtype.kind not in "biuf":
+        raise TypeError(f"{name} must return a number, got {short(value)}")
+    return value
+
+
 def _is_close(a: float, b: float) -> bool:
     return (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=SAME_DATA_TOLERANCE)
 
@@ -100,7 +109,7 @@ def make_whole_measure(trainer: Trainer, data: Dataset) -> Callable[[Array], Met
         values, outputs = {}, outputs.astype(np.float64)
         for metric in metrics:
             try:
-                values[metric.name] = metric.measure(outputs, data.y, trainer.loss, task)
+                values[metric.name] = _number("measure", metric.measure(outputs, data.y, trainer.loss, task))
             except Exception as error:
                 hint = "; functools.partial binds a function's further arguments" if isinstance(metric, Whole) else ""
                 raise ValueError(f"metrics: {short(metric.name)} cannot be measured on this data: {error}{hint}") from error

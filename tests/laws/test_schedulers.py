@@ -345,7 +345,7 @@ def test_get_scheduler_by_name_in_any_case():
 def test_a_formula_returns_one_rate_for_each_t(formula, got):
     """The error has the schedule and the value, at the start of a run."""
     schedule = fl.frozen(type("Constant", (sch.ClosedForm,), {"formula": lambda self, t: formula(t)}))()
-    with pytest.raises(ValueError, match=rf"formula of Constant\(\) must return an array of shape \(1,\) like t, got .*{got}"):
+    with pytest.raises(ValueError, match=rf"formula of Constant\(\) must return an array of t's shape \(1,\), got .*{got}"):
         schedule.init()
 
 

@@ -118,6 +118,52 @@ def test_a_subclass_without_forward_cannot_be_made():
         Nothing()
 
 
+def loss_of(forward):
+    """Return a loss with this `forward(outputs, targets)`."""
+    members = {"forward": lambda self, outputs, targets: forward(outputs, targets)}
+    return fl.frozen(type("Custom", (Loss,), members))()
+
+
+def squares(outputs, targets):
+    return (outputs[:, 0] - targets) ** 2
+
+
+def slope(outputs, targets):
+    return 2 * (outputs - targets[:, None]) / len(targets)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"])
+@pytest.mark.parametrize(
+    ("forward", "error", "message"),
+    [
+        (squares, TypeError, r"forward of loss Custom\(\) must return \(losses, backward\), got <ndarray"),
+        (lambda z, y: (squares(z, y), lambda: slope(z, y), ()), TypeError, r"\(losses, backward\), got 3 values"),
+        (lambda z, y: (squares(z, y).mean(), lambda: slope(z, y)), ValueError, r"array of shape \(3,\), got shape \(\) for"),
+        (lambda z, y: ((z - y) ** 2, lambda: slope(z, y)), ValueError, r"array of shape \(3,\), got shape \(3, 3\) for"),
+        (lambda z, y: squares(z, y[:2]), ValueError, r"loss Custom\(\) is called as forward\(outputs, targets\), here"),
+    ],
+)
+def test_what_forward_must_return(forward, error, message, engine):
+    """A run does not start, and the error has the loss."""
+    with pytest.raises(error, match=message):
+        fl.epochs(trainer_of(loss_of(forward)), ONE_OUTPUT, engine=engine)
+
+
+@pytest.mark.parametrize(
+    ("backward", "error", "message"),
+    [
+        (slope(np.zeros((3, 1)), np.ones(3)), TypeError, r"must return a function as its second value, got <ndarray"),
+        (lambda: np.zeros(3), ValueError, r"backward of loss Custom\(\) must return a gradient of shape \(3, 1\), got \(3,\)"),
+    ],
+)
+def test_what_backward_must_return(backward, error, message):
+    """The NumPy engine needs it; JAX differentiates `forward`."""
+    trainer = trainer_of(loss_of(lambda z, y: (squares(z, y), backward)))
+    with pytest.raises(error, match=message):
+        fl.epochs(trainer, ONE_OUTPUT)
+    assert np.isfinite(fl.fit(trainer, ONE_OUTPUT, epochs=1, engine="jax", progress=False).last.metrics["loss"])
+
+
 def test_a_classification_reads_labels():
     """A subclass of `Classification` has the metrics, checks and predictions of a classifier."""
 

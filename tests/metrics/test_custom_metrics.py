@@ -147,3 +147,47 @@ def test_a_subclass_that_lacks_a_member_cannot_be_made():
 
     with pytest.raises(TypeError, match=r"abstract methods '?sums"):
         Nothing()
+
+
+def metric_of(base=Bias, **members):
+    """Return a metric that differs from `base` by these members."""
+    return fl.frozen(type("Custom", (base,), members))()
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"])
+@pytest.mark.parametrize(
+    ("members", "error", "message"),
+    [
+        ({"sums": lambda self, z, y: [z.sum(), y.sum()]}, TypeError, "sums must return a list of 1 numbers.*got 2 values"),
+        ({"width": lambda self, outputs: 2}, TypeError, "sums must return a list of 2 numbers.*got 1 values"),
+        ({"sums": lambda self, z, y: z.sum()}, TypeError, "sums must return a list of 1 numbers.*got np.float"),
+        ({"sums": lambda self, z, y: [z[:, 0]]}, ValueError, r"sums must return numbers, got an array of shape \(3,\)"),
+        ({"sums": lambda self, z: [z.sum()]}, ValueError, r"called as sums\(outputs, targets\), here .* raised TypeError"),
+    ],
+)
+def test_what_sums_must_return(members, error, message, engine):
+    """A run does not start, and the error has the metric."""
+    with pytest.raises(error, match=f"metric 'bias'.*{message}"):
+        fl.epochs(trainer_of(metric_of(**members)), ONE_OUTPUT, engine=engine)
+
+
+def test_a_metric_is_a_number():
+    """The error has the metric and the value."""
+    with pytest.raises(TypeError, match="metric 'bias': value must return a number, got 'high'"):
+        fl.fit(trainer_of(metric_of(value=lambda self, sums, examples: "high")), ONE_OUTPUT, epochs=1, progress=False)
+    whole = metric_of(WorstError, measure=lambda self, outputs, targets, loss, task: None)
+    with pytest.raises(ValueError, match=r"'worst_error_of_all' cannot .*: measure must return a number, got None"):
+        fl.epochs(trainer_of(whole), ONE_OUTPUT, OTHER)
+
+
+@pytest.mark.parametrize("name", ["loss", "val_loss", "lr"])
+def test_names_that_metrics_cannot_have(name):
+    """A state has other metrics of these names."""
+    with pytest.raises(ValueError, match=f"metrics must have different names, none of them .*, got \\['{name}'\\]"):
+        trainer_of(metric_of(name=name))
+
+
+def test_the_name_of_a_metric_is_text():
+    """The error has the metric and the value."""
+    with pytest.raises(TypeError, match=r"metrics: the name of Custom\(\) must be a non-empty string, got 3"):
+        trainer_of(metric_of(name=3))
