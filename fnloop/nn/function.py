@@ -9,14 +9,13 @@ import numpy as np
 from fnloop.core.arrays import AnyArray, Array, read_only
 from fnloop.core.checks import Extents
 from fnloop.core.formatting import short
-from fnloop.core.parameters import Slot
 from fnloop.core.records import frozen
 from fnloop.nn.layer import EVALUATION, Context, Forward
-from fnloop.nn.model import Params
+from fnloop.nn.model import Model, Params
 
 
 @frozen
-class Function:
+class Function(Model):
     """A model whose outputs are any differentiable function of the flat vector and the examples.
 
     The NumPy engine differentiates it with `value_and_grad`, such as that of HIPS autograd. The JAX engine uses JAX, which
@@ -48,7 +47,6 @@ class Function:
     size: int = attrs.field(init=False, repr=False)
     shape: tuple[int, ...] = attrs.field(init=False, repr=False)
 
-    buffers = ()
     random = False
 
     def __attrs_post_init__(self) -> None:
@@ -64,16 +62,6 @@ class Function:
         object.__setattr__(self, "size", vector.size)
         object.__setattr__(self, "shape", tuple(outputs.shape[1:]))
 
-    @property
-    def outputs(self) -> int:
-        """The number of outputs for an example."""
-        return self.shape[0]
-
-    @property
-    def layout(self) -> tuple[Slot, ...]:
-        """One slot, the whole vector."""
-        return (Slot(0, self.size, (self.size,), 0),)
-
     def init(self, seed: int, dtype: str = "float32") -> Params:
         """Return the initial parameters, a pure function of the seed.
 
@@ -82,29 +70,6 @@ class Function:
             dtype: `"float32"` (the default) or `"float64"`.
         """
         return Params(read_only(np.array(self.initial(seed), dtype)), self)
-
-    def views(self, vector: AnyArray) -> list[AnyArray]:
-        """Return a list of one item, the vector.
-
-        Args:
-            vector: The parameters, (P,), or a gradient of that shape.
-        """
-        return [vector]
-
-    def unflatten(self, vector: AnyArray) -> tuple[Any, ...]:
-        """Return the vector as the parameters of a single layer.
-
-        Args:
-            vector: The parameters, (P,), or a gradient of that shape.
-        """
-        return ((vector,),)
-
-    def check_values(self, x: Array) -> None:
-        """Allow any values.
-
-        Args:
-            x: The examples.
-        """
 
     def forward(self, params: Any, x: AnyArray, context: Context = EVALUATION) -> Forward:
         """Return the outputs for x, the backward function, and no buffers.
@@ -120,7 +85,3 @@ class Function:
             _, grads[0][...] = self.value_and_grad(lambda v: (self.apply(v, x) * dy).sum())(vector)
 
         return self.apply(vector, x), backward, ()
-
-    def __call__(self, vector: AnyArray, x: AnyArray, buffers: tuple[AnyArray, ...] = ()) -> AnyArray:
-        """Return the outputs for x."""
-        return self.apply(vector, x)

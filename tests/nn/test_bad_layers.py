@@ -209,3 +209,9 @@ def test_a_layer_must_define_forward():
     """Everything else has a default."""
     with pytest.raises(TypeError, match=r"abstract method '?forward"):
         type("Custom", (nn.Layer,), {})()
+
+
+def test_a_model_must_define_five_members():
+    """Everything else has a default."""
+    with pytest.raises(TypeError, match=r"abstract methods '?forward'?, '?init'?, '?inputs'?, '?shape'?, '?size"):
+        type("Custom", (nn.Model,), {})()
