@@ -356,6 +356,25 @@ class Looping(fl.nn.Layer):
         return np.array([[float(v) for v in row] for row in x]), lambda dy, grads, need_dx: None, ()
 
 
+@frozen
+class HighestOutput(fl.metrics.Metric):
+    """A metric whose `merge` compares its arguments in Python."""
+
+    name = "highest_output"
+
+    def sums(self, outputs, targets):
+        return [outputs.max()]
+
+    def width(self, outputs):
+        return 1
+
+    def merge(self, a, b):
+        return [max(a[0], b[0])]
+
+    def value(self, sums, examples):
+        return float(sums[0])
+
+
 # A schedule that takes one t at a time.
 BY_CHOICE = fl.optimizers.scheduled(ADAM, b1=lambda t: 0.9 if t < 1 else 0.5)
 
@@ -364,6 +383,7 @@ BY_CHOICE = fl.optimizers.scheduled(ADAM, b1=lambda t: 0.9 if t < 1 else 0.5)
     ("changes", "name"),
     [
         ({"metrics": (numpy_only,)}, "metric 'numpy_only'"),
+        ({"metrics": (HighestOutput(),), "accumulate": 2}, "metric 'highest_output'"),
         ({"optimizer": Branching()}, r"optimizer Branching\(\)"),
         ({"optimizer": BY_CHOICE}, r"optimizer scheduled\("),
         ({"model": Sequential(3, (Looping(),))}, r"layer 0, Looping\(\)"),

@@ -58,7 +58,9 @@ def _check(code: tuple[Any, ...], computation: Computation, target_shape: tuple[
     _trace(f"loss {short(loss)}", lambda outputs, y: loss.forward(outputs, y)[0], outputs, y)
     for metric in metrics:
         name = f"metric {short(metric.name)}"
-        _trace(name, lambda outputs, y, metric=metric: jnp.stack(metric.sums(outputs, y)), outputs, y)
+        sums = _trace(name, lambda outputs, y, metric=metric: jnp.stack(metric.sums(outputs, y)), outputs, y)
+        if computation.accumulate > 1:  # micro-batches are merged in the program, other batches outside it
+            _trace(name, lambda a, b, metric=metric: jnp.stack(metric.merge(a, b)), sums, sums)
     for part in computation.optimizer.parts:
         _check_kernel(part, vector, dtype)
 
