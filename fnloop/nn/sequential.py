@@ -1,5 +1,6 @@
 """A chain of layers whose parameters are one flat vector."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
@@ -115,8 +116,17 @@ class Sequential(Layer):
         Args:
             seed: The seed, in [0, 2^64).
             dtype: `"float32"` (the default) or `"float64"`.
+
+        Raises:
+            ValueError: If a layer returns other initial parameters than its `shapes` say.
         """
-        arrays = [array for i, layer in enumerate(self.layers) for array in layer.initial(seed, i)]
+        arrays: list[Array] = []
+        for i, layer in enumerate(self.layers):
+            initial, shapes = layer.initial(seed, i), layer.shapes
+            if [np.size(array) for array in initial] != [math.prod(shape) for shape in shapes]:
+                got = [np.shape(array) for array in initial]
+                raise ValueError(f"layers[{i}], {short(layer)}: initial must return arrays of the shapes {shapes}, got {got}")
+            arrays += initial
         return Params(read_only(np.concatenate([*map(np.ravel, arrays), np.zeros(0)]).astype(dtype)), self)
 
     def params(self, arrays: Iterable[AnyArray]) -> list[Any]:

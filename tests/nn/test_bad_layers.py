@@ -215,3 +215,16 @@ def test_a_model_must_define_five_members():
     """Everything else has a default."""
     with pytest.raises(TypeError, match=r"abstract methods '?forward'?, '?init'?, '?inputs'?, '?shape'?, '?size"):
         type("Custom", (nn.Model,), {})()
+
+
+@pytest.mark.parametrize(("initial", "got"), [((), r"\[\]"), ((np.ones(3),), r"\[\(3,\)\]"), ((np.ones(2),) * 2, "got")])
+def test_initial_parameters_have_the_sizes_of_the_shapes(initial, got):
+    """Else those of the layers after it would move; the error has the layer."""
+    layer = layer_of(
+        lambda self, params, x, context: (x * params[0], no_backward, ()),
+        shapes=((4,),),
+        initial=lambda self, seed, address: initial,
+    )
+    model = nn.Sequential(4, [layer, nn.Dense(4, 1)])
+    with pytest.raises(ValueError, match=rf"layers\[0\], Custom\(\): initial must return arrays of the shapes .*{got}"):
+        model.init(0)
