@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import toolz
 
+from fnloop.core.formatting import short
 from fnloop.core.iteration import take_until
 from fnloop.data.batching import Batch
 from fnloop.data.dataset import Dataset
@@ -53,6 +54,10 @@ def make_step(trainer: Trainer, *, engine: str = "numpy") -> Step:
     check, update = make_optimizer_check(trainer), make_update(trainer, engine)
 
     def step(state: TrainState, batch: Batch) -> TrainState:
+        if not isinstance(state, TrainState):
+            raise TypeError(f"state must be a TrainState, got {short(state)}")
+        if not isinstance(batch, Batch | Dataset):
+            raise TypeError(f"batch must be a fl.Batch(x, y), got {short(batch)}")
         examples = encode(Dataset(batch.x, batch.y, batch.weights), state.names, "batch")
         trainer.check_data(examples, "batch")
         if state.stopped is not None:

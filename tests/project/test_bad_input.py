@@ -102,6 +102,12 @@ TABLE = [
     (lambda: fl.predict(trainer(), fl.init_state(trainer()), with_bad(NAN)), ValueError, ["x", "nan", "[2, 1]"]),
     (lambda: fl.evaluate(trainer(), fl.init_state(trainer()), (X, Y)), TypeError, ["data", "ndarray", "fl.Dataset"]),
     (lambda: fl.make_step(trainer())(fl.init_state(trainer()), fl.Batch(X[:, :1], Y)), ValueError, ["batch", "(4, 1)"]),
+    (
+        lambda: fl.make_step(trainer())(fl.init_state(trainer()), (X, Y)),
+        TypeError,
+        ["batch must be a fl.Batch(x, y)", "got ("],
+    ),
+    (lambda: fl.make_step(trainer())(fl.Batch(X, Y), fl.Batch(X, Y)), TypeError, ["state must be a TrainState", "Batch("]),
     (lambda: SGD().update(np.zeros(3), SGD().init(np.zeros(4)), np.zeros(4)), ValueError, ["gradient", "(4,)", "(3,)"]),
     # what no model can be trained on
     (lambda: fl.Dataset(X[:0], Y[:0]), ValueError, ["x", "at least one example", "(0, 3)"]),
