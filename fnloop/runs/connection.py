@@ -3,18 +3,16 @@
 import os
 import sqlite3
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from fnloop.core.arrays import Array
 from fnloop.core.errors import FnloopError, RunError
 from fnloop.core.formatting import short
 from fnloop.runs.codec import UnknownRecord
 from fnloop.runs.files import partial_path
-from fnloop.runs.rows import Row, root_hash
-from fnloop.runs.store import APPLICATION_ID, FORMAT_VERSION, METRICS_VIEW, TABLES, add_row, add_snapshot
+from fnloop.runs.store import APPLICATION_ID, FORMAT_VERSION, METRICS_VIEW, TABLES
 
 _DAMAGE = (
     sqlite3.Error,
@@ -33,22 +31,13 @@ _DAMAGE = (
 _NO_JOURNAL = "PRAGMA journal_mode=MEMORY"
 
 
-def create(
-    path: Path,
-    manifest: Mapping[str, str],
-    first: Row,
-    content: str,
-    arrays: Mapping[str, Array],
-    publish: Callable[[Path, Path], None] = os.link,
-) -> None:
-    """Create a run file with its first state; the path has the whole file or none.
+def create(path: Path, fill: Callable[[sqlite3.Connection], None], publish: Callable[[Path, Path], None] = os.link) -> None:
+    """Create a run file; the path has the whole file or none.
 
     Args:
         path: Path of the run file.
-        manifest: The manifest as JSON texts by name.
-        first: Row of the first state, without its chain.
-        content: The first state, packed.
-        arrays: Arrays of manifest and state, by their hashes.
+        fill: Called with a connection to a temporary file, which has the marks and the empty tables of a run file. What it
+            writes is committed in one transaction.
         publish: Called with the complete temporary file and the path, to give it its name. The default never replaces a
             file.
 
@@ -66,10 +55,7 @@ def create(
             connection.execute("BEGIN")
             for table in TABLES:
                 connection.execute(table)
-            connection.executemany("INSERT INTO run VALUES (?, ?)", manifest.items())
-            connection.execute("INSERT INTO head VALUES (-1, ?)", [root_hash(manifest)])
-            add_row(connection, first.with_chain(root_hash(manifest)))
-            add_snapshot(connection, first.position, content, arrays)
+            fill(connection)
             connection.execute("COMMIT")
         publish(partial, path)
     finally:

@@ -1,6 +1,7 @@
 """Start a run: create its file with the manifest and the first state, and return the writer for the states that follow."""
 
 import os
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from fnloop.runs.manifest import Manifest
 from fnloop.runs.overwrite import replace_run
 from fnloop.runs.packing import pack_state
 from fnloop.runs.rows import Row, make_row, root_hash
+from fnloop.runs.store import add_row, add_snapshot
 from fnloop.runs.writer import Writer
 
 
@@ -45,12 +47,19 @@ def start_run(
         replaces = overwrite and os.path.lexists(path)
         if not replaces:
             check_unused(path)
-        row, texts = first_row(state), manifest.to_json()
-        content, state_arrays = pack_state(state)
-        create(path, texts, row, content, {**arrays, **state_arrays}, replace_run if replaces else os.link)
+        texts = manifest.to_json()
+        row, (content, state_arrays) = first_row(state).with_chain(root_hash(texts)), pack_state(state)
+
+        def fill(connection: sqlite3.Connection) -> None:
+            connection.executemany("INSERT INTO run VALUES (?, ?)", texts.items())
+            connection.execute("INSERT INTO head VALUES (-1, ?)", [root_hash(texts)])
+            add_row(connection, row)
+            add_snapshot(connection, 0, content, {**arrays, **state_arrays})
+
+        create(path, fill, replace_run if replaces else os.link)
         return Writer(
             path,
-            row.with_chain(root_hash(texts)),
+            row,
             state,
             (),
             monitor=manifest.monitor,
