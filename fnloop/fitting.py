@@ -256,7 +256,8 @@ def fit(
     lines_every = int(progress) if isinstance(progress, bool) else integer(0)("progress", progress)
     trainer = check_trainer(trainer).resolve(train)
     states: Iterable[TrainState] = stream_of_epochs(trainer, train, validation, start=start, engine=engine)
-    monitor, mode = trainer.monitored(validation is not None, monitor)
+    chosen = monitor
+    monitor, mode = trainer.monitored(validation is not None, chosen)
     scale = loss_scale(trainer, train)
     first_epoch = 0 if start is None else start.epoch
     conditions: list[tuple[StopReason, Predicate]] = []
@@ -274,7 +275,7 @@ def fit(
     try:
         with ExitStack() as at_end:
             if record is not None:
-                options: dict[str, Any] = {"engine": engine, "monitor": monitor, "overwrite": overwrite}
+                options: dict[str, Any] = {"engine": engine, "monitor": chosen, "overwrite": overwrite}
                 recorder = record if callable(record) else record_to(record, trainer, train, validation, **options)
                 states = recorded = recorder(states)
                 at_end.callback(getattr(states, "close", lambda: None))  # Ctrl-C between two states leaves it open

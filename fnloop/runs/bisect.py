@@ -1,5 +1,6 @@
 """Binary search over the steps of a run, which prefers the ends of epochs where that costs no extra evaluation."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
@@ -61,11 +62,16 @@ def _split(low: int, high: int, ends: Sequence[int]) -> int:
     """Return the end of an epoch where that needs no more evaluations on either side than halving, else the middle."""
     most = 1 << ((high - low - 1).bit_length() - 1)  # the largest power of two below high - low
     middle = (low + high) // 2
-    candidates = [end for end in ends if low < end < high and end - low <= most and high - end <= most]
-    return min(candidates, key=lambda end: abs(end - middle), default=middle)
+    next_end = bisect_left(ends, middle)
+    nearest = [
+        end
+        for end in ends[max(0, next_end - 1) : next_end + 1]
+        if max(low + 1, high - most) <= end <= min(high - 1, low + most)
+    ]
+    return min(nearest, key=lambda end: abs(end - middle), default=middle)
 
 
 def _epoch_and_step(steps: int, ends: Sequence[int]) -> tuple[int, int]:
     """Return the epoch in which a number of steps ends, and the step within it."""
-    epoch = next(i for i, end in enumerate(ends) if end >= steps)
+    epoch = bisect_left(ends, steps)
     return epoch, steps - (ends[epoch - 1] if epoch else 0)

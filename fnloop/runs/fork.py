@@ -1,7 +1,7 @@
 """Forking: a new run that starts from a state of another, with changes to the trainer or the data."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +11,8 @@ from fnloop.core.fields import field_names
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import evolve
 from fnloop.data.dataset import Dataset
-from fnloop.runs.carry_over import Metrics, carry_over, comparable_metrics
+from fnloop.runs.carry_over import carry_over, comparable_metrics
+from fnloop.runs.earlier_metrics import EarlierMetrics, earlier_metrics, joined
 from fnloop.runs.manifest import Parent, make_manifest
 from fnloop.runs.reader import Reader, Supplied
 from fnloop.runs.replay import Replay
@@ -55,7 +56,7 @@ def fork(
             raise TypeError(f"{name} must be a fl.Dataset or None, got {short(value)}")
     train = reader.data("train") if train is None else train
     validation = reader.data("validation") if validation is None else validation
-    earlier_metrics = _earlier_metrics(reader, position)
+    earlier = _earlier_metrics(reader, position)
     old = trainer = reader.trainer
     if old is None or train is None:  # a trainer has training data
         if changes:
@@ -65,8 +66,8 @@ def fork(
         trainer = _changed(old, changes)
         make_epoch(trainer, train, validation, engine=reader.manifest.engine)  # refuses data that does not fit
         new_validation = new_data["validation"] is not None
-        earlier_metrics = comparable_metrics(earlier_metrics, old, trainer, new_validation)
-        state = carry_over(replay, position, old, trainer, train, validation, earlier_metrics, new_validation)
+        earlier = comparable_metrics(earlier, old, trainer, new_validation)
+        state = carry_over(replay, position, old, trainer, train, validation, earlier, new_validation)
     parent = Parent(
         path=str(reader.path),
         epoch=epoch,
@@ -74,7 +75,7 @@ def fork(
         changes={name: repr(value) for name, value in changes.items()}
         | {name: digest(value) for name, value in new_data.items() if value is not None},
     )
-    monitor = None if old is None or trainer is None else _monitored(reader, old, trainer, validation is not None)
+    monitor, is_chosen = (None, False) if trainer is None else _monitored(reader, trainer, validation is not None)
     manifest, arrays = make_manifest(
         trainer,
         train,
@@ -83,25 +84,34 @@ def fork(
         monitor,
         reader.preprocessing,
         parent=parent,
-        earlier_metrics=earlier_metrics,
+        earlier_metrics=earlier,
+        monitor_is_chosen=is_chosen,
     )
     start_run(target, manifest, arrays, state).close()
     return Supplied(trainer, reader.supplied.step, train, validation)
 
 
-def _monitored(reader: Reader, old: Trainer, trainer: Trainer, validated: bool) -> tuple[str, Mode]:
-    """Return the metric that selects the best state: one that was chosen for the run, if the fork has it, else the default."""
-    recorded = reader.manifest.monitor
-    default = old.monitored(reader.manifest.validation is not None)
-    if recorded is None or recorded == default or recorded[0] not in trainer.metric_names(validated):
-        return trainer.monitored(validated)
-    return recorded
+def _monitored(reader: Reader, trainer: Trainer, validated: bool) -> tuple[tuple[str, Mode], bool]:
+    """Return the metric that selects the best state with its mode, and whether it was chosen for the run by name.
+
+    A chosen metric is kept if the fork has it; its mode is that of the fork's trainer, or the recorded one if that is unknown.
+    """
+    manifest = reader.manifest
+    if (
+        manifest.monitor is None
+        or not manifest.monitor_is_chosen
+        or manifest.monitor[0] not in trainer.metric_names(validated)
+    ):
+        return trainer.monitored(validated), False
+    metric, mode = manifest.monitor
+    return (metric, trainer.known_mode(metric) or mode), True
 
 
-def _earlier_metrics(reader: Reader, position: int) -> Sequence[Metrics]:
+def _earlier_metrics(reader: Reader, position: int) -> EarlierMetrics:
     """Return the metrics of all epochs up to a position, also of those before this run's own fork."""
-    epochs = [row.metrics for previous, row in pairwise(reader.rows()[: position + 1]) if row.epoch > previous.epoch]
-    return [*reader.manifest.earlier_metrics, *epochs]
+    rows = pairwise(reader.rows()[: position + 1])
+    own = earlier_metrics(row.metrics for previous, row in rows if row.epoch > previous.epoch)
+    return joined(reader.earlier_metrics, own)
 
 
 def _changed(trainer: Trainer, changes: Mapping[str, Any]) -> Trainer:

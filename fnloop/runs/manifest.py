@@ -1,7 +1,7 @@
 """The manifest of a run file: the trainer, the data, the engine and the environment that a run was started with."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from fnloop.core.display import short_call
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
+from fnloop.runs.earlier_metrics import NO_EARLIER_METRICS, EarlierMetrics
 from fnloop.runs.environment import current_environment
 from fnloop.runs.packing import check_size, pack, pack_checked
 from fnloop.training.trainer import Trainer
@@ -77,7 +78,9 @@ class Manifest(NamedTuple):
         environment: Versions and hardware that the bits depend on, by name.
         preprocessing: The preprocessing as `pack` writes it, if any.
         parent: The state that the run was forked from, or None.
-        earlier_metrics: The metrics of the epochs before a fork, which the run did not train itself.
+        earlier_metrics: The metrics of the epochs before a fork, which the run did not train itself, as `pack` writes them;
+            None without any.
+        monitor_is_chosen: Whether the monitored metric was chosen by name, so that forks keep it, and is not a default.
     """
 
     trainer: TrainerEntry | None
@@ -88,7 +91,8 @@ class Manifest(NamedTuple):
     environment: Mapping[str, str]
     preprocessing: str | None
     parent: Parent | None = None
-    earlier_metrics: Sequence[Mapping[str, float]] = ()
+    earlier_metrics: str | None = None
+    monitor_is_chosen: bool = False
 
     def to_json(self) -> dict[str, str]:
         """Return each entry as JSON, by name.
@@ -115,7 +119,8 @@ def make_manifest(
     preprocessing: Preprocessing | None,
     *,
     parent: Parent | None = None,
-    earlier_metrics: Sequence[Mapping[str, float]] = (),
+    earlier_metrics: EarlierMetrics = NO_EARLIER_METRICS,
+    monitor_is_chosen: bool = False,
 ) -> tuple[Manifest, dict[str, Array]]:
     """Return the manifest of a new run, and the arrays that it names by their hashes.
 
@@ -128,6 +133,7 @@ def make_manifest(
         preprocessing: The preprocessing that made the data, if any.
         parent: For a fork, the state that it starts from.
         earlier_metrics: For a fork, the metrics of the epochs before it.
+        monitor_is_chosen: As in `Manifest`.
 
     Raises:
         TypeError: If the preprocessing holds something that is not data.
@@ -138,6 +144,7 @@ def make_manifest(
     train_entry, train_arrays = _data_entry(train, is_stored)
     validation_entry, validation_arrays = _data_entry(validation, is_stored)
     packed, preprocessing_arrays = (None, {}) if preprocessing is None else pack(preprocessing)
+    earlier, earlier_arrays = pack(earlier_metrics) if len(earlier_metrics) else (None, {})
     environment = current_environment(engine, None if trainer is None else trainer.blas_threads())
     manifest = Manifest(
         trainer_entry,
@@ -148,9 +155,10 @@ def make_manifest(
         environment,
         packed,
         parent,
-        earlier_metrics,
+        earlier,
+        monitor_is_chosen,
     )
-    return manifest, {**trainer_arrays, **train_arrays, **validation_arrays, **preprocessing_arrays}
+    return manifest, {**trainer_arrays, **train_arrays, **validation_arrays, **preprocessing_arrays, **earlier_arrays}
 
 
 def _trainer_entry(trainer: Trainer | None) -> tuple[TrainerEntry | None, dict[str, Array]]:
@@ -256,8 +264,10 @@ def _parent(value: Any) -> Parent | None:
     return Parent(_text(value["path"]), int(_number(value["epoch"])), _text(value["digest"]), _texts(value["changes"]))
 
 
-def _earlier_metrics(value: Any) -> tuple[dict[str, float], ...]:
-    return tuple({name: _number(number) for name, number in metrics.items()} for metrics in value)
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"expected true or false, got {short(value)}")
+    return value
 
 
 _PARSERS: Mapping[str, Callable[[Any], Any]] = {
@@ -269,5 +279,6 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "environment": _texts,
     "preprocessing": _text_or_none,
     "parent": _parent,
-    "earlier_metrics": _earlier_metrics,
+    "earlier_metrics": _text_or_none,
+    "monitor_is_chosen": _flag,
 }

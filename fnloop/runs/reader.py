@@ -16,6 +16,7 @@ from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.metrics import improves, look_up
 from fnloop.runs.connection import reading
+from fnloop.runs.earlier_metrics import NO_EARLIER_METRICS, EarlierMetrics
 from fnloop.runs.manifest import DataEntry, TrainerEntry, parse_manifest
 from fnloop.runs.packing import unpack
 from fnloop.runs.rows import (
@@ -276,6 +277,12 @@ class Reader:
         """The preprocessing of the data, if it was recorded."""
         packed = self.manifest.preprocessing
         return None if packed is None else self._unpack("preprocessing", Preprocessing, packed)
+
+    @cached_property
+    def earlier_metrics(self) -> EarlierMetrics:
+        """The metrics of the epochs before a fork, none for another run."""
+        packed = self.manifest.earlier_metrics
+        return NO_EARLIER_METRICS if packed is None else self._unpack("earlier_metrics", EarlierMetrics, packed)
 
     @property
     def environment(self) -> Mapping[str, str]:

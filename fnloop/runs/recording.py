@@ -93,7 +93,9 @@ def record(
     def create_file(state: Any) -> Writer:
         if trainer is not None and train is not None:
             _check_first(trainer, state, train, validation is not None)
-        manifest, arrays = make_manifest(trainer, train, validation, engine, monitored, preprocessing)
+        manifest, arrays = make_manifest(
+            trainer, train, validation, engine, monitored, preprocessing, monitor_is_chosen=monitor is not None
+        )
         return start_run(path, manifest, arrays, state, every, overwrite)
 
     def recorded(states: Iterable[Any]) -> RecordedStream:

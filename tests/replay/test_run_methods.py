@@ -12,9 +12,7 @@ from toolz import iterate, take
 import fnloop as fl
 from fnloop.core.digest import hash_of
 from fnloop.core.records import frozen
-from fnloop.runs import packing
 from fnloop.runs.bisect import first_true
-from fnloop.runs.reader import Reader
 from tests.replay.support import CustomState, custom_step, everything, fingerprint, problem, record_tiny, tiny
 
 
@@ -362,16 +360,6 @@ def test_a_path_with_a_special_meaning_for_sqlite_is_a_path(tmp_path, monkeypatc
         states = record_tiny(path, 3)
         assert fl.same_bits(fl.open_run(path).state(2), states[2])
         assert fl.open_run(path).resume(epochs=4, progress=False).last.epoch == 4
-
-
-def test_a_fork_with_too_many_earlier_epochs_is_refused(tmp_path, monkeypatch):
-    """Its file holds the metrics of all earlier epochs; a file that could not be read is not written."""
-    record_tiny(tmp_path / "a.run", 30)
-    monkeypatch.setattr(packing, "MAX_JSON_VALUES", 100)
-    monkeypatch.setattr(Reader, "trainer", tiny()[0])
-    with pytest.raises(ValueError, match=r"earlier_metrics is too large for a run file: a text of .* values is over 100"):
-        fl.open_run(tmp_path / "a.run").fork(30, tmp_path / "b.run")
-    assert not (tmp_path / "b.run").exists()
 
 
 def test_a_custom_state_with_an_invalid_epoch_is_refused(tmp_path):
