@@ -255,7 +255,7 @@ def fit(
         raise ValueError("overwrite must be False unless record is the path of a run file, got True")
     lines_every = int(progress) if isinstance(progress, bool) else integer(0)("progress", progress)
     trainer = check_trainer(trainer).resolve(train)
-    states: Iterable[TrainState] = stream_of_epochs(trainer, train, validation, start=start, engine=engine)
+    stream = stream_of_epochs(trainer, train, validation, start=start, engine=engine)
     chosen = monitor
     monitor, mode = trainer.monitored(validation is not None, chosen)
     scale = loss_scale(trainer, train)
@@ -269,16 +269,14 @@ def fit(
         time_is_up = deadline(real("(0, inf)")("seconds", seconds))
         conditions.append((StopReason.TIME, lambda state: first_epoch < state.epoch < epochs and time_is_up(state)))
     ending = _Ending(conditions)
-    states = ending.apply(take(max(0, epochs - first_epoch) + 1, states))
-    result = recorded = None
+    recorder = record if record is None or callable(record) else record_to(record, monitor=chosen, overwrite=overwrite)
+    result = None
     names = [*trainer.metric_names(validation is not None), "lr", "seconds"]
     try:
         with ExitStack() as at_end:
-            if record is not None:
-                options: dict[str, Any] = {"engine": engine, "monitor": chosen, "overwrite": overwrite}
-                recorder = record if callable(record) else record_to(record, trainer, train, validation, **options)
-                states = recorded = recorder(states)
-                at_end.callback(getattr(states, "close", lambda: None))  # Ctrl-C between two states leaves it open
+            recorded: Iterable[TrainState] = stream if recorder is None else recorder(stream)
+            at_end.callback(getattr(recorded, "close", lambda: None))  # also after Ctrl-C between two states
+            states: Iterable[TrainState] = ending.apply(take(max(0, epochs - first_epoch) + 1, recorded))
             if lines_every:
                 states = show_progress(states, total=epochs, every=lines_every)
             result = evolve(_collect(trainer, states, ending, monitor, mode, names), loss_scale=scale)

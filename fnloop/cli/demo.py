@@ -110,7 +110,7 @@ def run_demo(out: Path, overwrite: bool, recorded: bool) -> None:
             data.validation,
             epochs=EPOCHS,
             monitor="val_accuracy",
-            record=recorder(run, trainer, data, monitor="val_accuracy"),
+            record=recorder(run, data, monitor="val_accuracy"),
         )
     with deferring_signals():
         model, picture, comparison = output_paths(out, RESULTS, overwrite)

@@ -8,7 +8,6 @@ from fnloop.data.table_split import TableSplit
 from fnloop.runs.files import free_path
 from fnloop.runs.recording import record
 from fnloop.training.state import TrainState
-from fnloop.training.trainer import Trainer
 
 Recorder = Callable[[Iterable[TrainState]], Iterable[TrainState]]
 
@@ -23,29 +22,15 @@ def new_run_file(path: Path) -> tuple[Path, str]:
     return run, f"Recording every epoch in {run}{f' ({path} exists already)' if run != path else ''}."
 
 
-def recorder(
-    run: Path | None, trainer: Trainer, splits: TableSplit, *, engine: str = "numpy", monitor: str | None = None
-) -> Recorder | None:
+def recorder(run: Path | None, splits: TableSplit, *, monitor: str | None = None) -> Recorder | None:
     """Return the `record` argument of `fit`, with the preprocessing that predictions need; None if there is no run file.
 
     Args:
         run: The run file, or None.
-        trainer: The trainer.
         splits: The data, with its preprocessing.
-        engine: The engine.
         monitor: The metric that the best state is chosen by. Default: that of `fit`.
     """
-    if run is None:
-        return None
-    return record(  # type: ignore[no-any-return]
-        run,
-        trainer,
-        splits.train,
-        splits.validation,
-        engine=engine,
-        monitor=monitor,
-        preprocessing=splits.preprocessing,
-    )
+    return None if run is None else record(run, monitor=monitor, preprocessing=splits.preprocessing)
 
 
 def run_commands(run: Path | None, epochs: int | None = None) -> list[str]:

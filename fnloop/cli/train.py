@@ -140,7 +140,7 @@ def train_and_write(
             splits.validation,
             epochs=options.epochs,
             engine=options.engine,
-            record=recorder(run, trainer, splits, engine=options.engine),
+            record=recorder(run, splits),
             progress=not quiet,
         )
     best = _best(result, run)

@@ -6,36 +6,38 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fnloop.core.checks import boolean, integer
-from fnloop.core.digest import same_bits
-from fnloop.core.fields import field_names
 from fnloop.core.formatting import listed, short
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
-from fnloop.engines import get_engine
 from fnloop.runs.failures import RecordedStream, TolerantWriter
 from fnloop.runs.manifest import make_manifest
 from fnloop.runs.overwrite import check_replaceable
+from fnloop.runs.source import check_source, differing_fields, find_source
 from fnloop.runs.start import check_target, check_unused, start_run
 from fnloop.runs.writer import Writer
 from fnloop.streams.time import timed
 from fnloop.training.adapt import adapt
 from fnloop.training.state import TrainState
-from fnloop.training.trainer import Trainer, check_trainer
+from fnloop.training.trainer import Trainer
 
 
 def record(
     path: str | os.PathLike[str],
-    trainer: Trainer | None,
-    train: Dataset | None,
+    trainer: Trainer | None = None,
+    train: Dataset | None = None,
     validation: Dataset | None = None,
     *states: Iterable[Any],
-    engine: str = "numpy",
+    engine: str | None = None,
     monitor: str | None = None,
     snapshot_every: int | None = None,
     preprocessing: Preprocessing | None = None,
     overwrite: bool = False,
 ) -> Any:
     """Record a stream of epochs in a run file, so that `open_run` can recover each state to the bit.
+
+    Directly after `fl.epochs(...)` the path is enough: that stream knows its trainer, data and engine. Elsewhere in a pipe, as
+    after `take`, they are given. Without either, the stream is that of a custom step, which the file cannot hold: `open_run`
+    is given it.
 
     Without `states`, return the function of a stream, for a `pipe`. Otherwise return the stream, whose states are recorded as
     they pass. A background thread hashes and writes them. After each epoch the file has its metrics and the digest of its
@@ -49,11 +51,11 @@ def record(
 
     Args:
         path: Path of a new file. To continue an existing run, use `open_run(path).resume()`.
-        trainer: The trainer of the stream, or None for a stream of records that a custom step makes.
-        train: The training data of the stream; None is allowed for a custom step.
-        validation: The validation data of the stream, or None.
+        trainer: The trainer of the stream. Default: that of `fl.epochs(...)`; None for a stream of records of a custom step.
+        train: The training data of the stream. Default: that of `fl.epochs(...)`.
+        validation: The validation data of the stream, if any. Default: that of `fl.epochs(...)`.
         states: The stream, if given.
-        engine: The engine of the stream.
+        engine: The engine of the stream. Default: that of `fl.epochs(...)`, else `"numpy"`.
         monitor: The metric that selects the best state; by default the same as in `fit`.
         snapshot_every: Number of epochs from one snapshot to the next; by default as the time budget allows.
         preprocessing: Stored in the file, so that checkpoints exported from it can make predictions from tables.
@@ -66,9 +68,9 @@ def record(
         ValueError: If an argument is invalid, or the states are not those of the trainer and the data.
 
     Examples:
-        >>> trainer, train, validation = run.trainer, run.train, run.validation
-        >>> stream = fl.until(lambda state: state.epoch == 3, fl.epochs(trainer, train, validation))
-        >>> fl.last(fl.record("new.run", trainer, train, validation, stream)).epoch
+        >>> from toolz import pipe
+        >>> from toolz.curried import take
+        >>> pipe(fl.epochs(run.trainer, run.train, run.validation), fl.record("new.run"), take(4), fl.last).epoch
         3
         >>> len(fl.open_run("new.run").rows)
         4
@@ -79,29 +81,26 @@ def record(
     path = check_target(path)
     if boolean("overwrite", overwrite):
         path = Path(os.path.realpath(path))  # keep a symbolic link, and replace its target
-    if trainer is not None:
-        check_trainer(trainer)
-    for name, data in (("train", train), ("validation", validation)):
-        if not (isinstance(data, Dataset) or (data is None and (trainer is None or name == "validation"))):
-            raise TypeError(f"{name} must be a fl.Dataset{' or None' if name == 'validation' else ''}, got {short(data)}")
+    check_source(trainer, train, validation, engine)
     if preprocessing is not None and not isinstance(preprocessing, Preprocessing):
         raise TypeError(f"preprocessing must be a Preprocessing or None, got {short(preprocessing)}")
-    get_engine(engine)
     every = None if snapshot_every is None else integer(1)("snapshot_every", snapshot_every)
-    monitored = None if trainer is None else trainer.monitored(validation is not None, monitor)
-
-    def create_file(state: Any) -> Writer:
-        if trainer is not None and train is not None:
-            _check_first(trainer, state, train, validation is not None)
-        manifest, arrays = make_manifest(
-            trainer, train, validation, engine, monitored, preprocessing, monitor_is_chosen=monitor is not None
-        )
-        return start_run(path, manifest, arrays, state, every, overwrite)
+    if trainer is not None and validation is not None:
+        trainer.monitored(True, monitor)  # refuses an unknown metric
 
     def recorded(states: Iterable[Any]) -> RecordedStream:
         _check_path(path, overwrite)
+        source = find_source(states, trainer, train, validation, engine)
+        monitored = None if source.trainer is None else source.trainer.monitored(source.validation is not None, monitor)
+
+        def create_file(state: Any) -> Writer:
+            if source.trainer is not None and source.train is not None:
+                _check_first(source.trainer, state, source.train, source.validation is not None)
+            manifest, arrays = make_manifest(*source, monitored, preprocessing, monitor_is_chosen=monitor is not None)
+            return start_run(path, manifest, arrays, state, every, overwrite)
+
         writer = TolerantWriter(create_file)
-        validated = None if trainer is None else validation is not None
+        validated = None if source.trainer is None else source.validation is not None
         return RecordedStream(record_states(writer.start, states, validated), writer)
 
     _check_path(path, overwrite)
@@ -157,8 +156,8 @@ def _check_first(trainer: Trainer, state: Any, train: Dataset, validated: bool) 
     """Check that the trainer would continue from the first state of a stream without changing it."""
     adapted, _ = adapt(trainer, state, train, validated, "states")
     if adapted is not state:
-        fields = [name for name in field_names(TrainState) if not same_bits(getattr(adapted, name), getattr(state, name))]
-        raise ValueError(f"states must be those of this trainer and data; the first one differs in {listed(fields)}")
+        fields = listed(differing_fields(adapted, state))
+        raise ValueError(f"states must be those of this trainer and data; the first one differs in {fields}")
 
 
 def _check_next(previous: Any, state: Any, validated: bool | None) -> None:

@@ -12,6 +12,7 @@ from fnloop.engines import Fault
 from fnloop.training.advance import Advance, make_advance, make_update
 from fnloop.training.encoding import encode, with_names
 from fnloop.training.epoch_end import make_epoch_end
+from fnloop.training.epoch_stream import EpochStream
 from fnloop.training.non_finite import handle_fault, warn_non_finite
 from fnloop.training.preparation import Preparation, encode_datasets, prepare
 from fnloop.training.start import start_from
@@ -151,8 +152,10 @@ def epochs(
     *,
     start: TrainState | None = None,
     engine: str = "numpy",
-) -> Iterator[TrainState]:
+) -> EpochStream:
     """Return the lazy stream of states epoch by epoch, which starts with the initial state and ends with a stopped one.
+
+    The stream has its `trainer`, `train`, `validation` and `engine`, so that `fl.record(path)` directly after it needs none.
 
     Args:
         trainer: The trainer.
@@ -179,7 +182,8 @@ def epochs(
     prepared = prepare(trainer, train, validation, engine)
     epoch = _make_epoch(prepared, engine)
     first = start_from(prepared, start, train, engine)
-    return warn_non_finite(take_until(is_stopped, toolz.iterate(epoch, first)))
+    states = warn_non_finite(take_until(is_stopped, toolz.iterate(epoch, first)))
+    return EpochStream(trainer, train, validation, engine, states)
 
 
 def steps(

@@ -1,7 +1,7 @@
 """Values that are not finite: what the trainer's `non_finite` does about a fault, and warnings about a stream of states."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from fnloop.core.display import pluralize
 from fnloop.core.errors import NonFiniteError, NonFiniteWarning
@@ -33,7 +33,7 @@ def handle_fault(trainer: Trainer, state: TrainState, fault: Fault) -> TrainStat
     return evolve(state, stopped=stopped)
 
 
-def warn_non_finite(states: Iterator[TrainState]) -> Iterator[TrainState]:
+def warn_non_finite(states: Iterator[TrainState]) -> Generator[TrainState, None, None]:
     """Yield the states unchanged, and warn of a fault, of skipped updates, and of each metric when it is first not finite."""
     warned: set[str] = set()
     previous = None
