@@ -11,7 +11,7 @@ from urllib.parse import quote
 from fnloop.core.errors import FnloopError, RunError
 from fnloop.core.formatting import short
 from fnloop.runs.codec import UnknownRecord
-from fnloop.runs.files import partial_path
+from fnloop.runs.files import partial_path, publish
 from fnloop.runs.store import APPLICATION_ID, FORMAT_VERSION, METRICS_VIEW, TABLES
 
 _DAMAGE = (
@@ -31,7 +31,7 @@ _DAMAGE = (
 _NO_JOURNAL = "PRAGMA journal_mode=MEMORY"
 
 
-def create(path: Path, fill: Callable[[sqlite3.Connection], None], publish: Callable[[Path, Path], None] = os.link) -> None:
+def create(path: Path, fill: Callable[[sqlite3.Connection], None], publish: Callable[[Path, Path], None] = publish) -> None:
     """Create a run file; the path has the whole file or none.
 
     Args:

@@ -111,6 +111,31 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.partial")
 
 
+def publish(partial: Path, path: Path) -> None:
+    """Give a complete file in the same folder its name; this never replaces a file.
+
+    Args:
+        partial: The file. It keeps its name as well where the file system has hard links.
+        path: The new name.
+
+    Raises:
+        FileExistsError: If the path exists.
+        OSError: If the file cannot be renamed.
+    """
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError:  # whichever error a file system without hard links gives, or this one is raised again below
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        try:
+            os.replace(partial, path)
+        except BaseException:
+            if not path.stat().st_size:
+                path.unlink()
+            raise
+
+
 def _copy_attributes(partial: Path, target: Path, former: os.stat_result) -> None:
     """Give a new file the owner, the mode and the extended attributes of the former one, as far as that is allowed."""
     mode = stat.S_IMODE(former.st_mode)

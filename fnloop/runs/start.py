@@ -10,7 +10,7 @@ from fnloop.core.arrays import Array
 from fnloop.core.errors import RunError
 from fnloop.core.formatting import short
 from fnloop.runs.connection import create
-from fnloop.runs.files import check_file_path
+from fnloop.runs.files import check_file_path, publish
 from fnloop.runs.lock import lock
 from fnloop.runs.manifest import Manifest
 from fnloop.runs.overwrite import replace_run
@@ -56,7 +56,7 @@ def start_run(
             add_row(connection, row)
             add_snapshot(connection, 0, content, {**arrays, **state_arrays})
 
-        create(path, fill, replace_run if replaces else os.link)
+        create(path, fill, replace_run if replaces else publish)
         return Writer(
             path,
             row,

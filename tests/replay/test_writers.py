@@ -75,7 +75,7 @@ def test_the_second_writer_is_refused(tmp_path, reference, resume):
     errors, forked = in_new_process(try_everything, str(path))
     assert "path must be a new file, " in errors[0]
     for text in errors[1:]:
-        assert "is being written by another process or stream, and a run has one writer at a time" in text
+        assert f"is being written by process {first.pid}, and a run has one writer at a time" in text
     assert forked == reference[3]
     out, err = first.communicate("go\n", timeout=60)
     assert (first.returncode, out) == (0, "31\n"), err
