@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 from time import sleep, time
 
@@ -135,6 +136,22 @@ def test_the_lock_of_a_process_that_is_gone_is_taken_over(tmp_path):
     os.utime(lock_path, (time() - 60, time() - 60))
     lock(path)()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_was_taken_over_meanwhile_is_not_taken_again(tmp_path):
+    """Of two processes that find the same owner gone, the second sees the first; a claim is left only by a kill."""
+    lock_path = tmp_path / "a.run-lock"
+    lock_path.write_bytes(b"first")
+    assert not locking._take_over(lock_path, b"gone", b"second")
+    assert lock_path.read_bytes() == b"first"
+    assert locking._take_over(lock_path, b"first", b"second")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.run-lock"]
+    claim = tmp_path / f"a.run-lock-{sha256(b'second').hexdigest()[:8]}"
+    claim.touch()
+    assert not locking._take_over(lock_path, b"second", b"third")
+    os.utime(claim, (time() - 60, time() - 60))
+    assert locking._take_over(lock_path, b"second", b"third")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.run-lock"]
 
 
 @pytest.mark.usefixtures("without_flock")
