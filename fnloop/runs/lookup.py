@@ -1,5 +1,7 @@
 """States of a run by epoch and step, by the best value of a metric, or as an argument names them."""
 
+from collections.abc import Iterator, Sequence
+from heapq import heapify, heappop
 from typing import Any
 
 import numpy as np
@@ -8,8 +10,10 @@ from fnloop.core.checks import Mode, integer
 from fnloop.core.errors import NoBestError
 from fnloop.core.fields import is_record
 from fnloop.core.formatting import listed, short
-from fnloop.metrics import check_mode, known_mode
+from fnloop.metrics import check_mode, known_mode, look_up
 from fnloop.runs.replay import Replay
+from fnloop.runs.rows import Row
+from fnloop.streams.select import has_finite_parameters
 
 
 def state_at(replay: Replay, epoch: int | None, step: int | None) -> Any:
@@ -43,7 +47,7 @@ def state_at(replay: Replay, epoch: int | None, step: int | None) -> Any:
 
 
 def best_state(replay: Replay, metric: str | None, mode: Mode | None) -> Any:
-    """Return the state with the best value of a metric.
+    """Return the state with the best value of a metric, the one that `fnloop.best` selects from the stream.
 
     Args:
         replay: The run.
@@ -51,7 +55,7 @@ def best_state(replay: Replay, metric: str | None, mode: Mode | None) -> Any:
         mode: `"min"` or `"max"`; None for the mode that was monitored, or else the metric's own.
 
     Raises:
-        NoBestError: If the metric is NaN in every epoch, or the run has no finished epoch.
+        NoBestError: If no epoch has a value that is not NaN and finite parameters.
         TypeError: If `metric` is not a string.
         ValueError: If the run does not have the metric, or `mode` is neither.
     """
@@ -65,10 +69,23 @@ def best_state(replay: Replay, metric: str | None, mode: Mode | None) -> Any:
         raise ValueError(f"metric must be one of the run's, {listed(names)}, got {short(metric)}")
     if mode is None:
         mode = monitor[1] if monitor is not None and metric == monitor[0] else _mode_of(replay, metric)
-    position = reader.best_position(metric, check_mode(mode, metric))
-    if position is None:
-        raise NoBestError(f"there is no best state: no epoch of the run has a {short(metric)} that is not NaN")
-    return replay.at(position)
+    for position in _best_first(reader.rows(), metric, check_mode(mode, metric)):
+        state = replay.at(position)
+        if getattr(getattr(state, "params", None), "vector", None) is None or has_finite_parameters(state):
+            return state
+    raise NoBestError(
+        f"there is no best state: no epoch of the run has a {short(metric)} that is not NaN, and finite parameters"
+    )
+
+
+def _best_first(rows: Sequence[Row], metric: str, mode: Mode) -> Iterator[int]:
+    """Yield the positions of the epochs with a value that is not NaN: the best first, and of equal ones the earliest first."""
+    sign = 1 if mode == "min" else -1
+    values = [(sign * look_up(row.metrics, metric), row.position) for row in rows if row.metrics]
+    heap = [pair for pair in values if pair[0] == pair[0]]
+    heapify(heap)
+    while heap:
+        yield heappop(heap)[1]
 
 
 def _mode_of(replay: Replay, metric: str) -> Mode | None:

@@ -95,14 +95,16 @@ class Run(RunContents):
         return self._replay.at(len(self._reader.rows()) - 1)
 
     def best(self, metric: str | None = None, *, mode: Mode | None = None) -> Any:
-        """Return the state with the best value of a metric, the earliest of equal ones; NaN is never best.
+        """Return the state with the best value of a metric, the earliest of equal ones, as `fnloop.best` selects it.
+
+        A state whose value is NaN, or whose parameters are not finite, is never the best.
 
         Args:
             metric: A metric of the run. Default: the monitored one.
             mode: `"min"` or `"max"`. Default: the mode of the metric.
 
         Raises:
-            NoBestError: If the metric is NaN in every epoch, or the run has no finished epoch.
+            NoBestError: If no epoch qualifies, or the run has no finished epoch.
             ValueError: If the run does not have the metric.
 
         Examples:
@@ -113,6 +115,9 @@ class Run(RunContents):
 
     def state(self, epoch: int | None = None, step: int | None = None) -> Any:
         """Return the state after a number of epochs or steps.
+
+        A run whose first step of an epoch was not finite stopped at the epoch and step of the state before, which is returned;
+        the stopped state is `last`.
 
         Args:
             epoch: The number of finished epochs, 0 for the initial state. Default: the epoch in which the step is.

@@ -59,10 +59,11 @@ def update_best(found: TrainState | None, state: TrainState, metric: str, mode: 
         return found
     value = look_up(state.metrics, metric)
     better = not math.isnan(value) if found is None else improves(value, found.metrics[metric], mode)
-    return state if better and _has_finite_parameters(state) else found
+    return state if better and has_finite_parameters(state) else found
 
 
-def _has_finite_parameters(state: TrainState) -> bool:
+def has_finite_parameters(state: TrainState) -> bool:
+    """Return whether all parameters of a state are finite; only such a state can be the best."""
     return bool(np.isfinite(state.params.vector).all())
 
 
@@ -89,7 +90,7 @@ def top(k: int, metric: str, states: Iterable[TrainState], *, mode: Mode | None 
     k, mode = integer(1)("k", k), check_mode(mode, metric)
     sign = 1 if mode == "min" else -1
     scored = ((sign * look_up(state.metrics, metric), state) for state in with_new_metrics(states))
-    valid = (pair for pair in scored if not math.isnan(pair[0]) and _has_finite_parameters(pair[1]))
+    valid = (pair for pair in scored if not math.isnan(pair[0]) and has_finite_parameters(pair[1]))
     return [state for _, state in nsmallest(k, valid, key=lambda pair: pair[0])]
 
 

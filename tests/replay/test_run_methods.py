@@ -2,14 +2,19 @@
 
 import math
 import multiprocessing
+import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from toolz import iterate, take
 
 import fnloop as fl
+from fnloop.core.arrays import Array
 from fnloop.core.digest import hash_of
 from fnloop.core.records import frozen
 from fnloop.runs.bisect import first_true
@@ -224,6 +229,60 @@ def test_a_run_without_a_finished_epoch_has_no_best_state(tmp_path):
     record_tiny(tmp_path / "a.run", 0)
     with pytest.raises(fl.NoBestError, match="there is no best state: no epoch of the run has a 'val_loss' that is not NaN"):
         fl.open_run(tmp_path / "a.run").best()
+
+
+@frozen
+class Vector:
+    vector: Array
+
+
+@frozen
+class Measured:
+    """A custom state that `fl.best` can select."""
+
+    epoch: int
+    params: Vector
+    metrics: Mapping[str, float]
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, -0.0, 1.0, 2.0, math.inf, math.nan]), st.booleans()), max_size=6))
+def test_the_best_state_is_that_of_the_stream(epochs):
+    """`Run.best` and `fl.best` select the same state, or none: by value, then the earliest, with finite parameters only."""
+
+    def state(epoch):
+        value, is_finite = epochs[epoch - 1] if epoch else (0.0, True)
+        params = Vector(np.array([1.0 if is_finite else math.nan, float(epoch)]))
+        return Measured(epoch, params, {"loss": value} if epoch else {})
+
+    states = list(map(state, range(len(epochs) + 1)))
+    with tempfile.TemporaryDirectory() as folder:
+        fl.last(fl.record(f"{folder}/a.run", None, None, None, states))
+        records = [Vector, Measured]
+        run = fl.open_run(f"{folder}/a.run", step=lambda before: state(before.epoch + 1), records=records)
+        for mode in ("min", "max"):
+            try:
+                expected = fl.best("loss", states, mode=mode)
+            except fl.NoBestError:
+                with pytest.raises((fl.NoBestError, ValueError)):  # without any epoch the metric is unknown
+                    run.best("loss", mode=mode)
+            else:
+                assert run.best("loss", mode=mode) == expected
+
+
+def test_a_stop_at_the_first_step_of_an_epoch(tmp_path):
+    """The stopped state has the epoch and step of the one before: `state` returns that one, `last` and `bisect` the other."""
+    for first in (0, 3):
+        path, jump = tmp_path / f"{first}.run", fl.schedulers.PiecewiseLR([0, first], [0.01, 1e300], interpolate="previous")
+        trainer, train, validation = tiny(scheduler=jump, optimizer=fl.optimizers.SGD())
+        states = fl.record(path, trainer, train, validation, fl.epochs(trainer, train, validation))
+        with pytest.warns(fl.NonFiniteWarning):
+            *_, before, stopped = states
+        assert (before.epoch, before.step, before.stopped) == (stopped.epoch, stopped.step, None) == (first, 3 * first, None)
+        run = fl.open_run(path)
+        for arguments in ((first,), (first, 3 * first), (None, 3 * first)):
+            assert fl.same_bits(run.state(*arguments), before)
+        for state in (run.last, run.bisect(lambda state: state.stopped is not None)):
+            assert fl.same_bits(state, stopped)
 
 
 def bad_arguments():
