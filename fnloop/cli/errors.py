@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import typer
 
+from fnloop.core.errors import RunError
 from fnloop.core.formatting import short
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -102,7 +103,10 @@ def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         reason = "no such file" if error.errno == ENOENT else f"{error.strerror[:1].lower()}{error.strerror[1:]}"
         return f"{reason}: {short(str(error.filename))}"
-    return str(error)
+    message = str(error)
+    if isinstance(error, RunError) and re.search(r"open_run\(path, |records=\[", message):
+        message += "; that is for Python: a command has only what is in the file"
+    return message
 
 
 def _fail(message: str, status: int) -> int:

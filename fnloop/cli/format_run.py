@@ -4,15 +4,21 @@ import os
 from collections.abc import Iterator
 from time import time
 
+import numpy as np
+
 from fnloop.cli.format_values import format_bytes, format_metric, format_model
+from fnloop.core.checks import Mode
 from fnloop.core.display import non_default_fields, short_call
 from fnloop.core.errors import FnloopError
 from fnloop.runs.environment import THREADS
 from fnloop.runs.manifest import Manifest, Parent
 from fnloop.runs.reader import Reader
 from fnloop.runs.rows import Row
+from fnloop.training.state import StopReason
+from fnloop.training.trainer import Trainer
 
 DIGITS = 8  # of a digest in the table
+MAX_METRICS = 20  # columns of metrics in the table
 
 
 def format_header(reader: Reader) -> str:
@@ -26,17 +32,39 @@ def format_header(reader: Reader) -> str:
     snapshots = f"snapshots of {len(reader.snapshots())} of {len(rows)} states"
     facts: dict[str, str] = {
         "run": f"{reader.path}: epochs {first.epoch} to {last.epoch}, {last.step} steps, {seconds:.3g} s",
-        "ended": f"{last.stopped}, after epoch {last.epoch}, step {last.step}"
+        "ended": f"{format_stop(last)}{_kept(reader)}"
         if last.stopped
         else f"not yet, it can be resumed; {_last_written(reader)}",
         **_trainer(reader),
         "data": _data(reader.manifest),
+        **_metrics(reader),
         **_best(reader),
         **_parent(reader.manifest.parent),
         "environment": _environment(reader),
         "file": f"{format_bytes(_file_size(reader))}{_log(reader)}, {snapshots}",
     }
     return "\n".join(f"{name:14} {text}" for name, text in facts.items())
+
+
+def format_stop(last: Row) -> str:
+    """Return why a run stopped, and which epoch its last state is of.
+
+    Args:
+        last: The row of the state that the run stopped with.
+    """
+    where = f"epoch {last.epoch}, step {last.step}"
+    if last.stopped != StopReason.NON_FINITE:
+        return f"{last.stopped}, after {where}"
+    return f"{last.stopped}, in epoch {last.epoch + 1}, step {last.step + 1}; the last finite state is of {where}"
+
+
+def _kept(reader: Reader) -> str:
+    """Return whether the last state of a run that early stopping ended also keeps the parameters of the best epoch."""
+    trainer = _readable_trainer(reader)
+    policy = None if trainer is None else trainer.early_stopping
+    if policy is None or not policy.restore_best:
+        return ""
+    return "; the last state also keeps the parameters that were best for early stopping (fl.restored)"
 
 
 def _last_written(reader: Reader) -> str:
@@ -64,10 +92,7 @@ def _trainer(reader: Reader) -> dict[str, str]:
     entry = reader.manifest.trainer
     if entry is None:
         return {"trainer": "none: recorded from a custom step"}
-    try:
-        trainer = reader.trainer
-    except FnloopError:
-        trainer = None
+    trainer = _readable_trainer(reader)
     if trainer is None:  # it contains functions or custom records
         return {"trainer": entry.repr[:300]}
     names = "schedule_every", "accumulate", "non_finite", "dtype"
@@ -82,6 +107,13 @@ def _trainer(reader: Reader) -> dict[str, str]:
     }
 
 
+def _readable_trainer(reader: Reader) -> Trainer | None:
+    try:
+        return reader.trainer
+    except FnloopError:
+        return None
+
+
 def _data(manifest: Manifest) -> str:
     parts = [
         f"{entry.examples} {use} examples{'' if entry.packed else ' (not in the file)'}"
@@ -91,13 +123,30 @@ def _data(manifest: Manifest) -> str:
     return ", ".join(parts) or "none"
 
 
+def _metrics(reader: Reader) -> dict[str, str]:
+    """Return how many metrics there are if the table has not all of them."""
+    count = len(reader.metric_names())
+    return {} if count <= MAX_METRICS else {"metrics": f"{count}, of which the table has {MAX_METRICS}"}
+
+
 def _best(reader: Reader) -> dict[str, str]:
     """Return the best epoch by the monitored metric."""
     if reader.manifest.monitor is None:
         return {}
-    best, (name, _) = _best_row(reader), reader.manifest.monitor
+    best, (name, mode) = _best_row(reader), reader.manifest.monitor
     value = f"none by {name} yet" if best is None else f"epoch {best.epoch}, {name} {format_metric(name, best.metrics[name])}"
-    return {"best": value}
+    return {"best": f"{value}{_best_before_fork(reader, name, mode)}"}
+
+
+def _best_before_fork(reader: Reader, name: str, mode: Mode) -> str:
+    """Return the best of the epochs before a fork, which this run did not train; "" if there is none."""
+    earlier, parent = reader.earlier_metrics.only([name]), reader.manifest.parent
+    values = np.where(earlier.present, earlier.values, np.nan).reshape(-1)
+    if parent is None or np.isnan(values).all():
+        return ""
+    index = int(np.nanargmin(values) if mode == "min" else np.nanargmax(values))
+    epoch = parent.epoch - (len(earlier) - 1 - index)
+    return f"; before the fork: epoch {epoch}, {name} {format_metric(name, float(values[index]))}"
 
 
 def _best_row(reader: Reader) -> Row | None:
@@ -133,9 +182,9 @@ def format_rows(reader: Reader, last: int | None = None) -> Iterator[str]:
         last: The number of rows, from the end. Default: all.
     """
     rows = reader.rows()
-    names = reader.metric_names()
+    names = _shown_metrics(reader)
     best, shown = _best_row(reader), rows[-last:] if last else rows
-    table = [["epoch", "step", *names, "seconds", "state"]]
+    table = [["epoch", "step", *map(_column, names), "seconds", "state"]]
     for row in shown:
         metrics = [format_metric(name, row.metrics[name]) if name in row.metrics else "-" for name in names]
         table.append([str(row.epoch), str(row.step), *metrics, f"{row.seconds:.3f}", row.digest[:DIGITS]])
@@ -145,6 +194,22 @@ def format_rows(reader: Reader, last: int | None = None) -> Iterator[str]:
         yield "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)) + mark
 
 
+def _shown_metrics(reader: Reader) -> list[str]:
+    """Return the names of the metrics in the table: at most `MAX_METRICS`, the monitored one first if there are more."""
+    names, monitor = reader.metric_names(), reader.manifest.monitor
+    if len(names) > MAX_METRICS and monitor is not None and monitor[0] in names:
+        names = [monitor[0], *(name for name in names if name != monitor[0])]
+    return names[:MAX_METRICS]
+
+
+def _column(name: str) -> str:
+    """Return a metric's name, as code if it would not be one word of printable characters."""
+    return name if name and name.isprintable() and " " not in name else repr(name)
+
+
 def _mark(row: Row, best: Row | None) -> str:
-    marks = [*(["best"] if row is best else []), *([f"stopped: {row.stopped}"] if row.stopped else [])]
+    marks = [
+        *(["best"] if best is not None and row.position == best.position else []),
+        *([f"stopped: {row.stopped}"] if row.stopped else []),
+    ]
     return f"  {', '.join(marks)}" if marks else ""

@@ -9,7 +9,7 @@ from fnloop.cli.format_values import format_metrics
 from fnloop.core.digest import digest
 from fnloop.runs.diff import fields
 from fnloop.runs.rows import Row
-from fnloop.training.state import TrainState
+from fnloop.training.state import StopReason, TrainState
 
 _BEST_VECTOR = "early_stopping.best_vector"
 
@@ -75,3 +75,37 @@ def format_position(rows: Sequence[Row], state: Any) -> str:
     starts = [row.step for row in rows if row.epoch == state.epoch]
     step_in_epoch = state.step - starts[0] if starts else state.progress.batches
     return f"epoch {state.epoch}, step {state.step}: step {step_in_epoch} of epoch {state.epoch + 1}"
+
+
+def format_place(rows: Sequence[Row], state: Any) -> str:
+    """Return the position of a state, and of a stopped one why it is the last; "" if it has none.
+
+    Args:
+        rows: The rows of the run.
+        state: A state of the run.
+    """
+    return f"{format_position(rows, state)}{_format_stop(state)}"
+
+
+def _format_stop(state: Any) -> str:
+    stopped = state.stopped if isinstance(state, TrainState) else None
+    if stopped is None:
+        return ""
+    if stopped.reason != StopReason.NON_FINITE:
+        return f"; stopped: {stopped.reason} ({stopped.cause})"
+    return f"; the last finite state: step {stopped.step}, in epoch {stopped.epoch}, was {stopped.reason} ({stopped.cause})"
+
+
+def format_kept(state: Any) -> str:
+    """Return a sentence on the parameters of an earlier epoch that early stopping keeps in a state; "" if it keeps none.
+
+    Args:
+        state: A state.
+    """
+    best = state.early_stopping if isinstance(state, TrainState) else None
+    if best is None or best.best_vector is None or best.best_epoch == state.epoch:
+        return ""
+    return (
+        f"Its parameters are those of epoch {state.epoch}; it also keeps those of epoch {best.best_epoch}, the best by "
+        f"{best.metric} for early stopping, which fl.restored(state) applies."
+    )

@@ -13,7 +13,7 @@ from fnloop.cli.arguments import parse_epochs, parse_state
 from fnloop.cli.completion import complete_choice, complete_data, complete_path
 from fnloop.cli.errors import naming_options
 from fnloop.cli.format_run import format_header, format_rows
-from fnloop.cli.format_state import format_position, format_state
+from fnloop.cli.format_state import format_kept, format_place, format_position, format_state
 from fnloop.cli.format_values import format_metrics
 from fnloop.cli.options import STATE, OutFile, Processes, RunFile, Step
 from fnloop.cli.output import write_output
@@ -55,7 +55,9 @@ def show(
     if step is not None:
         integer(0)("--step", step)
     state = parse_state(opened, epoch or ("last" if step is None else ""), step)
-    typer.echo(f"{opened.path}: {format_position(opened.rows, state)}".rstrip(": "))
+    typer.echo(f"{opened.path}: {format_place(opened.rows, state)}".rstrip(": "))
+    if kept := format_kept(state):
+        typer.echo(kept)
     typer.echo(format_state(state))
 
 
@@ -70,7 +72,7 @@ def diff(
     second = first if other is None else open_run(other)
     states = parse_state(first, a), parse_state(second, b)
     lines = [
-        f"{sign} {opened.path}: {format_position(opened.rows, state)}".rstrip(": ")
+        f"{sign} {opened.path}: {format_place(opened.rows, state)}".rstrip(": ")
         for sign, opened, state in zip("-+", (first, second), states, strict=True)
     ]
     typer.echo("\n".join([*lines, "", str(first.diff(*states))]))
@@ -157,7 +159,11 @@ def probe(
     processes: Processes = 1,
     out: OutFile = None,
 ) -> None:
-    """Compute for every epoch what was not logged, and write CSV."""
+    """Compute for every epoch what was not logged, and write CSV.
+
+    A run that stopped within an epoch has a row for its last finite state, too. The column `stopped` has the reason why the
+    run stopped, in the row of the state that it stopped with.
+    """
     opened = open_run(run)
 
     def compute() -> str:
@@ -194,6 +200,7 @@ def _probe_csv(run: Run, epochs: Sequence[int] | None, results: Sequence[dict[st
     rows = run.rows[: len(results)] if epochs is None else [first_rows[epoch] for epoch in epochs]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["epoch", "step", *(results[0] if results else ())])
-    writer.writerows([row.epoch, row.step, *result.values()] for row, result in zip(rows, results, strict=True))
+    writer.writerow(["epoch", "step", *(results[0] if results else ()), "stopped"])
+    for row, result in zip(rows, results, strict=True):
+        writer.writerow([row.epoch, row.step, *result.values(), row.stopped])
     return file.getvalue()

@@ -11,7 +11,8 @@ from fnloop.cli.arguments import parse_epoch, parse_state
 from fnloop.cli.completion import complete_choice, complete_path
 from fnloop.cli.errors import naming_options
 from fnloop.cli.fork_options import ForkOptions
-from fnloop.cli.format_state import format_position
+from fnloop.cli.format_run import format_stop
+from fnloop.cli.format_state import format_kept, format_place
 from fnloop.cli.format_values import format_bytes, format_metrics
 from fnloop.cli.options import STATE, RunFile, Step
 from fnloop.cli.output import check_not_input
@@ -20,6 +21,7 @@ from fnloop.core.checks import integer
 from fnloop.core.display import short_call
 from fnloop.core.formatting import short
 from fnloop.runs.checkpoint import save
+from fnloop.runs.reader import Reader
 from fnloop.runs.run import Run, open_run
 from fnloop.schedulers import SCHEDULERS
 from fnloop.training.state import StopReason
@@ -72,6 +74,8 @@ def fork(
     start = parse_epoch(opened, epoch)
     if epochs is not None and integer(1)("--epochs", epochs) <= start:
         raise ValueError(f"--epochs must be above the epoch that the fork starts from, {start}, got {epochs}")
+    if epochs is not None and opened.monitor is None:
+        raise ValueError(f"--epochs must be left out for a run of a custom step, which Python can resume, got {epochs}")
     if new.exists():
         raise ValueError(
             f"NEWRUN must be a new file, got {short(str(new))}, which exists; use fnloop resume to continue a run"
@@ -100,7 +104,7 @@ def _resume(run: Run, epochs: int) -> None:
     """
     name, before = quote(str(run.path)), run.rows[-1]
     if run.stop_reason is not None:
-        typer.echo(f"{run.path} is finished: {run.stop_reason}, after epoch {before.epoch}.")
+        typer.echo(f"{run.path} is finished: {format_stop(before)}.")
         if run.stop_reason in REMEDIES:
             typer.echo(f"Next: fnloop fork {name} {before.epoch} NEWRUN {REMEDIES[run.stop_reason]}")
         return
@@ -150,14 +154,29 @@ def export(
     else:
         state = parse_state(opened, states[0] if states else ("last" if step is None else ""), step)
     save(state, out, trainer=opened.trainer, preprocessing=opened.preprocessing)
-    typer.echo(f"Wrote {out}: {format_position(opened.rows, state)}")
-    if state.metrics:
-        typer.echo(format_metrics(state.metrics))
+    metric = best if best is not None else opened.monitor[0] if states == ["best"] and opened.monitor else None
+    typer.echo(f"Wrote {out}: {format_place(opened.rows, state)}{'' if metric is None else f'; the best by {metric}'}")
+    typer.echo(
+        format_metrics(state.metrics) if state.metrics else "It has no metrics, which are measured at the end of an epoch."
+    )
+    if kept := format_kept(state):
+        typer.echo(kept)
     typer.echo(
         f"Next: fnloop predict {quote(out)} DATA"
         if opened.preprocessing is not None
         else f"The run has no preprocessing, so fnloop predict cannot use it; fl.load_checkpoint({out!r}) reads it."
     )
+    if not states and best is None and step is None:
+        _suggest_best(opened, run, state.epoch)
+
+
+def _suggest_best(opened: Run, run: Path, epoch: int) -> None:
+    """Print how to export the best state, if that is not of the epoch that was exported by default."""
+    reader = Reader(run)
+    position = None if opened.monitor is None else reader.best_position(*opened.monitor)
+    if opened.monitor is not None and position is not None and reader.row(position).epoch != epoch:
+        best = reader.row(position).epoch
+        typer.echo(f"      fnloop export {quote(str(run))} best OUT.npz writes epoch {best}, the best by {opened.monitor[0]}")
 
 
 def prune(

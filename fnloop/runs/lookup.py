@@ -63,9 +63,12 @@ def best_state(replay: Replay, metric: str | None, mode: Mode | None) -> Any:
     if not isinstance(metric, str | None):
         raise TypeError(f"metric must be a metric's name, got {short(metric)}")
     monitor, names = reader.manifest.monitor, reader.metric_names()
-    if metric is None and monitor is not None:
+    if metric is None:
+        if monitor is None:
+            known = f"its metrics are {listed(names)}" if names else "it has no metrics"
+            raise ValueError(f"there is no best state without a metric: this run monitors none, {known}")
         metric = monitor[0]
-    elif metric is None or metric not in names:
+    elif metric not in names:
         raise ValueError(f"metric must be one of the run's, {listed(names)}, got {short(metric)}")
     if mode is None:
         mode = monitor[1] if monitor is not None and metric == monitor[0] else _mode_of(replay, metric)

@@ -82,8 +82,12 @@ def parse(text: str, metrics: Collection[str]) -> Callable[[Any], bool]:
         raise ValueError(f"predicate must be an expression such as 'val_loss > 0.3', got {short(text[:100])}")
     truth = _truth(tree, text, dict.fromkeys([*metrics, *_COUNTERS]))
 
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} & {*_COUNTERS} - {*metrics}
+
     def predicate(state: Any) -> bool:
         counters = {name: getattr(state, name) for name in _COUNTERS if hasattr(state, name)}
+        if used - counters.keys():
+            raise ValueError(f"predicate names {listed(sorted(used - counters.keys()))}, which the states of this run lack")
         return truth({**metrics_of(state), **counters})
 
     return predicate

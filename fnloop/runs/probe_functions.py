@@ -87,7 +87,8 @@ class UpdateNorm:
         if state.step == self.run.rows[0].step:
             before = np.full_like(after, np.nan)
         else:
-            start = state.epoch if state.progress.batches else state.epoch - 1
+            is_within = state.progress.batches or (state.stopped is not None and state.stopped.epoch > state.epoch)
+            start = state.epoch if is_within else state.epoch - 1
             before = self.run.state(start).params.vector.astype(np.float64)
         changes, norms = _norms("update_norm", after - before, model), _norms("update_norm", before, model)
         with np.errstate(all="ignore"):

@@ -1,13 +1,15 @@
 """Pruning: fewer snapshots in a run file, whose states are computed again when they are asked for."""
 
+import math
 import re
 import sqlite3
 
 from fnloop.core.checks import Mode
-from fnloop.metrics import known_mode
+from fnloop.metrics import improves, known_mode
 from fnloop.runs.connection import close_writer, open_to_write, reporting_write_errors
 from fnloop.runs.lock import lock
 from fnloop.runs.reader import Reader
+from fnloop.runs.rows import Row
 from fnloop.runs.store import read_snapshots
 
 
@@ -36,14 +38,20 @@ def prune(reader: Reader, keep: int) -> int:
 
 def _required(reader: Reader) -> set[int]:
     """Return the positions that are always kept: the first, the last, and the best by each metric."""
-    last, monitor = len(reader.rows()) - 1, reader.manifest.monitor
+    rows, monitor = reader.rows(), reader.manifest.monitor
     criteria: list[tuple[str, Mode]] = [monitor] if monitor else []
     for name in reader.metric_names():
         if name != "lr":
             known = known_mode(name)
             criteria += [(name, mode) for mode in ("min", "max") if known in (None, mode)]  # both if the mode is unknown
-    best = [reader.best_position(name, mode) for name, mode in criteria]
-    return {0, last, *(position for position in best if position is not None)}
+    best: dict[tuple[str, Mode], Row] = {}
+    for row in filter(lambda row: row.metrics, rows):
+        for name, mode in criteria:
+            value = row.metrics.get(name, math.nan)
+            found = best.get((name, mode))
+            if value == value if found is None else improves(value, found.metrics[name], mode):
+                best[name, mode] = row
+    return {0, len(rows) - 1, *(row.position for row in best.values())}
 
 
 def _prune(connection: sqlite3.Connection, keep: int, required: set[int]) -> int:
