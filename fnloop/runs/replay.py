@@ -8,6 +8,7 @@ from toolz import iterate
 
 from fnloop.core.errors import ReplayError, RunError
 from fnloop.core.formatting import listed, short
+from fnloop.core.iteration import take_until
 from fnloop.core.records import evolve
 from fnloop.engines.threads import with_threads
 from fnloop.nn.model import Params
@@ -15,7 +16,8 @@ from fnloop.runs.connection import reporting_damage
 from fnloop.runs.environment import current_environment, environment_differences, recorded_threads
 from fnloop.runs.reader import Advance, Reader
 from fnloop.runs.rows import Row
-from fnloop.training.loop import epochs, make_epoch, make_fold
+from fnloop.training.loop import is_stopped, make_epoch, make_fold
+from fnloop.training.non_finite import warn_non_finite
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer
 
@@ -49,9 +51,26 @@ class Replay:
             if not snapshot <= reached <= position:
                 reached, state = snapshot, self.snapshot(snapshot)
         while reached < position:
-            reached, state = reached + 1, self._checked(self.advance(state), self.reader.row(reached + 1))
+            reached, state = reached + 1, self._checked(self.advance(state), self.reader.row(reached + 1), position)
         self._cached = reached, state
         return state
+
+    def check_here(self, position: int) -> None:
+        """Compute the epoch after the latest snapshot before a position again, and compare it with its record.
+
+        This shows that here the run has the bits that it was recorded with. The first state has nothing to compare.
+
+        Args:
+            position: The index of the state in the stream, from 0.
+
+        Raises:
+            ReplayError: If the state of the epoch is not the recorded one.
+        """
+        earlier = [snapshot for snapshot in self.reader.snapshots() if snapshot < position]
+        if earlier:
+            reached = max(earlier) + 1
+            state = self.advance(self.snapshot(reached - 1))
+            self._cached = reached, self._checked(state, self.reader.row(reached), position)
 
     def snapshot(self, position: int) -> Any:
         """Return the state of the snapshot at a position.
@@ -67,7 +86,7 @@ class Replay:
             if self.reader.trainer is None:
                 raise RunError(f"{short(str(self.reader.path))} has a state of a trainer, but no trainer")
             state = evolve(state, params=Params(state.params.vector, self.reader.trainer.model))
-        return self._checked(state, self.reader.row(position))
+        return self._checked(state, self.reader.row(position), position, is_snapshot=True)
 
     def after_batches(self, position: int, batches: int) -> Any:
         """Return the state a number of batches after the one at a position.
@@ -86,7 +105,7 @@ class Replay:
             raise RunError("a run that was recorded from a custom step has no states within an epoch")
         state = self.at(position)
         inside = self._fold(state, state.progress.batches + batches)
-        self._checked(self.advance(inside), self.reader.row(position + 1))
+        self._checked(self.advance(inside), self.reader.row(position + 1), position + 1)
         return inside
 
     @property
@@ -94,21 +113,43 @@ class Replay:
         """Whether there are states within an epoch, which a custom step does not have."""
         return self.reader.manifest.trainer is not None
 
-    def _checked(self, state: Any, row: Row) -> Any:
+    def _checked(self, state: Any, row: Row, wanted: int, is_snapshot: bool = False) -> Any:
         """Return the state if it is the recorded one.
 
+        Args:
+            state: The state.
+            row: The row of the state.
+            wanted: The position of the state that is computed from it, to which the error names the nearest snapshot.
+            is_snapshot: Whether the state was read, not computed, so that another snapshot is to be named.
+
         Raises:
-            ReplayError: If it is not. The message has the epoch, the fields and the environment that differ.
+            ReplayError: If it is not. The message has the epoch, the fields that differ and the likely cause, and says from
+                which epoch the run can be forked.
         """
         fields = self.reader.differing(state, row)
         if fields:
-            changed = self.environment_differences()
-            reason = f"the environment differs: {'; '.join(changed)}" if changed else "the environment is the same"
-            question = "" if self.has_steps else "is the step that of the run? "
             raise ReplayError(
-                f"the state of epoch {row.epoch} is not the recorded one: it differs in {listed(fields)}; {question}{reason}"
+                f"the state of epoch {row.epoch} is not the recorded one: it differs in {listed(fields)}; "
+                f"{self._likely_cause()}; {self._way_out(wanted, row.position if is_snapshot else None)}"
             )
         return state
+
+    def _likely_cause(self) -> str:
+        changed = self.environment_differences()
+        if changed:
+            return f"the environment differs: {'; '.join(changed)}"
+        parts = "the trainer's functions, a custom layer or the data" if self.has_steps else "the step"
+        return f"the environment is the same, so that {parts} may have changed"
+
+    def _way_out(self, wanted: int, without: int | None) -> str:
+        """Return how to go on from a snapshot, without the state that cannot be computed."""
+        row = self.reader.row
+        for position in sorted(self.reader.snapshots(), key=lambda position: abs(position - wanted)):
+            epoch = row(position).epoch
+            is_first = position == 0 or row(position - 1).epoch != epoch  # a run is forked from the first state of an epoch
+            if is_first and position != without:
+                return f"the nearest snapshot is that of epoch {epoch}, from which run.fork({epoch}, path) starts a new run"
+        return "there is no other snapshot"
 
     def environment_differences(self) -> tuple[str, ...]:
         """Return the differences from the recorded environment that remain with the recorded number of BLAS threads."""
@@ -147,12 +188,10 @@ class Replay:
         return make_fold(self.trainer, reader.train, engine=reader.manifest.engine)  # type: ignore[arg-type]
 
     def stream(self, state: Any) -> Iterator[Any]:
-        """Return the stream of states that starts with a state.
+        """Return the stream of states that starts with a state of the run, as it is recorded.
 
         Args:
-            state: A state of the run.
+            state: The state.
         """
-        reader = self.reader
-        if self.trainer is None:
-            return iterate(self.advance, state)  # type: ignore[no-any-return]
-        return epochs(self.trainer, reader.train, reader.validation, start=state, engine=reader.manifest.engine)
+        states = iterate(self.advance, state)
+        return warn_non_finite(take_until(is_stopped, states)) if self.has_steps else states

@@ -18,6 +18,9 @@ from fnloop.streams.progress import progress as show_progress
 def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | None) -> None:
     """Continue a run after its last state; a stopped run is unchanged.
 
+    Before it appends a state, it computes a recorded epoch again and compares: equal bits show that the run goes on as it
+    would have where it was recorded, whatever the versions are.
+
     Args:
         replay: The run.
         epochs: Total number of epochs.
@@ -26,7 +29,7 @@ def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | No
 
     Raises:
         RunError: If another process is recording to the file, or it cannot be written.
-        ReplayError: If the environment is not the recorded one.
+        ReplayError: If the epoch does not have the recorded bits.
     """
     reader = replay.reader
     every = None if snapshot_every is None else integer(1)("snapshot_every", snapshot_every)
@@ -37,12 +40,10 @@ def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | No
         missing = epochs - head.epoch
         if head.stopped is not None or missing <= 0:
             return
-        changed = replay.environment_differences()
-        if changed:
-            raise ReplayError(
-                f"{short(str(reader.path))} cannot be resumed with the same bits, the environment differs: "
-                f"{'; '.join(changed)}; run.fork(epoch, path) starts a new run from any of its states in this environment"
-            )
+        try:
+            replay.check_here(head.position)
+        except ReplayError as error:
+            raise ReplayError(f"{short(str(reader.path))} cannot be resumed with the same bits: {error}") from None
         monitor, best = _best_so_far(replay)
         last = replay.at(head.position)
 

@@ -221,6 +221,9 @@ class Run(RunContents):
     def resume(self, epochs: int = 100, *, progress: bool = True, snapshot_every: int | None = None) -> "Run":
         """Continue the run in its file, as if it had never been interrupted, and return it; a stopped run is unchanged.
 
+        Before it appends a state, it computes a recorded epoch again and compares: equal bits show that the run goes on as it
+        would have where it was recorded, whatever the versions are.
+
         Args:
             epochs: Total number of epochs, at least 1.
             progress: Whether to show progress.
@@ -228,7 +231,8 @@ class Run(RunContents):
 
         Raises:
             RunError: If another process is recording to the file, or it cannot be written.
-            ReplayError: If the environment is not the recorded one, so that the bits might differ.
+            ReplayError: If the epoch does not have the recorded bits. The message says how it differs, and names the nearest
+                snapshot, from which the run can be forked.
 
         Examples:
             >>> run.resume(epochs=12, progress=False).last.epoch
