@@ -175,7 +175,8 @@ def test_the_recorded_number_of_threads_is_set(tmp_path, one_thread, was, other)
     assert "params" in differing[0][1]
     assert "the first that differs is epoch 1, in params" in text
     assert f"the environment differs: BLAS threads was {was}, is {other}" in text
-    assert "cannot be resumed with the same bits: the state of epoch 3 is not the recorded one: it differs in params" in message
+    assert "cannot be resumed with the same bits: the state of epoch" in message
+    assert "is not the recorded one: it differs in params" in message
     assert f"the environment differs: BLAS threads was {was}, is {other}" in message
     assert hashlib.sha256((tmp_path / "a.run").read_bytes()).digest() == hashlib.sha256(content).digest()
     ok, text, _, message = in_new_process(verify_large, path, None, OPENBLAS_NUM_THREADS=other)

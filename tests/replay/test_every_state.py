@@ -235,7 +235,7 @@ def test_a_run_of_a_custom_step(tmp_path):
     assert run.resume(epochs=60, progress=False).last == next(drop(60, iterate(custom_step, CustomState(0, 0.0))))
     for wrong in (lambda s: CustomState(s.n + 1, s.total), lambda s: CustomState(s.n + 1, s.total + 1 / (s.n + 1 + 1e-12))):
         run = fl.open_run(tmp_path / "a.run", step=wrong, records=[CustomState])
-        with pytest.raises(fl.ReplayError, match="differs in total; .* so that the step may have changed; "):
+        with pytest.raises(fl.ReplayError, match=r"differs in total; .* so that the step may have changed; "):
             run.state(20)
         assert not run.verify().ok
 
