@@ -112,11 +112,12 @@ def _replay_early_stopping(
     Raises:
         ValueError: If it would have stopped the run before, or the parameters of the best epoch cannot be recovered.
     """
-    stopping, first = policy.init(), state.epoch - len(known) + 1
-    for epoch, metrics in enumerate(known.only([policy.metric]).mappings(), start=first):
-        stopping = policy.step(stopping, metrics, epoch)
-        if stopping.stopped_epoch is not None:
-            raise ValueError(f"early_stopping: {short(policy)} would have stopped the run in epoch {epoch} already")
+    first = state.epoch - len(known) + 1
+    stopping = policy.fold(known.only([policy.metric]).values.reshape(-1).tolist(), first)
+    if stopping.stopped_epoch is not None:
+        raise ValueError(
+            f"early_stopping: {short(policy)} would have stopped the run in epoch {stopping.stopped_epoch} already"
+        )
     best_epoch = stopping.best_epoch
     if not policy.restore_best or not best_epoch:
         return stopping

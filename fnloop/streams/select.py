@@ -63,7 +63,7 @@ def update_best(found: TrainState | None, state: TrainState, metric: str, mode: 
 
 
 def has_finite_parameters(state: TrainState) -> bool:
-    """Return whether all parameters of a state are finite; only such a state can be the best."""
+    """Return whether all parameters of a state are finite; a state without cannot be the best."""
     return bool(np.isfinite(state.params.vector).all())
 
 

@@ -100,9 +100,7 @@ def what_if(policy: EarlyStopping, states: Iterable[TrainState] | Mapping[str, S
         if not states:  # no epoch was finished
             return reached
         look_up(dict.fromkeys(states, 0.0), policy.metric)
-        for epoch, value in enumerate(states[policy.metric], start=1):
-            reached = policy.step(reached, {policy.metric: value}, epoch)
-        return reached
+        return policy.fold(states[policy.metric])
     for state in with_new_metrics(states):
         reached = policy.step(reached, state.metrics, state.epoch, state.params.vector, state.buffers)
     return reached

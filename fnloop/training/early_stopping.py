@@ -1,6 +1,6 @@
 """Early stopping as a policy whose progress is a value in the state."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY
 
 from fnloop.core.arrays import Array
@@ -120,3 +120,27 @@ class EarlyStopping:
             return evolve(best, best_vector=vector, best_buffers=buffers, best_metrics=metrics)
         wait = state.wait + 1
         return evolve(state, wait=wait, stopped_epoch=epoch if wait >= self.patience else None)
+
+    def fold(self, values: Iterable[float], first_epoch: int = 1) -> EarlyStoppingState:
+        """Return the state after epochs with these values of the metric: that of `step` for each, up to the stop.
+
+        Args:
+            values: The value of the metric in each epoch.
+            first_epoch: The number of the first of these epochs. Default: 1.
+
+        Examples:
+            >>> EarlyStopping("loss", patience=2).fold([0.5, 0.4, 0.6, 0.7, 0.3]).stopped_epoch
+            4
+        """
+        mode = check_mode(self.mode, self.metric)
+        best, best_epoch, wait, stopped_epoch = worst(mode), 0, 0, None
+        for epoch, value in enumerate(values, start=first_epoch):
+            if improves(value, best, mode, self.min_delta):
+                best, best_epoch, wait = value, epoch, 0
+                continue
+            wait += 1
+            if wait >= self.patience:
+                stopped_epoch = epoch
+                break
+        kept = {self.metric: best} if self.restore_best and best_epoch else {}
+        return EarlyStoppingState(self.metric, mode, best, best_epoch, wait, best_metrics=kept, stopped_epoch=stopped_epoch)

@@ -133,7 +133,7 @@ def test_what_is_missing(folder, monkeypatch, name, command, message):
 
 
 def test_the_table_of_a_run_with_many_or_odd_metrics(folder, monkeypatch):
-    """It has some of the metrics, and says of how many; a name that is not one word is shown as code."""
+    """It has some of the metrics, and the header has their number; a name that is not one word is shown as code."""
     monkeypatch.chdir(folder)
     header, table = run_here("log", "wide.run").out.split("\n\n")
     assert "metrics        5000, of which the table has 20\n" in header

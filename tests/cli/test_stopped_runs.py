@@ -64,7 +64,7 @@ KEPT = (
 
 
 def test_a_run_that_early_stopping_ended(output_of, folder):
-    """The last state is that of the last epoch, with the best parameters beside its own; nothing is restored by itself."""
+    """The last state is that of the last epoch, with the best parameters besides its own; nothing is restored by itself."""
     output = output_of("log", "restored.run")
     assert re.search(
         r"^ended +no improvement, after epoch 4, step 12; the last state also keeps the parameters that", output, re.M
@@ -139,7 +139,7 @@ def test_a_run_that_was_not_finite_within_an_epoch(output_of, folder):
 
 
 def test_the_best_of_a_fork_is_of_its_own_epochs(output_of):
-    """The best before the fork is named beside it, and which parameters a state keeps."""
+    """The best before the fork is named next to it, and which parameters a state keeps."""
     assert re.search(
         r"^best +epoch [56], val_loss .*; before the fork: epoch 2, val_loss 0\.\d+$", output_of("log", "fork.run"), re.M
     )

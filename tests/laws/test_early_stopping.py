@@ -48,6 +48,16 @@ def test_early_stopping_equals_brute_force(policy, history):
     assert state.best_metrics == ({} if best_epoch == 0 else {"m": history[best_epoch - 1]})
 
 
+@given(policies, histories, st.integers(1, 9), st.booleans())
+def test_the_fold_of_a_policy_is_that_of_its_step(policy, history, first, restore_best):
+    """To the bit, whatever the number of the first epoch."""
+    policy = evolve(policy, restore_best=restore_best)
+    state = policy.init()
+    for epoch, value in enumerate(history, start=first):
+        state = policy.step(state, {"m": value}, epoch)
+    assert fl.same_bits(policy.fold(history, first), state)
+
+
 def with_metric(value, epoch):
     return evolve(fl.init_state(TRAINER), epoch=epoch, metrics={"m": value})
 
