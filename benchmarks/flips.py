@@ -19,7 +19,6 @@ import numpy as np
 from toolz import take
 
 import fnloop as fl
-from fnloop.core.digest import hash_of
 
 EPOCHS = 3
 SECONDS = 20  # time limit for reading the file after a flip
@@ -62,7 +61,7 @@ def answers(path: Path) -> Iterator[Any]:
         lambda: run.state(1, 5),
     ):
         try:
-            yield hash_of(read())
+            yield fl.digest(read())
         except fl.FnloopError as error:
             yield error
 

@@ -116,7 +116,7 @@ def _readable_trainer(reader: Reader) -> Trainer | None:
 
 def _data(manifest: Manifest) -> str:
     parts = [
-        f"{entry.examples} {use} examples{'' if entry.packed else ' (not in the file)'}"
+        f"{entry.examples} {use} examples{'' if entry.is_stored else ' (not in the file)'}"
         for entry, use in ((manifest.train, "training"), (manifest.validation, "validation"))
         if entry is not None
     ]

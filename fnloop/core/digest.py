@@ -1,48 +1,35 @@
-"""Equality by bits, and the hash of a record: a tree of SHA-256 hashes over its fields."""
+"""Equality by bits, and the hash of a value."""
 
-import hashlib
 import struct
-from collections.abc import Mapping
-from functools import partial
 from itertools import zip_longest
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from fnloop.core.fields import children_of, field_names, is_record, leaves
+from fnloop.core.encoding import Encoder, sha256_of, written_fields
+from fnloop.core.fields import is_record, leaves
 from fnloop.core.formatting import short
-
-Hashed = tuple[Any, bytes]  # a value, kept alive so that its id stays valid, and its hash
-
-
-Hashes = Mapping[int, Hashed]
+from fnloop.core.identity import PACKAGE, callable_text, class_id
 
 
 def bits(leaf: Any) -> tuple[str, bytes]:
     """Return a leaf's type and bytes: 0.0 differs from -0.0, 1 from 1.0 and from True, and NaN equals itself."""
     if isinstance(leaf, np.ndarray | np.generic):
-        return f"array {leaf.dtype.str} {leaf.shape}", leaf.tobytes()
+        kind = "array" if isinstance(leaf, np.ndarray) else "scalar"
+        return f"{kind} {leaf.dtype.str} {leaf.shape}", leaf.tobytes()
     if isinstance(leaf, float):
         return "float", struct.pack(">d", leaf)
     if isinstance(leaf, str | bool | int | type(None)):
-        return type(leaf).__name__, str(leaf).encode()
+        return type(leaf).__name__, str(leaf).encode(errors="surrogatepass")
     if callable(leaf):
-        return "function", _qualified_name(leaf).encode()
+        return "function", callable_text(leaf, Encoder().text).encode()
     raise TypeError(f"a record may hold numbers, strings, arrays, mappings, sequences and records, got {short(leaf)}")
-
-
-def _qualified_name(function: Any) -> str:
-    """Return the qualified name of a function, and its bound arguments if it is a `partial`."""
-    if isinstance(function, partial):
-        bound = *map(repr, function.args), *(f"{name}={value!r}" for name, value in sorted(function.keywords.items()))
-        return f"{_qualified_name(function.func)}({', '.join(bound)})"
-    name = getattr(function, "__qualname__", None) or type(function).__qualname__
-    return f"{function.__module__}.{name}"
 
 
 def same_bits(a: Any, b: Any) -> bool:
     """Return whether two values are equal in every type, shape, dtype and bit. This is the equality of states.
+
+    Functions are equal if their code, constants, closures and defaults are.
 
     Args:
         a: A record, mapping, sequence, array or other leaf.
@@ -59,72 +46,42 @@ def same_bits(a: Any, b: Any) -> bool:
 
 
 def digest(value: Any) -> str:
-    """Return the SHA-256 of a record, a hex string that is equal for equal bits.
+    """Return the SHA-256 of a value, a hex string that is equal for equal bits: the hash of the text that files hold.
 
-    The hash of a record is computed from the hashes of its fields, so that unchanged fields need not be hashed again.
+    It is the same in every process, on every machine and, for values without functions, in every version of Python.
 
     Args:
         value: A record, mapping, sequence, array or other leaf.
+
+    Raises:
+        TypeError: If it contains something that has no text, such as a mapping whose keys are not text.
 
     Examples:
         >>> digest(0.0) == digest(-0.0)
         False
     """
-    return hash_of(value).hex()
+    return sha256_of(Encoder().text(value))
 
 
 def stable_repr(value: Any) -> str:
-    """Return a text that is the same in every process: a record's fields, or its digest if it holds arrays or functions.
+    """Return a text that is the same in every process: the fields that are not at their defaults.
+
+    A record that holds arrays or functions is shown by its digest, and one of a class outside the package as custom.
 
     Examples:
         >>> from fnloop.losses import Huber
-        >>> stable_repr(Huber())
-        'Huber(delta=1.0)'
+        >>> stable_repr(Huber()), stable_repr(Huber(2.0))
+        ('Huber()', 'Huber(delta=2.0)')
     """
+    name = type(value).__name__
     if not is_record(value):
-        return type(value).__name__
+        return name
+    if not class_id(type(value)).startswith(f"{PACKAGE}."):
+        name = f"custom {name}"
     if any(callable(leaf) or isinstance(leaf, np.ndarray) for _, leaf in leaves(value)):
-        return f"{type(value).__name__}({digest(value)[:12]})"
-    fields = ((name, getattr(value, name)) for name in field_names(type(value)))
-    named = (f"{name}={stable_repr(field) if is_record(field) else repr(field)}" for name, field in fields)
-    return f"{type(value).__name__}({', '.join(named)})"
-
-
-def hash_of(value: Any, before: Hashes = MappingProxyType({}), now: dict[int, Hashed] | None = None) -> bytes:
-    """Return the SHA-256 of a value.
-
-    Args:
-        value: A record, mapping, sequence, array or other leaf.
-        before: Hashes of arrays and records by `id`, which are used instead of hashing these again. Default: none.
-        now: A dictionary to which the hashes of this value's arrays and records are added. Default: `None`.
-    """
-    hashed = before.get(id(value))
-    if hashed is None:
-        hashed = value, hashlib.sha256(_content(value, before, now)).digest()
-    if now is not None and (isinstance(value, np.ndarray) or is_record(value)):
-        now[id(value)] = hashed
-    return hashed[1]
-
-
-def _content(value: Any, before: Hashes, now: dict[int, Hashed] | None) -> bytes:
-    """Return the bytes to hash: for an array its own hash, for a leaf its bytes, else its children's names and contents."""
-    if isinstance(value, np.ndarray | np.generic):
-        array = np.asarray(value)
-        raw: Any = array if array.flags.c_contiguous else array.tobytes()
-        return f"array {array.dtype.str} {array.shape}\0".encode() + hashlib.sha256(raw).digest()
-    parts = children_of(value)
-    if parts is None:
-        kind, content = bits(value)
-        return f"{kind} {len(content)}\0".encode() + content
-    header = type(value).__name__ if is_record(value) else "mapping" if isinstance(value, Mapping) else "sequence"
-    contents = (
-        _content(part, before, now) if isinstance(part, _LEAVES) else b"#" + hash_of(part, before, now) for _, part in parts
-    )
-    named = (name.encode() + b"\0" + content for (name, _), content in zip(parts, contents, strict=True))
-    return f"{header} {len(parts)}\0".encode() + b"".join(named)
-
-
-_LEAVES = float, int, str, type(None)  # too small to hash separately
+        return f"{name}({digest(value)[:12]})"
+    named = (f"{name}={stable_repr(field) if is_record(field) else repr(field)}" for name, field in written_fields(value))
+    return f"{name}({', '.join(named)})"
 
 
 _MISSING = "\0missing"

@@ -5,6 +5,8 @@ from typing import Any
 
 import attrs
 
+from fnloop.core.identity import class_id
+
 _FIELDS: dict[type, tuple[str, ...]] = {}
 
 
@@ -29,7 +31,7 @@ class NodeType(str):
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every leaf of a record with its dotted path, depth first; an inner node yields its type."""
     if is_record(value):
-        yield path, NodeType(type(value).__name__)
+        yield path, NodeType(class_id(type(value)))
         for name in field_names(type(value)):
             yield from leaves(getattr(value, name), f"{path}.{name}" if path else name)
     elif isinstance(value, Mapping):

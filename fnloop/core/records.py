@@ -16,10 +16,11 @@ from fnloop.core.arrays import Array, freeze, is_frozen
 from fnloop.core.digest import digest, same_bits
 from fnloop.core.fields import field_names
 from fnloop.core.formatting import repr_of, short
+from fnloop.core.identity import PACKAGE, class_id
 from fnloop.core.signatures import NO_HINTS, CodeRepr, with_call_errors
 
 T = TypeVar("T")
-RECORD_TYPES: dict[str, type] = {}  # the package's records by name: the only classes that a file can load
+RECORD_TYPES: dict[str, type] = {}  # the package's records by id: the only classes that a file can load
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
@@ -54,8 +55,8 @@ def frozen(cls: type[T]) -> type[T]:
     made: Any = attrs.frozen(cls, eq=False, field_transformer=_checked)
     made.__setattr__ = _refuse_change
     made.__init__ = with_call_errors(made.__init__, made.__name__, _signature(made), getattr(made, "argument_hints", NO_HINTS))
-    if cls.__module__.partition(".")[0] == "fnloop":
-        RECORD_TYPES[cls.__name__] = made
+    if class_id(made).startswith(f"{PACKAGE}."):
+        RECORD_TYPES[class_id(made).partition("/")[0]] = made
     return made  # type: ignore[no-any-return]
 
 

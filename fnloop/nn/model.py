@@ -3,8 +3,11 @@
 from abc import abstractmethod
 from typing import Any, Protocol, runtime_checkable
 
+import attrs
+
 from fnloop.core.arrays import AnyArray, Array
 from fnloop.core.display import html_table, one_line, pluralize, shape_and_dtype
+from fnloop.core.encoding import BY_REFERENCE
 from fnloop.core.parameters import Slot
 from fnloop.core.records import frozen
 from fnloop.nn.layer import EVALUATION, Context, Forward
@@ -142,7 +145,7 @@ class Params:
     """
 
     vector: Array
-    model: Model
+    model: Model = attrs.field(metadata=BY_REFERENCE)
 
     @property
     def layers(self) -> tuple[Any, ...]:

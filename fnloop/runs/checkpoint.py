@@ -11,19 +11,24 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fnloop.core.arrays import Array
-from fnloop.core.digest import digest
+from fnloop.core.decoding import Decoder, UnknownRecord, check_records
+from fnloop.core.encoding import Encoder, array_hash, canonical, sha256_of
 from fnloop.core.errors import CheckpointError
-from fnloop.core.formatting import short
-from fnloop.core.records import RECORD_TYPES, frozen
+from fnloop.core.fields import leaves
+from fnloop.core.formatting import listed, short
+from fnloop.core.records import frozen
+from fnloop.core.version import __version__
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.nn.model import Params
-from fnloop.runs.codec import UnknownRecord, check_records, decode, encode
 from fnloop.runs.files import check_file_path, replacing
+from fnloop.runs.packing import Packed, pack_data
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer
 
@@ -125,19 +130,53 @@ def write_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str], *, pa
         TypeError: If the checkpoint holds a value that is not data.
         OSError: If the file cannot be written.
     """
-    arrays: dict[str, Array] = {}
-    tree = encode(checkpoint, arrays)
-    header = {"format": FORMAT, "version": VERSION, "digest": digest(checkpoint), "record": tree}
+    packed = pack_data(checkpoint)
+    members = _members(checkpoint, packed)
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "fnloop": __version__,
+        "digest": sha256_of(packed.text),
+        "record": json.loads(packed.text),
+        "records": {name: json.loads(text) for name, text in packed.records.items()},
+        "arrays": {name: [member for member, _ in parts] for name, parts in members.items()},
+    }
     if params_of is not None:
-        header["params_of"] = {**params_of._asdict(), "metrics": encode(params_of.metrics, {})}
-    members = {"record.json": json.dumps(header, indent=1, allow_nan=False).encode()}
-    for name, array in arrays.items():
+        header["params_of"] = {**params_of._asdict(), "metrics": json.loads(Encoder().text(params_of.metrics))}
+    contents = {"record.json": json.dumps(header, indent=1, allow_nan=False).encode()}
+    for name, array in chain.from_iterable(members.values()):
         content = io.BytesIO()
         np.lib.format.write_array(content, array, allow_pickle=False)
-        members[f"{name}.npy"] = content.getvalue()
+        contents[f"{name}.npy"] = content.getvalue()
     with replacing(check_file_path(path)) as file, zipfile.ZipFile(file, "w") as archive:
-        for name, member in members.items():
+        for name, member in contents.items():
             archive.writestr(zipfile.ZipInfo(name), member)  # ZipInfo has a fixed date: equal states give equal files
+
+
+def _members(checkpoint: Checkpoint, packed: Packed) -> dict[str, list[tuple[str, Array]]]:
+    """Return for each array, by its hash, the names and arrays of its members; parameters are split by layer."""
+    params: Params = checkpoint.state if isinstance(checkpoint.state, Params) else checkpoint.state.params
+    by_hash: dict[str, list[tuple[str, Array]]] = {}
+    for path, array in leaves(checkpoint):
+        if isinstance(array, np.ndarray) and ".model." not in path:
+            name = path.replace("[", ".").replace("]", "")
+            parts = (
+                _arrays_of(params.layers, f"{name.removesuffix('vector')}layers")
+                if array is params.vector
+                else [(name, array)]
+            )
+            by_hash.setdefault(array_hash(array), list(parts))
+    others = ((name, [(f"arrays.{name[:16]}", array)]) for name, array in packed.arrays.items() if name not in by_hash)
+    return {**by_hash, **dict(others)}
+
+
+def _arrays_of(layers: Any, path: str) -> Iterator[tuple[str, Array]]:
+    """Yield the arrays of nested records and sequences in order, each with its dotted path."""
+    if isinstance(layers, np.ndarray):
+        yield path, layers
+        return
+    for name, item in layers._asdict().items() if hasattr(layers, "_asdict") else enumerate(layers):
+        yield from _arrays_of(item, f"{path}.{name}")
 
 
 def load(path: str | os.PathLike[str], *, records: Iterable[type] = ()) -> Any:
@@ -184,13 +223,37 @@ def load_checkpoint(path: str | os.PathLike[str], *, records: Iterable[type] = (
         load, save
     """
     check_file_path(path)
-    record_types = {**RECORD_TYPES, **{cls.__name__: cls for cls in check_records(records)}}
-    header, arrays = _read(path)
+    classes = check_records(records)
+    header, members = _read(path)
     with _reporting_damage(path):
-        checkpoint = decode(header["record"], arrays, record_types)
-        if not isinstance(checkpoint, Checkpoint) or digest(checkpoint) != header["digest"]:
+        arrays = dict(_join(header["arrays"], members))
+        if sha256_of(canonical(header["record"])) != header["digest"]:
             raise ValueError("its content does not match its digest")
+        if any(sha256_of(canonical(tree)) != name for name, tree in header["records"].items()):
+            raise ValueError("a record does not match its hash")
+    with _reporting_damage(path, header["fnloop"]):
+        decoder = Decoder(arrays.__getitem__, cache(lambda name: decoder.value(header["records"][name])), classes)
+        checkpoint = decoder.value(header["record"])
+        if not isinstance(checkpoint, Checkpoint):
+            raise ValueError("it does not hold a checkpoint")
     return checkpoint
+
+
+def _join(names: Mapping[str, Iterable[str]], members: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
+    """Yield each array with its hash, from the members that it is split into.
+
+    Raises:
+        ValueError: If one does not match its hash.
+    """
+    for expected, parts in names.items():
+        arrays = [members[name] for name in parts]
+        array = arrays[0] if len(arrays) == 1 else np.concatenate([part.ravel() for part in arrays])
+        if array_hash(array) != expected:
+            array = array.ravel()  # the vector of a model that has one array of parameters
+            if array_hash(array) != expected:
+                raise ValueError(f"an array does not match its hash, {listed(parts)}")
+        array.flags.writeable = False
+        yield expected, array
 
 
 def read_summary(path: str | os.PathLike[str]) -> tuple[StateSummary, dict[str, Array]]:
@@ -200,26 +263,22 @@ def read_summary(path: str | os.PathLike[str]) -> tuple[StateSummary, dict[str, 
         CheckpointError: If the file is not a checkpoint, or is damaged.
         OSError: If the file cannot be read.
     """
-    header, arrays = _read(path)
+    header, members = _read(path)
     with _reporting_damage(path):
         state = header["record"]["state"]
-        summary, prefix = (header.get("params_of"), "state.") if state["type"] == "Params" else (state, "state.params.")
-        params = params_arrays(arrays, prefix)
+        has_state = state["@"] != "fnloop.Params"
+        summary, prefix = (state, "state.params.layers.") if has_state else (header.get("params_of"), "state.layers.")
+        params = {name.removeprefix(prefix): array for name, array in members.items() if name.startswith(prefix)}
         if summary is None:
             return StateSummary(0, {}, None), params
-        metrics = {name: float(value) for name, value in decode(summary["metrics"], {}, {}).items()}
+        decoder = Decoder(members.__getitem__, members.__getitem__)
+        metrics = {name: float(value) for name, value in decoder.value(summary["metrics"]).items()}
         return StateSummary(int(summary["epoch"]), metrics, summary.get("loss")), params
 
 
-def params_arrays(arrays: Mapping[str, Array], prefix: str = "") -> dict[str, Array]:
-    """Return the arrays of parameters among encoded arrays.
-
-    Args:
-        arrays: The arrays by dotted path, as `encode` gives them.
-        prefix: The path of the parameters, with a dot at the end.
-    """
-    starts = f"{prefix}layers.", f"{prefix}vector"
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(starts)}
+def params_arrays(params: Params) -> dict[str, Array]:
+    """Return the arrays of parameters by layer and name, such as `0.weights`."""
+    return {name.removeprefix("layers."): array for name, array in _arrays_of(params.layers, "layers")}
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -238,15 +297,26 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array
 
 
 @contextmanager
-def _reporting_damage(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn errors from unexpected content into a `CheckpointError` with the path."""
+def _reporting_damage(path: str | os.PathLike[str], version: str = __version__) -> Iterator[None]:
+    """Turn errors from unexpected content into a `CheckpointError` with the path.
+
+    Args:
+        path: The file.
+        version: The version of the package that wrote the file, once its content is known to match its hashes.
+    """
+    name = short(os.fspath(path))
     try:
         yield
     except UnknownRecord as error:
-        raise CheckpointError(f"{short(os.fspath(path))} {error}") from error
+        other = "" if version == __version__ else f"; it was written by fnloop {short(version)}, and this is {__version__}"
+        raise CheckpointError(f"{name} {error}{other}") from error
     except _DAMAGE as error:
         reason = str(error) or type(error).__name__
-        raise CheckpointError(f"{short(os.fspath(path))} is not a checkpoint of fnloop, or is damaged: {reason}") from error
+        if version != __version__:
+            raise CheckpointError(
+                f"{name} was written by fnloop {short(version)}, and this is {__version__}, which cannot read it: {reason}"
+            ) from error
+        raise CheckpointError(f"{name} is not a checkpoint of fnloop, or is damaged: {reason}") from error
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:

@@ -17,7 +17,6 @@ from fnloop.core.signatures import curry
 from fnloop.core.warnings import warn
 from fnloop.metrics import check_mode, improves, is_loss
 from fnloop.runs.checkpoint import Checkpoint, StateSummary, params_arrays, read_summary, write_checkpoint
-from fnloop.runs.codec import encode
 from fnloop.streams.select import update_best
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer
@@ -154,9 +153,7 @@ def _read_comparable(path: str, first: TrainState, metric: str) -> SavedState | 
         CheckpointError: If it cannot be compared with the states of the stream.
     """
     (epoch, metrics, loss), params = read_summary(path)
-    encoded: dict[str, Array] = {}
-    encode(first.params, encoded)
-    if _shapes(params) != _shapes(params_arrays(encoded)):
+    if _shapes(params) != _shapes(params_arrays(first.params)):
         raise CheckpointError(f"{short(path)} has a state of another model")
     if not metrics:
         raise CheckpointError(f"{short(path)} has no metrics of its state")

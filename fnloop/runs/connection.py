@@ -8,11 +8,14 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from fnloop.core.decoding import NotData, UnknownRecord
 from fnloop.core.errors import FnloopError, RunError
 from fnloop.core.formatting import short
-from fnloop.runs.codec import UnknownRecord
+from fnloop.core.version import __version__
 from fnloop.runs.files import partial_path, publish
-from fnloop.runs.store import APPLICATION_ID, FORMAT_VERSION, METRICS_VIEW, TABLES
+from fnloop.runs.manifest import FORMAT_VERSION
+from fnloop.runs.packing import Damage
+from fnloop.runs.store import APPLICATION_ID, TABLES
 
 _DAMAGE = (
     sqlite3.Error,
@@ -44,11 +47,11 @@ def create(path: Path, fill: Callable[[sqlite3.Connection], None], publish: Call
     Raises:
         FileExistsError: If the path exists and `publish` is the default.
         OSError: If the file cannot be written.
-        RunError: If SQLite cannot write it.
+        sqlite3.Error: If SQLite cannot write it.
     """
     partial = partial_path(path)
     try:
-        with reporting_write_errors(path), closing(sqlite3.connect(_literal(partial), isolation_level=None)) as connection:
+        with closing(sqlite3.connect(_literal(partial), isolation_level=None)) as connection:
             connection.execute(_NO_JOURNAL)  # a crash leaves a temporary file, and needs no journal
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
@@ -81,20 +84,29 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def reporting_damage(path: Path) -> Iterator[None]:
+def reporting_damage(path: Path, version: str = __version__) -> Iterator[None]:
     """Turn errors from unexpected content into a `RunError` with the path.
 
+    Args:
+        path: The run file.
+        version: The version of the package that wrote the file, once that is known and what is read matches its hash.
+
     Raises:
-        RunError: If the file is not a run file, is damaged, or holds records of unknown classes.
+        RunError: If the file is not a run file, is damaged, holds records of unknown classes, or is of another version that
+            this one cannot read.
     """
+    other = "" if version == __version__ else f"was written by fnloop {short(version)}, and this is {__version__}"
     try:
         yield
-    except FnloopError:
+    except (FnloopError, NotData):
         raise
     except UnknownRecord as error:
-        raise RunError(f"{short(str(path))} {error}") from error
+        raise RunError(f"{short(str(path))} {error}{f'; it {other}' if other else ''}") from error
     except _DAMAGE as error:
-        raise RunError(f"{short(str(path))} is not a run of fnloop, or is damaged: {error or type(error).__name__}") from error
+        reason = error or type(error).__name__
+        if other and not isinstance(error, Damage):
+            raise RunError(f"{short(str(path))} {other}, which cannot read it: {reason}") from error
+        raise RunError(f"{short(str(path))} is not a run of fnloop, or is damaged: {reason}") from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -138,10 +150,17 @@ def check_schema(connection: sqlite3.Connection) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > FORMAT_VERSION:
         raise ValueError(f"it was written by a newer version of fnloop (schema {version}, known is {FORMAT_VERSION})")
-    found = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
-    views = [sql for kind, name, sql in found if (kind, name) == ("view", "metrics") and sql.startswith(METRICS_VIEW)]
-    if sorted(sql for *_, sql in found) != sorted([*TABLES, *views]) or len(views) > 1:
+    found = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master")}
+    if not found.issuperset(TABLES):
         raise ValueError("its tables are not those of a run")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write in one transaction."""
+    connection.execute("BEGIN IMMEDIATE")
+    yield
+    connection.execute("COMMIT")
 
 
 @contextmanager

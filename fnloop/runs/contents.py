@@ -97,7 +97,7 @@ class RunContents:
     @property
     def rows(self) -> Sequence[Row]:
         """The recorded row of each state: epoch, step, seconds, stop reason, metrics and digest."""
-        return tuple(self._reader.rows())
+        return self._reader.rows()
 
     @property
     def history(self) -> dict[str, list[float]]:

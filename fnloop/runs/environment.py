@@ -1,6 +1,7 @@
 """The environment that the bits of a run depend on: versions, the BLAS and its threads, the processor."""
 
 import hashlib
+import json
 import platform
 from collections.abc import Mapping
 from importlib import metadata
@@ -63,6 +64,18 @@ def canary() -> str:
         for value in (x @ y, x @ y[0], np.exp(x), np.log(np.abs(x)), np.tanh(x), x.sum(0), *map(np.atleast_1d, flat)):
             hashed.update(value.tobytes())
     return hashed.hexdigest()
+
+
+def parse_environment(text: str | None) -> dict[str, str]:
+    """Parse the JSON of an environment in a run file.
+
+    Raises:
+        ValueError: If it is not a mapping of texts.
+    """
+    environment = json.loads(text or "null")
+    if not isinstance(environment, dict) or not all(isinstance(value, str) for value in environment.values()):
+        raise ValueError("invalid environment in the run file")
+    return environment
 
 
 def environment_differences(recorded: Environment, current: Environment) -> tuple[str, ...]:

@@ -76,7 +76,7 @@ def fork(
         | {name: digest(value) for name, value in new_data.items() if value is not None},
     )
     monitor, is_chosen = (None, False) if trainer is None else _monitored(reader, trainer, validation is not None)
-    manifest, arrays = make_manifest(
+    manifest, packed = make_manifest(
         trainer,
         train,
         validation,
@@ -87,7 +87,7 @@ def fork(
         earlier_metrics=earlier,
         monitor_is_chosen=is_chosen,
     )
-    start_run(target, manifest, arrays, state).close()
+    start_run(target, manifest, packed, state, threads=replay.threads).close()
     return Supplied(trainer, reader.supplied.step, train, validation)
 
 

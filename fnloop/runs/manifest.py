@@ -1,23 +1,22 @@
-"""The manifest of a run file: the trainer, the data, the engine and the environment that a run was started with."""
+"""The manifest of a run file: the trainer, the data and the engine that a run was started with."""
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from fnloop.core.arrays import Array
 from fnloop.core.checks import Mode
-from fnloop.core.digest import Hashed, digest, hash_of
 from fnloop.core.display import short_call
+from fnloop.core.encoding import canonical
 from fnloop.core.formatting import short
+from fnloop.core.version import __version__
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.runs.earlier_metrics import NO_EARLIER_METRICS, EarlierMetrics
-from fnloop.runs.environment import current_environment
-from fnloop.runs.packing import check_size, pack, pack_checked
+from fnloop.runs.packing import Packed, check_size, pack, pack_data
 from fnloop.training.trainer import Trainer
 
+FORMAT_VERSION = 1
 MAX_DATA_BYTES = 1 << 26  # a run file holds data up to this size, and only the digest of larger data
 MAX_REPR_LENGTH = 10_000
 
@@ -26,13 +25,11 @@ class TrainerEntry(NamedTuple):
     """The trainer of a run.
 
     Attributes:
-        digest: Its digest.
-        packed: The record as `pack` writes it, or None if it holds functions.
-        repr: Its repr, which is shown if the record itself is not in the file.
+        text: Its text. If that contains functions, the trainer cannot be read back, and is to be supplied.
+        repr: Its repr, which is shown then.
     """
 
-    digest: str
-    packed: str | None
+    text: str
     repr: str
 
 
@@ -40,14 +37,14 @@ class DataEntry(NamedTuple):
     """The training or validation data of a run.
 
     Attributes:
-        digest: The digest of the dataset.
+        text: The text of the dataset, which names its arrays by their hashes.
         examples: The number of examples.
-        packed: The dataset as `pack` writes it, or None if it is too large for the file.
+        is_stored: Whether the file has the arrays; they may be too large for it.
     """
 
-    digest: str
+    text: str
     examples: int
-    packed: str | None
+    is_stored: bool
 
 
 class Parent(NamedTuple):
@@ -67,7 +64,7 @@ class Parent(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """The manifest of a run: its trainer, data, engine and environment.
+    """The manifest of a run: its trainer, data and engine.
 
     Attributes:
         trainer: The trainer, or None for a run of a custom step.
@@ -75,12 +72,13 @@ class Manifest(NamedTuple):
         validation: The validation data, if any.
         engine: The engine that computed the run.
         monitor: The metric that selects the best state, and its mode; None for a run of a custom step.
-        environment: Versions and hardware that the bits depend on, by name.
-        preprocessing: The preprocessing as `pack` writes it, if any.
+        preprocessing: The text of the preprocessing, if any.
         parent: The state that the run was forked from, or None.
-        earlier_metrics: The metrics of the epochs before a fork, which the run did not train itself, as `pack` writes them;
-            None without any.
+        earlier_metrics: The text of the metrics of the epochs before a fork, which the run did not train itself, if any.
         monitor_is_chosen: Whether the monitored metric was chosen by name, so that forks keep it, and is not a default.
+        created: When the run was started, in ISO format.
+        version: The version of the package that wrote the file.
+        format: The version of the format.
     """
 
     trainer: TrainerEntry | None
@@ -88,11 +86,13 @@ class Manifest(NamedTuple):
     validation: DataEntry | None
     engine: str
     monitor: tuple[str, Mode] | None
-    environment: Mapping[str, str]
     preprocessing: str | None
     parent: Parent | None = None
     earlier_metrics: str | None = None
     monitor_is_chosen: bool = False
+    created: str = ""
+    version: str = __version__
+    format: int = FORMAT_VERSION
 
     def to_json(self) -> dict[str, str]:
         """Return each entry as JSON, by name.
@@ -104,8 +104,15 @@ class Manifest(NamedTuple):
 
 
 def _entry_to_json(name: str, value: Any) -> str:
+    if isinstance(value, TrainerEntry | DataEntry):
+        value = {"record": json.loads(value.text), **value._asdict()}
+        del value["text"]
+    elif name in ("preprocessing", "earlier_metrics") and value is not None:
+        value = {"record": json.loads(value)}
+    elif isinstance(value, Parent):
+        value = value._asdict()
     try:
-        return check_size(json.dumps(value._asdict() if isinstance(value, TrainerEntry | DataEntry | Parent) else value))
+        return check_size(canonical(value))
     except ValueError as error:
         raise ValueError(f"{name} is too large for a run file: {error}") from None
 
@@ -121,8 +128,8 @@ def make_manifest(
     parent: Parent | None = None,
     earlier_metrics: EarlierMetrics = NO_EARLIER_METRICS,
     monitor_is_chosen: bool = False,
-) -> tuple[Manifest, dict[str, Array]]:
-    """Return the manifest of a new run, and the arrays that it names by their hashes.
+) -> tuple[Manifest, list[Packed]]:
+    """Return the manifest of a new run, and the values that it names.
 
     Args:
         trainer: The trainer, or None for a run of a custom step.
@@ -138,52 +145,34 @@ def make_manifest(
     Raises:
         TypeError: If the preprocessing holds something that is not data.
     """
-    data_bytes = sum(_bytes_of(data) for data in (train, validation) if data is not None)
-    is_stored = data_bytes <= MAX_DATA_BYTES
-    trainer_entry, trainer_arrays = _trainer_entry(trainer)
-    train_entry, train_arrays = _data_entry(train, is_stored)
-    validation_entry, validation_arrays = _data_entry(validation, is_stored)
-    packed, preprocessing_arrays = (None, {}) if preprocessing is None else pack(preprocessing)
-    earlier, earlier_arrays = pack(earlier_metrics) if len(earlier_metrics) else (None, {})
-    environment = current_environment(engine, None if trainer is None else trainer.blas_threads())
+    data = {name: value for name, value in (("train", train), ("validation", validation)) if value is not None}
+    packed = {name: pack(value) for name, value in data.items()}
+    is_stored = sum(value.nbytes for value in packed.values()) <= MAX_DATA_BYTES
+    entries = {name: DataEntry(packed[name].text, len(value), is_stored) for name, value in data.items()}
+    stored = list(packed.values()) if is_stored else []
+    texts = dict[str, str]()
+    others = {
+        "trainer": None if trainer is None else pack(trainer),
+        "preprocessing": None if preprocessing is None else pack_data(preprocessing),
+        "earlier_metrics": pack(earlier_metrics) if len(earlier_metrics) else None,
+    }
+    for name, value in others.items():
+        if value is not None:
+            texts[name] = value.text
+            stored.append(value)
     manifest = Manifest(
-        trainer_entry,
-        train_entry,
-        validation_entry,
+        None if trainer is None else TrainerEntry(texts["trainer"], short_call(trainer)[:MAX_REPR_LENGTH]),
+        entries.get("train"),
+        entries.get("validation"),
         engine,
         monitor,
-        environment,
-        packed,
+        texts.get("preprocessing"),
         parent,
-        earlier,
+        texts.get("earlier_metrics"),
         monitor_is_chosen,
+        datetime.now().astimezone().isoformat(timespec="milliseconds"),
     )
-    return manifest, {**trainer_arrays, **train_arrays, **validation_arrays, **preprocessing_arrays, **earlier_arrays}
-
-
-def _trainer_entry(trainer: Trainer | None) -> tuple[TrainerEntry | None, dict[str, Array]]:
-    if trainer is None:
-        return None, {}
-    packed: str | None
-    try:
-        packed, arrays = pack_checked(trainer)
-    except TypeError:  # it holds functions, or records that cannot be rebuilt from their fields
-        packed, arrays = None, {}
-    return TrainerEntry(digest(trainer), packed, short_call(trainer)[:MAX_REPR_LENGTH]), arrays
-
-
-def _data_entry(data: Dataset | None, is_stored: bool) -> tuple[DataEntry | None, dict[str, Array]]:
-    """Return the entry of a dataset, and its arrays if the file is to store them."""
-    if data is None:
-        return None, {}
-    hashes: dict[int, Hashed] = {}
-    data_digest = hash_of(data, now=hashes).hex()
-    packed, arrays = pack(data, hashes) if is_stored else (None, {})
-    return DataEntry(data_digest, len(data), packed), arrays
-
-
-def _bytes_of(data: Dataset) -> int:
-    return sum(array.nbytes for array in (data.x, data.y, data.weights) if isinstance(array, np.ndarray))
+    return manifest, stored
 
 
 def parse_manifest(texts: Mapping[str, str]) -> Manifest:
@@ -196,12 +185,16 @@ def parse_manifest(texts: Mapping[str, str]) -> Manifest:
         ValueError: If an entry is missing or invalid.
     """
     manifest = Manifest(**{name: _parse_entry(name, texts, parse) for name, parse in _PARSERS.items()})
+    if manifest.format > FORMAT_VERSION:
+        raise ValueError(f"it has format {manifest.format}, and this version reads format {FORMAT_VERSION}")
     if manifest.trainer is not None and manifest.train is None:
         raise ValueError("the run file has a trainer, but no entry for its data")
     return manifest
 
 
 def _parse_entry(name: str, texts: Mapping[str, str], parse: Callable[[Any], Any]) -> Any:
+    if name not in texts and name in Manifest._field_defaults:  # of an older version
+        return Manifest._field_defaults[name]
     if name not in texts:
         raise ValueError(f"no value for {short(name)} in the run file")
     value = json.loads(check_size(texts[name]))
@@ -217,10 +210,6 @@ def _text(value: Any) -> str:
     return value
 
 
-def _text_or_none(value: Any) -> str | None:
-    return None if value is None else _text(value)
-
-
 def _number(value: Any) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"expected a number, got {short(value)}")
@@ -230,13 +219,17 @@ def _number(value: Any) -> int | float:
 def _trainer(value: Any) -> TrainerEntry | None:
     if value is None:
         return None
-    return TrainerEntry(_text(value["digest"]), _text_or_none(value["packed"]), _text(value["repr"]))
+    return TrainerEntry(canonical(value["record"]), _text(value["repr"]))
 
 
 def _data(value: Any) -> DataEntry | None:
     if value is None:
         return None
-    return DataEntry(_text(value["digest"]), int(_number(value["examples"])), _text_or_none(value["packed"]))
+    return DataEntry(canonical(value["record"]), int(_number(value["examples"])), _flag(value["is_stored"]))
+
+
+def _record_text(value: Any) -> str | None:
+    return None if value is None else canonical(value["record"])
 
 
 def _engine(value: Any) -> str:
@@ -276,9 +269,11 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "validation": _data,
     "engine": _engine,
     "monitor": _monitor,
-    "environment": _texts,
-    "preprocessing": _text_or_none,
+    "preprocessing": _record_text,
     "parent": _parent,
-    "earlier_metrics": _text_or_none,
+    "earlier_metrics": _record_text,
     "monitor_is_chosen": _flag,
+    "created": _text,
+    "version": _text,
+    "format": _number,
 }

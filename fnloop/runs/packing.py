@@ -1,149 +1,171 @@
-"""Values in a run file: JSON that names its arrays by their hashes, so that equal arrays are stored once."""
+"""Values in a run file: their text, and the arrays and records that the text names by their hashes, each stored once."""
 
 import json
 import math
-import re
 import sqlite3
-from collections.abc import Iterator, Mapping
-from itertools import zip_longest
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fnloop.core.arrays import Array
-from fnloop.core.digest import Hashes, bits, hash_of
-from fnloop.core.fields import children_of, is_record, leaves
+from fnloop.core.decoding import DTYPE, Decoder, record_classes
+from fnloop.core.encoding import NOT_DATA, Encoder, array_hash, sha256_of
 from fnloop.core.formatting import short
-from fnloop.core.records import evolve
-from fnloop.nn.model import Params
-from fnloop.runs.codec import decode, encode
-from fnloop.training.state import TrainState
 
 MAX_JSON_LENGTH = 1 << 22  # characters; large values are in arrays
 MAX_JSON_VALUES = 1 << 16  # parsed, each may take a hundred bytes
-CHUNK = 1 << 20  # bytes of an array that are read at a time
-_DTYPE = re.compile(r"[<>|][biufcmMSUV]\d+(\[\d*\w+\])?")  # NumPy would evaluate other texts
+PART_BYTES = 1 << 22  # of an array in one row of the table `arrays`
+NO_RECORDS: Mapping[str, Any] = {}
 
 
-def pack(value: Any, hashes: Hashes | None = None) -> tuple[str, dict[str, Array]]:
-    """Return a value as JSON, and its arrays by their hashes.
+class Damage(ValueError):
+    """An array or a text in a file is missing, or does not match its hash."""
+
+
+class Packed(NamedTuple):
+    """A value as a run file holds it.
+
+    Attributes:
+        text: The text of the value.
+        arrays: The arrays that it names, by their hashes.
+        records: The texts of records that it names, by their hashes.
+    """
+
+    text: str
+    arrays: Mapping[str, Array]
+    records: Mapping[str, str]
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+
+def pack(value: Any, encoder: Encoder | None = None) -> Packed:
+    """Return a value as a run file holds it.
 
     Args:
         value: A record, or a nested sequence or mapping of records, arrays, numbers and texts.
-        hashes: Known hashes of arrays, by identity; by default all are computed.
+        encoder: An encoder that has encoded nothing else since its last `advance`. Default: a new one.
 
     Raises:
-        TypeError: If the value holds something that is not data, such as a function.
-        ValueError: If its JSON is too large.
+        TypeError: If the value has a part that has no text.
+        ValueError: If its text is too large.
     """
-    arrays_by_path = dict[str, Array]()
-    tree = encode(value, arrays_by_path)
-    hash_by_path = {path: hash_of(array, hashes or {}).hex() for path, array in arrays_by_path.items()}
-    arrays = {hash_by_path[path]: array for path, array in arrays_by_path.items()}
-    try:
-        return check_size(json.dumps({"tree": tree, "arrays": hash_by_path}, allow_nan=False)), arrays
-    except ValueError as error:
-        raise ValueError(f"numbers must be held in arrays: {error}") from None
+    encoder = encoder or Encoder()
+    return Packed(check_size(encoder.text(value)), encoder.arrays, encoder.records)
 
 
-def pack_checked(value: Any, hashes: Hashes | None = None) -> tuple[str, dict[str, Array]]:
-    """Pack a value with custom records, and check that unpacking gives the same bits.
+def pack_data(value: Any) -> Packed:
+    """Pack a value, and check that unpacking gives the same bits.
 
     Args:
         value: As in `pack`.
-        hashes: As in `pack`.
 
     Raises:
-        TypeError: If the value would not be restored exactly, for example because a record's constructor does not take
-            the names of its fields.
-        ValueError: If its JSON is too large.
+        TypeError: If the value has a function, or would not be restored exactly, for example because a record's constructor
+            does not take the names of its fields.
+        ValueError: If its text is too large.
     """
-    text, arrays = pack(value, hashes)
-    packed, record_types = json.loads(text), {cls.__name__: cls for cls in _record_classes(value)}
+    packed = pack(value)
+    path = next(functions_in(packed), None)
+    if path is not None:
+        raise TypeError(f"{path or type(value).__name__} cannot be written to a file, only data can: it is a function")
     try:
-        restored = decode(packed["tree"], {path: arrays[name] for path, name in packed["arrays"].items()}, record_types)
-        difference = next(_different_leaves(value, restored), None)
+        classes = tuple(record_classes(value))
+        decoder = Decoder(packed.arrays.__getitem__, lambda name: decoder.value(json.loads(packed.records[name])), classes)
+        same = Encoder().text(decoder.value(json.loads(packed.text))) == packed.text
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TypeError(f"a {type(value).__name__} cannot be restored from a file: {error}") from None
-    if difference is not None:
-        raise TypeError(f"a {type(value).__name__} cannot be restored from a file: {difference} would differ")
-    return text, arrays
+    if not same:
+        raise TypeError(f"a {type(value).__name__} cannot be restored from a file: its fields would differ")
+    return packed
 
 
-def pack_state(state: Any, hashes: Hashes | None = None) -> tuple[str, dict[str, Array]]:
-    """Pack a state for a snapshot, without the model, which the trainer holds.
-
-    Args:
-        state: A `TrainState`, or the state of a custom step.
-        hashes: As in `pack`.
-
-    Raises:
-        TypeError: If the state holds something that is not data, or would not be restored exactly.
-        ValueError: If its JSON is too large.
-    """
-    if not isinstance(state, TrainState):
-        return pack_checked(state, hashes)
-    without_model: Any = None  # `Replay.snapshot` puts the model back
-    return pack(evolve(state, params=Params(state.params.vector, without_model)), hashes)
+def functions_in(packed: Packed) -> Iterator[str]:
+    """Yield the path of each function in a packed value."""
+    for text in (packed.text, *packed.records.values()):
+        if any(form in text for form in NOT_DATA):
+            yield from _functions(json.loads(text), "")
 
 
-def _record_classes(value: Any) -> Iterator[type]:
-    """Yield the class of each record in a value."""
-    if is_record(value):
-        yield type(value)
-    for _, part in children_of(value) or ():
-        yield from _record_classes(part)
+def _functions(tree: Any, path: str) -> Iterator[str]:
+    if isinstance(tree, list):
+        tree = {f"[{i}]": item for i, item in enumerate(tree)}
+    elif isinstance(tree, dict) and "@mapping" in tree:
+        tree = {f"[{key!r}]": item for key, item in tree["@mapping"].items()}
+    elif isinstance(tree, dict) and "@" not in tree and any(form[2:-1] in tree for form in NOT_DATA):
+        yield path.lstrip(".")
+        return
+    elif isinstance(tree, dict):
+        tree = {f".{name}": item for name, item in tree.items() if name != "@"}
+    else:
+        return
+    for name, item in tree.items():
+        yield from _functions(item, path + name)
 
 
-def _different_leaves(a: Any, b: Any) -> Iterator[str]:
-    """Yield the paths of the leaves whose bits differ."""
-    for (path, x), (other_path, y) in zip_longest(leaves(a), leaves(b), fillvalue=("", None)):
-        if path != other_path or (x is not y and bits(x) != bits(y)):
-            yield path or "it"
-
-
-def unpack(connection: sqlite3.Connection, text: str, record_types: Mapping[str, type]) -> Any:
+def unpack(
+    connection: sqlite3.Connection, text: str, record_types: Iterable[type] = (), references: Mapping[str, Any] = NO_RECORDS
+) -> Any:
     """Return a packed value, with each array checked against its hash.
 
     Args:
         connection: The run file that holds the arrays.
-        text: The JSON of `pack`.
-        record_types: Record classes that may be built, by name.
+        text: The text of the value.
+        record_types: Record classes outside the package that may be built.
+        references: Records that the text may name, by the hashes of their texts; others are read from the file.
 
     Raises:
+        NotData: If the value has a function.
         UnknownRecord: If the value has a record of another class.
-        ValueError: If an array is missing or damaged, or the JSON is not valid.
+        Damage: If an array or a record is missing, or does not match its hash.
+        ValueError: If the text is not valid.
     """
-    packed = json.loads(check_size(text))
-    hash_by_path = packed["arrays"]
-    arrays = {name: read_array(connection, name) for name in set(hash_by_path.values())}
-    return decode(packed["tree"], {path: arrays[name] for path, name in hash_by_path.items()}, record_types)
+
+    @cache
+    def reference(name: str) -> Any:
+        return references[name] if name in references else decoder.value(json.loads(_read_record(connection, name)))
+
+    decoder = Decoder(cache(lambda name: read_array(connection, name)), reference, record_types)
+    return decoder.value(json.loads(check_size(text)))
+
+
+def _read_record(connection: sqlite3.Connection, name: str) -> str:
+    found = connection.execute("SELECT content FROM records WHERE hash = ?", [name]).fetchone()
+    if found is None:
+        raise Damage(f"a record is missing, {name}")
+    if sha256_of(check_size(found[0])) != name:
+        raise Damage(f"a record does not match its hash, {name}")
+    return str(found[0])
 
 
 def read_array(connection: sqlite3.Connection, name: str) -> Array:
-    """Read an array by its hash, in chunks, into its own memory.
+    """Read an array by its hash, part by part, into its own memory.
 
     Raises:
-        ValueError: If it is missing, or does not match its hash.
+        Damage: If it is missing, or does not match its hash.
     """
-    found = connection.execute("SELECT rowid, dtype, shape, length(data) FROM arrays WHERE hash = ?", [name]).fetchone()
-    if found is None:
-        raise ValueError(f"an array is missing, {name}")
-    rowid, dtype_text, shape_text, size = found
-    if not _DTYPE.fullmatch(dtype_text):
-        raise ValueError(f"an array has the dtype {short(dtype_text)}, {name}")
+    query = "SELECT dtype, shape, length(data) FROM arrays WHERE hash = ? ORDER BY part"
+    found = connection.execute(query, [name]).fetchall()
+    if not found:
+        raise Damage(f"an array is missing, {name}")
+    dtype_text, shape_text, _ = found[0]
+    if not DTYPE.fullmatch(dtype_text):
+        raise Damage(f"an array has the dtype {short(dtype_text)}, {name}")
     dtype, shape = np.dtype(dtype_text), tuple(map(int, json.loads(check_size(shape_text))))
-    if math.prod(shape) * dtype.itemsize != size or min(shape, default=0) < 0:
-        raise ValueError(f"the size of an array does not match its shape and dtype, {name}")
+    if math.prod(shape) * dtype.itemsize != sum(size for *_, size in found) or min(shape, default=0) < 0:
+        raise Damage(f"the size of an array does not match its shape and dtype, {name}")
     array = np.empty(shape, dtype)
-    if array.size:
-        buffer = _bytes(array)
-        with connection.blobopen("arrays", "data", rowid, readonly=True) as blob:
-            for start in range(0, len(buffer), CHUNK):
-                buffer[start : start + CHUNK] = blob.read(min(CHUNK, len(buffer) - start))
+    buffer, start = _bytes(array), 0
+    for (data,) in connection.execute("SELECT data FROM arrays WHERE hash = ? ORDER BY part", [name]):
+        buffer[start : start + len(data)] = data
+        start += len(data)
     array.flags.writeable = False
-    if hash_of(array).hex() != name:
-        raise ValueError(f"an array does not match its hash, {name}")
+    if array_hash(array) != name:
+        raise Damage(f"an array does not match its hash, {name}")
     return array.view()
 
 
@@ -154,22 +176,37 @@ def check_size(text: str) -> str:
         ValueError: If it has too many characters or values.
     """
     if len(text) > MAX_JSON_LENGTH:
-        raise ValueError(f"a text of {len(text)} characters is over {MAX_JSON_LENGTH}")
-    values = sum(map(text.count, ",[{"))
-    if values > MAX_JSON_VALUES:
-        raise ValueError(f"a text of {values} values is over {MAX_JSON_VALUES}")
+        raise ValueError(f"a text of {len(text)} characters is over {MAX_JSON_LENGTH}, numbers must be held in arrays")
+    if len(text) > MAX_JSON_VALUES:
+        values = sum(map(text.count, ",[{"))
+        if values > MAX_JSON_VALUES:
+            raise ValueError(f"a text of {values} values is over {MAX_JSON_VALUES}, numbers must be held in arrays")
     return text
 
 
-def add_arrays(connection: sqlite3.Connection, arrays: Mapping[str, Array]) -> None:
-    """Write arrays under their hashes, except those that the file already holds."""
-    for name, array in arrays.items():
-        if connection.execute("SELECT 1 FROM arrays WHERE hash = ?", [name]).fetchone() is None:
-            shape = json.dumps(array.shape)
-            connection.execute("INSERT INTO arrays VALUES (?, ?, ?, ?)", [name, array.dtype.str, shape, _bytes(array)])
+def add_packed(connection: sqlite3.Connection, packed: Packed) -> int:
+    """Write the arrays and records of a packed value, except those that the file already holds.
+
+    Returns:
+        The bytes of the arrays that were written.
+    """
+    connection.executemany("INSERT OR IGNORE INTO records VALUES (?, ?)", packed.records.items())
+    return sum(_add_array(connection, name, array) for name, array in packed.arrays.items())
+
+
+def _add_array(connection: sqlite3.Connection, name: str, array: Array) -> int:
+    """Write an array in parts, unless the file has it; return the bytes that were written."""
+    if connection.execute("SELECT 1 FROM arrays WHERE hash = ? AND part = 0", [name]).fetchone() is not None:
+        return 0
+    dtype, shape, data = array.dtype.str, json.dumps(array.shape), _bytes(array)
+    for part, start in enumerate(range(0, max(1, len(data)), PART_BYTES)):
+        connection.execute(
+            "INSERT INTO arrays VALUES (?, ?, ?, ?, ?)", [name, part, dtype, shape, data[start : start + PART_BYTES]]
+        )
+    return len(data)
 
 
 def _bytes(array: Array) -> memoryview:
     """Return an array's bytes in C order."""
-    content: Any = np.ascontiguousarray(array).reshape(-1).view(np.uint8) if array.size else b""
+    content: Any = np.ascontiguousarray(array).reshape(-1).view(np.uint8) if array.size else bytearray()
     return memoryview(content)

@@ -1,7 +1,6 @@
 """Pruning: fewer snapshots in a run file, whose states are computed again when they are asked for."""
 
 import math
-import re
 import sqlite3
 
 from fnloop.core.checks import Mode
@@ -10,7 +9,7 @@ from fnloop.runs.connection import close_writer, open_to_write, reporting_write_
 from fnloop.runs.lock import lock
 from fnloop.runs.reader import Reader
 from fnloop.runs.rows import Row
-from fnloop.runs.store import read_snapshots
+from fnloop.runs.store import drop_snapshots, read_snapshots
 
 
 def prune(reader: Reader, keep: int) -> int:
@@ -61,11 +60,7 @@ def _prune(connection: sqlite3.Connection, keep: int, required: set[int]) -> int
     kept = {optional[i * len(optional) // count] for i in range(count)}
     removed = [position for position in optional if position not in kept]
     connection.execute("BEGIN IMMEDIATE")
-    connection.executemany("DELETE FROM snapshots WHERE position = ?", [(position,) for position in removed])
-    texts = connection.execute("SELECT content FROM snapshots UNION ALL SELECT value FROM run")
-    referenced = {name for (text,) in texts for name in re.findall("[0-9a-f]{64}", text)}
-    unused = [row for row in connection.execute("SELECT hash FROM arrays") if row[0] not in referenced]
-    connection.executemany("DELETE FROM arrays WHERE hash = ?", unused)
+    drop_snapshots(connection, removed)
     connection.execute("COMMIT")
     connection.execute("VACUUM")
     return len(removed)

@@ -1,34 +1,32 @@
 """The contents of a run file, checked as they are read: rows, snapshots, trainer, data and environment."""
 
+import json
 import math
-from collections.abc import Callable, Mapping
-from functools import cached_property
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from fnloop.core.checks import Mode
-from fnloop.core.digest import digest, hash_of, same_bits
+from fnloop.core.decoding import NotData, aliases_of, record_classes
+from fnloop.core.encoding import Encoder, sha256_of
 from fnloop.core.errors import RunError
-from fnloop.core.fields import children_of
-from fnloop.core.formatting import short
-from fnloop.core.records import RECORD_TYPES
+from fnloop.core.formatting import listed, short
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.metrics import improves, look_up
-from fnloop.runs.connection import reading
+from fnloop.runs.blocks import BLOCK_ROWS, BlockHasher
+from fnloop.runs.connection import reading, reporting_damage
 from fnloop.runs.earlier_metrics import NO_EARLIER_METRICS, EarlierMetrics
+from fnloop.runs.environment import parse_environment
 from fnloop.runs.manifest import DataEntry, TrainerEntry, parse_manifest
 from fnloop.runs.packing import unpack
-from fnloop.runs.rows import (
-    FIELD_HASH_DIGITS,
-    Row,
-    counters,
-    metrics_of,
-    numbers_from_json,
-    numbers_to_json,
-    root_hash,
-)
-from fnloop.runs.store import read_manifest_json, read_rows, read_snapshot, read_snapshots
+from fnloop.runs.recorded_rows import Rows
+from fnloop.runs.rows import Row, differing_fields, make_row, root_hash
+from fnloop.runs.store import read_blocks, read_head, read_manifest, read_rows, read_snapshot, read_snapshots
 from fnloop.training.trainer import Trainer
 
 Advance = Callable[[Any], Any]  # from each state of a stream to the next
@@ -71,15 +69,16 @@ class Reader:
 
     def __init__(self, path: Path, supplied: Supplied = NOTHING_SUPPLIED, records: tuple[type, ...] = ()) -> None:
         self.path, self.supplied, self.records = path, supplied, records
-        self._kinds = {**RECORD_TYPES, **{kind.__name__: kind for kind in records}}
         with reading(path) as connection:
-            texts = read_manifest_json(connection)
+            texts = read_manifest(connection)
             self.manifest = parse_manifest(texts)
-            self._rows = read_rows(connection, root_hash(texts))
-            if not self._rows:
-                raise ValueError("it has no states")
-            metrics, monitor = next(filter(None, (row.metrics for row in self._rows)), {}), self.manifest.monitor
-            if metrics and monitor and monitor[0] not in metrics:
+            self._root = root_hash(texts)
+            self._rows = Rows(path, read_blocks(connection, self._root))
+            first = read_rows(connection, self._rows.blocks[:1])
+        self.reporting = partial(reporting_damage, path, self.manifest.version)
+        metrics, monitor = next((row.metrics for row in first if row.metrics), {}), self.manifest.monitor
+        if metrics and monitor and monitor[0] not in metrics:
+            with self.reporting():
                 raise ValueError(f"it monitors {short(monitor[0])}, which is not among its metrics")
         self._check_supplied("trainer", supplied.trainer, Trainer, self.manifest.trainer)
         self._check_supplied("train", supplied.train, Dataset, self.manifest.train)
@@ -88,30 +87,48 @@ class Reader:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.path, self.supplied, self.records)
 
+    @cached_property
+    def aliases(self) -> dict[type, str]:
+        """Ids of custom classes in the file, of those that have another id now: a script is `__main__` when it runs."""
+        texts = [entry.text for entry in (self.manifest.trainer, self.manifest.train) if entry is not None]
+        classes = {*self.records, *record_classes(self.supplied.trainer)}
+        return {cls: name for text in texts for cls, name in aliases_of(json.loads(text), classes).items()}
+
+    def encoder(self) -> Encoder:
+        """Return an encoder that gives values the texts that they have in the file."""
+        return Encoder(self.aliases)
+
     def _check_supplied(self, name: str, value: Any, kind: type, entry: TrainerEntry | DataEntry | None) -> None:
         """Refuse a value that is not the one that the run was recorded with."""
         if value is None:
             return
         if not isinstance(value, kind):
             raise TypeError(f"{name} must be a fl.{kind.__name__}, got {short(value)}")
-        if entry is None or digest(value) != entry.digest:
-            recorded = "none" if entry is None else entry.digest
-            raise ValueError(
-                f"{name} must be what the run was recorded with, of digest {recorded}, got one of digest {digest(value)}"
-            )
+        text, recorded = self.encoder().text(value), None if entry is None else entry.text
+        if text == recorded:
+            return
+        if recorded is None:
+            raise ValueError(f"{name} must be none, as in the recorded run, got one of digest {sha256_of(text)}")
+        paths = listed(differing_paths(json.loads(recorded), json.loads(text)))
+        raise ValueError(
+            f"{name} must be what the run was recorded with, of digest {sha256_of(recorded)}, got one of digest "
+            f"{sha256_of(text)}: it differs in {paths}"
+        )
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> Rows:
         """Return all rows that are committed so far.
 
         Raises:
             RunError: If they cannot be read, or another run has replaced the file since it was opened.
         """
         with reading(self.path) as connection:
-            rows = self._rows
-            if connection.execute("SELECT chain FROM states WHERE position = 0").fetchall() != [(rows[0].chain,)]:
+            if root_hash(read_manifest(connection)) != self._root:
                 raise RunError(f"{short(str(self.path))} is another run than when it was opened: open it again")
-            # A new list: other threads may be reading the old one.
-            self._rows = rows = rows + read_rows(connection, rows[-1].chain, len(rows))
+            complete = [block for block in self._rows.blocks if block.rows == BLOCK_ROWS]
+            previous = complete[-1].chain if complete else self._root
+            blocks = [*complete, *read_blocks(connection, previous, len(complete))]
+        # A new sequence: other threads may be reading the old one.
+        self._rows = rows = Rows(self.path, blocks, self._rows)
         return rows
 
     def row(self, position: int) -> Row:
@@ -122,9 +139,47 @@ class Reader:
         """
         return (self._rows if position < len(self._rows) else self.rows())[position]
 
+    def hasher(self) -> BlockHasher:
+        """Return the hasher for rows that are appended."""
+        rows = self.rows()
+        last = rows.blocks[-1]
+        if last.rows == BLOCK_ROWS:
+            return BlockHasher(last.chain, last.number + 1)
+        previous = rows.blocks[-2].chain if last.number else self._root
+        return BlockHasher(previous, last.number, rows[last.first :])
+
+    def environment_at(self, position: int) -> Mapping[str, str]:
+        """Return the environment in which the state at a position was recorded, as far as the bits depend on it.
+
+        Args:
+            position: The index of the state in the stream, from 0.
+        """
+        query = "SELECT max(position) FROM states WHERE position <= ? AND environment IS NOT NULL"
+        with reading(self.path) as connection:
+            (noted,) = connection.execute(query, [position]).fetchone()
+        with self.reporting():
+            return parse_environment(self.row(noted).environment)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment in which the run was started."""
+        return self.environment_at(0)
+
+    @property
+    def ended(self) -> str | None:
+        """When the recording ended, in ISO format; None while it goes on, or if it was killed."""
+        with reading(self.path) as connection:
+            return read_head(connection).ended
+
     def metric_names(self) -> list[str]:
-        """Return the names of all metrics in the rows, in the order in which they first appear."""
-        return list(dict.fromkeys(name for row in self.rows() for name in row.metrics))
+        """Return the names of all metrics in the rows, in the order in which they first appear.
+
+        The epochs of a trainer all have the same.
+        """
+        rows: Iterable[Row] = self.rows()
+        if self.manifest.trainer is not None:
+            rows = islice((row for row in rows if row.metrics), 1)
+        return list(dict.fromkeys(name for row in rows for name in row.metrics))
 
     def snapshots(self) -> list[int]:
         """Return the positions of the snapshots, ascending."""
@@ -137,8 +192,12 @@ class Reader:
         Args:
             position: The index of the state in the stream, from 0.
         """
+        row, trainer = self.row(position), self.trainer if self.manifest.trainer else None
+        references = {} if trainer is None else {sha256_of(self.encoder().text(trainer.model)): trainer.model}
         with reading(self.path) as connection:
-            return read_snapshot(connection, position, self._kinds)
+            text = read_snapshot(connection, row)
+            with self.reporting():
+                return unpack(connection, text, self.records, references)
 
     def position_of(self, epoch: int) -> int:
         """Return the position of the first state with a number of finished epochs.
@@ -150,11 +209,15 @@ class Reader:
             ValueError: If the run has no such state.
         """
         rows = self.rows()
-        likely = max(0, epoch - rows[0].epoch)
-        for row in (*rows[likely:], *rows[:likely]):  # states of a custom step may count epochs in any way
-            if row.epoch == epoch:
-                return row.position
-        raise ValueError(f"epoch must be one that the run reached, {rows[0].epoch} to {rows[-1].epoch}, got {epoch}")
+        likely = epoch - rows[0].epoch
+        if 0 <= likely < len(rows) and rows[likely].epoch == epoch and (not likely or rows[likely - 1].epoch != epoch):
+            return likely
+        with reading(self.path) as connection:
+            query = "SELECT min(position) FROM states WHERE epoch = ? AND position < ?"
+            (position,) = connection.execute(query, [epoch, len(rows)]).fetchone()
+        if position is None or rows[position].epoch != epoch:
+            raise ValueError(f"epoch must be one that the run reached, {rows[0].epoch} to {rows[-1].epoch}, got {epoch}")
+        return int(position)
 
     def epoch_of(self, step: int) -> int:
         """Return the number of epochs that were finished after a number of steps.
@@ -168,7 +231,7 @@ class Reader:
         rows = self.rows()
         if not rows[0].step <= step <= rows[-1].step:
             raise ValueError(f"step must be one that the run took, {rows[0].step} to {rows[-1].step}, got {step}")
-        return max(row.epoch for row in rows if row.step <= step)
+        return rows[bisect_right(rows, step, key=lambda row: row.step) - 1].epoch
 
     def best_position(self, metric: str, mode: Mode) -> int | None:
         """Return the position of the epoch with the best value of a metric, or None if it is NaN in every epoch.
@@ -193,26 +256,23 @@ class Reader:
             state: The state.
             row: The row of the state at the same position.
         """
-        if digest(state) != row.digest:
-            hashes = {name: hash_of(part).hex()[:FIELD_HASH_DIGITS] for name, part in children_of(state) or ()}
-            names = {**row.fields, **hashes}
-            return tuple(name for name in names if hashes.get(name) != row.fields.get(name)) or ("its kind",)
-        epoch, step, stopped = counters(state, row.position)
-        # NaN loses its sign when it is written, so the metrics are compared as they are read back.
-        metrics = numbers_from_json(numbers_to_json(metrics_of(state))) if row.metrics else row.metrics
-        columns = {"epoch": epoch, "step": step, "stopped": stopped, "metrics": metrics}
-        return tuple(name for name, value in columns.items() if not same_bits(value, getattr(row, name)))
+        found, _ = make_row(row.position, state, row.seconds, row.epoch - 1, self.encoder(), row.environment)
+        if found.digest != row.digest:
+            return differing_fields(self.encoder().split(state)[1], row.fields) or ("its kind",)
+        expected = found if row.metrics else found._replace(metrics={})
+        pairs = zip(Row._fields, expected.columns(), row.columns(), strict=True)
+        return tuple(name for name, value, recorded in pairs if value != recorded)
 
-    def _unpack(self, name: str, kind: type[T], packed: str, recorded_digest: str | None = None) -> T:
+    def _unpack(self, name: str, kind: type[T], text: str) -> T:
         """Unpack an entry of the manifest.
 
         Raises:
-            RunError: If it is damaged, or does not match its digest.
+            RunError: If it is damaged.
         """
-        with reading(self.path) as connection:
-            value = unpack(connection, packed, self._kinds)
-            if not isinstance(value, kind) or recorded_digest not in (None, digest(value)):
-                raise ValueError(f"{short(name)} does not match its digest")
+        with reading(self.path) as connection, self.reporting():
+            value = unpack(connection, text, self.records)
+            if not isinstance(value, kind):
+                raise ValueError(f"{short(name)} is of another type")
             return value
 
     @cached_property
@@ -225,12 +285,13 @@ class Reader:
         entry = self.manifest.trainer
         if self.supplied.trainer is not None or entry is None:
             return self.supplied.trainer
-        if entry.packed is None:
+        try:
+            return self._unpack("trainer", Trainer, entry.text)
+        except NotData:
             raise RunError(
-                f"the trainer of {short(str(self.path))} holds functions or other values that a file cannot hold; "
+                f"the trainer of {short(str(self.path))} holds functions, which a file cannot hold; "
                 f"use open_run(path, trainer=...); it was {entry.repr[:200]}"
-            )
-        return self._unpack("trainer", Trainer, entry.packed, entry.digest)
+            ) from None
 
     @cached_property
     def train(self) -> Dataset:
@@ -268,23 +329,30 @@ class Reader:
         }[name]
         if entry is None or supplied is not None:
             return supplied
-        if entry.packed is None:
+        if not entry.is_stored:
             raise RunError(f"{short(str(self.path))} has only the digest of {name}: use open_run(path, {name}=...)")
-        return self._unpack(name, Dataset, entry.packed, entry.digest)
+        return self._unpack(name, Dataset, entry.text)
 
     @cached_property
     def preprocessing(self) -> Preprocessing | None:
         """The preprocessing of the data, if it was recorded."""
-        packed = self.manifest.preprocessing
-        return None if packed is None else self._unpack("preprocessing", Preprocessing, packed)
+        text = self.manifest.preprocessing
+        return None if text is None else self._unpack("preprocessing", Preprocessing, text)
 
     @cached_property
     def earlier_metrics(self) -> EarlierMetrics:
         """The metrics of the epochs before a fork, none for another run."""
-        packed = self.manifest.earlier_metrics
-        return NO_EARLIER_METRICS if packed is None else self._unpack("earlier_metrics", EarlierMetrics, packed)
+        text = self.manifest.earlier_metrics
+        return NO_EARLIER_METRICS if text is None else self._unpack("earlier_metrics", EarlierMetrics, text)
 
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """The environment in which the run was recorded, as far as the bits depend on it."""
-        return self.manifest.environment
+
+def differing_paths(a: Any, b: Any, path: str = "") -> Iterator[str]:
+    """Yield the paths at which two trees of texts differ."""
+    if isinstance(a, dict) and isinstance(b, dict) and a.get("@") == b.get("@") and (a.keys() | b.keys()) - {"@array"}:
+        for name in a | b:
+            yield from differing_paths(a.get(name), b.get(name), f"{path}.{name}".removesuffix(".@mapping"))
+    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            yield from differing_paths(x, y, f"{path}[{i}]")
+    elif a != b:
+        yield re.sub(r"\.@\w+$", "", path).lstrip(".") or "its kind"

@@ -96,8 +96,9 @@ def record(
         def create_file(state: Any) -> Writer:
             if source.trainer is not None and source.train is not None:
                 _check_first(source.trainer, state, source.train, source.validation is not None)
-            manifest, arrays = make_manifest(*source, monitored, preprocessing, monitor_is_chosen=monitor is not None)
-            return start_run(path, manifest, arrays, state, every, overwrite)
+            manifest, packed = make_manifest(*source, monitored, preprocessing, monitor_is_chosen=monitor is not None)
+            threads = None if source.trainer is None else source.trainer.blas_threads()
+            return start_run(path, manifest, packed, state, threads=threads, snapshot_every=every, overwrite=overwrite)
 
         writer = TolerantWriter(create_file)
         validated = None if source.trainer is None else source.validation is not None

@@ -11,14 +11,12 @@ from fnloop.core.formatting import listed, short
 from fnloop.core.iteration import take_until
 from fnloop.core.records import evolve
 from fnloop.engines.threads import with_threads
-from fnloop.nn.model import Params
 from fnloop.runs.connection import reporting_damage
 from fnloop.runs.environment import current_environment, environment_differences, recorded_threads
 from fnloop.runs.reader import Advance, Reader
 from fnloop.runs.rows import Row
 from fnloop.training.loop import is_stopped, make_epoch, make_fold
 from fnloop.training.non_finite import warn_non_finite
-from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer
 
 
@@ -81,12 +79,7 @@ class Replay:
         Raises:
             ReplayError: If it is not the recorded state.
         """
-        state = self.reader.snapshot(position)
-        if isinstance(state, TrainState) and state.params.model is None:  # the file holds the model in the trainer
-            if self.reader.trainer is None:
-                raise RunError(f"{short(str(self.reader.path))} has a state of a trainer, but no trainer")
-            state = evolve(state, params=Params(state.params.vector, self.reader.trainer.model))
-        return self._checked(state, self.reader.row(position), position, is_snapshot=True)
+        return self._checked(self.reader.snapshot(position), self.reader.row(position), position, is_snapshot=True)
 
     def after_batches(self, position: int, batches: int) -> Any:
         """Return the state a number of batches after the one at a position.

@@ -1,21 +1,33 @@
 """Resuming: a run continued in its own file, as if it had never been interrupted."""
 
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from typing import Any
 
 from toolz import take
 
-from fnloop.core.checks import Mode, integer
+from fnloop.core.checks import integer
+from fnloop.core.encoding import canonical
 from fnloop.core.errors import ReplayError
 from fnloop.core.formatting import short
 from fnloop.runs.lock import lock
+from fnloop.runs.recorder import Best, Recorder, Start
 from fnloop.runs.recording import record_states
 from fnloop.runs.replay import Replay
+from fnloop.runs.rows import Row
+from fnloop.runs.sink import Sink
+from fnloop.runs.start import MAX_SNAPSHOT_BYTES, environment_text
 from fnloop.runs.writer import Writer
 from fnloop.streams.progress import progress as show_progress
 
 
-def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | None) -> None:
+def resume(
+    replay: Replay,
+    epochs: int,
+    progress: bool,
+    snapshot_every: int | None,
+    max_bytes: int | None = MAX_SNAPSHOT_BYTES,
+) -> None:
     """Continue a run after its last state; a stopped run is unchanged.
 
     Before it appends a state, it computes a recorded epoch again and compares: equal bits show that the run goes on as it
@@ -26,6 +38,7 @@ def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | No
         epochs: Total number of epochs.
         progress: Whether to show progress.
         snapshot_every: Epochs between two snapshots, or None for as few as the time budget allows.
+        max_bytes: The size of all snapshots above which the oldest are thinned, or None.
 
     Raises:
         RunError: If another process is recording to the file, or it cannot be written.
@@ -44,12 +57,10 @@ def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | No
             replay.check_here(head.position)
         except ReplayError as error:
             raise ReplayError(f"{short(str(reader.path))} cannot be resumed with the same bits: {error}") from None
-        monitor, best = _best_so_far(replay)
         last = replay.at(head.position)
 
         def begin(state: Any) -> Writer:
-            names = tuple(reader.metric_names())
-            writer = Writer(reader.path, head, state, names, monitor=monitor, best=best, snapshot_every=every, release=release)
+            writer = _continue_run(replay, head, every, max_bytes, release)
             on_exit.pop_all()  # now the writer releases the lock
             return writer
 
@@ -60,8 +71,25 @@ def resume(replay: Replay, epochs: int, progress: bool, snapshot_every: int | No
                 pass
 
 
-def _best_so_far(replay: Replay) -> tuple[tuple[str, Mode] | None, tuple[Any, int | None]]:
-    """Return the monitored metric with its mode, and the best state by it with its position."""
-    monitor = replay.reader.manifest.monitor
-    position = None if monitor is None else replay.reader.best_position(*monitor)
-    return monitor, (None, None) if position is None else (replay.at(position), position)
+def _continue_run(replay: Replay, head: Row, every: int | None, max_bytes: int | None, release: Callable[[], None]) -> Writer:
+    """Return the writer of the rows after the head."""
+    reader, sink = replay.reader, Sink(replay.reader.path)
+    monitor = reader.manifest.monitor
+    best = None if monitor is None else reader.best_position(*monitor)
+    start = Start(
+        head.position,
+        head.epoch,
+        reader.hasher(),
+        canonical(reader.environment_at(head.position)),
+        tuple(reader.metric_names()),
+    )
+    recorder = Recorder(
+        sink,
+        start,
+        lambda: environment_text(reader.manifest.engine, replay.threads),
+        monitor=monitor,
+        best=None if best is None else Best(best, reader.row(best).metrics),
+        snapshot_every=every,
+        max_bytes=max_bytes,
+    )
+    return Writer(sink, recorder, release)

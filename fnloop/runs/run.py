@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from fnloop.core.checks import Mode, integer
+from fnloop.core.decoding import check_records
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
 from fnloop.runs.bisect import bisect
-from fnloop.runs.codec import check_records
 from fnloop.runs.contents import RunContents
 from fnloop.runs.diff import Diff, diff
 from fnloop.runs.files import check_file_path

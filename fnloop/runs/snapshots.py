@@ -1,49 +1,77 @@
-"""Which states of a run get a snapshot: every n-th, or as many as a share of the training time allows."""
+"""Which states of a run get a snapshot: every n-th, or as many as a replay between two needs and a budget allows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from time import thread_time
 
-# The processor time of the writer's thread for everything it writes may be this share of the training time, and its time for
-# snapshots at least the smaller share, whatever rows cost. Training slows down by two to three times as much, because the
-# threads share caches and cores.
-TIME_BUDGET, SNAPSHOT_BUDGET = 0.004, 0.0015
+REPLAY_SECONDS = 0.2  # of training between two snapshots, if the budget allows: a state is recovered in about this time
+TIME_BUDGET = 0.02  # processor time of the writer's thread for snapshots, as a share of the training time
+FREE_BYTES = 1 << 20  # of snapshots that need no budget
+LATEST_SECONDS = 60.0  # of training after which the latest state gets a snapshot in any case
 
 
 class SnapshotSchedule:
     """Decides when a snapshot is due; used by one thread, whose processor time it measures.
 
     Args:
-        every: Number of states from one snapshot to the next; None for as many as the time budget allows.
+        every: Number of states from one snapshot to the next; None for as many as needed and affordable.
+        clock: Returns the processor time of the thread.
     """
 
-    def __init__(self, every: int | None) -> None:
-        self._every = every
+    def __init__(self, every: int | None, clock: Callable[[], float] = thread_time) -> None:
+        self._every, self._clock = every, clock
         self._training_seconds = 0.0
-        self._snapshot_seconds = 0.0  # processor time that went into snapshots
-        self._snapshots = 0
+        self._replay_seconds = 0.0  # training since the last snapshot
+        self._spent = 0.0  # processor time that went into snapshots
+        self._snapshots = self._bytes = 0
 
     def add_epoch(self, seconds: float) -> None:
-        """Add the training time of an epoch to the total that the budget is a share of."""
+        """Add the training time of an epoch."""
         self._training_seconds += seconds
+        self._replay_seconds += seconds
 
-    def is_due(self, position: int) -> bool:
-        """Whether the state at a position gets a snapshot; the next one is expected to cost as much as the mean so far."""
+    def is_due(self, position: int, nbytes: int) -> bool:
+        """Whether the state at a position, of some bytes, gets a snapshot."""
         if self._every is not None:
             return position % self._every == 0
-        next_snapshot = self._snapshot_seconds / max(1, self._snapshots)
-        other_seconds = thread_time() - self._snapshot_seconds
-        allowed = max(TIME_BUDGET * self._training_seconds - other_seconds, SNAPSHOT_BUDGET * self._training_seconds)
-        return self._snapshot_seconds + next_snapshot <= allowed
+        if self._replay_seconds >= LATEST_SECONDS:
+            return True
+        return self._replay_seconds >= REPLAY_SECONDS and self.is_affordable(nbytes)
+
+    def is_affordable(self, nbytes: int) -> bool:
+        """Whether the budget allows another snapshot, which is expected to cost as much as the mean so far."""
+        expected = self._spent / max(1, self._snapshots)
+        return self._bytes + nbytes <= FREE_BYTES or self._spent + expected <= TIME_BUDGET * self._training_seconds
 
     @contextmanager
-    def measuring(self, snapshots: int) -> Iterator[None]:
+    def measuring(self, snapshots: int, nbytes: int = 0) -> Iterator[None]:
         """Count the processor time of a block as that of snapshots.
 
         Args:
             snapshots: Number of snapshots that the block writes; 0 if it only commits them.
+            nbytes: The size of their arrays.
         """
-        started = thread_time()
+        started = self._clock()
         yield
         self._snapshots += snapshots
-        self._snapshot_seconds += thread_time() - started
+        self._bytes += nbytes
+        self._spent += self._clock() - started
+
+    def restart(self) -> None:
+        """Note that the latest state has a snapshot."""
+        self._replay_seconds = 0.0
+
+
+def to_thin(positions: Sequence[int], kept: Collection[int]) -> set[int]:
+    """Return the snapshots to remove so that the oldest are thinned: every second one of the older half.
+
+    Args:
+        positions: The positions of all snapshots, ascending.
+        kept: Positions that are never removed.
+
+    Examples:
+        >>> sorted(to_thin(range(10), {0, 9}))
+        [1, 3]
+    """
+    optional = [position for position in positions if position not in kept]
+    return set(optional[: -(-len(optional) // 2) : 2])

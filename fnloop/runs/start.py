@@ -1,83 +1,84 @@
-"""Start a run: create its file with the manifest and the first state, and return the writer for the states that follow."""
+"""Start a run: claim the path of its file, and return the writer, which creates it."""
 
 import os
-import sqlite3
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fnloop.core.arrays import Array
+from fnloop.core.encoding import Encoder, canonical
 from fnloop.core.errors import RunError
 from fnloop.core.formatting import short
-from fnloop.runs.connection import create
-from fnloop.runs.files import check_file_path, publish
+from fnloop.runs.blocks import BlockHasher
+from fnloop.runs.environment import current_environment
+from fnloop.runs.files import check_file_path
 from fnloop.runs.lock import lock
 from fnloop.runs.manifest import Manifest
-from fnloop.runs.overwrite import replace_run
-from fnloop.runs.packing import pack_state
-from fnloop.runs.rows import Row, make_row, root_hash
-from fnloop.runs.store import add_row, add_snapshot
+from fnloop.runs.packing import Packed, pack_data
+from fnloop.runs.recorder import Recorder, Start
+from fnloop.runs.rows import counters, make_row
+from fnloop.runs.sink import Sink
 from fnloop.runs.writer import Writer
+from fnloop.training.state import TrainState
+
+MAX_SNAPSHOT_BYTES = 1 << 30  # default size of the snapshots of a run, above which the oldest are thinned
 
 
 def start_run(
     path: Path,
     manifest: Manifest,
-    arrays: Mapping[str, Array],
+    packed: Sequence[Packed],
     state: Any,
+    *,
+    threads: int | None = None,
     snapshot_every: int | None = None,
+    max_bytes: int | None = MAX_SNAPSHOT_BYTES,
     overwrite: bool = False,
 ) -> Writer:
-    """Create a run file with its first state, and return its writer.
+    """Start to record a new run, and return the writer, which has the first state; the file appears when it is written.
 
     Args:
         path: Path of the run file.
         manifest: The manifest of the run.
-        arrays: The arrays of the manifest, by their hashes.
+        packed: The values that the manifest names.
         state: The first state.
-        snapshot_every: As in `Writer`.
+        threads: The number of BLAS threads of the run. Default: that of the process.
+        snapshot_every: As in `Recorder`.
+        max_bytes: As in `Recorder`.
         overwrite: Whether to replace a run file at the path.
 
     Raises:
-        RunError: If the path is taken and may not be replaced, or the file cannot be written.
-        OSError: If the file cannot be created.
+        RunError: If the path is taken and may not be replaced.
+        OSError: If no file can be created in the folder.
+        TypeError: If the state cannot be restored from a file.
+        ValueError: If it has a negative counter.
     """
     release = lock(path)
     try:
-        replaces = overwrite and os.path.lexists(path)
-        if not replaces:
+        if not (overwrite and os.path.lexists(path)):
             check_unused(path)
-        texts = manifest.to_json()
-        row, (content, state_arrays) = first_row(state).with_chain(root_hash(texts)), pack_state(state)
-
-        def fill(connection: sqlite3.Connection) -> None:
-            connection.executemany("INSERT INTO run VALUES (?, ?)", texts.items())
-            connection.execute("INSERT INTO head VALUES (-1, ?)", [root_hash(texts)])
-            add_row(connection, row)
-            add_snapshot(connection, 0, content, {**arrays, **state_arrays})
-
-        create(path, fill, replace_run if replaces else publish)
-        return Writer(
-            path,
-            row,
-            state,
-            (),
+        if not isinstance(state, TrainState):
+            make_row(0, state, 0.0, 0, Encoder())
+            pack_data(state)
+        sink = Sink(path, (manifest, packed), overwrite)
+        recorder = Recorder(
+            sink,
+            Start(-1, counters(state, 0)[0], BlockHasher(sink.root)),
+            lambda: environment_text(manifest.engine, threads),
             monitor=manifest.monitor,
-            best=(None, None),
             snapshot_every=snapshot_every,
-            release=release,
+            max_bytes=max_bytes,
         )
-    except BaseException as error:
+        writer = Writer(sink, recorder, release)
+    except BaseException:
         release()
-        if isinstance(error, FileExistsError):
-            check_unused(path)
         raise
+    writer.put(state, 0.0)
+    return writer
 
 
-def first_row(state: Any) -> Row:
-    """Return the row of the first state, without metrics: a first state that has some comes from another run."""
-    row, _ = make_row(0, state, 0.0, 0, {})
-    return row._replace(metrics={})
+def environment_text(engine: str, threads: int | None) -> str:
+    """Return the environment of this process as JSON."""
+    return canonical(current_environment(engine, threads))
 
 
 def check_target(path: Any) -> Path:

@@ -1,65 +1,155 @@
 """The tables of a run file: one SQLite file, which any SQLite can read.
 
-    run        name, value: the manifest, as JSON: trainer, data, engine, monitor, environment (see `Manifest`)
+    run        name, value: the manifest, as JSON: format, trainer, data, engine, monitor (see `Manifest`)
     states     a row for each state of the stream: position (0, 1, ...), epoch, step, seconds, stopped (the reason, or NULL),
-               metrics (JSON, {} for a state that finished no epoch), fields (JSON, the hash of each field), digest, chain
-    snapshots  position, content: some of the states in full, as JSON that names its arrays by their hashes
-    arrays     hash, dtype, shape, data: the bytes of an array, stored once
-    head       position and chain of the last row of `states`
-    metrics    a view for people, with a row for each epoch and a column for each metric:
-               `sqlite3 lab.run "select * from metrics"`
+               metrics (JSON, {} for a state that finished no epoch), environment (JSON, in each row from which on it is
+               another), fields (a checksum of each field), digest
+    blocks     number, rows, digest, chain: the chain of hashes over the rows (see `fnloop.runs.blocks`)
+    snapshots  position, content: the texts of some of the states; the SHA-256 of a text is the digest of its row
+    arrays     hash, part, dtype, shape, data: the arrays that texts name by their hashes, in parts, each stored once
+    records    hash, content: the texts of records that texts name by their hashes, such as a model
+    head       position of the last row, chain of the last block, ended (when the recording ended; NULL meanwhile)
 
-The chain of a row is the SHA-256 of the row and the chain of the row before; the first row continues from the hash of the
-manifest. A reader trusts nothing: it checks rows against the chain, and arrays and states against their hashes. A
-row, its snapshot and the head are committed in one transaction.
+Two views are for people. `metrics` has a row for each epoch and a column for each metric, `metric_values` a row for each
+epoch and metric: `sqlite3 lab.run "select * from metrics"`. Other tables, views and indices in the file are the user's.
+
+A reader trusts nothing: it checks rows against the chain, and arrays and texts against their hashes.
 """
 
-import json
+import re
 import sqlite3
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from json.encoder import encode_basestring_ascii as quote
+from typing import Any, NamedTuple
 
-from fnloop.core.arrays import Array
+from fnloop.core.encoding import sha256_of
 from fnloop.core.formatting import short
-from fnloop.runs.packing import add_arrays, check_size, unpack
-from fnloop.runs.rows import Row, chain_hash, parse_row
+from fnloop.runs.blocks import Block, check_blocks, rows_digest
+from fnloop.runs.packing import Packed, add_packed, check_size
+from fnloop.runs.rows import Row, hashed_line, parse_row
 
-APPLICATION_ID, FORMAT_VERSION = 0x666E6C70, 1  # "fnlp"
+APPLICATION_ID = 0x666E6C70  # "fnlp"
 TABLES = (
     "CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "CREATE TABLE states (position INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, step INTEGER NOT NULL, seconds REAL NOT NULL, "
-    "stopped TEXT, metrics TEXT NOT NULL, fields TEXT NOT NULL, digest TEXT NOT NULL, chain TEXT NOT NULL)",
+    "stopped TEXT, metrics TEXT NOT NULL, environment TEXT, fields BLOB NOT NULL, digest TEXT NOT NULL)",
+    "CREATE TABLE blocks (number INTEGER PRIMARY KEY, rows INTEGER NOT NULL, digest TEXT NOT NULL, chain TEXT NOT NULL)",
     "CREATE TABLE snapshots (position INTEGER PRIMARY KEY, content TEXT NOT NULL)",
-    "CREATE TABLE arrays (hash TEXT PRIMARY KEY, dtype TEXT NOT NULL, shape TEXT NOT NULL, data BLOB NOT NULL)",
-    "CREATE TABLE head (position INTEGER NOT NULL, chain TEXT NOT NULL)",
+    "CREATE TABLE arrays (hash TEXT NOT NULL, part INTEGER NOT NULL, dtype TEXT NOT NULL, shape TEXT NOT NULL, "
+    "data BLOB NOT NULL, PRIMARY KEY (hash, part))",
+    "CREATE TABLE records (hash TEXT PRIMARY KEY, content TEXT NOT NULL)",
+    "CREATE TABLE head (position INTEGER NOT NULL, chain TEXT NOT NULL, ended TEXT)",
 )
-METRICS_VIEW = "CREATE VIEW metrics AS SELECT "
+VIEWS = ("metrics", "metric_values")
+MAX_COLUMNS = 1900  # of the view `metrics`; SQLite allows 2000
 
 
-def add_row(connection: sqlite3.Connection, row: Row) -> None:
-    """Write a row with its chain, and move the head to it."""
-    columns = row.columns()
-    connection.execute(f"INSERT INTO states VALUES ({', '.join('?' * len(columns))})", columns)
-    connection.execute("UPDATE head SET position = ?, chain = ?", [row.position, row.chain])
+class Head(NamedTuple):
+    """The end of a run file.
+
+    Attributes:
+        position: The position of the last row.
+        chain: The chain of the last block.
+        ended: When the recording ended, in ISO format; None while it goes on, or if it was killed.
+    """
+
+    position: int
+    chain: str
+    ended: str | None
 
 
-def create_metrics_view(connection: sqlite3.Connection, names: Collection[str]) -> None:
-    """Create or replace the view that has a column for each of these metrics."""
-    columns = ["epoch"]
-    for name in names:
-        path, alias = json.dumps(f'$."{name}"')[1:-1].replace("\\", ""), name.replace('"', '""')
-        columns.append(f"json_extract(metrics, '{path.replace(chr(39), chr(39) * 2)}') AS \"{alias}\"")
-    connection.execute("DROP VIEW IF EXISTS metrics")
-    connection.execute(f"{METRICS_VIEW}{', '.join(columns)}, seconds FROM states WHERE metrics <> '{{}}'")
+def add_manifest(connection: sqlite3.Connection, texts: Mapping[str, str], packed: Iterable[Packed]) -> None:
+    """Write the manifest and what it names into an empty run file.
+
+    Args:
+        connection: The run file.
+        texts: The entries as JSON, by name.
+        packed: The values of the entries, such as trainer and data.
+    """
+    connection.executemany("INSERT INTO run VALUES (?, ?)", texts.items())
+    for value in packed:
+        add_packed(connection, value)
+    connection.execute("INSERT INTO head VALUES (-1, '', NULL)")
 
 
-def add_snapshot(connection: sqlite3.Connection, position: int, content: str, arrays: Mapping[str, Array]) -> None:
-    """Write a packed state and those of its arrays that the file does not hold yet."""
-    add_arrays(connection, arrays)
-    connection.execute("INSERT OR IGNORE INTO snapshots VALUES (?, ?)", [position, content])
+def add_rows(connection: sqlite3.Connection, rows: Iterable[Sequence[Any]], blocks: Iterable[Block], head: Head) -> None:
+    """Write rows, the blocks that have them, and the head.
+
+    Args:
+        connection: The run file.
+        rows: The columns of each row.
+        blocks: The blocks that changed.
+        head: The new end of the file.
+    """
+    connection.executemany("INSERT INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    connection.executemany("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?)", blocks)
+    connection.execute("UPDATE head SET position = ?, chain = ?, ended = ?", head)
 
 
-def read_manifest_json(connection: sqlite3.Connection) -> dict[str, str]:
+def add_snapshot(connection: sqlite3.Connection, position: int, packed: Packed) -> int:
+    """Write a packed state, and those of its arrays that the file does not hold yet; return the bytes of these."""
+    connection.execute("INSERT OR IGNORE INTO snapshots VALUES (?, ?)", [position, packed.text])
+    return add_packed(connection, packed)
+
+
+def drop_snapshots(connection: sqlite3.Connection, positions: Collection[int]) -> None:
+    """Remove snapshots, and the arrays and records that nothing refers to any more."""
+    connection.executemany("DELETE FROM snapshots WHERE position = ?", [(position,) for position in positions])
+    contents = "SELECT content FROM snapshots UNION ALL SELECT content FROM records UNION ALL SELECT value FROM run"
+    referenced = _hashes_in(connection, contents)
+    for table in ("arrays", "records"):
+        unused = [name for name in connection.execute(f"SELECT DISTINCT hash FROM {table}") if name[0] not in referenced]
+        connection.executemany(f"DELETE FROM {table} WHERE hash = ?", unused)
+
+
+def snapshot_bytes(connection: sqlite3.Connection) -> int:
+    """Return the size of the arrays that only snapshots refer to."""
+    of_run = _hashes_in(connection, "SELECT value FROM run")
+    sizes = connection.execute("SELECT hash, sum(length(data)) FROM arrays GROUP BY hash")
+    return sum(size for name, size in sizes if name not in of_run)
+
+
+def _hashes_in(connection: sqlite3.Connection, query: str) -> set[str]:
+    """Return all hashes in the texts of a query."""
+    return {name for (text,) in connection.execute(query) for name in re.findall("[0-9a-f]{64}", text)}
+
+
+def create_views(connection: sqlite3.Connection, names: Collection[str]) -> None:
+    """Create or replace the views, for metrics of these names.
+
+    The view `metrics` has the first 1,900 metrics as columns; `metric_values` has all. NaN is NULL.
+    """
+    columns = ["epoch", *(f"{_value_of(name)} AS {_identifier(name)}" for name in names if _is_unicode(name))][:MAX_COLUMNS]
+    for view in VIEWS:
+        connection.execute(f"DROP VIEW IF EXISTS {view}")
+    connection.execute(f"CREATE VIEW metrics AS SELECT {', '.join(columns)}, seconds FROM states WHERE metrics <> '{{}}'")
+    connection.execute(
+        "CREATE VIEW metric_values AS SELECT states.epoch AS epoch, json_each.key AS metric, json_each.value AS value "
+        "FROM states, json_each(states.metrics)"
+    )
+
+
+def _value_of(name: str) -> str:
+    """Return the SQL expression of a metric's value; a path cannot express every name."""
+    if quote(name) == f'"{name}"':
+        return f"json_extract(metrics, {_string(f'$.{quote(name)}')})"
+    return f"(SELECT value FROM json_each(metrics) WHERE key = {_string(name)})"
+
+
+def _string(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _is_unicode(name: str) -> bool:
+    """Return whether a name can be in SQL, which NUL and lone surrogates cannot."""
+    return "\0" not in name and not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def read_manifest(connection: sqlite3.Connection) -> dict[str, str]:
     """Read the entries of the manifest, as JSON by name.
 
     Raises:
@@ -73,26 +163,58 @@ def read_manifest_json(connection: sqlite3.Connection) -> dict[str, str]:
     return texts
 
 
-def read_rows(connection: sqlite3.Connection, previous: str, first: int = 0) -> list[Row]:
-    """Read the rows from a position to the end, and check them against the chain and the head.
+def read_head(connection: sqlite3.Connection) -> Head:
+    """Read the end of the file.
+
+    Raises:
+        ValueError: If there is not exactly one.
+    """
+    found = connection.execute("SELECT position, chain, ended FROM head LIMIT 2").fetchall()
+    if len(found) != 1:
+        raise ValueError("it does not have one head")
+    return Head(*found[0])
+
+
+def read_blocks(connection: sqlite3.Connection, previous: str, number: int = 0) -> list[Block]:
+    """Read the blocks from a number to the end, and check them against the chain and the head.
 
     Args:
         connection: The run file.
-        previous: The chain of the row before the first.
-        first: The position of the first row to read.
+        previous: The chain of the block before the first.
+        number: The number of the first block to read.
 
     Raises:
-        ValueError: If a row does not match.
+        ValueError: If a block does not match.
     """
-    rows = list[Row]()
-    for columns in connection.execute("SELECT * FROM states WHERE position >= ? ORDER BY position", [first]):
-        row = parse_row(columns)
-        if row.position != first + len(rows) or chain_hash(previous, columns) != row.chain:
-            raise ValueError(f"row {first + len(rows)} of the states does not match the chain")
-        previous = row.chain
-        rows.append(row)
-    if connection.execute("SELECT position, chain FROM head").fetchall() != [(first + len(rows) - 1, previous)]:
+    query = "SELECT number, rows, digest, chain FROM blocks WHERE number >= ? ORDER BY number"
+    blocks = list(map(Block._make, connection.execute(query, [number])))
+    check_blocks(blocks, previous)
+    head = read_head(connection)
+    if not blocks or blocks[0].number != number or (blocks[-1].end - 1, blocks[-1].chain) != head[:2]:
         raise ValueError("the last row of the states is not the head of the chain")
+    return blocks
+
+
+def read_rows(connection: sqlite3.Connection, blocks: Sequence[Block]) -> list[Row]:
+    """Read the rows of consecutive blocks, and check them.
+
+    Args:
+        connection: The run file.
+        blocks: The blocks; rows that were added to the last one later are not read.
+
+    Raises:
+        ValueError: If the rows do not match a block.
+    """
+    query = "SELECT * FROM states WHERE position >= ? AND position < ? ORDER BY position"
+    columns = connection.execute(query, [blocks[0].first, blocks[-1].end]).fetchall()
+    rows = list[Row]()
+    for block in blocks:
+        of_block = columns[len(rows) : len(rows) + block.rows]
+        if rows_digest(map(hashed_line, of_block)) != block.digest:
+            raise ValueError(f"rows {block.first} to {block.end - 1} of the states do not match the chain")
+        rows += map(parse_row, of_block)
+    if [row.position for row in rows] != list(range(blocks[0].first, blocks[-1].end)):
+        raise ValueError("the rows of the states are not in order")
     return rows
 
 
@@ -112,18 +234,19 @@ def read_snapshots(connection: sqlite3.Connection) -> list[int]:
     return positions
 
 
-def read_snapshot(connection: sqlite3.Connection, position: int, record_types: Mapping[str, type]) -> Any:
-    """Read the state of a snapshot.
+def read_snapshot(connection: sqlite3.Connection, row: Row) -> str:
+    """Read the text of a snapshot.
 
     Args:
         connection: The run file.
-        position: The position of the snapshot.
-        record_types: Record classes that may be built, by name.
+        row: The row of the state.
 
     Raises:
-        ValueError: If the snapshot is missing or damaged.
+        ValueError: If it is missing, or does not match the digest of the row.
     """
-    found = connection.execute("SELECT content FROM snapshots WHERE position = ?", [position]).fetchone()
+    found = connection.execute("SELECT content FROM snapshots WHERE position = ?", [row.position]).fetchone()
     if found is None:
-        raise ValueError(f"the snapshot of state {position} is missing")
-    return unpack(connection, found[0], record_types)
+        raise ValueError(f"the snapshot of state {row.position} is missing")
+    if sha256_of(check_size(found[0])) != row.digest:
+        raise ValueError(f"the snapshot of state {row.position} does not match its digest")
+    return str(found[0])

@@ -5,15 +5,14 @@ from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
 
-import attrs
 import numpy as np
 
 from fnloop.core.arrays import Array
+from fnloop.core.decoding import Decoder, record_classes
 from fnloop.core.digest import bits, same_bits
-from fnloop.core.fields import field_names, leaves
+from fnloop.core.fields import leaves
 from fnloop.core.formatting import short
-from fnloop.core.records import RECORD_TYPES
-from fnloop.runs.codec import decode, encode
+from fnloop.runs.packing import pack_data
 from fnloop.testing.law import violate
 
 
@@ -141,18 +140,9 @@ def round_trip(value: Any) -> Any:
     Raises:
         TypeError: If the value has something that is not data, such as a function.
     """
-    arrays: dict[str, Array] = {}
-    tree = json.loads(json.dumps(encode(value, arrays), allow_nan=False))
-    record_types = {**RECORD_TYPES, **{kind.__name__: kind for kind in _record_types(value)}}
-    return decode(tree, {name: array.copy() for name, array in arrays.items()}, record_types)
-
-
-def _record_types(value: Any) -> Iterator[type]:
-    if attrs.has(type(value)):
-        yield type(value)
-        value = [getattr(value, name) for name in field_names(type(value))]
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, tuple | list):
-        for item in value:
-            yield from _record_types(item)
+    packed = pack_data(value)
+    copies = {name: array.copy() for name, array in packed.arrays.items()}
+    decoder = Decoder(
+        copies.__getitem__, lambda name: decoder.value(json.loads(packed.records[name])), tuple(record_classes(value))
+    )
+    return decoder.value(json.loads(packed.text))

@@ -18,7 +18,6 @@ from threadpoolctl import threadpool_limits
 from toolz import nth, take
 
 import fnloop as fl
-from fnloop.core.digest import hash_of
 from fnloop.core.records import evolve
 from fnloop.engines import threads as module
 from fnloop.engines.threads import find_blas, with_threads
@@ -39,7 +38,7 @@ def train(threads=None):
     stepped = fl.make_step(trainer)(state, next(fl.batches(DATA, 128, seed=0, epoch=0)))
     measured = fl.evaluate(trainer, state, DATA)
     assert all(fl.same_bits(value, state.metrics[f"val_{name}"]) for name, value in measured.items())
-    return [*map(fl.digest, (state, stepped)), hash_of(fl.predict_proba(trainer, state, DATA.x)).hex()]
+    return [*map(fl.digest, (state, stepped)), fl.digest(fl.predict_proba(trainer, state, DATA.x))]
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from time import sleep
 
 import attrs
 import numpy as np
@@ -142,3 +143,9 @@ def environ(**variables):
     """Return an environment in which a new process finds the package and these tests."""
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     return {**os.environ, "PYTHONPATH": paths, **variables}
+
+
+def wait_for(path):
+    """Wait until a run file is there, which the writer's thread creates."""
+    while not os.path.exists(path):
+        sleep(0.005)

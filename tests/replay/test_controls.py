@@ -124,14 +124,16 @@ ALTERED = {
 
 @pytest.mark.parametrize("column", ALTERED)
 def test_only_the_chain_detects_an_altered_row(tmp_path, monkeypatch, column):
-    """The chain detects it when the file is opened; without the check, the altered row is read."""
+    """The chain detects it when the row is read; without the check, the altered row is returned."""
     record_tiny(tmp_path / "a.run", 4)
     before = fl.open_run(tmp_path / "a.run").rows[2]
     with closing(sqlite3.connect(tmp_path / "a.run", isolation_level=None)) as connection:
         connection.execute(ALTERED[column])
-    with pytest.raises(fl.RunError, match="row 2 of the states does not match the chain"):
+    with pytest.raises(fl.RunError, match="rows 0 to 4 of the states do not match the chain"):
         fl.open_run(tmp_path / "a.run")
-    monkeypatch.setattr(store, "chain_hash", lambda previous, columns: columns[-1])
+    with closing(sqlite3.connect(tmp_path / "a.run")) as connection:
+        (digest,) = connection.execute("SELECT digest FROM blocks").fetchone()
+    monkeypatch.setattr(store, "rows_digest", lambda lines: digest)
     run = fl.open_run(tmp_path / "a.run")  # the control
     assert getattr(run.rows[2], column) != getattr(before, column)
     assert run.verify().ok == (column == "seconds")  # the seconds are checked by the chain alone

@@ -206,7 +206,7 @@ def test_a_trainer_with_a_function_must_be_given(tmp_path):
     """The file has its digest only; another trainer is refused."""
     trainer, train, validation = tiny(metrics=("accuracy", margin))
     states = list(fl.record(tmp_path / "a.run", trainer, train, validation)(take(4, fl.epochs(trainer, train, validation))))
-    with pytest.raises(fl.RunError, match=r"holds functions or other .*; use open_run\(path, trainer=...\)"):
+    with pytest.raises(fl.RunError, match=r"holds functions, which .*; use open_run\(path, trainer=...\)"):
         fl.open_run(tmp_path / "a.run").state(1)
     run = fl.open_run(tmp_path / "a.run", trainer=trainer)
     assert list(map(fingerprint, map(run.state, range(4)))) == list(map(fingerprint, states))
@@ -222,7 +222,7 @@ def margin(outputs, y):
 def test_a_run_of_a_custom_step(tmp_path):
     """Any record and any function can be recorded: the same step recovers the states, another is refused."""
     states = list(fl.record(tmp_path / "a.run", None, None)(take(40, iterate(custom_step, CustomState(0, 0.0)))))
-    with pytest.raises(fl.RunError, match="record 'CustomState', which is not on the list"):
+    with pytest.raises(fl.RunError, match=r"record 'tests\.replay\.support\.CustomState', which is not on the list"):
         fl.open_run(tmp_path / "a.run", step=custom_step).state(0)
     run = fl.open_run(tmp_path / "a.run", records=[CustomState])
     assert fl.same_bits(run.state(0), states[0])
@@ -278,17 +278,10 @@ class Hidden:
     _x: int
 
 
-@attrs.frozen
-class Typed:
-    """A record with a field name that the file format uses."""
-
-    type: str
-
-
-@pytest.mark.parametrize("state", [{1: 2.0}, {"grade": Grade.A}, Hidden(3), Typed("k"), {"a": Hidden(3)}], ids=str)
+@pytest.mark.parametrize("state", [{1: 2.0}, {"grade": Grade.A}, Hidden(3), {"a": Hidden(3)}], ids=str)
 def test_a_state_that_cannot_be_restored_is_refused(tmp_path, state):
     """The error is raised during recording."""
-    with pytest.raises(TypeError, match="cannot be restored from a file"):
+    with pytest.raises(TypeError, match=r"cannot be (restored from|written to) a file"):
         fl.last(fl.record(tmp_path / "a.run", None, None)([state]))
     assert list(tmp_path.iterdir()) == []
 

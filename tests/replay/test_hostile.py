@@ -16,8 +16,9 @@ import pytest
 
 import fnloop as fl
 from benchmarks.flips import small_run
+from fnloop.runs.blocks import BlockHasher
 from fnloop.runs.manifest import make_manifest
-from fnloop.runs.rows import chain_hash, root_hash
+from fnloop.runs.rows import root_hash
 from fnloop.runs.store import APPLICATION_ID
 from tests.replay.support import in_new_process, tiny
 
@@ -31,12 +32,13 @@ ENDLESS = (
 def fix_chain(path):
     """Make the chain valid again, as the author of a malicious file would."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        previous = root_hash(dict(connection.execute("SELECT name, value FROM run").fetchall()))
-        for row in connection.execute("SELECT * FROM states ORDER BY position").fetchall():
-            chain = chain_hash(previous, row)
-            connection.execute("UPDATE states SET chain = ? WHERE position = ?", [chain, row[0]])
-            connection.execute("UPDATE head SET position = ?, chain = ?", [row[0], chain])
-            previous = chain
+        hasher = BlockHasher(root_hash(dict(connection.execute("SELECT name, value FROM run").fetchall())))
+        rows = connection.execute("SELECT * FROM states ORDER BY position").fetchall()
+        for row in rows:
+            hasher.add(row)
+        connection.execute("DELETE FROM blocks")
+        connection.executemany("INSERT INTO blocks VALUES (?, ?, ?, ?)", hasher.changed())
+        connection.execute("UPDATE head SET position = ?, chain = ?", [len(rows) - 1, hasher.chain])
 
 
 def read_everything(path):

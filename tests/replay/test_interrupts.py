@@ -13,6 +13,7 @@ from toolz import take
 
 import fnloop as fl
 from fnloop.runs import writer
+from fnloop.runs.recorder import Recorder
 from fnloop.runs.writer import Writer
 from tests.replay.support import tiny
 
@@ -87,8 +88,8 @@ def test_an_interrupt_at_every_line(tmp_path, monkeypatch, method, call):
 
 def closed_twice(path):
     """A background thread closes its file while the end of the process closes it too."""
-    original, closing = Writer._write_last_snapshots, threading.Event()
-    Writer._write_last_snapshots = lambda self: (closing.set(), time.sleep(1), original(self))
+    original, closing = Recorder.finish, threading.Event()
+    Recorder.finish = lambda self: (closing.set(), time.sleep(1), original(self))
     threading.Thread(target=lambda: list(recorded(path)), daemon=True).start()
     closing.wait(30)
 
@@ -106,10 +107,10 @@ def forked(path):
 
 def closed_by_its_own_thread(path):
     """The garbage collector closes the stream in the writer's thread."""
-    original, states = Writer._write_queue, [recorded(path)]
+    original, states = Recorder.flush, [recorded(path)]
     for _ in range(EPOCHS + 1):
         next(states[0])
-    Writer._write_queue = lambda self: (states and states.pop().close(), original(self))
+    Recorder.flush = lambda self: (states and states.pop().close(), original(self))
     time.sleep(1)
 
 
@@ -128,7 +129,7 @@ def test_the_end_of_a_process_writes_all_states(tmp_path, end):
 def test_the_lock_is_held_until_the_thread_ends(tmp_path, monkeypatch):
     """Also if waiting for the thread is interrupted."""
     path, resume, once = tmp_path / "a.run", threading.Event(), [KeyboardInterrupt]
-    write_snapshots, wait = Writer._write_last_snapshots, Writer._wait
+    finish, wait = Recorder.finish, Writer._wait
     list(recorded(path))
 
     def interrupted(self):
@@ -136,7 +137,7 @@ def test_the_lock_is_held_until_the_thread_ends(tmp_path, monkeypatch):
             raise once.pop()
         wait(self)
 
-    monkeypatch.setattr(Writer, "_write_last_snapshots", lambda self: (resume.wait(30), write_snapshots(self)))
+    monkeypatch.setattr(Recorder, "finish", lambda self: (resume.wait(30), finish(self)))
     monkeypatch.setattr(Writer, "_wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fl.open_run(path).resume(epochs=EPOCHS + 2, progress=False)
@@ -162,7 +163,7 @@ def test_an_interrupted_fit_reports_a_failed_recording(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     trainer, train, validation = tiny()
-    monkeypatch.setattr(Writer, "_write", fails)
+    monkeypatch.setattr(Recorder, "add", fails)
     monkeypatch.setattr(writer, "PAUSE", 5)
     monkeypatch.setattr(sys.modules["fnloop.fitting"], "update_best", interrupt)
     with pytest.warns(fl.RecordingWarning, match="disk full"):
@@ -179,7 +180,7 @@ def test_any_error_of_the_thread_is_a_warning_in_training(tmp_path, monkeypatch,
     def fails(self, *row):
         raise error("the cause")
 
-    monkeypatch.setattr(Writer, "_write", fails)
+    monkeypatch.setattr(Recorder, "add", fails)
     monkeypatch.setattr(writer, "MAX_QUEUED_BYTES", limit)
     with pytest.warns(fl.RecordingWarning, match="the cause"):
         assert len(list(recorded(tmp_path / "a.run", 20))) == 21

@@ -15,7 +15,6 @@ from toolz import iterate, take
 
 import fnloop as fl
 from fnloop.core.arrays import Array
-from fnloop.core.digest import hash_of
 from fnloop.core.records import frozen
 from fnloop.runs.bisect import first_true
 from tests.replay.support import CustomState, custom_step, everything, fingerprint, problem, record_tiny, tiny
@@ -125,10 +124,10 @@ def test_parallel_results_have_the_same_bytes(recorded):
     verified = run.verify()
     assert verified.ok
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        assert hash_of(run.probe(size_of_parameters, map=pool.map)) == hash_of(alone)
-        assert hash_of(run.probe(size_of_parameters, [30, 2, 2, 17], map=pool.map)) == hash_of(some)
-        assert hash_of(run.verify(map=pool.map)) == hash_of(verified)
-    assert hash_of(alone) == hash_of([size_of_parameters(state) for state in states])
+        assert fl.digest(run.probe(size_of_parameters, map=pool.map)) == fl.digest(alone)
+        assert fl.digest(run.probe(size_of_parameters, [30, 2, 2, 17], map=pool.map)) == fl.digest(some)
+        assert fl.digest(run.verify(map=pool.map)) == fl.digest(verified)
+    assert fl.digest(alone) == fl.digest([size_of_parameters(state) for state in states])
     assert [epoch for epoch, *_ in some] == [30, 2, 2, 17]
     with pytest.raises(ValueError, match="epoch must be one that the run reached, 0 to 40, got 41"):
         run.probe(size_of_parameters, [41])

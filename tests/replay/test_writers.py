@@ -13,7 +13,7 @@ import fnloop as fl
 from fnloop.runs import writer
 from fnloop.runs.files import free_path
 from fnloop.runs.lock import lock
-from tests.replay.support import fingerprint, in_new_process, record_tiny, start_process, tiny
+from tests.replay.support import fingerprint, in_new_process, record_tiny, start_process, tiny, wait_for
 
 
 def record_in_steps(path, epochs, resume=False, stops=(1,)):
@@ -34,6 +34,7 @@ def record_in_steps(path, epochs, resume=False, stops=(1,)):
         return len(fl.open_run(path).rows)
     for state in fl.record(path, trainer, train, validation)(take(epochs + 1, fl.epochs(trainer, train, validation))):
         if state.epoch in stops:
+            wait_for(path)
             print("stopped", flush=True)
             sys.stdin.readline()
     return len(fl.open_run(path).rows)
@@ -172,7 +173,7 @@ def test_a_stream_that_cannot_be_recorded_leaves_no_files(tmp_path):
 
     with pytest.raises(OSError, match="no states"):
         fl.last(fl.record(tmp_path / "a.run", trainer, train, validation, failing()))
-    with pytest.raises(TypeError, match=r"a record may hold numbers, strings, .* got <object"):
+    with pytest.raises(TypeError, match=r"cannot be written to a file: only records, sequences, .* got <object"):
         fl.last(fl.record(tmp_path / "a.run", None, None)([object()]))
     assert list(tmp_path.iterdir()) == []
     record_tiny(tmp_path / "a.run", 2)
@@ -224,6 +225,7 @@ def test_a_run_is_read_by_many_threads_while_it_is_written(tmp_path):
         readers = []
         for state in record_stream(path, 600):
             if state.epoch == 5:
+                wait_for(path)
                 run = fl.open_run(path)
                 readers = [pool.submit(read, run) for _ in range(3)]
         found += [1, 2, 3]

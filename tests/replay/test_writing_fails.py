@@ -16,7 +16,7 @@ import pytest
 from toolz import take
 
 import fnloop as fl
-from fnloop.runs import writer
+from fnloop.runs import recorder, writer
 from tests.replay.support import fingerprint, in_new_process, record_tiny, tiny
 
 EPOCHS = 16
@@ -145,14 +145,15 @@ def _factory(path):
 def full_disk(monkeypatch):
     """A disk that is full before the row of epoch 5."""
     monkeypatch.setattr(writer, "PAUSE", 0.001)
-    original = writer.add_row
+    original = recorder.add_rows
 
-    def failing(connection, row):
-        if row.position == 5:
+    def failing(connection, rows, *rest):
+        if any(row[0] == 5 for row in rows):
             raise sqlite3.OperationalError("database or disk is full")
-        original(connection, row)
+        original(connection, rows, *rest)
 
-    monkeypatch.setattr(writer, "add_row", failing)
+    monkeypatch.setattr(recorder, "add_rows", failing)
+    monkeypatch.setattr(recorder.Recorder, "is_full", True)  # each state is written at once
 
 
 MESSAGE = r"recording to '.*a.run' failed: database or disk is full; it holds [1-5] states?, up to epoch [0-4]"

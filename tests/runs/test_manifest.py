@@ -6,6 +6,8 @@ import math
 import pytest
 
 import fnloop as fl
+from fnloop.core.encoding import Encoder
+from fnloop.runs.earlier_metrics import earlier_metrics
 from fnloop.runs.manifest import Manifest, Parent, make_manifest, parse_manifest
 from fnloop.runs.rows import make_row, parse_row
 from tests.replay.support import tiny
@@ -14,7 +16,7 @@ from tests.replay.support import tiny
 def manifest():
     trainer, train, validation = tiny()
     parent = Parent("a.run", 3, "0" * 64, {"seed": "2"})
-    earlier = ({"loss": 0.5},)
+    earlier = earlier_metrics([{"loss": 0.5}])
     return make_manifest(
         trainer, train, validation, "numpy", ("val_loss", "min"), None, parent=parent, earlier_metrics=earlier
     )[0]
@@ -22,17 +24,28 @@ def manifest():
 
 def test_a_manifest_is_parsed_from_its_json():
     """Every entry, with the types of `Manifest`."""
-    assert parse_manifest(manifest().to_json()) == manifest()
+    written = manifest()
+    assert parse_manifest(written.to_json()) == written
 
 
 @pytest.mark.parametrize("name", Manifest._fields)
 def test_a_missing_or_invalid_entry_is_named(name):
-    """Each entry is required, and no entry is a number."""
+    """Each entry is required, unless it has a default, as entries have that a later version adds."""
     texts = manifest().to_json()
-    with pytest.raises(ValueError, match=f"no value for '{name}' in the run file"):
-        parse_manifest({key: text for key, text in texts.items() if key != name})
     with pytest.raises(ValueError, match=f"invalid value for '{name}' in the run file"):
-        parse_manifest({**texts, name: "5"})
+        parse_manifest({**texts, name: "[5]"})
+    del texts[name]
+    if name in Manifest._field_defaults:
+        assert getattr(parse_manifest(texts), name) == Manifest._field_defaults[name]
+    else:
+        with pytest.raises(ValueError, match=f"no value for '{name}' in the run file"):
+            parse_manifest(texts)
+
+
+def test_a_newer_format_is_named():
+    """It may hold anything."""
+    with pytest.raises(ValueError, match="format 2, and this version reads format 1"):
+        parse_manifest({**manifest().to_json(), "format": "2"})
 
 
 def test_a_trainer_needs_its_data():
@@ -44,8 +57,8 @@ def test_a_trainer_needs_its_data():
 def test_a_row_is_parsed_from_its_columns():
     """With its metrics, whatever their values."""
     trainer, *_ = tiny()
-    row, _ = make_row(2, fl.init_state(trainer), 0.5, 0, {})
-    row = row._replace(metrics={"loss": 0.1, "inf": math.inf}).with_chain("root")
+    row, _ = make_row(2, fl.init_state(trainer), 0.5, 0, Encoder())
+    row = row._replace(metrics={"loss": 0.1, "inf": math.inf})
     assert parse_row(row.columns()) == row
 
 
@@ -53,6 +66,6 @@ def test_a_row_is_parsed_from_its_columns():
 def test_an_invalid_row_is_an_error(change):
     """Of another type, or with a negative counter."""
     trainer, *_ = tiny()
-    row, _ = make_row(0, fl.init_state(trainer), 0.0, 0, {})
+    row, _ = make_row(0, fl.init_state(trainer), 0.0, 0, Encoder())
     with pytest.raises(ValueError, match="row 0 of the states is invalid"):
         parse_row(row._replace(**change).columns())

@@ -1,40 +1,54 @@
-"""When a snapshot is due: every n-th state, or within the time budget."""
+"""When a snapshot is due: every n-th state, or as a replay between two needs and the budget allows; and which are thinned."""
 
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fnloop.runs import snapshots
-from fnloop.runs.snapshots import SNAPSHOT_BUDGET, TIME_BUDGET, SnapshotSchedule
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock for the processor time of the thread, which the test sets."""
-    now = [0.0]
-    monkeypatch.setattr(snapshots, "thread_time", lambda: now[0])
-    return now
+from fnloop.runs.snapshots import FREE_BYTES, LATEST_SECONDS, REPLAY_SECONDS, TIME_BUDGET, SnapshotSchedule, to_thin
 
 
-def snapshots_of(schedule, clock, epochs, seconds, row_seconds, snapshot_seconds):
+def snapshots_of(every, epochs, seconds, snapshot_seconds, nbytes):
     """Return the positions of the snapshots in a run of equal epochs."""
-    positions = []
+    now, positions = [0.0], []
+    schedule = SnapshotSchedule(every, lambda: now[0])
     for position in range(1, epochs + 1):
-        clock[0] += row_seconds
         schedule.add_epoch(seconds)
-        if schedule.is_due(position):
+        if schedule.is_due(position, nbytes):
             positions.append(position)
-            with schedule.measuring(snapshots=1):
-                clock[0] += snapshot_seconds
+            with schedule.measuring(1, nbytes):
+                now[0] += snapshot_seconds
+            schedule.restart()
     return positions
 
 
-def test_every_nth_state(clock):
+def test_every_nth_state():
     """Whatever it costs."""
-    assert snapshots_of(SnapshotSchedule(3), clock, 10, 0.0, 1.0, 100.0) == [3, 6, 9]
+    assert snapshots_of(3, 10, 0.0, 100.0, 1 << 40) == [3, 6, 9]
 
 
-@pytest.mark.parametrize("row_seconds", [0.0, 0.001, 0.1])
-def test_snapshots_stay_within_their_budget(clock, row_seconds):
-    """They get what rows leave of the time budget, and at least their own share; the first tells what one costs."""
-    positions = snapshots_of(SnapshotSchedule(None), clock, 10_000, 1.0, row_seconds, 0.5)
-    share = max(TIME_BUDGET - row_seconds, SNAPSHOT_BUDGET)
-    assert 0.9 * share * 10_000 <= 0.5 * len(positions) <= share * 10_000
+@given(st.floats(1e-4, 10.0), st.floats(0.0, 1.0))
+def test_free_snapshots_bound_the_replay(seconds, snapshot_seconds):
+    """Small states get a snapshot whenever the replay would take longer, and never more often."""
+    positions = snapshots_of(None, 2000, seconds, snapshot_seconds, FREE_BYTES // 2000)
+    gaps = [b - a for a, b in zip([0, *positions], positions, strict=False)]
+    assert all(REPLAY_SECONDS * (1 - 1e-9) <= gap * seconds < REPLAY_SECONDS + seconds * (1 + 1e-9) for gap in gaps)
+
+
+@given(st.floats(0.1, 10.0), st.floats(1e-3, 1.0))
+def test_large_snapshots_stay_within_the_budget(seconds, snapshot_seconds):
+    """Apart from the latest state, which gets one in any case after a minute."""
+    positions = snapshots_of(None, 2000, seconds, snapshot_seconds, FREE_BYTES + 1)
+    allowed = TIME_BUDGET * 2000 * seconds / snapshot_seconds + 2000 * seconds / LATEST_SECONDS
+    assert len(positions) <= allowed + 1
+
+
+@given(st.sets(st.integers(0, 300), min_size=1), st.data())
+def test_thinning_removes_old_snapshots_and_no_kept_one(positions, data):
+    """It ends when only kept ones are left, and removes at least one before."""
+    kept = data.draw(st.sets(st.sampled_from(sorted(positions))))
+    left = sorted(positions)
+    while dropped := to_thin(left, kept):
+        assert not dropped & kept
+        optional = [position for position in left if position not in kept]
+        assert max(dropped) <= optional[(len(optional) - 1) // 2]
+        left = [position for position in left if position not in dropped]
+    assert set(left) == kept

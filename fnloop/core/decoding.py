@@ -1,0 +1,199 @@
+"""Values from the text of `core.encoding`: only data, and only records of classes on an allow-list.
+
+The constructor of a record checks the decoded fields, so the decoder itself is only a walk over the tree.
+"""
+
+import re
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+import numpy as np
+
+from fnloop.core.arrays import Array, read_only
+from fnloop.core.encoding import stored_name
+from fnloop.core.fields import children_of, is_record
+from fnloop.core.formatting import short
+from fnloop.core.identity import class_id, same_class
+from fnloop.core.records import RECORD_TYPES
+
+DTYPE = re.compile(r"[<>|][biufcmMSUV]\d+(\[\d*\w+\])?")  # NumPy would evaluate other texts
+
+
+class UnknownRecord(ValueError):
+    """A text has a record of a class that is not on the list, or of another form; the file itself may be whole."""
+
+
+class NotData(ValueError):
+    """A text has a function, which can only be supplied."""
+
+
+def check_records(records: Any) -> tuple[type, ...]:
+    """Check the custom record classes that a caller allows, and return them.
+
+    Raises:
+        TypeError: If `records` is not a sequence of classes.
+    """
+    classes = tuple(records) if isinstance(records, Iterable) and not isinstance(records, type) else (None,)
+    if not all(isinstance(cls, type) for cls in classes):
+        raise TypeError(f"records must be a sequence of record classes, got {short(records)}")
+    return classes
+
+
+class Decoder:
+    """Decodes trees, given what they name by hashes.
+
+    Args:
+        array: Returns an array by its hash.
+        reference: Returns a record by the hash of its text.
+        record_types: Record classes outside the package that may be built.
+    """
+
+    def __init__(
+        self,
+        array: Callable[[str], Array],
+        reference: Callable[[str], Any],
+        record_types: Iterable[type] = (),
+    ) -> None:
+        self._array, self._reference = array, reference
+        self._types = tuple(record_types)
+
+    def value(self, tree: Any) -> Any:
+        """Return the value of a tree of JSON.
+
+        Raises:
+            NotData: If the tree has a function.
+            UnknownRecord: If it has a record of another class, or of a newer form of a class.
+            KeyError: If an array or a record is missing.
+            TypeError: If a field has the wrong type.
+            ValueError: If a field is invalid.
+
+        Examples:
+            >>> decoder = Decoder({"ab": np.zeros(2)}.__getitem__, {}.__getitem__)
+            >>> decoder.value({"@mapping": {"lr": 0.1, "mu": {"@array": "ab"}}})
+            {'lr': 0.1, 'mu': array([0., 0.])}
+        """
+        if isinstance(tree, list):
+            return tuple(self.value(item) for item in tree)
+        if not isinstance(tree, dict):
+            return tree
+        if "@" in tree:
+            return self._record(tree)
+        ((form, content),) = tree.items()
+        if form not in self._FORMS:
+            raise (
+                NotData("has a function, which a file cannot hold")
+                if form.startswith("@")
+                else ValueError(f"unknown form {short(form)}")
+            )
+        return self._FORMS[form](self, content)
+
+    def _record(self, tree: Mapping[str, Any]) -> Any:
+        recorded_id, _, version = tree["@"].partition("/")
+        cls = RECORD_TYPES.get(recorded_id) or find_class(recorded_id, self._types)
+        if cls is None:
+            raise UnknownRecord(
+                f"has a record {short(recorded_id)}, which is not on the list of known ones "
+                "(allow a custom one by records=[...])"
+            )
+        fields = {name: item for name, item in tree.items() if name != "@"}
+        fields = upcast(cls, int(version or 1), fields)
+        names = _names(cls)
+        for name in fields:
+            if name not in names:
+                raise UnknownRecord(f"has a field {short(name)} of {cls.__name__}, which this version does not know")
+        return cls(**{names[name]: self.value(item) for name, item in fields.items()})
+
+    _FORMS: Mapping[str, Callable[["Decoder", Any], Any]] = MappingProxyType(
+        {
+            "@array": lambda self, name: read_only(self._array(name)),
+            "@scalar": lambda self, content: _scalar(*content),
+            "@float": lambda self, text: struct.unpack(">d", bytes.fromhex(text))[0],
+            "@mapping": lambda self, items: {key: self.value(item) for key, item in items.items()},
+            "@ref": lambda self, name: self._reference(name),
+        }
+    )
+
+
+def upcast(cls: type, version: int, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a record as the current form of its class has them.
+
+    A class whose form changed in a way that a default cannot express has `format_version`, one above the former, and a static
+    method `upcast(version, fields)`, which takes the trees of the fields of an older version and returns those of the current.
+
+    Args:
+        cls: The class.
+        version: The version of the fields.
+        fields: The trees of the fields by their names in files.
+
+    Raises:
+        UnknownRecord: If the version is newer than the class, or the class cannot read it.
+    """
+    current = getattr(cls, "format_version", 1)
+    if version == current:
+        return fields
+    if version > current or not hasattr(cls, "upcast"):
+        raise UnknownRecord(f"has a {cls.__name__} of form {version}, this version knows form {current}")
+    return dict(cls.upcast(version, fields))
+
+
+@cache
+def _names(cls: type) -> dict[str, str]:
+    """Return the names of the arguments of a record's constructor, by the names of its fields in files."""
+    return {stored_name(field): field.name for field in attrs.fields(cls) if field.init}
+
+
+def _scalar(dtype: str, content: str) -> Any:
+    if not DTYPE.fullmatch(dtype):
+        raise ValueError(f"a scalar has the dtype {short(dtype)}")
+    return np.frombuffer(bytes.fromhex(content), np.dtype(dtype))[0]
+
+
+def find_class(recorded_id: str, classes: Iterable[type]) -> type | None:
+    """Return the class that a recorded id names, or None.
+
+    Args:
+        recorded_id: The id of a class outside the package.
+        classes: The classes that may be built.
+    """
+    exact = [cls for cls in classes if class_id(cls).partition("/")[0] == recorded_id]
+    similar = exact or [cls for cls in classes if same_class(recorded_id, cls)]
+    return similar[0] if similar else None
+
+
+def record_classes(value: Any) -> Iterator[type]:
+    """Yield the class of each record in a value."""
+    if is_record(value):
+        yield type(value)
+    for _, part in children_of(value) or ():
+        yield from record_classes(part)
+
+
+def aliases_of(tree: Any, classes: Iterable[type]) -> dict[type, str]:
+    """Return the recorded ids of classes that have another id now, such as those of a script that ran as `__main__`.
+
+    Args:
+        tree: A tree of JSON that was recorded.
+        classes: Classes outside the package.
+    """
+    classes, aliases = tuple(classes), dict[type, str]()
+    for recorded in _ids(tree):
+        name, _, version = recorded.partition("/")
+        cls = None if name in RECORD_TYPES else find_class(name, classes)
+        if cls is not None and class_id(cls) != recorded and int(version or 1) == getattr(cls, "format_version", 1):
+            aliases[cls] = recorded
+    return aliases
+
+
+def _ids(tree: Any) -> Iterator[str]:
+    """Yield the id of each record in a tree."""
+    if isinstance(tree, dict):
+        if isinstance(tree.get("@"), str):
+            yield tree["@"]
+        tree = list(tree.values())
+    if isinstance(tree, list):
+        for item in tree:
+            yield from _ids(item)

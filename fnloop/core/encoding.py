@@ -1,0 +1,304 @@
+"""Values as canonical JSON text: what files hold, and what is hashed.
+
+    null, true, 3, 0.1, "text"         None, bool, int, a finite float, str
+    [...]                              a sequence
+    {"@": "fnloop.Adam", "b1": 0.8}    a record: the id of its class, and the fields that are not at their defaults
+    {"@array": "<sha256>"}             an array, by its hash
+    {"@scalar": ["<f4", "<hex>"]}      a NumPy scalar
+    {"@float": "<hex>"}                a float that is not finite, by its bits
+    {"@mapping": {...}}                a mapping, whose keys are text
+    {"@ref": "<sha256>"}               a record in a field of `BY_REFERENCE`, by the hash of its text
+    {"@function": "<sha256>"}, ...     a function, by what it does; it can be hashed, not read back (see `core.identity`)
+
+Equal bits give equal text, in every process and on every machine. A field that a later version adds, with a default, changes
+neither the text nor the hash of older values.
+"""
+
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from json.encoder import encode_basestring_ascii as quote
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+import attrs
+import numpy as np
+
+from fnloop.core.arrays import Array
+from fnloop.core.fields import NodeType, children_of, is_record
+from fnloop.core.formatting import short
+from fnloop.core.identity import callable_text, class_id
+
+BY_REFERENCE: Final = MappingProxyType({"by_reference": True})  # metadata of a field whose record is written by its hash
+NOT_DATA = ('{"@function"', '{"@name"', '{"@partial"', '{"@method"', '{"@callable"')  # within a string, quotes are escaped
+NO_ALIASES: Final[Mapping[type, str]] = MappingProxyType({})
+
+
+class _Known(NamedTuple):
+    """An array or a record that was hashed; holding it keeps its `id` valid."""
+
+    value: Any
+    hash: str
+    text: str
+
+
+class Encoder:
+    """Encodes values, and collects the arrays and the records that their texts name by hashes.
+
+    Hashes are kept by identity, so that what two states share is hashed once. `advance` forgets what the last value did not
+    use.
+
+    Args:
+        aliases: Ids of classes that have another id in the file. Default: none.
+
+    Attributes:
+        arrays: The arrays since the last `advance`, by their hashes.
+        records: The texts of records in fields of `BY_REFERENCE` since the last `advance`, by their hashes.
+    """
+
+    def __init__(self, aliases: Mapping[type, str] = NO_ALIASES) -> None:
+        self.aliases = aliases
+        self.arrays: dict[str, Array] = {}
+        self.records: dict[str, str] = {}
+        self._known: dict[int, _Known] = {}
+        self._known_before: dict[int, _Known] = {}
+
+    def advance(self) -> None:
+        """Start the next value: keep the hashes of the last one, and forget older ones."""
+        self._known_before, self._known = self._known, {}
+        self.arrays, self.records = {}, {}
+
+    def text(self, value: Any) -> str:
+        """Return the text of a value.
+
+        Raises:
+            TypeError: If it contains something that has no text. The message has its path.
+        """
+        try:
+            return _ENCODERS[type(value)](value, self)
+        except TypeError:
+            for path, error in _causes(value, self, ""):
+                raise TypeError(f"{path.lstrip('.') or 'value'} cannot be written to a file: {error}") from None
+            raise
+
+    def split(self, value: Any) -> tuple[str, dict[str, str]]:
+        """Return the text of a value, and the texts of its written fields, items or elements by name.
+
+        Raises:
+            TypeError: As `text`.
+        """
+        if not is_record(value):
+            return self.text(value), {name: self.text(child) for name, child in children_of(value) or ()}
+        cls: type = type(value)
+        head, fields = _head(cls, self), {}
+        for name, _, default, encode in _fields(cls):
+            child = getattr(value, name)
+            part = encode(child, self) if encode else self.text(child)
+            if part != default:
+                fields[name] = part
+        keys = _keys(cls)
+        return f"{head}{''.join([keys[name] + part for name, part in fields.items()])}}}", fields
+
+    def array(self, array: Array) -> str:
+        """Return the text of an array."""
+        known = self._known.get(id(array)) or self._known_before.get(id(array)) or _Known(array, array_hash(array), "")
+        if not array.flags.writeable:
+            self._known[id(array)] = known
+        self.arrays[known.hash] = array
+        return f'{{"@array":"{known.hash}"}}'
+
+    def reference(self, record: Any) -> str:
+        """Return the text that names a record by its hash."""
+        known = self._known.get(id(record)) or self._known_before.get(id(record))
+        if known is None:
+            text = self.text(record)
+            known = _Known(record, sha256_of(text), text)
+        self._known[id(record)] = known
+        self.records[known.hash] = known.text
+        return f'{{"@ref":"{known.hash}"}}'
+
+
+def sha256_of(text: str) -> str:
+    """Return the SHA-256 of a text, in hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def canonical(tree: Any) -> str:
+    """Return the text of a tree of JSON; of the tree of a text, that text."""
+    return json.dumps(tree, separators=(",", ":"))
+
+
+def array_hash(array: Array) -> str:
+    """Return the SHA-256 of an array's dtype, shape and bytes in C order.
+
+    Raises:
+        TypeError: If the array holds objects or has fields, so that its bytes and its dtype do not determine it.
+    """
+    if array.dtype.hasobject or array.dtype.names:
+        raise TypeError(f"arrays must hold numbers, booleans or text of fixed length, got dtype {array.dtype}")
+    hashed = hashlib.sha256(f"{array.dtype.str} {array.shape}\0".encode())
+    content: Any = array.data if array.flags.c_contiguous and array.dtype.kind in "biufc" else array.tobytes()
+    hashed.update(content)
+    return hashed.hexdigest()
+
+
+def written_fields(record: Any) -> list[tuple[str, Any]]:
+    """Return the names and values of the fields of a record that are not at their defaults."""
+    encoder = Encoder()
+    cls: type = type(record)
+    return [
+        (name, getattr(record, name)) for name, _, default, _ in _fields(cls) if encoder.text(getattr(record, name)) != default
+    ]
+
+
+_Encode = Callable[[Any, Encoder], str]
+
+
+class _Encoders(dict[type, _Encode]):
+    """The encoders by class; that of a class without one is found when it is first needed."""
+
+    def __missing__(self, cls: type) -> _Encode:
+        encoder = _find_encoder(cls)
+        self[cls] = encoder
+        return encoder
+
+
+def _find_encoder(cls: type) -> _Encode:
+    if hasattr(cls, "__attrs_attrs__"):
+        return _record_encoder(cls)
+    if cls in _EXACT:
+        return _EXACT[cls]
+    for base, encode in _BASES:
+        if issubclass(cls, base):
+            return encode
+    return _callable
+
+
+def _record_encoder(cls: type) -> _Encode:
+    fields = _fields(cls)
+
+    def encode_record(record: Any, encoder: Encoder) -> str:
+        text = _head(cls, encoder)
+        for name, key, default, encode in fields:
+            value = getattr(record, name)
+            part = (encode or _ENCODERS[type(value)])(value, encoder)
+            if part != default:
+                text += key + part
+        return text + "}"
+
+    return encode_record
+
+
+def _head(cls: type, encoder: Encoder) -> str:
+    """Return the start of a record's text, up to its id."""
+    return f'{{"@":{quote(encoder.aliases.get(cls) or class_id(cls))}'
+
+
+class _Field(NamedTuple):
+    """How a field is encoded: its key in the text, the text of its default, and its encoder unless that is by type."""
+
+    name: str
+    key: str
+    default: str | None
+    encode: _Encode | None
+
+
+@cache
+def _fields(cls: type) -> tuple[_Field, ...]:
+    return tuple(
+        _Field(
+            field.name,
+            f",{quote(stored_name(field))}:",
+            _default_text(field),
+            _reference if field.metadata.get("by_reference") else None,
+        )
+        for field in attrs.fields(cls)
+        if field.init
+    )
+
+
+@cache
+def _keys(cls: type) -> dict[str, str]:
+    return {field.name: field.key for field in _fields(cls)}
+
+
+def stored_name(field: "attrs.Attribute[Any]") -> str:
+    """Return the name of a field in files: its own, or the `stored_name` of its metadata if it was renamed."""
+    return str(field.metadata.get("stored_name", field.name))
+
+
+def _default_text(field: "attrs.Attribute[Any]") -> str | None:
+    """Return the text of a field's default; None if it has none, or one that depends on the other fields."""
+    default: Any = field.default
+    if default is attrs.NOTHING:
+        return None
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        if default.takes_self:
+            return None
+        default = default.factory()
+    converted = field.converter(default) if callable(field.converter) else default
+    return Encoder().text(converted)
+
+
+def _reference(record: Any, encoder: Encoder) -> str:
+    return encoder.reference(record) if is_record(record) else encoder.text(record)
+
+
+def _float(value: float, encoder: Encoder) -> str:
+    return float.__repr__(value) if math.isfinite(value) else f'{{"@float":"{struct.pack(">d", value).hex()}"}}'
+
+
+def _sequence(values: Any, encoder: Encoder) -> str:
+    return f"[{','.join([_ENCODERS[type(value)](value, encoder) for value in values])}]"
+
+
+def _mapping(mapping: Mapping[Any, Any], encoder: Encoder) -> str:
+    parts = []
+    for key, value in mapping.items():
+        if not isinstance(key, str):
+            raise TypeError(f"the keys of a mapping must be text, got {short(key)}")
+        parts.append(f"{quote(key)}:{_ENCODERS[type(value)](value, encoder)}")
+    return f'{{"@mapping":{{{",".join(parts)}}}}}'
+
+
+def _scalar(value: "np.generic[Any]", encoder: Encoder) -> str:
+    if value.dtype.hasobject or value.dtype.names:
+        raise TypeError(f"a NumPy scalar must be a number, a boolean or text, got dtype {value.dtype}")
+    return f'{{"@scalar":["{value.dtype.str}","{value.tobytes().hex()}"]}}'
+
+
+def _callable(value: Any, encoder: Encoder) -> str:
+    if not callable(value):
+        raise TypeError(f"only records, sequences, mappings, arrays, numbers and text can be, got {short(value)}")
+    return callable_text(value, encoder.text)
+
+
+_EXACT: Mapping[type, _Encode] = {  # a subclass, such as that of an enumeration, would be read back as its base
+    bool: lambda value, encoder: "true" if value else "false",
+    int: lambda value, encoder: int.__repr__(value),
+    float: _float,
+    str: lambda value, encoder: quote(value),
+    NodeType: lambda value, encoder: quote(value),
+    type(None): lambda value, encoder: "null",
+}
+_BASES: tuple[tuple[Any, _Encode], ...] = (
+    (np.ndarray, lambda value, encoder: encoder.array(value)),
+    (np.generic, _scalar),
+    (tuple, _sequence),
+    (list, _sequence),
+    (Mapping, _mapping),
+)
+_ENCODERS = _Encoders()
+
+
+def _causes(value: Any, encoder: Encoder, path: str) -> Iterator[tuple[str, TypeError]]:
+    """Yield the path of each part that has no text, and its error; the parts of a part come first."""
+    for name, child in children_of(value) or ():
+        yield from _causes(child, encoder, f"{path}.{name}" if is_record(value) else f"{path}[{name}]")
+    try:
+        _ENCODERS[type(value)](value, encoder)
+    except TypeError as error:
+        yield path, error

@@ -1,0 +1,178 @@
+"""States to rows and snapshots, written to a run file in batches."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from fnloop.core.checks import Mode
+from fnloop.core.encoding import Encoder
+from fnloop.runs.blocks import BlockHasher
+from fnloop.runs.packing import Packed, check_size
+from fnloop.runs.rows import make_row
+from fnloop.runs.sink import Sink
+from fnloop.runs.snapshots import SnapshotSchedule, to_thin
+from fnloop.runs.store import Head, add_rows, add_snapshot, create_views, drop_snapshots, read_snapshots, snapshot_bytes
+from fnloop.streams.select import update_best
+
+MAX_BATCH_BYTES = 1 << 26  # of snapshots in a batch
+
+
+class Start(NamedTuple):
+    """The end of the rows that a file has when recording starts.
+
+    Attributes:
+        position: The position of the last row; -1 if there is none.
+        epoch: The epoch of that row; without one, that of the first state.
+        hasher: Hashes the rows that follow.
+        environment: The environment of that row as JSON; None if there is none.
+        metric_names: The metrics of the rows so far.
+    """
+
+    position: int
+    epoch: int
+    hasher: BlockHasher
+    environment: str | None = None
+    metric_names: tuple[str, ...] = ()
+
+
+class Best(NamedTuple):
+    """The best state so far, with a snapshot if it is not in the file yet."""
+
+    position: int
+    metrics: Mapping[str, float]
+
+
+class Snapshot(NamedTuple):
+    """A state in full: its position, its text and its arrays."""
+
+    position: int
+    packed: Packed
+
+
+class Recorder:
+    """Collects the rows and snapshots of states, and writes them.
+
+    Args:
+        sink: The run file.
+        start: The end of the rows that the file has.
+        environment: Returns the environment of the states that are added, as JSON.
+        monitor: The metric that selects the best state, and its mode, or None.
+        best: The best state so far, or None.
+        snapshot_every: Number of states from one snapshot to the next; None for as many as needed and affordable.
+        max_bytes: The size of the arrays of all snapshots above which the oldest are thinned; None for no limit.
+
+    Attributes:
+        epoch: The epoch of the last row that is in the file.
+        count: The number of rows that are in the file.
+        state_bytes: The size of the arrays of the last state.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        start: Start,
+        environment: Callable[[], str],
+        *,
+        monitor: tuple[str, Mode] | None = None,
+        best: Best | None = None,
+        snapshot_every: int | None = None,
+        max_bytes: int | None = None,
+    ) -> None:
+        self._sink, self._get_environment = sink, environment
+        self._position, self._epoch, self._hasher, self._environment, names = start
+        self._metric_names, self._has_new_names = dict.fromkeys(names), not names
+        self._monitor, self._max_bytes = monitor, max_bytes
+        self._best: Any = best  # `update_best` needs its metrics only
+        self._encoder, self._schedule = Encoder(), SnapshotSchedule(snapshot_every)
+        self._rows: list[tuple[Any, ...]] = []
+        self._due: list[Snapshot] = []
+        self._latest: Snapshot | None = None
+        self._best_snapshot: Snapshot | None = None  # until it is in the file
+        self._bytes: int | None = None  # of all snapshots in the file; None until they are counted
+        self.epoch, self.count, self.state_bytes = start.epoch, start.position + 1, 0
+
+    def add(self, state: Any, seconds: float) -> None:
+        """Add the next state, which took some seconds to compute.
+
+        Raises:
+            TypeError: If it has a part that cannot be written.
+        """
+        environment = None if self._rows else self._changed_environment()
+        position = self._position + 1
+        row, text = make_row(position, state, seconds, self._epoch, self._encoder, environment)
+        columns = row.columns()
+        self._hasher.add(columns)
+        self._rows.append(columns)
+        self._position, self._epoch = position, row.epoch
+        if not row.metrics.keys() <= self._metric_names.keys():
+            self._metric_names |= dict.fromkeys(row.metrics)
+            self._has_new_names = True
+        snapshot = Snapshot(position, Packed(text, self._encoder.arrays, self._encoder.records))
+        self.state_bytes = snapshot.packed.nbytes
+        self._latest = snapshot
+        if self._monitor is not None and row.metrics and update_best(self._best, state, *self._monitor) is state:
+            self._best, self._best_snapshot = Best(position, row.metrics), snapshot
+        self._schedule.add_epoch(seconds)
+        if position == 0 or self._schedule.is_due(position, self.state_bytes):
+            check_size(text)
+            self._due.append(snapshot)
+            self._schedule.restart()
+
+    def _changed_environment(self) -> str | None:
+        """Return the environment if it is not that of the row before."""
+        environment = self._get_environment()
+        if environment == self._environment:
+            return None
+        self._environment = environment
+        return environment
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what was added is to be written before more is added."""
+        return sum(snapshot.packed.nbytes for snapshot in self._due) > MAX_BATCH_BYTES
+
+    def flush(self) -> None:
+        """Write what was added since the last call, and the best state if it is affordable."""
+        if self._best_snapshot is not None and self._schedule.is_affordable(self._best_snapshot.packed.nbytes):
+            self._due.append(self._best_snapshot)
+        if self._rows or self._due:
+            self._write(is_last=False)
+
+    def finish(self) -> None:
+        """Write the rest, snapshots of the latest and the best state, and that the recording ended."""
+        self._due += [snapshot for snapshot in (self._latest, self._best_snapshot) if snapshot is not None]
+        self._write(is_last=True)
+
+    def _write(self, is_last: bool) -> None:
+        ended = datetime.now().astimezone().isoformat(timespec="milliseconds") if is_last else None
+        due = {snapshot.position: snapshot for snapshot in self._due}
+
+        def fill(connection: sqlite3.Connection) -> None:
+            head = Head(self._position, self._hasher.chain, ended)
+            add_rows(connection, self._rows, self._hasher.changed(), head)
+            if self._has_new_names:
+                create_views(connection, self._metric_names)
+            with self._schedule.measuring(len(due), sum(snapshot.packed.nbytes for snapshot in due.values())):
+                self._add_snapshots(connection, due.values())
+
+        self._sink.write(fill, is_last)
+        self._rows, self._due, self._has_new_names = [], [], False
+        if self._best_snapshot is not None and self._best_snapshot.position in due:
+            self._best_snapshot = None
+        self.epoch, self.count = self._epoch, self._position + 1
+
+    def _add_snapshots(self, connection: sqlite3.Connection, snapshots: Any) -> None:
+        """Write snapshots, and thin the oldest above the limit."""
+        if self._bytes is None:
+            self._bytes = snapshot_bytes(connection)
+        for position, packed in snapshots:
+            self._bytes += add_snapshot(connection, position, packed)
+        if self._max_bytes is None or self._bytes <= self._max_bytes:
+            return
+        positions = read_snapshots(connection)
+        kept = {0, positions[-1], *([] if self._best is None else [self._best.position])}
+        while self._bytes > self._max_bytes and (dropped := to_thin(positions, kept)):
+            drop_snapshots(connection, dropped)
+            positions = [position for position in positions if position not in dropped]
+            self._bytes = snapshot_bytes(connection)
