@@ -43,6 +43,10 @@ class TolerantWriter:
         """Finish the run file, unless recording has failed."""
         self._attempt(lambda writer: writer.close())
 
+    def discard(self) -> None:
+        """End the recording of a stream whose last state was refused, unless recording has failed."""
+        self._attempt(lambda writer: writer.discard())
+
     def _attempt(self, action: Callable[[Writer], None]) -> None:
         if self._writer is None or self.failure is not None:
             return

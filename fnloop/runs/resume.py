@@ -46,6 +46,7 @@ def resume(
     """
     reader = replay.reader
     every = None if snapshot_every is None else integer(1)("snapshot_every", snapshot_every)
+    most = None if max_bytes is None else integer(1)("max_bytes", max_bytes)
     with ExitStack() as on_exit:
         release = lock(reader.path)
         on_exit.callback(release)
@@ -60,7 +61,7 @@ def resume(
         last = replay.at(head.position)
 
         def begin(state: Any) -> Writer:
-            writer = _continue_run(replay, head, every, max_bytes, release)
+            writer = _continue_run(replay, head, every, most, release)
             on_exit.pop_all()  # now the writer releases the lock
             return writer
 

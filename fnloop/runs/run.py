@@ -22,6 +22,7 @@ from fnloop.runs.prune import prune
 from fnloop.runs.reader import Advance, Reader, Supplied
 from fnloop.runs.replay import Replay
 from fnloop.runs.resume import resume
+from fnloop.runs.start import MAX_SNAPSHOT_BYTES
 from fnloop.runs.verify import Verification, verify
 from fnloop.training.trainer import Trainer
 
@@ -218,7 +219,14 @@ class Run(RunContents):
         """
         return probe(self._replay, function, epochs, map)
 
-    def resume(self, epochs: int = 100, *, progress: bool = True, snapshot_every: int | None = None) -> "Run":
+    def resume(
+        self,
+        epochs: int = 100,
+        *,
+        progress: bool = True,
+        snapshot_every: int | None = None,
+        max_bytes: int | None = MAX_SNAPSHOT_BYTES,
+    ) -> "Run":
         """Continue the run in its file, as if it had never been interrupted, and return it; a stopped run is unchanged.
 
         Before it appends a state, it computes a recorded epoch again and compares: equal bits show that the run goes on as it
@@ -228,6 +236,7 @@ class Run(RunContents):
             epochs: Total number of epochs, at least 1.
             progress: Whether to show progress.
             snapshot_every: Epochs between two snapshots. Default: as few as a 2 % time budget allows.
+            max_bytes: The size of all snapshots, in bytes, above which the oldest are thinned; None for no limit.
 
         Raises:
             RunError: If another process is recording to the file, or it cannot be written.
@@ -238,7 +247,7 @@ class Run(RunContents):
             >>> run.resume(epochs=12, progress=False).last.epoch
             12
         """
-        resume(self._replay, integer(1)("epochs", epochs), progress, snapshot_every)
+        resume(self._replay, integer(1)("epochs", epochs), progress, snapshot_every, max_bytes)
         return self
 
     def fork(

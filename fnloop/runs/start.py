@@ -33,6 +33,7 @@ def start_run(
     snapshot_every: int | None = None,
     max_bytes: int | None = MAX_SNAPSHOT_BYTES,
     overwrite: bool = False,
+    hold: bool = False,
 ) -> Writer:
     """Start to record a new run, and return the writer, which has the first state; the file appears when it is written.
 
@@ -45,6 +46,7 @@ def start_run(
         snapshot_every: As in `Recorder`.
         max_bytes: As in `Recorder`.
         overwrite: Whether to replace a run file at the path.
+        hold: As in `Writer`.
 
     Raises:
         RunError: If the path is taken and may not be replaced.
@@ -68,7 +70,7 @@ def start_run(
             snapshot_every=snapshot_every,
             max_bytes=max_bytes,
         )
-        writer = Writer(sink, recorder, release)
+        writer = Writer(sink, recorder, release, hold)
     except BaseException:
         release()
         raise

@@ -30,10 +30,11 @@ class Writer:
         sink: The run file, which the thread closes.
         recorder: Writes the states to it; only the thread uses it.
         release: Called in the thread at the end; releases the lock of the file.
+        hold: Whether to write the first state only with the second, or at the end: until then the stream may be refused.
     """
 
-    def __init__(self, sink: Sink, recorder: Recorder, release: Callable[[], None]) -> None:
-        self._sink, self._recorder, self._release = sink, recorder, release
+    def __init__(self, sink: Sink, recorder: Recorder, release: Callable[[], None], hold: bool = False) -> None:
+        self._sink, self._recorder, self._release, self._hold = sink, recorder, release, hold
         self._accepted = 0  # states
         self._queue: deque[tuple[Any, float]] = deque()
         self._wake: SimpleQueue[None] = SimpleQueue()  # an item tells the thread not to pause
@@ -123,7 +124,7 @@ class Writer:
         while not self._closing:
             with suppress(Empty):
                 self._wake.get(timeout=PAUSE)
-            if not self._closing:
+            if not (self._closing or (self._hold and self._accepted < 2)):
                 self._add_queue()
                 self._recorder.flush()
         if not self._discarding:
