@@ -1,13 +1,15 @@
 """Chains of forks and resumes: the states and the rates are those of one run."""
 
 import warnings
+from functools import lru_cache, partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from toolz import take
+from toolz import compose, curry, take
 
 import fnloop as fl
 from fnloop.core.records import evolve, frozen
@@ -209,3 +211,102 @@ def test_the_mode_of_a_chosen_monitor(tmp_path):
     assert supplied.fork(2, tmp_path / "b.run", metrics=(fl.metrics.Mean(score, mode="min"),)).monitor == ("val_score", "min")
     assert supplied.fork(2, tmp_path / "c.run", metrics=(score,)).monitor == ("val_score", "max")
     assert supplied.fork(2, tmp_path / "d.run", metrics=("accuracy",)).monitor == ("val_loss", "min")
+
+
+# Functions are what they do, whatever their names are.
+
+
+@frozen
+class Remembering(fl.schedulers.Scheduler):
+    """A schedule from a function, without a closed form: the state is only known by stepping."""
+
+    function: Any
+
+    def init(self):
+        return Waning(0.1, 0)
+
+    def step(self, state, metrics=None):
+        return Waning(0.1 * self.function(state.steps + 1), state.steps + 1)
+
+
+SCHEDULES = {
+    "closed form": lambda function: fl.schedulers.LambdaLR(0.1, function),
+    "remembering": Remembering,
+    "composed": lambda function: times(fl.schedulers.LambdaLR(1.0, function), ConstantLR(0.1)),
+    "in a sequence": lambda function: join([Remembering(function), ConstantLR(0.3)], [100]),
+}
+
+
+class Decay:
+    """A callable object."""
+
+    def __init__(self, base):
+        self.base = base
+
+    def __call__(self, t):
+        return self.base**t
+
+    def at(self, t):
+        return self(t)
+
+
+FUNCTIONS = {
+    "lambda": lambda base: lambda t: base**t,
+    "default": lambda base: lambda t, base=base: base**t,
+    "partial": lambda base: partial(lambda t, base: base**t, base=base),
+    "curry": lambda base: curry(lambda base, t: base**t)(base),
+    "compose": lambda base: compose(lambda x: x, Decay(base)),
+    "object": Decay,
+    "method": lambda base: Decay(base).at,
+    "lru_cache": lambda base: lru_cache(lambda t: base**t),
+}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "every", "kind"),
+    [
+        *((schedule, every, "lambda") for schedule in SCHEDULES for every in ("epoch", "step")),
+        *(("remembering", "epoch", kind) for kind in FUNCTIONS if kind != "lambda"),
+    ],
+)
+def test_a_fork_with_another_function_has_its_rates(tmp_path, schedule, every, kind):
+    """The two functions have one name. The same function defined again is no change, and the fork has the run's bits."""
+
+    def scheduler(base):
+        return SCHEDULES[schedule](FUNCTIONS[kind](base))
+
+    trainer, train, validation = tiny(scheduler=scheduler(0.9), schedule_every=every)
+    whole = list(take(5, fl.epochs(trainer, train, validation)))
+    fl.last(fl.record(tmp_path / "a.run", trainer, train, validation, whole[:4]))
+    again = evolve(trainer, scheduler=scheduler(0.9))
+    run = fl.open_run(tmp_path / "a.run", trainer=again, records=[Remembering, Waning])
+    same = run.fork(2, tmp_path / "b.run", scheduler=scheduler(0.9)).resume(epochs=4, progress=False)
+    assert [fingerprint(same.state(epoch)) for epoch in (2, 3, 4)] == [fingerprint(state) for state in whole[2:]]
+    other = run.fork(2, tmp_path / "c.run", scheduler=scheduler(0.8)).resume(epochs=4, progress=False)
+    states = [other.state(epoch) for epoch in (2, 3, 4)]
+    assert [state.lr for state in states] == [0.1 * 0.8 ** steps_of(trainer, state) for state in states]
+    assert [state.progress.lr for state in states] == [state.lr for state in states]
+    assert other.verify().ok
+    with pytest.raises(ValueError, match=r"trainer must be what the run was recorded with, .* differs in scheduler"):
+        fl.open_run(tmp_path / "a.run", trainer=other.trainer)
+
+
+def test_a_fork_with_another_loss_function_forgets_its_values(tmp_path):
+    """Values of one loss are not compared with those of another of the same name."""
+
+    def power(exponent):
+        return fl.losses.FromFunction(lambda outputs, targets: abs(outputs[:, 0] - targets) ** exponent)
+
+    policy = fl.EarlyStopping("val_loss", patience=9)
+    trainer = tiny(loss=power(2.0), early_stopping=policy, scheduler=ConstantLR(0.1))[0]
+    states = list(take(4, fl.epochs(trainer, *tiny()[1:])))
+    fl.last(fl.record(tmp_path / "a.run", trainer, *tiny()[1:], states))
+    run = fl.open_run(tmp_path / "a.run", trainer=trainer)
+    assert fl.same_bits(run.fork(3, tmp_path / "b.run", loss=power(2.0)).last, states[-1])
+    changed = evolve(policy, patience=8)
+    same = run.fork(3, tmp_path / "c.run", loss=power(2.0), early_stopping=changed).last
+    other = run.fork(3, tmp_path / "d.run", loss=power(4.0), early_stopping=changed).last
+    assert same.early_stopping.best_epoch == states[-1].early_stopping.best_epoch > 0
+    assert same.metrics == states[-1].metrics
+    assert other.early_stopping.best_epoch == 0
+    assert other.metrics == {}
