@@ -2,9 +2,9 @@
 
 import json
 import math
-import re
+import platform
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -20,6 +20,7 @@ from fnloop.data.preprocessing import Preprocessing
 from fnloop.metrics import improves, look_up
 from fnloop.runs.blocks import BLOCK_ROWS, BlockHasher
 from fnloop.runs.connection import reading, reporting_damage
+from fnloop.runs.differences import differing_paths, without_code
 from fnloop.runs.earlier_metrics import NO_EARLIER_METRICS, EarlierMetrics
 from fnloop.runs.environment import parse_environment
 from fnloop.runs.manifest import DataEntry, TrainerEntry, parse_manifest
@@ -99,7 +100,10 @@ class Reader:
         return Encoder(self.aliases)
 
     def _check_supplied(self, name: str, value: Any, kind: type, entry: TrainerEntry | DataEntry | None) -> None:
-        """Refuse a value that is not the one that the run was recorded with."""
+        """Refuse a value that is not the one that the run was recorded with.
+
+        Functions are known by their bytecode. In another version of Python, they are those of the run if the states are.
+        """
         if value is None:
             return
         if not isinstance(value, kind):
@@ -109,11 +113,19 @@ class Reader:
             return
         if recorded is None:
             raise ValueError(f"{name} must be none, as in the recorded run, got one of digest {sha256_of(text)}")
-        paths = listed(differing_paths(json.loads(recorded), json.loads(text)))
+        trees = json.loads(recorded), json.loads(text)
+        if without_code(trees[0]) == without_code(trees[1]) and not self._is_of_this_python():
+            return
+        paths = listed(differing_paths(*trees))
         raise ValueError(
             f"{name} must be what the run was recorded with, of digest {sha256_of(recorded)}, got one of digest "
             f"{sha256_of(text)}: it differs in {paths}"
         )
+
+    def _is_of_this_python(self) -> bool:
+        """Return whether the run was started in a version of Python with the same bytecode, such as 3.11."""
+        recorded, current = self.environment.get("Python", ""), platform.python_version()
+        return recorded.split(".")[:2] == current.split(".")[:2]
 
     def rows(self) -> Rows:
         """Return all rows that are committed so far.
@@ -344,15 +356,3 @@ class Reader:
         """The metrics of the epochs before a fork, none for another run."""
         text = self.manifest.earlier_metrics
         return NO_EARLIER_METRICS if text is None else self._unpack("earlier_metrics", EarlierMetrics, text)
-
-
-def differing_paths(a: Any, b: Any, path: str = "") -> Iterator[str]:
-    """Yield the paths at which two trees of texts differ."""
-    if isinstance(a, dict) and isinstance(b, dict) and a.get("@") == b.get("@") and (a.keys() | b.keys()) - {"@array"}:
-        for name in a | b:
-            yield from differing_paths(a.get(name), b.get(name), f"{path}.{name}".removesuffix(".@mapping"))
-    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
-        for i, (x, y) in enumerate(zip(a, b, strict=True)):
-            yield from differing_paths(x, y, f"{path}[{i}]")
-    elif a != b:
-        yield re.sub(r"\.@\w+$", "", path).lstrip(".") or "its kind"

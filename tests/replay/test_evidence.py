@@ -99,6 +99,23 @@ def test_a_run_with_an_edited_closure_is_refused(tmp_path):
     assert fl.open_run(tmp_path / "a.run", trainer=original).resume(epochs=8, progress=False).last.epoch == 8
 
 
+def test_functions_of_another_python_are_known_by_the_states(tmp_path, monkeypatch):
+    """Its bytecode is another one, so that the supplied function is accepted, and recorded work is computed again with it."""
+    original, edited = (tiny(scheduler=fl.schedulers.LambdaLR(0.1, decay(factor)))[0] for factor in (0.9, 0.8))
+    other_form = tiny(scheduler=fl.schedulers.LambdaLR(0.2, decay(0.9)))[0]
+    with monkeypatch.context() as recording:
+        recording.setattr(platform, "python_version", lambda: "3.10.4")
+        recording.setattr("fnloop.core.identity.code_text", lambda code, constant_text: '"other bytecode"')
+        states = record(tmp_path / "a.run", original)
+    run = fl.open_run(tmp_path / "a.run", trainer=original)
+    assert [fingerprint(run.state(epoch)) for epoch in (3, 5)] == [fingerprint(states[epoch]) for epoch in (3, 5)]
+    assert run.resume(epochs=8, progress=False).verify().ok
+    with pytest.raises(fl.ReplayError, match=r"cannot be resumed with the same bits"):
+        fl.open_run(tmp_path / "a.run", trainer=edited).resume(epochs=9, progress=False)
+    with pytest.raises(ValueError, match=r"trainer must be what .* differs in scheduler\.initial_lr"):
+        fl.open_run(tmp_path / "a.run", trainer=other_form)
+
+
 def test_a_run_with_other_data_is_refused(tmp_path, monkeypatch):
     """By its digest, and by its bits if the digest is not compared."""
     monkeypatch.setattr(manifest, "MAX_DATA_BYTES", 0)

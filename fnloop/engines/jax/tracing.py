@@ -26,8 +26,8 @@ with_float64 = partial(jax.enable_x64, True)
 def code_of(value: Any) -> tuple[Any, ...]:
     """Return the classes of all records in a computation, and the functions that they hold: a part of a cache's key.
 
-    Records are equal if their classes and functions have the same names. That is not enough here: a class or a function may
-    have been defined again, as in a notebook.
+    Records are equal if the ids of their classes are, and the code and values of their functions. That is not enough here:
+    a class may have been defined again, as in a notebook, or what a function calls.
     """
     children = children_of(value)
     if children is None:
