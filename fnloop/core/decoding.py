@@ -188,6 +188,12 @@ def aliases_of(tree: Any, classes: Iterable[type]) -> dict[type, str]:
     return aliases
 
 
+def has_older_forms(tree: Any) -> bool:
+    """Return whether a tree has a record whose class has a newer form now, so that it is upcast when it is decoded."""
+    forms = ((name.partition("/")[0], int(name.partition("/")[2] or 1)) for name in _ids(tree))
+    return any(version < getattr(RECORD_TYPES.get(name), "format_version", 1) for name, version in forms)
+
+
 def _ids(tree: Any) -> Iterator[str]:
     """Yield the id of each record in a tree."""
     if isinstance(tree, dict):

@@ -73,14 +73,14 @@ def stable_repr(value: Any) -> str:
         >>> stable_repr(Huber()), stable_repr(Huber(2.0))
         ('Huber()', 'Huber(delta=2.0)')
     """
-    name = type(value).__name__
+    cls = type(value)
     if not is_record(value):
-        return name
-    if not class_id(type(value)).startswith(f"{PACKAGE}."):
-        name = f"custom {name}"
+        return cls.__name__
+    of_package, name = f"{PACKAGE}.", class_id(cls).partition("/")[0]
+    name = name.removeprefix(of_package) if name.startswith(of_package) else f"custom {cls.__name__}"
     if any(callable(leaf) or isinstance(leaf, np.ndarray) for _, leaf in leaves(value)):
         return f"{name}({digest(value)[:12]})"
-    named = (f"{name}={stable_repr(field) if is_record(field) else repr(field)}" for name, field in written_fields(value))
+    named = (f"{field}={stable_repr(part) if is_record(part) else repr(part)}" for field, part in written_fields(value))
     return f"{name}({', '.join(named)})"
 
 

@@ -94,7 +94,7 @@ class Encoder:
             return self.text(value), {name: self.text(child) for name, child in children_of(value) or ()}
         cls: type = type(value)
         head, fields = _head(cls, self), {}
-        for name, _, default, encode in _fields(cls):
+        for name, _, default, encode in encoded_fields(cls):
             child = getattr(value, name)
             part = encode(child, self) if encode else self.text(child)
             if part != default:
@@ -146,12 +146,12 @@ def array_hash(array: Array) -> str:
 
 
 def written_fields(record: Any) -> list[tuple[str, Any]]:
-    """Return the names and values of the fields of a record that are not at their defaults."""
+    """Return the stored names and the values of the fields of a record that are not at their defaults."""
     encoder = Encoder()
     cls: type = type(record)
-    return [
-        (name, getattr(record, name)) for name, _, default, _ in _fields(cls) if encoder.text(getattr(record, name)) != default
-    ]
+    fields = encoded_fields(cls)
+    values = [(field, getattr(record, field.name)) for field in fields]
+    return [(field.stored_name, value) for field, value in values if encoder.text(value) != field.default]
 
 
 _Encode = Callable[[Any, Encoder], str]
@@ -178,7 +178,7 @@ def _find_encoder(cls: type) -> _Encode:
 
 
 def _record_encoder(cls: type) -> _Encode:
-    fields = _fields(cls)
+    fields = [(field.name, field.key, field.default, field.encode) for field in encoded_fields(cls)]
 
     def encode_record(record: Any, encoder: Encoder) -> str:
         text = _head(cls, encoder)
@@ -197,21 +197,27 @@ def _head(cls: type, encoder: Encoder) -> str:
     return f'{{"@":{quote(encoder.aliases.get(cls) or class_id(cls))}'
 
 
-class _Field(NamedTuple):
-    """How a field is encoded: its key in the text, the text of its default, and its encoder unless that is by type."""
+class EncodedField(NamedTuple):
+    """How a field is encoded: its name in files, the text of its default, and its encoder unless that is by type."""
 
     name: str
-    key: str
+    stored_name: str
     default: str | None
     encode: _Encode | None
 
+    @property
+    def key(self) -> str:
+        """The start of the field in the text of a record."""
+        return f",{quote(self.stored_name)}:"
+
 
 @cache
-def _fields(cls: type) -> tuple[_Field, ...]:
+def encoded_fields(cls: type) -> tuple[EncodedField, ...]:
+    """Return how the fields of a record class are encoded, in order."""
     return tuple(
-        _Field(
+        EncodedField(
             field.name,
-            f",{quote(stored_name(field))}:",
+            stored_name(field),
             _default_text(field),
             _reference if field.metadata.get("by_reference") else None,
         )
@@ -222,7 +228,7 @@ def _fields(cls: type) -> tuple[_Field, ...]:
 
 @cache
 def _keys(cls: type) -> dict[str, str]:
-    return {field.name: field.key for field in _fields(cls)}
+    return {field.name: field.key for field in encoded_fields(cls)}
 
 
 def stored_name(field: "attrs.Attribute[Any]") -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from fnloop.core.checks import Mode
-from fnloop.core.decoding import NotData, aliases_of, record_classes
+from fnloop.core.decoding import NotData, aliases_of, has_older_forms, record_classes
 from fnloop.core.encoding import Encoder, sha256_of
 from fnloop.core.errors import RunError
 from fnloop.core.formatting import listed, short
@@ -210,6 +210,16 @@ class Reader:
             text = read_snapshot(connection, row)
             with self.reporting():
                 return unpack(connection, text, self.records, references)
+
+    def is_upcast(self, position: int) -> bool:
+        """Return whether the snapshot at a position has records of older forms, which have other texts now.
+
+        Args:
+            position: The index of the state in the stream, from 0.
+        """
+        row = self.row(position)
+        with reading(self.path) as connection:
+            return has_older_forms(json.loads(read_snapshot(connection, row)))
 
     def position_of(self, epoch: int) -> int:
         """Return the position of the first state with a number of finished epochs.
