@@ -1,4 +1,4 @@
-"""A later version of the package reads, replays and verifies what this one wrote, and this one names what a later one wrote."""
+"""A later version reads, replays and verifies what this one wrote, and this one names what a later one wrote."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from toolz.curried import pipe, take
 
 import fnloop as fl
 from tests.replay.support import ROOT, everything, problem, record_tiny
@@ -61,9 +62,7 @@ def later(tmp_path):
 def record_everything(path, **changes):
     train, validation = problem()
     stream = fl.epochs(everything(**changes), train, validation)
-    for state in fl.record(path)(stream):
-        if state.epoch == 5:
-            return state
+    return pipe(stream, fl.record(path), take(6), fl.last)
 
 
 READ = """
@@ -85,7 +84,7 @@ def test_a_later_version_with_one_more_field_in_every_record_reads_everything(tm
     fl.save(last, tmp_path / "a.npz", trainer=everything())
     code = READ + f"print(json.dumps([*answers, run.trainer.{ADDED}, run.last.{ADDED}, run.last.params.{ADDED}]))"
     verified, forked, digests, rows, *added = later(code, ADDS_A_FIELD_TO_EVERY_RECORD)
-    assert verified.startswith("verified, 6 of 6") or verified.startswith("verified, 8 of 8")
+    assert verified.startswith("verified, 8 of 8")
     assert forked.startswith("verified, 3 of 3")
     assert digests == [row.digest for row in fl.open_run(tmp_path / "a.run").rows[3:6]]
     assert (rows, added) == (8, [7, 7, 7])
@@ -137,7 +136,8 @@ def test_a_renamed_class_and_field_keep_their_stored_names(tmp_path, later):
     code = 'run = fl.open_run("a.run")\nprint(json.dumps([str(run.verify()), repr(run.last.scheduler)]))'
     verified, scheduler = later(code, *RENAMES, *KEEPS_NAMES)
     assert verified.startswith("verified, 4 of 4")
-    assert scheduler.startswith("PlateauMemory(") and "drops=" in scheduler
+    assert scheduler.startswith("PlateauMemory(")
+    assert "drops=" in scheduler
 
 
 UPCAST = (
@@ -168,5 +168,6 @@ print(json.dumps([[state.epoch for state in states], states[-1].scheduler.drops,
     snapshots, drops, same, verified = later(code, *RENAMES[1:], UPCAST)
     run = fl.open_run(tmp_path / "a.run")
     assert (snapshots, drops, same) == (run.snapshots, run.last.scheduler.reductions, True)
-    assert "not verified, 1 of 4" in verified and "in scheduler" in verified
+    assert "not verified, 1 of 4" in verified
+    assert "in scheduler" in verified
     assert f"fnloop was {fl.__version__}, is 99.1.0" in verified
