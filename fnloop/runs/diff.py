@@ -7,7 +7,7 @@ import numpy as np
 
 from fnloop.core.arrays import Array
 from fnloop.core.digest import same_bits
-from fnloop.core.fields import leaves
+from fnloop.core.fields import NodeType, leaves
 from fnloop.core.records import frozen
 from fnloop.training.state import TrainState
 
@@ -144,6 +144,6 @@ def _is_numeric(value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    if value is _MISSING:
-        return value
+    if value is _MISSING or isinstance(value, NodeType):
+        return str(value)
     return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else repr(value)

@@ -117,6 +117,7 @@ def test_a_run_that_was_not_finite_at_the_first_step_of_an_epoch(output_of):
     assert output_of("diff", "first.run", 3, "last").startswith(
         f"- first.run: epoch 3, step 9\n+ first.run: epoch 3, step 9; {stop}\n"
     )
+    assert re.search(r"^stopped +None -> Stopped$", output_of("diff", "first.run", 3, "last"), re.M)
     assert output_of("export", "first.run", "f.npz").startswith(f"Wrote f.npz: epoch 3, step 9; {stop}\nloss ")
     *_, before, last = output_of("probe", "first.run", "update_norm").splitlines()
     assert before.startswith("3,9,0.")
