@@ -32,9 +32,7 @@ def format_header(reader: Reader) -> str:
     snapshots = f"snapshots of {len(reader.snapshots())} of {len(rows)} states"
     facts: dict[str, str] = {
         "run": f"{reader.path}: epochs {first.epoch} to {last.epoch}, {last.step} steps, {seconds:.3g} s",
-        "ended": f"{format_stop(last)}{_kept(reader)}"
-        if last.stopped
-        else f"not yet, it can be resumed; {_last_written(reader)}",
+        "ended": _ending(reader, last),
         **_trainer(reader),
         "data": _data(reader.manifest),
         **_metrics(reader),
@@ -44,6 +42,17 @@ def format_header(reader: Reader) -> str:
         "file": f"{format_bytes(_file_size(reader))}{_log(reader)}, {snapshots}",
     }
     return "\n".join(f"{name:14} {text}" for name, text in facts.items())
+
+
+def _ending(reader: Reader, last: Row) -> str:
+    """Return why the run stopped, or how its recording ended."""
+    if last.stopped:
+        return f"{format_stop(last)}{_kept(reader)}"
+    ended = reader.ended
+    if ended is None:
+        return f"not closed: it is still being recorded, or was killed and can be resumed; {_last_written(reader)}"
+    where = f"epoch {last.epoch}, step {last.step}"
+    return f"closed after {where}, {ended}; it did not stop by itself and can be resumed"
 
 
 def format_stop(last: Row) -> str:

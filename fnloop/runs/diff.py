@@ -145,5 +145,5 @@ def _is_numeric(value: Any) -> bool:
 
 def _shown(value: Any) -> str:
     if value is _MISSING or isinstance(value, NodeType):
-        return str(value)
+        return value.removeprefix("fnloop.")
     return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else repr(value)

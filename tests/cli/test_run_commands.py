@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from itertools import islice
+from time import sleep
 
 import numpy as np
 import pytest
@@ -68,6 +69,15 @@ def output_of(run_command):
     return output
 
 
+def wait_for(path):
+    """Wait until a run that is being recorded has its first states in the file."""
+    for _ in range(1000):
+        if path.exists():
+            return
+        sleep(0.02)
+    raise TimeoutError(path)
+
+
 def rows_of(text):
     return list(csv.DictReader(io.StringIO(text)))
 
@@ -99,10 +109,15 @@ def test_log_of_a_run_that_is_being_recorded(output_of, folder, data):
     states = fl.epochs(trainer, data.train, data.validation)
     states = fl.record(folder / "live.run", trainer, data.train, data.validation, states)
     next(states)
-    assert "it can be resumed" in output_of("log", "live.run")
+    wait_for(folder / "live.run")
+    assert "not closed: it is still being recorded, or was killed and can be resumed; last written " in output_of(
+        "log", "live.run"
+    )
     next(states)
     states.close()
-    assert output_of("log", "live.run").splitlines()[-1].split()[0] == "1"
+    output = output_of("log", "live.run")
+    assert output.splitlines()[-1].split()[0] == "1"
+    assert "closed after epoch 1, step 20, 2" in output
 
 
 @frozen
@@ -453,6 +468,7 @@ def test_a_run_that_another_process_records_is_read_only(run_command, folder, da
     states = fl.epochs(trainer, data.train, data.validation)
     states = fl.record(folder / "taken.run", trainer, data.train, data.validation, states)
     next(states)
+    wait_for(folder / "taken.run")
     for words in (["resume", "taken.run"], ["prune", "taken.run", "--keep", 1]):
         done = run_command(*words)
         assert (done.status, done.err.count("\n")) == (1, 1)
@@ -510,8 +526,8 @@ runpy.run_module("fnloop", run_name="__main__", alter_sys=True)
 
 
 def test_a_run_that_cannot_be_recorded_is_one_line(tmp_path):
-    """On a full disk the command fails at the start; later it prints a warning, and the results are written."""
-    for limit, status, message in ((1000, 1, "fnloop: error: "), (140_000, 0, "fnloop: warning: recording to ")):
+    """On a full disk the command prints a warning and trains on; results that cannot be written either are an error."""
+    for limit, status, kinds in ((1000, 1, ["warning", "error"]), (140_000, 0, ["warning"])):
         out = tmp_path / str(limit)
         words = ("train", "iris", "--quiet", "--hidden", 4, "--patience", 300, "--epochs", 300, "--out", out)
         command = [sys.executable, "-c", LIMITED, str(limit), *map(str, words)]
@@ -519,9 +535,12 @@ def test_a_run_that_cannot_be_recorded_is_one_line(tmp_path):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = subprocess.Popen(command, cwd=tmp_path, env=environ, text=True, **pipes)
         printed, err = process.communicate(timeout=100)
-        assert (process.returncode, printed, err.count("\n")) == (status, "", 1), err
-        assert err.startswith(message)
-        assert "training.run" in err
-        assert "disk" in err
-    assert fl.load(out / "best.npz").epoch > fl.open_run(out / "training.run").rows[-1].epoch
-    assert {path.name for path in out.iterdir()} >= {"best.npz", "training.png", "metrics.json", "training.run"}
+        assert (process.returncode, printed) == (status, ""), err
+        lines = [line for line in err.splitlines() if line.startswith("fnloop: ")]  # Matplotlib complains of its cache, too
+        assert [line.split(": ")[1] for line in lines] == kinds
+        assert lines[0].startswith("fnloop: warning: recording to ")
+        assert "training.run" in lines[0]
+        assert "disk" in lines[0]
+    assert {path.name for path in out.iterdir()} >= {"best.npz", "training.png", "metrics.json"}
+    if (out / "training.run").exists():  # it has the states of the transactions before the one that failed
+        assert fl.load(out / "best.npz").epoch > fl.open_run(out / "training.run").rows[-1].epoch

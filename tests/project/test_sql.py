@@ -12,9 +12,9 @@ from tests.project.test_documents import python_blocks, run_program
 
 DOCUMENT = "docs/sql.md"
 TEXT = (Path(__file__).parents[2] / DOCUMENT).read_text(encoding="utf-8")
-QUERIES = re.findall(
-    r"^## (.*)\n(?:[^#`]|`[^`]|``[^`])*```sql\n(.*?)```\n\n?(?:```text\n(.*?)```)?", TEXT, flags=re.DOTALL | re.MULTILINE
-)
+SECTIONS = re.split(r"^## ", TEXT, flags=re.MULTILINE)[1:]
+BLOCKS = re.compile(r"\A(.*?)\n.*```sql\n(.*?)```\n\n```text\n(.*?)```", re.DOTALL)
+QUERIES = [found.groups() for section in SECTIONS if (found := BLOCKS.match(section))]
 
 
 @pytest.fixture(scope="module")
