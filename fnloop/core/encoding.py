@@ -48,8 +48,8 @@ class _Known(NamedTuple):
 class Encoder:
     """Encodes values, and collects the arrays and the records that their texts name by hashes.
 
-    Hashes are kept by identity, so that what two states share is hashed once. `advance` forgets what the last value did not
-    use.
+    Hashes are kept by identity, so that what two states in a row share is hashed once: `advance` starts the next value, and
+    `forget` drops the hashes of the last one that it did not use.
 
     Args:
         aliases: Ids of classes that have another id in the file. Default: none.
@@ -67,9 +67,13 @@ class Encoder:
         self._known_before: dict[int, _Known] = {}
 
     def advance(self) -> None:
-        """Start the next value: keep the hashes of the last one, and forget older ones."""
+        """Start the next value."""
         self._known_before, self._known = self._known, {}
         self.arrays, self.records = {}, {}
+
+    def forget(self) -> None:
+        """Forget what only the value before the last `advance` used, and with it the memory of its arrays."""
+        self._known_before = {}
 
     def text(self, value: Any) -> str:
         """Return the text of a value.

@@ -179,7 +179,7 @@ class Reader:
 
     @property
     def ended(self) -> str | None:
-        """When the recording ended, in ISO format; None while it goes on, or if it was killed."""
+        """When the recording ended, in ISO format; None while it is recorded, or if it was killed."""
         with reading(self.path) as connection:
             return read_head(connection).ended
 

@@ -107,6 +107,7 @@ def make_row(
     """
     encoder.advance()
     text, fields = encoder.split(state)
+    encoder.forget()
     epoch, step, stopped = counters(state, position)
     metrics = metrics_of(state) if epoch > previous_epoch else {}
     seconds = round(float(seconds), 6)

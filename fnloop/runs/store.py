@@ -50,7 +50,7 @@ class Head(NamedTuple):
     Attributes:
         position: The position of the last row.
         chain: The chain of the last block.
-        ended: When the recording ended, in ISO format; None while it goes on, or if it was killed.
+        ended: When the recording ended, in ISO format; None while it is recorded, or if it was killed.
     """
 
     position: int

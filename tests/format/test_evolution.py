@@ -100,7 +100,7 @@ fl.save(fl.open_run("b.run").last, "b.npz", trainer=trainer)
 
 
 def test_this_version_reads_a_later_one_that_uses_no_new_field(tmp_path, later):
-    """What is at its default is not in the file."""
+    """A field at its default is not in the file."""
     later(f"{WRITE}print(json.dumps(0))", ADDS_A_FIELD_TO_EVERY_RECORD)
     run = fl.open_run(tmp_path / "b.run")
     assert run.verify().verified == 4

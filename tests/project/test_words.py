@@ -45,6 +45,7 @@ FILES = sorted(
         "tests/**/*.py",
         "benchmarks/*.py",
         "benchmarks/*.md",
+        "docs/*.md",
         "notebooks/*.ipynb",
         "*.md",
     )
