@@ -16,7 +16,7 @@ import numpy as np
 from fnloop.core.arrays import Array, read_only
 from fnloop.core.encoding import stored_name
 from fnloop.core.fields import children_of, is_record
-from fnloop.core.formatting import short
+from fnloop.core.formatting import listed, short
 from fnloop.core.identity import class_id, same_class
 from fnloop.core.records import RECORD_TYPES
 
@@ -93,12 +93,17 @@ class Decoder:
 
     def _record(self, tree: Mapping[str, Any]) -> Any:
         recorded_id, _, version = tree["@"].partition("/")
-        cls = RECORD_TYPES.get(recorded_id) or find_class(recorded_id, self._types)
-        if cls is None:
+        own = RECORD_TYPES.get(recorded_id)
+        found = find_classes(recorded_id, self._types) if own is None else [own]
+        if not found:
             raise UnknownRecord(
                 f"has a record {short(recorded_id)}, which is not on the list of known ones "
                 "(allow a custom one by records=[...])"
             )
+        if len(found) > 1:
+            ids = listed(map(class_id, found))
+            raise UnknownRecord(f"has a record {short(recorded_id)}, which may be of any of {len(found)} classes: {ids}")
+        cls = found[0]
         fields = {name: item for name, item in tree.items() if name != "@"}
         fields = upcast(cls, int(version or 1), fields)
         names = _names(cls)
@@ -152,16 +157,16 @@ def _scalar(dtype: str, content: str) -> Any:
     return np.frombuffer(bytes.fromhex(content), np.dtype(dtype))[0]
 
 
-def find_class(recorded_id: str, classes: Iterable[type]) -> type | None:
-    """Return the class that a recorded id names, or None.
+def find_classes(recorded_id: str, classes: Iterable[type]) -> list[type]:
+    """Return the classes that a recorded id may name: those with this id, else those that may have moved.
 
     Args:
-        recorded_id: The id of a class outside the package.
+        recorded_id: The id of a class outside the package, without its version.
         classes: The classes that may be built.
     """
-    exact = [cls for cls in classes if class_id(cls).partition("/")[0] == recorded_id]
-    similar = exact or [cls for cls in classes if same_class(recorded_id, cls)]
-    return similar[0] if similar else None
+    different = tuple(dict.fromkeys(classes))
+    exact = [cls for cls in different if class_id(cls).partition("/")[0] == recorded_id]
+    return exact or [cls for cls in different if same_class(recorded_id, cls)]
 
 
 def record_classes(value: Any) -> Iterator[type]:
@@ -182,9 +187,10 @@ def aliases_of(tree: Any, classes: Iterable[type]) -> dict[type, str]:
     classes, aliases = tuple(classes), dict[type, str]()
     for recorded in _ids(tree):
         name, _, version = recorded.partition("/")
-        cls = None if name in RECORD_TYPES else find_class(name, classes)
-        if cls is not None and class_id(cls) != recorded and int(version or 1) == getattr(cls, "format_version", 1):
-            aliases[cls] = recorded
+        found = () if name in RECORD_TYPES else find_classes(name, classes)
+        for cls in found if len(found) == 1 else ():
+            if class_id(cls) != recorded and int(version or 1) == getattr(cls, "format_version", 1):
+                aliases[cls] = recorded
     return aliases
 
 

@@ -13,7 +13,7 @@ from fnloop.core.version import __version__
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.runs.earlier_metrics import NO_EARLIER_METRICS, EarlierMetrics
-from fnloop.runs.packing import Packed, check_size, pack, pack_data
+from fnloop.runs.packing import Packed, check_class_ids, check_size, pack, pack_data
 from fnloop.training.trainer import Trainer
 
 FORMAT_VERSION = 1
@@ -143,8 +143,9 @@ def make_manifest(
         monitor_is_chosen: As in `Manifest`.
 
     Raises:
-        TypeError: If the preprocessing holds something that is not data.
+        TypeError: If the preprocessing holds something that is not data, or two classes in the trainer have one id.
     """
+    check_class_ids("trainer", trainer)
     data = {name: value for name, value in (("train", train), ("validation", validation)) if value is not None}
     packed = {name: pack(value) for name, value in data.items()}
     is_stored = sum(value.nbytes for value in packed.values()) <= MAX_DATA_BYTES

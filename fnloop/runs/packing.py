@@ -13,6 +13,7 @@ from fnloop.core.arrays import Array
 from fnloop.core.decoding import DTYPE, Decoder, record_classes
 from fnloop.core.encoding import NOT_DATA, Encoder, array_hash, sha256_of
 from fnloop.core.formatting import short
+from fnloop.core.identity import class_id
 
 MAX_JSON_LENGTH = 1 << 22  # characters; large values are in arrays
 MAX_JSON_VALUES = 1 << 16  # parsed, each may take a hundred bytes
@@ -82,6 +83,22 @@ def pack_data(value: Any) -> Packed:
     if not same:
         raise TypeError(f"a {type(value).__name__} cannot be restored from a file: its fields would differ")
     return packed
+
+
+def check_class_ids(name: str, value: Any) -> None:
+    """Check that no two classes of records in a value have one id, so that each record can be read back as what it is.
+
+    Args:
+        name: The name of the value, for the message.
+        value: The value.
+
+    Raises:
+        TypeError: If two have, as after running a cell of a notebook again that defines a class.
+    """
+    classes = dict[str, type]()
+    for cls in record_classes(value):
+        if classes.setdefault(class_id(cls), cls) is not cls:
+            raise TypeError(f"{name} has records of two different classes {class_id(cls)}, which a file would take for one")
 
 
 def functions_in(packed: Packed) -> Iterator[str]:

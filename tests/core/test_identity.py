@@ -1,8 +1,10 @@
 """A class is known by where it is defined, a function by what it does and holds: in every process, before and after it ran."""
 
 import functools
+import importlib
 import operator
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -393,6 +395,22 @@ def test_ids_of_classes():
     for version, error in (("2", TypeError), (True, TypeError), (0, ValueError)):
         with pytest.raises(error, match=rf"format_version of .* must be .*at least 1, got {version!r}"):
             class_id(type("Wrong", (), {"format_version": version}))
+
+
+def test_no_two_records_of_the_package_have_one_id():
+    """Whatever modules they are in: an id has no module, so that a class can move."""
+    modules = [
+        importlib.import_module(found.name)
+        for found in pkgutil.walk_packages(fl.__path__, "fnloop.")
+        if not found.name.startswith(("fnloop.engines.jax", "fnloop.__main__"))
+    ]
+    records = {
+        value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, type) and hasattr(value, "__attrs_attrs__") and value.__module__.startswith("fnloop.")
+    }
+    assert len({class_id(cls) for cls in records}) == len(records) > 100
 
 
 def test_the_main_module(monkeypatch):
