@@ -1,8 +1,41 @@
 """The differences between two values in the form that files hold, as trees of JSON."""
 
+import json
+import platform
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from fnloop.core.encoding import sha256_of
+from fnloop.core.formatting import listed
+
+
+def check_recorded(name: str, text: str, recorded: str | None, python: Callable[[], str]) -> None:
+    """Check that a supplied value is the one that a run was recorded with.
+
+    Functions are known by their bytecode. In another version of Python, they are those of the run if the states are.
+
+    Args:
+        name: The name of the value, for the message.
+        text: The text of the value.
+        recorded: The text of the recorded one, or None if there was none.
+        python: Returns the version of Python in which the run was started.
+
+    Raises:
+        ValueError: If it is another one.
+    """
+    if text == recorded:
+        return
+    if recorded is None:
+        raise ValueError(f"{name} must be none, as in the recorded run, got one of digest {sha256_of(text)}")
+    trees = json.loads(recorded), json.loads(text)
+    has_same_bytecode = python().split(".")[:2] == platform.python_version().split(".")[:2]
+    if not has_same_bytecode and without_code(trees[0]) == without_code(trees[1]):
+        return
+    raise ValueError(
+        f"{name} must be what the run was recorded with, of digest {sha256_of(recorded)}, got one of digest "
+        f"{sha256_of(text)}: it differs in {listed(differing_paths(*trees))}"
+    )
 
 
 def differing_paths(a: Any, b: Any, path: str = "") -> Iterator[str]:

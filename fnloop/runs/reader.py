@@ -2,7 +2,6 @@
 
 import json
 import math
-import platform
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
@@ -14,13 +13,13 @@ from fnloop.core.checks import Mode
 from fnloop.core.decoding import NotData, aliases_of, has_older_forms, record_classes
 from fnloop.core.encoding import Encoder, sha256_of
 from fnloop.core.errors import RunError
-from fnloop.core.formatting import listed, short
+from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.metrics import improves, look_up
 from fnloop.runs.blocks import BLOCK_ROWS, BlockHasher
 from fnloop.runs.connection import reading, reporting_damage
-from fnloop.runs.differences import differing_paths, without_code
+from fnloop.runs.differences import check_recorded
 from fnloop.runs.earlier_metrics import NO_EARLIER_METRICS, EarlierMetrics
 from fnloop.runs.environment import parse_environment
 from fnloop.runs.manifest import DataEntry, TrainerEntry, parse_manifest
@@ -100,32 +99,13 @@ class Reader:
         return Encoder(self.aliases)
 
     def _check_supplied(self, name: str, value: Any, kind: type, entry: TrainerEntry | DataEntry | None) -> None:
-        """Refuse a value that is not the one that the run was recorded with.
-
-        Functions are known by their bytecode. In another version of Python, they are those of the run if the states are.
-        """
+        """Refuse a value that is not the one that the run was recorded with."""
         if value is None:
             return
         if not isinstance(value, kind):
             raise TypeError(f"{name} must be a fl.{kind.__name__}, got {short(value)}")
-        text, recorded = self.encoder().text(value), None if entry is None else entry.text
-        if text == recorded:
-            return
-        if recorded is None:
-            raise ValueError(f"{name} must be none, as in the recorded run, got one of digest {sha256_of(text)}")
-        trees = json.loads(recorded), json.loads(text)
-        if without_code(trees[0]) == without_code(trees[1]) and not self._is_of_this_python():
-            return
-        paths = listed(differing_paths(*trees))
-        raise ValueError(
-            f"{name} must be what the run was recorded with, of digest {sha256_of(recorded)}, got one of digest "
-            f"{sha256_of(text)}: it differs in {paths}"
-        )
-
-    def _is_of_this_python(self) -> bool:
-        """Return whether the run was started in a version of Python with the same bytecode, such as 3.11."""
-        recorded, current = self.environment.get("Python", ""), platform.python_version()
-        return recorded.split(".")[:2] == current.split(".")[:2]
+        recorded = None if entry is None else entry.text
+        check_recorded(name, self.encoder().text(value), recorded, lambda: self.environment.get("Python", ""))
 
     def rows(self) -> Rows:
         """Return all rows that are committed so far.
