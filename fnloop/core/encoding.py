@@ -83,10 +83,8 @@ class Encoder:
         """
         try:
             return _ENCODERS[type(value)](value, self)
-        except TypeError:
-            for path, error in _causes(value, self, ""):
-                raise TypeError(f"{path.lstrip('.') or 'value'} cannot be written to a file: {error}") from None
-            raise
+        except TypeError as error:
+            raise self._with_path(error, value) from None
 
     def split(self, value: Any) -> tuple[str, dict[str, str]]:
         """Return the text of a value, and the texts of its written fields, items or elements by name.
@@ -97,14 +95,22 @@ class Encoder:
         if not is_record(value):
             return self.text(value), {name: self.text(child) for name, child in children_of(value) or ()}
         cls: type = type(value)
-        head, fields = _head(cls, self), {}
-        for name, _, default, encode in encoded_fields(cls):
-            child = getattr(value, name)
-            part = encode(child, self) if encode else self.text(child)
-            if part != default:
-                fields[name] = part
-        keys = _keys(cls)
-        return f"{head}{''.join([keys[name] + part for name, part in fields.items()])}}}", fields
+        text, fields = _head(cls, self), {}
+        try:
+            for name, key, default, encode in _encoders_of_fields(cls):
+                child = getattr(value, name)
+                part = (encode or _ENCODERS[type(child)])(child, self)
+                if part != default:
+                    fields[name] = part
+                    text += key + part
+        except TypeError as error:
+            raise self._with_path(error, value) from None
+        return text + "}", fields
+
+    def _with_path(self, error: TypeError, value: Any) -> TypeError:
+        """Return the error of encoding a value with the path of the part that has no text."""
+        path, cause = next(_causes(value, self, ""), ("", error))
+        return TypeError(f"{path.lstrip('.') or 'value'} cannot be written to a file: {cause}")
 
     def array(self, array: Array) -> str:
         """Return the text of an array."""
@@ -182,7 +188,7 @@ def _find_encoder(cls: type) -> _Encode:
 
 
 def _record_encoder(cls: type) -> _Encode:
-    fields = [(field.name, field.key, field.default, field.encode) for field in encoded_fields(cls)]
+    fields = _encoders_of_fields(cls)
 
     def encode_record(record: Any, encoder: Encoder) -> str:
         text = _head(cls, encoder)
@@ -209,11 +215,6 @@ class EncodedField(NamedTuple):
     default: str | None
     encode: _Encode | None
 
-    @property
-    def key(self) -> str:
-        """The start of the field in the text of a record."""
-        return f",{quote(self.stored_name)}:"
-
 
 @cache
 def encoded_fields(cls: type) -> tuple[EncodedField, ...]:
@@ -231,8 +232,9 @@ def encoded_fields(cls: type) -> tuple[EncodedField, ...]:
 
 
 @cache
-def _keys(cls: type) -> dict[str, str]:
-    return {field.name: field.key for field in encoded_fields(cls)}
+def _encoders_of_fields(cls: type) -> list[tuple[str, str, str | None, _Encode | None]]:
+    """Return the name of each field, the start of it in the text of a record, the text of its default, and its encoder."""
+    return [(field.name, f",{quote(field.stored_name)}:", field.default, field.encode) for field in encoded_fields(cls)]
 
 
 def stored_name(field: "attrs.Attribute[Any]") -> str:
