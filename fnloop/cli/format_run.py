@@ -11,6 +11,7 @@ from fnloop.core.checks import Mode
 from fnloop.core.display import non_default_fields, short_call
 from fnloop.core.errors import FnloopError
 from fnloop.runs.environment import THREADS
+from fnloop.runs.lock import find_writer
 from fnloop.runs.manifest import Manifest, Parent
 from fnloop.runs.reader import Reader
 from fnloop.runs.rows import Row
@@ -32,7 +33,7 @@ def format_header(reader: Reader) -> str:
     snapshots = f"snapshots of {len(reader.snapshots())} of {len(rows)} states"
     facts: dict[str, str] = {
         "run": f"{reader.path}: epochs {first.epoch} to {last.epoch}, {last.step} steps, {seconds:.3g} s",
-        "ended": _ending(reader, last),
+        "ended": _end(reader, last),
         **_trainer(reader),
         "data": _data(reader.manifest),
         **_metrics(reader),
@@ -44,15 +45,18 @@ def format_header(reader: Reader) -> str:
     return "\n".join(f"{name:14} {text}" for name, text in facts.items())
 
 
-def _ending(reader: Reader, last: Row) -> str:
-    """Return why the run stopped, or how its recording ended."""
+def _end(reader: Reader, last: Row) -> str:
+    """Return why and where the run stopped, when its recording ended, or that it goes on or was interrupted."""
     if last.stopped:
         return f"{format_stop(last)}{_kept(reader)}"
     ended = reader.ended
-    if ended is None:
-        return f"not closed: it is still being recorded, or was killed and can be resumed; {_last_written(reader)}"
-    where = f"epoch {last.epoch}, step {last.step}"
-    return f"closed after {where}, {ended}; it did not stop by itself and can be resumed"
+    if ended is not None:
+        on = ended.partition(".")[0].replace("T", " ")[:40]
+        return f"after epoch {last.epoch}, step {last.step}, on {on}; it can be resumed"
+    writer = find_writer(reader.path)
+    if writer is not None:
+        return f"not yet, {writer} is recording it; {_last_written(reader)}"
+    return f"interrupted after epoch {last.epoch}, it can be resumed; {_last_written(reader)}"
 
 
 def format_stop(last: Row) -> str:

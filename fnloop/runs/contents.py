@@ -114,6 +114,11 @@ class RunContents:
         return self._reader.rows()[-1].stopped
 
     @property
+    def ended(self) -> str | None:
+        """When the recording ended, in ISO format; None while it goes on, or if it was interrupted, as by a kill."""
+        return self._reader.ended
+
+    @property
     def snapshots(self) -> list[int]:
         """The epochs whose states are stored as snapshots."""
         rows = self._reader.rows()

@@ -51,6 +51,13 @@ def lock(path: Path) -> Callable[[], None]:
     return lambda: stack.close() if os.getpid() == process else None  # a forked process holds no lock
 
 
+def find_writer(path: Path) -> str | None:
+    """Return which process is writing a run file, for people, or None if none is."""
+    lock_path = Path(f"{os.path.realpath(path)}-lock")
+    content = _content(lock_path)
+    return None if not lock_path.exists() or is_gone(content) else describe(content)[0]
+
+
 def _take(lock_path: Path) -> Callable[[], None] | None:
     """Take the lock, and return the function that releases it, or return None if another writer holds it."""
     if os.name != "posix":

@@ -41,14 +41,15 @@ def record(
     Without either, the stream is that of a custom step, which the file cannot hold: `open_run` is given it.
 
     Without `states`, return the function of a stream, for a `pipe`. Otherwise return the stream, whose states are recorded as
-    they pass. A background thread hashes and writes them. After each epoch the file has its metrics and the digest of its
-    state. Snapshots are written as often as a 2 % time budget allows, and at the end of the best and the last state.
+    they pass. A background thread hashes and writes them, about once a second: the metrics and the digest of each state, and
+    some states in full. These snapshots are placed so that any other state can be computed again in about 0.2 s, as far as a
+    small share of the training time allows. At the end there are snapshots of the best and the last state.
 
     The file holds the trainer and the data. If the training and validation data together are above 64 MiB, it holds only their
     digests, and of a trainer that contains functions only the digest and the repr: pass these to `open_run` again.
 
-    If the file can no longer be written, for example because the disk is full, training continues unrecorded. A
-    `RecordingWarning` gives the reason and the last recorded epoch, and the error is the stream's `failure`.
+    If the file cannot be written, for example because the disk is full, training continues unrecorded. A `RecordingWarning`
+    gives the reason and the last recorded epoch, and the error is the stream's `failure`.
 
     Args:
         path: Path of a new file. To continue an existing run, use `open_run(path).resume()`.
@@ -61,11 +62,13 @@ def record(
         snapshot_every: Number of epochs from one snapshot to the next; by default as the time budget allows.
         max_bytes: The size of all snapshots, in bytes, above which the oldest are thinned; None for no limit.
         preprocessing: Stored in the file, so that checkpoints exported from it can make predictions from tables.
-        overwrite: Whether to replace a run file at the path, for example when a notebook cell runs again. The complete new
-            file replaces it when the first state comes. Other files, and a run that is being written, are never replaced.
+        overwrite: Whether to replace a run file at the path, for example when a notebook cell runs again. The new file
+            replaces it when its first states are written, about a second after the first of them. Other files, and a run that
+            is being written, are never replaced.
 
     Raises:
-        RunError: If the path is taken and may not be replaced, or, with the first state, if the file cannot be created.
+        OSError: If the folder does not exist, or no file can be created in it.
+        RunError: If the path is taken and may not be replaced.
         TypeError: If an argument has the wrong type.
         ValueError: If an argument is invalid, or the states are not those of the trainer and the data.
 

@@ -7,8 +7,9 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from itertools import islice
-from time import sleep
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from toolz import iterate
 import fnloop as fl
 from fnloop.cli.demo import first_trainer
 from fnloop.core.records import evolve, frozen
+from fnloop.runs import writer
 from fnloop.runs.probe_functions import GradientNorm
 from tests.cli.support import run_here, start
 from tests.replay.support import tiny
@@ -69,15 +71,6 @@ def output_of(run_command):
     return output
 
 
-def wait_for(path):
-    """Wait until a run that is being recorded has its first states in the file."""
-    for _ in range(1000):
-        if path.exists():
-            return
-        sleep(0.02)
-    raise TimeoutError(path)
-
-
 def rows_of(text):
     return list(csv.DictReader(io.StringIO(text)))
 
@@ -103,21 +96,53 @@ def test_log_shows_the_run_and_each_epoch(output_of, folder):
     assert output_of("log", "lab.run", "--last", 2).splitlines()[-2:] == lines[-2:]
 
 
-def test_log_of_a_run_that_is_being_recorded(output_of, folder, data):
-    """It shows what is committed so far, and more when it is called again."""
+def test_log_of_a_run_that_is_being_recorded(output_of, folder, data, monkeypatch):
+    """It shows what is committed so far and who records it, and more when it is called again; then that it ended."""
+    monkeypatch.setattr(writer, "PAUSE", 0.01)
     trainer = evolve(first_trainer(), early_stopping=None)
-    states = fl.epochs(trainer, data.train, data.validation)
-    states = fl.record(folder / "live.run", trainer, data.train, data.validation, states)
+    states = fl.record(folder / "live.run")(fl.epochs(trainer, data.train, data.validation))
     next(states)
-    wait_for(folder / "live.run")
-    assert "not closed: it is still being recorded, or was killed and can be resumed; last written " in output_of(
-        "log", "live.run"
-    )
+    wait_until((folder / "live.run").exists)
+    assert re.search("^ended +not yet, .* is recording it; last written ", output_of("log", "live.run"), re.M)
     next(states)
     states.close()
     output = output_of("log", "live.run")
     assert output.splitlines()[-1].split()[0] == "1"
-    assert "closed after epoch 1, step 20, 2" in output
+    assert re.search(r"^ended +after epoch 1, step 20, on 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d; it can be resumed$", output, re.M)
+    assert fl.open_run(folder / "live.run").ended is not None
+
+
+def wait_until(holds):
+    for _ in range(3000):
+        if holds():
+            return
+        time.sleep(0.01)
+    raise TimeoutError(f"waited 30 s for {holds}")
+
+
+def record_and_die(path):
+    """Record a few epochs, and end the process when the file has them."""
+    writer.PAUSE = 0.01
+    trainer, train, validation = tiny()
+    states = fl.record(path)(fl.epochs(trainer, train, validation))
+    for _ in range(4):
+        next(states)
+    wait_until(Path(path).exists)
+    wait_until(lambda: len(fl.open_run(path).rows) == 4)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_log_of_a_run_whose_process_was_killed(output_of, folder):
+    """It says that the run was interrupted; once resumed, that it ended."""
+    path = folder / "killed.run"
+    command = [sys.executable, "-c", f"from {__name__} import record_and_die; record_and_die({str(path)!r})"]
+    assert subprocess.run(command, timeout=60, check=False).returncode == -signal.SIGKILL
+    output = output_of("log", "killed.run")
+    assert re.search("^ended +interrupted after epoch 3, it can be resumed; last written ", output, re.M)
+    assert fl.open_run(path).ended is None
+    fl.open_run(path).resume(5, progress=False)
+    assert re.search("^ended +after epoch 5, step 15, on ", output_of("log", "killed.run"), re.M)
 
 
 @frozen
@@ -462,13 +487,12 @@ def test_wrong_usage_is_status_2(run_command, command):
     assert (done.status, done.err.count("\n"), done.out) == (2, 1, "")
 
 
-def test_a_run_that_another_process_records_is_read_only(run_command, folder, data):
+def test_a_run_that_another_process_records_is_read_only(run_command, folder, data, monkeypatch):
     """`resume` and `prune` refuse it; `show` reads it."""
-    trainer = first_trainer()
-    states = fl.epochs(trainer, data.train, data.validation)
-    states = fl.record(folder / "taken.run", trainer, data.train, data.validation, states)
+    monkeypatch.setattr(writer, "PAUSE", 0.01)
+    states = fl.record(folder / "taken.run")(fl.epochs(first_trainer(), data.train, data.validation))
     next(states)
-    wait_for(folder / "taken.run")
+    wait_until((folder / "taken.run").exists)
     for words in (["resume", "taken.run"], ["prune", "taken.run", "--keep", 1]):
         done = run_command(*words)
         assert (done.status, done.err.count("\n")) == (1, 1)
@@ -519,6 +543,8 @@ def test_train_records(output_of, tmp_path):
 
 LIMITED = """
 import resource, runpy, sys
+from fnloop.runs import writer
+writer.PAUSE = 0.02
 limit = int(sys.argv.pop(1))
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 runpy.run_module("fnloop", run_name="__main__", alter_sys=True)
@@ -529,7 +555,7 @@ def test_a_run_that_cannot_be_recorded_is_one_line(tmp_path):
     """On a full disk the command prints a warning and trains on; results that cannot be written either are an error."""
     for limit, status, kinds in ((1000, 1, ["warning", "error"]), (140_000, 0, ["warning"])):
         out = tmp_path / str(limit)
-        words = ("train", "iris", "--quiet", "--hidden", 4, "--patience", 300, "--epochs", 300, "--out", out)
+        words = ("train", "iris", "--quiet", "--hidden", 4, "--patience", 1000, "--epochs", 1000, "--out", out)
         command = [sys.executable, "-c", LIMITED, str(limit), *map(str, words)]
         environ = {**os.environ, "MPLCONFIGDIR": str(tmp_path)}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
