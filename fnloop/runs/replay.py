@@ -126,12 +126,12 @@ class Replay:
         if fields:
             raise ReplayError(
                 f"the state of epoch {row.epoch} is not the recorded one: it differs in {listed(fields)}; "
-                f"{self._likely_cause()}; {self._way_out(wanted, row.position if is_snapshot else None)}"
+                f"{self._likely_cause(row.position)}; {self._way_out(wanted, row.position if is_snapshot else None)}"
             )
         return state
 
-    def _likely_cause(self) -> str:
-        changed = self.environment_differences()
+    def _likely_cause(self, position: int) -> str:
+        changed = self.environment_differences(position)
         if changed:
             return f"the environment differs: {'; '.join(changed)}"
         parts = "the trainer's functions, a custom layer or the data" if self.has_steps else "the step"
@@ -147,9 +147,14 @@ class Replay:
                 return f"the nearest snapshot is that of epoch {epoch}, from which run.fork({epoch}, path) starts a new run"
         return "there is no other snapshot"
 
-    def environment_differences(self) -> tuple[str, ...]:
-        """Return the differences from the recorded environment that remain with the recorded number of BLAS threads."""
-        return environment_differences(self.reader.environment, current_environment(self.reader.manifest.engine, self.threads))
+    def environment_differences(self, position: int = 0) -> tuple[str, ...]:
+        """Return how the environment differs from that of a state, also with the recorded number of BLAS threads.
+
+        Args:
+            position: The index of the state in the stream, from 0.
+        """
+        recorded = self.reader.environment_at(position)
+        return environment_differences(recorded, current_environment(self.reader.manifest.engine, self.threads))
 
     @property
     def threads(self) -> int | None:

@@ -18,7 +18,8 @@ class Verification:
         states: The number of recorded states.
         verified: The number of states that were computed again with the recorded bits.
         differing: The other states in their order, each as (epoch, names of the fields that differ).
-        environment: What differs from the environment in which the run was recorded, one string for each difference.
+        environment: What differs from the environment in which the run was recorded, at the first state that differs; one
+            string for each difference.
     """
 
     states: int
@@ -83,7 +84,8 @@ def verify(replay: Replay, map: Map) -> Verification:
     mismatches = chain.from_iterable(map_tasks(map, _verify_segments, _tasks(replay, states)))
     by_position = {mismatch.position: mismatch for mismatch in mismatches}
     differing = tuple((by_position[position].epoch, by_position[position].fields) for position in sorted(by_position))
-    return Verification(states, states - len(by_position), differing, replay.environment_differences())
+    environment = replay.environment_differences(min(by_position, default=0))
+    return Verification(states, states - len(by_position), differing, environment)
 
 
 def _tasks(replay: Replay, states: int) -> list[_Task]:

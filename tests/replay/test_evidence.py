@@ -10,7 +10,7 @@ import fnloop as fl
 from fnloop import nn
 from fnloop.core.records import evolve, frozen
 from fnloop.nn.model import Params
-from fnloop.runs import environment, manifest
+from fnloop.runs import manifest
 from fnloop.runs.reader import Reader
 from tests.replay.support import CustomState, custom_step, fingerprint, record_tiny, tiny
 
@@ -61,13 +61,35 @@ def changed_epochs(monkeypatch):
 
 
 def test_other_versions_are_no_reason_to_refuse(tmp_path, monkeypatch):
-    """The bits decide: the resumed run is that without an interruption."""
+    """The bits decide: the resumed run is that without an interruption. Its file notes the environment where it changed."""
     states = record(tmp_path / "a.run", TRAINER)
+    here = platform.python_version()
     monkeypatch.setattr(platform, "python_version", lambda: "9.9.9")
-    assert environment.current_environment()["Python"] == "9.9.9"
+    fl.open_run(tmp_path / "a.run").resume(epochs=8, progress=False)
+    monkeypatch.setattr(platform, "python_version", lambda: here)
     run = fl.open_run(tmp_path / "a.run").resume(epochs=10, progress=False)
     assert [fingerprint(run.state(epoch)) for epoch in range(11)] == [*map(fingerprint, states)]
+    assert [row.position for row in run.rows if row.environment is not None] == [0, 6, 9]
+    reader = Reader(tmp_path / "a.run")
+    assert [reader.environment_at(position)["Python"] for position in (0, 5, 6, 8, 9, 10)] == [here] * 2 + ["9.9.9"] * 2 + [
+        here
+    ] * 2
     assert run.verify().ok
+
+
+def test_the_cause_is_named_by_the_environment_of_the_state(tmp_path, monkeypatch):
+    """A run has that of each of its parts."""
+    record(tmp_path / "a.run", TRAINER)
+    monkeypatch.setattr(platform, "python_version", lambda: "9.9.9")
+    fl.open_run(tmp_path / "a.run").resume(epochs=8, progress=False, snapshot_every=1)
+    monkeypatch.undo()
+    changed_epochs(monkeypatch)
+    monkeypatch.setattr(Reader, "snapshots", lambda self: [0, 6])
+    run = fl.open_run(tmp_path / "a.run")
+    with pytest.raises(fl.ReplayError, match=r"the environment differs: Python was 9\.9\.9, is "):
+        run.state(7)
+    with pytest.raises(fl.ReplayError, match="the environment is the same"):
+        run.state(3)
 
 
 def test_a_run_with_an_edited_layer_is_refused_and_can_be_forked(tmp_path, monkeypatch):
