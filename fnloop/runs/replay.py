@@ -44,7 +44,7 @@ class Replay:
             ReplayError: If a state on the way is not the recorded one.
         """
         reached, state = self._cached
-        if not 0 <= position - reached <= 1 or reached < 0:
+        if not 0 <= position - reached <= (1 if self._can_advance else 0) or reached < 0:
             snapshot = max(p for p in self.reader.snapshots() if p <= position)
             if not snapshot <= reached <= position:
                 reached, state = snapshot, self.snapshot(snapshot)
@@ -108,6 +108,11 @@ class Replay:
     def has_steps(self) -> bool:
         """Whether there are states within an epoch, which a custom step does not have."""
         return self.reader.manifest.trainer is not None
+
+    @property
+    def _can_advance(self) -> bool:
+        """Whether states can be computed, for which a run of a custom step needs the step."""
+        return self.has_steps or self.reader.supplied.step is not None
 
     def _checked(self, state: Any, row: Row, wanted: int, is_snapshot: bool = False) -> Any:
         """Return the state if it is the recorded one.
