@@ -48,6 +48,7 @@ FILES = sorted(
         "docs/*.md",
         "notebooks/*.ipynb",
         "*.md",
+        "docs/*.md",
     )
     for path in ROOT.glob(pattern)
     if path != Path(__file__)
