@@ -81,10 +81,11 @@ def make(sizes: list[int], batch: int, batches: int) -> tuple[fl.Trainer, fl.Dat
 def train(trainer: fl.Trainer, data: fl.Dataset, epochs: int, path: Path | None = None, **options: Any) -> Timing:
     """Train, and record the run if a path is given."""
     started, cpu = time.perf_counter(), time.process_time()
-    states = take(epochs + 1, fl.epochs(trainer, data))
+    states = fl.epochs(trainer, data)
     if path is not None:
-        states = fl.record(path, trainer, data, **options)(states)
-    times = [time.perf_counter() for _ in states]
+        states = fl.record(path, **options)(states)
+    times = [time.perf_counter() for _ in take(epochs + 1, states)]
+    states.close()
     end = time.perf_counter()
     return Timing(end - started, time.process_time() - cpu, times[0] - started, end - times[-1])
 

@@ -18,9 +18,10 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
 from json.encoder import encode_basestring_ascii as quote
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -37,12 +38,7 @@ NOT_DATA = ('{"@function"', '{"@name"', '{"@partial"', '{"@method"', '{"@callabl
 NO_ALIASES: Final[Mapping[type, str]] = MappingProxyType({})
 
 
-class _Known(NamedTuple):
-    """An array or a record that was hashed; holding it keeps its `id` valid."""
-
-    value: Any
-    hash: str
-    text: str
+_Known = tuple[Any, str, str]  # an array or a record, held so that its `id` stays valid; its hash; and the text of a record
 
 
 class Encoder:
@@ -97,12 +93,12 @@ class Encoder:
         cls: type = type(value)
         text, fields = _head(cls, self), {}
         try:
-            for name, key, default, encode in _encoders_of_fields(cls):
-                child = getattr(value, name)
-                part = (encode or _ENCODERS[type(child)])(child, self)
-                if part != default:
-                    fields[name] = part
-                    text += key + part
+            for child, (name, key, default, default_text, encode) in zip(_getter(cls)(value), _encoders(cls), strict=True):
+                if child is not default:
+                    part = (encode or _ENCODERS[type(child)])(child, self)
+                    if part != default_text:
+                        fields[name] = part
+                        text += key + part
         except TypeError as error:
             raise self._with_path(error, value) from None
         return text + "}", fields
@@ -114,21 +110,21 @@ class Encoder:
 
     def array(self, array: Array) -> str:
         """Return the text of an array."""
-        known = self._known.get(id(array)) or self._known_before.get(id(array)) or _Known(array, array_hash(array), "")
+        known = self._known.get(id(array)) or self._known_before.get(id(array)) or (array, array_hash(array), "")
         if not array.flags.writeable:
             self._known[id(array)] = known
-        self.arrays[known.hash] = array
-        return f'{{"@array":"{known.hash}"}}'
+        self.arrays[known[1]] = array
+        return f'{{"@array":"{known[1]}"}}'
 
     def reference(self, record: Any) -> str:
         """Return the text that names a record by its hash."""
         known = self._known.get(id(record)) or self._known_before.get(id(record))
         if known is None:
             text = self.text(record)
-            known = _Known(record, sha256_of(text), text)
+            known = record, sha256_of(text), text
         self._known[id(record)] = known
-        self.records[known.hash] = known.text
-        return f'{{"@ref":"{known.hash}"}}'
+        self.records[known[1]] = known[2]
+        return f'{{"@ref":"{known[1]}"}}'
 
 
 def sha256_of(text: str) -> str:
@@ -147,12 +143,18 @@ def array_hash(array: Array) -> str:
     Raises:
         TypeError: If the array holds objects or has fields, so that its bytes and its dtype do not determine it.
     """
-    if array.dtype.hasobject or array.dtype.names:
-        raise TypeError(f"arrays must hold numbers, booleans or text of fixed length, got dtype {array.dtype}")
-    hashed = hashlib.sha256(f"{array.dtype.str} {array.shape}\0".encode())
+    hashed = _hashed_head(array.dtype, array.shape).copy()
     content: Any = array.data if array.flags.c_contiguous and array.dtype.kind in "biufc" else array.tobytes()
     hashed.update(content)
-    return hashed.hexdigest()
+    return str(hashed.hexdigest())
+
+
+@lru_cache(1024)
+def _hashed_head(dtype: "np.dtype[Any]", shape: tuple[int, ...]) -> Any:
+    """Return the hash of an array's dtype and shape, to which its bytes are added."""
+    if dtype.hasobject or dtype.names:
+        raise TypeError(f"arrays must hold numbers, booleans or text of fixed length, got dtype {dtype}")
+    return hashlib.sha256(f"{dtype.str} {shape}\0".encode())
 
 
 def written_fields(record: Any) -> list[tuple[str, Any]]:
@@ -188,18 +190,25 @@ def _find_encoder(cls: type) -> _Encode:
 
 
 def _record_encoder(cls: type) -> _Encode:
-    fields = _encoders_of_fields(cls)
+    fields, values_of, own_head = _encoders(cls), _getter(cls), f'{{"@":{quote(class_id(cls))}'
 
     def encode_record(record: Any, encoder: Encoder) -> str:
-        text = _head(cls, encoder)
-        for name, key, default, encode in fields:
-            value = getattr(record, name)
-            part = (encode or _ENCODERS[type(value)])(value, encoder)
-            if part != default:
-                text += key + part
+        text = _head(cls, encoder) if encoder.aliases else own_head
+        for value, (_, key, default, default_text, encode) in zip(values_of(record), fields, strict=True):
+            if value is not default:
+                part = (encode or _ENCODERS[type(value)])(value, encoder)
+                if part != default_text:
+                    text += key + part
         return text + "}"
 
     return encode_record
+
+
+@cache
+def _getter(cls: type) -> Callable[[Any], Sequence[Any]]:
+    """Return the function from a record to the values of its written fields."""
+    names = [field.name for field in encoded_fields(cls)]
+    return attrgetter(*names) if len(names) > 1 else lambda record: [getattr(record, name) for name in names]
 
 
 def _head(cls: type, encoder: Encoder) -> str:
@@ -231,10 +240,24 @@ def encoded_fields(cls: type) -> tuple[EncodedField, ...]:
     )
 
 
+class _Encoding(NamedTuple):
+    """How a field is encoded: its key in the text of a record, its default and the text of it, and its encoder, if any."""
+
+    name: str
+    key: str
+    default: Any
+    default_text: str | None
+    encode: _Encode | None
+
+
 @cache
-def _encoders_of_fields(cls: type) -> list[tuple[str, str, str | None, _Encode | None]]:
-    """Return the name of each field, the start of it in the text of a record, the text of its default, and its encoder."""
-    return [(field.name, f",{quote(field.stored_name)}:", field.default, field.encode) for field in encoded_fields(cls)]
+def _encoders(cls: type) -> tuple[_Encoding, ...]:
+    """Return how the fields of a record class are encoded. A value that is the default itself needs no text."""
+    defaults = {field.name: _default(field) for field in attrs.fields(cls)}
+    return tuple(
+        _Encoding(field.name, f",{quote(field.stored_name)}:", defaults[field.name], field.default, field.encode)
+        for field in encoded_fields(cls)
+    )
 
 
 def stored_name(field: "attrs.Attribute[Any]") -> str:
@@ -242,17 +265,17 @@ def stored_name(field: "attrs.Attribute[Any]") -> str:
     return str(field.metadata.get("stored_name", field.name))
 
 
-def _default_text(field: "attrs.Attribute[Any]") -> str | None:
-    """Return the text of a field's default; None if it has none, or one that depends on the other fields."""
+def _default(field: "attrs.Attribute[Any]") -> Any:
+    """Return a field's default, or `NOTHING` if it has none, or one that depends on the other fields."""
     default: Any = field.default
-    if default is attrs.NOTHING:
-        return None
     if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
-        if default.takes_self:
-            return None
-        default = default.factory()
-    converted = field.converter(default) if callable(field.converter) else default
-    return Encoder().text(converted)
+        default = attrs.NOTHING if default.takes_self else default.factory()
+    return field.converter(default) if default is not attrs.NOTHING and callable(field.converter) else default
+
+
+def _default_text(field: "attrs.Attribute[Any]") -> str | None:
+    default = _default(field)
+    return None if default is attrs.NOTHING else Encoder().text(default)
 
 
 def _reference(record: Any, encoder: Encoder) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from json.encoder import encode_basestring_ascii as quote
@@ -117,7 +118,8 @@ def make_row(
 
 def checksums(texts: Iterable[str]) -> bytes:
     """Return the checksums of the texts of fields."""
-    return b"".join([zlib.crc32(text.encode()).to_bytes(FIELD_BYTES) for text in texts])
+    sums = [zlib.crc32(text.encode()) for text in texts]
+    return struct.pack(f">{len(sums)}I", *sums)
 
 
 def differing_fields(fields: Mapping[str, str], recorded: bytes) -> tuple[str, ...]:
