@@ -1,4 +1,4 @@
-"""What a Python function does, as text: its bytecode, without its name, file, line numbers, docstring and annotations."""
+"""The text of a Python function: its bytecode, without its name, file, line numbers, docstring and annotations."""
 
 import dis
 import json

@@ -1,4 +1,4 @@
-"""What a class and a function are in a file: a class by where it is defined, a function by what it does and holds."""
+"""The identity of classes and functions in files: a class is known by its module, a function by its code and what it holds."""
 
 import copyreg
 import functools
