@@ -96,9 +96,11 @@ class Decoder:
         own = RECORD_TYPES.get(recorded_id)
         found = find_classes(recorded_id, self._types) if own is None else [own]
         if not found:
+            name = recorded_id.rpartition(".")[2]
+            others = [class_id(cls) for cls in self._types if cls.__name__ == name]
             raise UnknownRecord(
                 f"has a record {short(recorded_id)}, which is not on the list of known ones "
-                "(allow a custom one by records=[...])"
+                "(allow a custom one by records=[...])" + (f"; {listed(others)} is of another module" if others else "")
             )
         if len(found) > 1:
             ids = listed(map(class_id, found))

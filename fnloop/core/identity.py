@@ -133,7 +133,7 @@ def _imported_name(module: str) -> str:
     name = getattr(getattr(main, "__spec__", None), "name", None)
     if name is None or name in _MAIN:
         file = getattr(main, "__file__", None)
-        return PurePath(file).stem if file else _MAIN[0]
+        return PurePath(file).stem if file and not file.startswith("<") else _MAIN[0]  # "<stdin>"
     return str(name)
 
 

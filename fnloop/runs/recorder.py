@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from fnloop.core.checks import Mode
-from fnloop.core.encoding import Encoder
+from fnloop.core.encoding import NO_ALIASES, Encoder
 from fnloop.runs.blocks import BlockHasher
 from fnloop.runs.packing import Packed, check_size
 from fnloop.runs.rows import make_row
@@ -61,6 +61,7 @@ class Recorder:
         best: The best state so far, or None.
         snapshot_every: Number of states from one snapshot to the next; None for as many as needed and affordable.
         max_bytes: The size of the arrays of all snapshots above which the oldest are thinned; None for no limit.
+        aliases: Ids of custom classes in the file, of those that have another id now.
 
     Attributes:
         epoch: The epoch of the last row that is in the file.
@@ -78,13 +79,14 @@ class Recorder:
         best: Best | None = None,
         snapshot_every: int | None = None,
         max_bytes: int | None = None,
+        aliases: Mapping[type, str] = NO_ALIASES,
     ) -> None:
         self._sink, self._get_environment = sink, environment
         self._position, self._epoch, self._hasher, self._environment, names = start
         self._metric_names, self._has_new_names = dict.fromkeys(names), not names
         self._monitor, self._max_bytes = monitor, max_bytes
         self._best: Any = best  # `update_best` needs its metrics only
-        self._encoder, self._schedule = Encoder(), SnapshotSchedule(snapshot_every)
+        self._encoder, self._schedule = Encoder(aliases), SnapshotSchedule(snapshot_every)
         self._rows: list[tuple[Any, ...]] = []
         self._due: list[Snapshot] = []
         self._latest: Snapshot | None = None

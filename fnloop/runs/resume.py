@@ -92,5 +92,6 @@ def _continue_run(replay: Replay, head: Row, every: int | None, max_bytes: int |
         best=None if best is None else Best(best, reader.row(best).metrics),
         snapshot_every=every,
         max_bytes=max_bytes,
+        aliases=reader.aliases,
     )
     return Writer(sink, recorder, release)
