@@ -1,5 +1,6 @@
 """The JAX engine: the same forward passes, kernels, losses and metrics, differentiated and compiled."""
 
+from collections import deque
 from collections.abc import Sequence
 from functools import reduce
 from typing import NamedTuple
@@ -60,21 +61,24 @@ class Resident:
 
     An epoch usually continues from the state that the last epoch returned. Then its arrays are neither sent to the device nor
     split into those of the layers. They are recognised by identity: they are read-only, so their values are still the same. A
-    fold overwrites the copies on the device, so `take` gives them away once.
+    fold overwrites the copies on the device, so `take` gives them away once, also if several Python threads ask.
     """
 
     def __init__(self) -> None:
-        self._last: tuple[Arrays, Layered | None] = (), None
+        self._last: deque[tuple[Arrays, Layered]] = deque(maxlen=1)  # its `pop` is atomic: one thread gets the item
 
     def take(self, arrays: Arrays) -> Layered | None:
         """Return the copies of these arrays on the device, if they are the last ones, and forget them."""
-        (last, copies), self._last = self._last, ((), None)
+        try:
+            last, copies = self._last.pop()
+        except IndexError:  # another thread has them
+            return None
         same = len(last) == len(arrays) and all(a is b for a, b in zip(last, arrays, strict=True))
         return copies if same else None
 
     def keep(self, arrays: Arrays, copies: Layered) -> None:
         """Remember arrays and their copies on the device."""
-        self._last = arrays, copies
+        self._last.append((arrays, copies))
 
 
 @attrs.frozen
