@@ -20,7 +20,6 @@ class Stream(IntEnum):
     SHUFFLE = 1
     DROPOUT = 2
     NOISE = 3
-    CANARY = 4
     SPLIT = 5
 
 

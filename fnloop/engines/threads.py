@@ -95,6 +95,21 @@ def with_threads(count: int | None, function: Callable[..., T], *arguments: Any)
             raise errors[0]
 
 
+def own_threads() -> int | None:
+    """Return the number of BLAS threads with which this Python thread computes, whatever others have set meanwhile.
+
+    It is the number of the call of `with_threads` that it is in, else the process's own setting; None without a BLAS.
+
+    Examples:
+        >>> with_threads(1, own_threads)
+        1
+    """
+    blas = find_blas()
+    with _lock:
+        mine = _active.get(threading.get_ident(), _original)
+        return blas.get() if mine is None and blas is not None else mine
+
+
 def _request(blas: Blas, me: int, count: int | None) -> None:
     """Let a Python thread compute with a number of BLAS threads, or end its computation; can be repeated if interrupted."""
     with _lock:
