@@ -87,7 +87,8 @@ def fork(
         earlier_metrics=earlier,
         monitor_is_chosen=is_chosen,
     )
-    start_run(target, manifest, packed, state, threads=replay.threads).close()
+    chosen = None if trainer is None or "threads" not in changes else trainer.blas_threads()
+    start_run(target, manifest, packed, state, threads=chosen or replay.threads_at(position)).close()
     return Supplied(trainer, reader.supplied.step, train, validation)
 
 

@@ -59,4 +59,5 @@ def _tasks(replay: Replay, function: Callable[[Any], Result], positions: Sequenc
 
 
 def _probe_states(task: _Task[Result]) -> list[Result]:
-    return [with_threads(task.replay.threads, task.function, task.replay.at(position)) for position in task.positions]
+    replay, function, positions = task
+    return [with_threads(replay.threads_at(position), function, replay.at(position)) for position in positions]

@@ -1,7 +1,7 @@
 """Replay: states of a run computed again from the nearest snapshot, each epoch checked against its digest."""
 
 from collections.abc import Callable, Iterator
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 from toolz import iterate
@@ -12,12 +12,14 @@ from fnloop.core.iteration import take_until
 from fnloop.core.records import evolve
 from fnloop.engines.threads import with_threads
 from fnloop.runs.connection import reporting_damage
-from fnloop.runs.environment import current_environment, environment_differences, recorded_threads
+from fnloop.runs.environment import Environment, current_environment, environment_differences, recorded_threads
 from fnloop.runs.reader import Advance, Reader
 from fnloop.runs.rows import Row
 from fnloop.training.loop import is_stopped, make_epoch, make_fold
 from fnloop.training.non_finite import warn_non_finite
 from fnloop.training.trainer import Trainer
+
+Fold = Callable[[Any, int], Any]
 
 
 class Replay:
@@ -30,6 +32,9 @@ class Replay:
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
         self._cached: tuple[int, Any] = -1, None  # a position, and its state
+        self._noted: tuple[int, int, Environment] = 0, -1, {}  # positions, the first and the last, and their environment
+        self._advance: dict[int | None, Advance] = {}  # by the number of BLAS threads
+        self._fold: dict[int | None, Fold] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.reader,)
@@ -49,7 +54,8 @@ class Replay:
             if not snapshot <= reached <= position:
                 reached, state = snapshot, self.snapshot(snapshot)
         while reached < position:
-            reached, state = reached + 1, self._checked(self.advance(state), self.reader.row(reached + 1), position)
+            reached += 1
+            state = self._checked(self.advance_to(reached)(state), self.reader.row(reached), position)
         self._cached = reached, state
         return state
 
@@ -67,7 +73,7 @@ class Replay:
         earlier = [snapshot for snapshot in self.reader.snapshots() if snapshot < position]
         if earlier:
             reached = max(earlier) + 1
-            state = self.advance(self.snapshot(reached - 1))
+            state = self.advance_to(reached)(self.snapshot(reached - 1))
             self._cached = reached, self._checked(state, self.reader.row(reached), position)
 
     def snapshot(self, position: int) -> Any:
@@ -100,8 +106,8 @@ class Replay:
         if not self.has_steps:
             raise RunError("a run that was recorded from a custom step has no states within an epoch")
         state = self.at(position)
-        inside = self._fold(state, state.progress.batches + batches)
-        self._checked(self.advance(inside), self.reader.row(position + 1), position + 1)
+        inside = self._fold_with(self.threads_at(position + 1))(state, state.progress.batches + batches)
+        self._checked(self.advance_to(position + 1)(inside), self.reader.row(position + 1), position + 1)
         return inside
 
     @property
@@ -152,52 +158,84 @@ class Replay:
                 return f"the nearest snapshot is that of epoch {epoch}, from which run.fork({epoch}, path) starts a new run"
         return "there is no other snapshot"
 
-    def environment_differences(self, position: int = 0) -> tuple[str, ...]:
-        """Return how the environment differs from that of a state, also with the recorded number of BLAS threads.
+    def environment_at(self, position: int) -> Environment:
+        """Return the environment in which the state at a position was computed, which its row or one before it notes.
 
         Args:
             position: The index of the state in the stream, from 0.
         """
-        recorded = self.reader.environment_at(position)
-        return environment_differences(recorded, current_environment(self.reader.manifest.engine, self.threads))
+        first, last, environment = self._noted
+        if 0 < position == last + 1 and self.reader.row(position).environment is None:
+            self._noted = first, position, environment
+        elif not first <= position <= last:
+            environment = self.reader.environment_at(position)
+            self._noted = position, position, environment
+        return environment
 
-    @property
-    def threads(self) -> int | None:
-        """The number of BLAS threads of the recording, or None if it is unknown or cannot be set."""
-        return recorded_threads(self.reader.environment)
+    def environment_differences(self, position: int) -> tuple[str, ...]:
+        """Return what differs here from the environment of a state, with the state's number of BLAS threads.
 
-    @cached_property
-    def trainer(self) -> Trainer | None:
-        """The trainer of the run, with the number of threads of the recording; None for a custom step."""
+        Args:
+            position: The index of the state in the stream, from 0.
+        """
+        current = current_environment(self.reader.manifest.engine, self.threads_at(position))
+        return environment_differences(self.environment_at(position), current)
+
+    def threads_at(self, position: int) -> int | None:
+        """Return the number of BLAS threads with which a state was computed; None if it is unknown or cannot be set.
+
+        Args:
+            position: The index of the state in the stream, from 0.
+        """
+        return recorded_threads(self.environment_at(position))
+
+    def _trainer(self, threads: int | None) -> Trainer:
+        """Return the trainer of the run, with a number of threads."""
         trainer = self.reader.trainer
-        return trainer if trainer is None or self.threads is None else evolve(trainer, threads=self.threads)
+        assert trainer is not None
+        return trainer if threads is None else evolve(trainer, threads=threads)
 
-    @cached_property
-    def advance(self) -> Advance:
-        """The function from each state of the stream to the next.
+    def advance_to(self, position: int) -> Advance:
+        """Return the function that computes the state at a position from the one before it, with its number of BLAS threads.
+
+        Args:
+            position: The index of the state in the stream, from 0.
 
         Raises:
             RunError: If the file does not hold the trainer, the step or the data, and it was not supplied.
         """
+        threads = self.threads_at(position)
+        advance = self._advance.get(threads)
+        if advance is None:  # two Python threads may both make it
+            self._advance[threads] = advance = self._make_advance(threads)
+        return advance
+
+    def _make_advance(self, threads: int | None) -> Advance:
         reader = self.reader
-        if self.trainer is not None:
+        if self.has_steps:
+            trainer = self._trainer(threads)
             with reporting_damage(reader.path):  # in a damaged file trainer and data may not fit together
-                return make_epoch(self.trainer, reader.train, reader.validation, engine=reader.manifest.engine)
+                return make_epoch(trainer, reader.train, reader.validation, engine=reader.manifest.engine)
         if reader.supplied.step is None:
             raise RunError(f"{short(str(reader.path))} was recorded from a custom step: use open_run(path, step=...)")
-        return partial(with_threads, self.threads, reader.supplied.step)
+        return partial(with_threads, threads, reader.supplied.step)
 
-    @cached_property
-    def _fold(self) -> Callable[[Any, int], Any]:
-        """The function of a state and a number of batches that folds the epoch up to that batch."""
-        reader = self.reader
-        return make_fold(self.trainer, reader.train, engine=reader.manifest.engine)  # type: ignore[arg-type]
+    def _fold_with(self, threads: int | None) -> Fold:
+        """Return the function of a state and a number of batches that folds the epoch up to that batch."""
+        fold = self._fold.get(threads)
+        if fold is None:
+            fold = make_fold(self._trainer(threads), self.reader.train, engine=self.reader.manifest.engine)
+            self._fold[threads] = fold
+        return fold
 
-    def stream(self, state: Any) -> Iterator[Any]:
-        """Return the stream of states that starts with a state of the run, as it is recorded.
+    def stream(self, position: int) -> Iterator[Any]:
+        """Return the stream of states that starts with a state of the run, with that state's number of BLAS threads.
 
         Args:
-            state: The state.
+            position: The index of the state in the stream, from 0.
+
+        Raises:
+            ReplayError: If the state that is computed is not the recorded one.
         """
-        states = iterate(self.advance, state)
+        states = iterate(self.advance_to(position), self.at(position))
         return warn_non_finite(take_until(is_stopped, states)) if self.has_steps else states

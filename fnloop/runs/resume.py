@@ -58,14 +58,14 @@ def resume(
             replay.check_here(head.position)
         except ReplayError as error:
             raise ReplayError(f"{short(str(reader.path))} cannot be resumed with the same bits: {error}") from None
-        last = replay.at(head.position)
+        states = replay.stream(head.position)
 
         def begin(state: Any) -> Writer:
             writer = _continue_run(replay, head, every, most, release)
             on_exit.pop_all()  # now the writer releases the lock
             return writer
 
-        states = record_states(begin, take(missing + 1, replay.stream(last)))
+        states = record_states(begin, take(missing + 1, states))
         with closing(states):  # a Ctrl-C between two states also writes everything that was trained
             next(states)  # the state that is recorded already
             for _ in show_progress(states, total=epochs) if progress else states:
@@ -87,7 +87,7 @@ def _continue_run(replay: Replay, head: Row, every: int | None, max_bytes: int |
     recorder = Recorder(
         sink,
         start,
-        lambda: environment_text(reader.manifest.engine, replay.threads),
+        lambda: environment_text(reader.manifest.engine, replay.threads_at(head.position)),
         monitor=monitor,
         best=None if best is None else Best(best, reader.row(best).metrics),
         snapshot_every=every,

@@ -18,8 +18,8 @@ class Verification:
         states: The number of recorded states.
         verified: The number of states that were computed again with the recorded bits.
         differing: The other states in their order, each as (epoch, names of the fields that differ).
-        environment: What differs from the environment in which the run was recorded, at the first state that differs; one
-            string for each difference.
+        environment: What differs here from the environment of the first of those states, or of the run if there are none, one
+            string for each difference, the most likely causes first.
     """
 
     states: int
@@ -79,12 +79,13 @@ def verify(replay: Replay, map: Map) -> Verification:
     Raises:
         RunError: If the file does not hold the trainer or the data, and `open_run` was not given them.
     """
-    _ = replay.advance  # a missing trainer or step is an error, not a state that differs
+    replay.advance_to(0)  # a missing trainer or step is an error, not a state that differs
     states = len(replay.reader.rows())
     mismatches = chain.from_iterable(map_tasks(map, _verify_segments, _tasks(replay, states)))
     by_position = {mismatch.position: mismatch for mismatch in mismatches}
     differing = tuple((by_position[position].epoch, by_position[position].fields) for position in sorted(by_position))
-    environment = replay.environment_differences(min(by_position, default=0))
+    causes = [min(by_position)] if by_position else [0, states - 1]
+    environment: tuple[str, ...] = next(filter(None, map(replay.environment_differences, causes)), ())
     return Verification(states, states - len(by_position), differing, environment)
 
 
@@ -113,7 +114,7 @@ def _verify_segment(replay: Replay, segment: _Segment) -> list[Mismatch]:
         return [Mismatch(row.position, row.epoch, (message,)) for row in rows[first : last + 1]]
     mismatches = []
     for row in rows[first + 1 : last + 1]:
-        state = replay.advance(state)
+        state = replay.advance_to(row.position)(state)
         fields = replay.reader.differing(state, row)
         if fields:
             mismatches.append(Mismatch(row.position, row.epoch, fields))
