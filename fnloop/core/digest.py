@@ -1,6 +1,7 @@
 """Equality by bits, and the hash of a value."""
 
 import struct
+from contextlib import suppress
 from itertools import zip_longest
 from typing import Any
 
@@ -22,8 +23,16 @@ def bits(leaf: Any) -> tuple[str, bytes]:
     if isinstance(leaf, str | bool | int | type(None)):
         return type(leaf).__name__, str(leaf).encode(errors="surrogatepass")
     if callable(leaf):
-        return "function", callable_text(leaf, Encoder().text).encode()
+        return "function", _identity(leaf).encode()
     raise TypeError(f"a record may hold numbers, strings, arrays, mappings, sequences and records, got {short(leaf)}")
+
+
+def _identity(function: Any) -> str:
+    """Return what a function is as text; one that cannot be identified, since it holds a lock or similar, is only itself."""
+    try:
+        return callable_text(function, Encoder().text)
+    except TypeError:
+        return f"{class_id(type(function))} at {id(function)}"
 
 
 def same_bits(a: Any, b: Any) -> bool:
@@ -79,7 +88,9 @@ def stable_repr(value: Any) -> str:
     of_package, name = f"{PACKAGE}.", class_id(cls).partition("/")[0]
     name = name.removeprefix(of_package) if name.startswith(of_package) else f"custom {cls.__name__}"
     if any(callable(leaf) or isinstance(leaf, np.ndarray) for _, leaf in leaves(value)):
-        return f"{name}({digest(value)[:12]})"
+        with suppress(TypeError):  # a function that cannot be identified is known by the name of its record
+            return f"{name}({digest(value)[:12]})"
+        return name
     named = (f"{field}={stable_repr(part) if is_record(part) else repr(part)}" for field, part in written_fields(value))
     return f"{name}({', '.join(named)})"
 

@@ -464,3 +464,17 @@ def test_classes_of_the_package_are_only_their_own():
         assert not same_class("fnloop.Adam", cls)
         assert not same_class(class_id(cls), fl.optimizers.Adam)
     assert not same_class("__main__.Adam", fl.optimizers.Adam)
+
+
+def test_a_function_that_cannot_be_identified_is_only_itself():
+    """It can be trained with; two of them differ, and neither can be written to a file."""
+
+    def with_lock():
+        lock = threading.Lock()
+        return lambda outputs, targets: lock.locked() + outputs
+
+    first, second = with_lock(), with_lock()
+    assert fl.same_bits([first], [first])
+    assert not fl.same_bits([first], [second])
+    with pytest.raises(TypeError, match="cannot be identified"):
+        fl.digest([first])

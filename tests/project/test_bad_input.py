@@ -165,7 +165,7 @@ TABLE = [
             (
                 {"loss": fl.losses.BinaryCrossEntropy(label_smoothing=0.1)},
                 DATA,
-                ["the loss", "smoothing=0.0", "smoothing=0.1"],
+                ["the loss", "BinaryCrossEntropy()", "smoothing=0.1"],
             ),
             ({}, fl.Dataset(DATA.x[:8], DATA.y[:8]), ["10 examples", "8 examples"]),
         ]
