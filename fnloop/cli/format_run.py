@@ -46,7 +46,7 @@ def format_header(reader: Reader) -> str:
 
 
 def _end(reader: Reader, last: Row) -> str:
-    """Return why and where the run stopped, when its recording ended, or that it goes on or was interrupted."""
+    """Return why and where the run stopped, when its recording ended, or that it is recorded now or was interrupted."""
     if last.stopped:
         return f"{format_stop(last)}{_kept(reader)}"
     ended = reader.ended

@@ -115,7 +115,7 @@ class RunContents:
 
     @property
     def ended(self) -> str | None:
-        """When the recording ended, in ISO format; None while it goes on, or if it was interrupted, as by a kill."""
+        """When the recording ended, in ISO format; None until then, or if it was interrupted, as by a kill."""
         return self._reader.ended
 
     @property

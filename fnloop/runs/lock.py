@@ -17,7 +17,7 @@ from fnloop.core.formatting import short
 from fnloop.runs.owner import describe, is_gone, this_process
 
 _NO_FLOCK = {ENOLCK, ENOTSUP, EOPNOTSUPP, ENOSYS, EINVAL}
-_OLD = 10.0  # seconds after which a process that has created a file, and not written it, does not go on
+_OLD = 10.0  # seconds after which a process that has created a file, and not written it, will not do so
 _CHILD_STARTS = 100  # hundredths of a second in which a process that was forked just before its parent ended closes the file
 
 _descriptors = set[int]()  # of the lock files that this process holds

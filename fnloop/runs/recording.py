@@ -112,7 +112,7 @@ def record(
                 snapshot_every=every,
                 max_bytes=most,
                 overwrite=overwrite,
-                hold=check is not None and source.trainer is not None,
+                hold=check is not None,
             )
 
         writer = TolerantWriter(create_file)

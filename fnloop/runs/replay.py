@@ -149,7 +149,7 @@ class Replay:
         return f"the environment is the same, so that {parts} may have changed"
 
     def _way_out(self, wanted: int, without: int | None) -> str:
-        """Return how to go on from a snapshot, without the state that cannot be computed."""
+        """Return how to continue from a snapshot, without the state that cannot be computed."""
         row = self.reader.row
         for position in sorted(self.reader.snapshots(), key=lambda position: abs(position - wanted)):
             epoch = row(position).epoch

@@ -30,8 +30,8 @@ def resume(
 ) -> None:
     """Continue a run after its last state; a stopped run is unchanged.
 
-    Before it appends a state, it computes a recorded epoch again and compares: equal bits show that the run goes on as it
-    would have where it was recorded, whatever the versions are.
+    Before it appends a state, it computes a recorded epoch again and compares: equal bits show that it
+    continues as it would have where it was recorded, whatever the versions are.
 
     Args:
         replay: The run.

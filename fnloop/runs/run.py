@@ -229,8 +229,8 @@ class Run(RunContents):
     ) -> "Run":
         """Continue the run in its file, as if it had never been interrupted, and return it; a stopped run is unchanged.
 
-        Before it appends a state, it computes a recorded epoch again and compares: equal bits show that the run goes on as it
-        would have where it was recorded, whatever the versions are.
+        Before it appends a state, it computes a recorded epoch again and compares: equal bits show that it
+        continues as it would have where it was recorded, whatever the versions are.
 
         Args:
             epochs: Total number of epochs, at least 1.

@@ -179,7 +179,7 @@ def test_a_run_with_one_state_has_nothing_to_compare(tmp_path, monkeypatch):
 
 
 def test_a_custom_step_that_was_edited_is_refused(tmp_path):
-    """And the right one goes on with the same bits."""
+    """And the right one continues with the same bits."""
     fl.last(fl.record(tmp_path / "a.run")(take(6, iterate(custom_step, CustomState(0, 0.0)))))
 
     def edited(state):

@@ -140,7 +140,7 @@ def test_states_of_a_trainer_without_the_trainer_are_recorded_with_a_warning(tmp
 
 
 def test_a_state_of_another_type_in_the_middle_is_refused(tmp_path):
-    """What was recorded before it is kept."""
+    """The states before it are kept."""
     states = list(states_of())
     with pytest.raises(TypeError, match="states must be a TrainState, got 'end'"):
         list(fl.record(tmp_path / "a.run", TRAINER, TRAIN, VALIDATION)([*states, "end"]))
