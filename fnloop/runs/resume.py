@@ -56,16 +56,16 @@ def resume(
             return
         try:
             replay.check_here(head.position)
+            stream = replay.stream(head.position)
         except ReplayError as error:
             raise ReplayError(f"{short(str(reader.path))} cannot be resumed with the same bits: {error}") from None
-        states = replay.stream(head.position)
 
         def begin(state: Any) -> Writer:
             writer = _continue_run(replay, head, every, most, release)
             on_exit.pop_all()  # now the writer releases the lock
             return writer
 
-        states = record_states(begin, take(missing + 1, states))
+        states = record_states(begin, take(missing + 1, stream))
         with closing(states):  # a Ctrl-C between two states also writes everything that was trained
             next(states)  # the state that is recorded already
             for _ in show_progress(states, total=epochs) if progress else states:
