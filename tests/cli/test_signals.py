@@ -6,6 +6,7 @@ import re
 import signal
 import stat
 import subprocess
+import time
 import warnings
 from pkgutil import resolve_name
 from types import SimpleNamespace
@@ -101,7 +102,11 @@ def test_a_signal_while_the_results_are_written(run_command, tmp_path, monkeypat
 
     monkeypatch.setattr(where, signalled)
     assert train(run_command).status == 128 + number
-    assert {path.name for path in (tmp_path / "o").iterdir()} >= FILES  # and a lock while the run file is still written
+    for _ in range(1000):  # the thread that writes the run file, which a process that ends waits for
+        if not (tmp_path / "o" / "training.run-lock").exists():
+            break
+        time.sleep(0.01)
+    assert {path.name for path in (tmp_path / "o").iterdir()} >= FILES
     assert fl.load("o/best.npz").epoch >= 1
 
 

@@ -64,7 +64,7 @@ def test_another_optimizer_starts_over():
     assert (first.optimizer.count, first.updates) == (0, 6)
     assert not first.optimizer.slots[0].any()
     assert "optimizer starts over" in notes[0]
-    assert "SGD(momentum=0.9, nesterov=False).mu" in notes[0]
+    assert "SGD(momentum=0.9).mu" in notes[0]
     assert "ScaleByLion" in notes[0]
     state = nth(2, fl.epochs(BINARY, DATA, OTHER))
     (first, _), notes = start_under({"optimizer": Adam(b1=0.5)}, state)
