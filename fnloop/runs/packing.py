@@ -3,8 +3,8 @@
 import json
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,8 +40,8 @@ class Packed(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """The size of the arrays."""
-        return sum(array.nbytes for array in self.arrays.values())
+        """The size of the text and the arrays."""
+        return len(self.text) + sum([array.nbytes for array in self.arrays.values()])
 
 
 def pack(value: Any, encoder: Encoder | None = None) -> Packed:
@@ -208,18 +208,28 @@ def add_packed(connection: sqlite3.Connection, packed: Packed) -> int:
         The bytes of the arrays that were written.
     """
     connection.executemany("INSERT OR IGNORE INTO records VALUES (?, ?)", packed.records.items())
-    return sum(_add_array(connection, name, array) for name, array in packed.arrays.items())
+    return sum(add(connection) for add in array_parts(packed))
 
 
-def _add_array(connection: sqlite3.Connection, name: str, array: Array) -> int:
-    """Write an array in parts, unless the file has it; return the bytes that were written."""
+def array_parts(packed: Packed) -> Iterator[Callable[[sqlite3.Connection], int]]:
+    """Yield functions that each write a part of an array, unless the file has the array, and return the bytes written.
+
+    They may be called in several transactions. The first part of an array is the last to be written, so that an array of which
+    a killed process wrote some parts is written again.
+
+    Args:
+        packed: The packed value that names the arrays.
+    """
+    for name, array in packed.arrays.items():
+        data, about = _bytes(array), (array.dtype.str, json.dumps(array.shape))
+        for part in reversed(range(max(1, -(-len(data) // PART_BYTES)))):
+            yield partial(_add_part, name=name, part=part, about=about, data=data[part * PART_BYTES :][:PART_BYTES])
+
+
+def _add_part(connection: sqlite3.Connection, name: str, part: int, about: tuple[str, str], data: memoryview) -> int:
     if connection.execute("SELECT 1 FROM arrays WHERE hash = ? AND part = 0", [name]).fetchone() is not None:
         return 0
-    dtype, shape, data = array.dtype.str, json.dumps(array.shape), _bytes(array)
-    for part, start in enumerate(range(0, max(1, len(data)), PART_BYTES)):
-        connection.execute(
-            "INSERT INTO arrays VALUES (?, ?, ?, ?, ?)", [name, part, dtype, shape, data[start : start + PART_BYTES]]
-        )
+    connection.execute("INSERT OR IGNORE INTO arrays VALUES (?, ?, ?, ?, ?)", [name, part, *about, data])
     return len(data)
 
 

@@ -1,14 +1,18 @@
 """States to rows and snapshots, written to a run file in batches."""
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
+
+from toolz import partition_all
 
 from fnloop.core.checks import Mode
 from fnloop.core.encoding import NO_ALIASES, Encoder
 from fnloop.runs.blocks import BlockHasher
-from fnloop.runs.packing import Packed, check_size
+from fnloop.runs.packing import PART_BYTES, Packed, array_parts, check_size
 from fnloop.runs.rows import make_row
 from fnloop.runs.sink import Sink
 from fnloop.runs.snapshots import SnapshotSchedule, to_thin
@@ -16,6 +20,7 @@ from fnloop.runs.store import Head, add_rows, add_snapshot, create_views, drop_s
 from fnloop.streams.select import update_best
 
 MAX_BATCH_BYTES = 1 << 26  # of snapshots in a batch
+TRANSACTION_BYTES = 1 << 24  # of snapshots in a transaction; the arrays of larger ones are written in several
 
 
 class Start(NamedTuple):
@@ -60,13 +65,13 @@ class Recorder:
         monitor: The metric that selects the best state, and its mode, or None.
         best: The best state so far, or None.
         snapshot_every: Number of states from one snapshot to the next; None for as many as needed and affordable.
-        max_bytes: The size of the arrays of all snapshots above which the oldest are thinned; None for no limit.
+        max_bytes: The size of all snapshots above which the oldest are thinned; None for no limit.
         aliases: Ids of custom classes in the file, of those that have another id now.
 
     Attributes:
         epoch: The epoch of the last row that is in the file.
         count: The number of rows that are in the file.
-        state_bytes: The size of the arrays of the last state.
+        state_bytes: The size of the last state.
     """
 
     def __init__(
@@ -138,6 +143,8 @@ class Recorder:
         """Write what was added since the last call, and the best state if it is affordable."""
         if self._best_snapshot is not None and self._schedule.is_affordable(self._best_snapshot.packed.nbytes):
             self._due.append(self._best_snapshot)
+            if self._best_snapshot is self._latest:
+                self._schedule.restart()
         if self._rows or self._due:
             self._write(is_last=False)
 
@@ -148,33 +155,64 @@ class Recorder:
 
     def _write(self, is_last: bool) -> None:
         ended = datetime.now().astimezone().isoformat(timespec="milliseconds") if is_last else None
-        due = {snapshot.position: snapshot for snapshot in self._due}
+        due = self._thinned({snapshot.position: snapshot.packed for snapshot in self._due})
+        self._prepare(list(due.values()))
+        with ExitStack() as measured:
 
-        def fill(connection: sqlite3.Connection) -> None:
-            head = Head(self._position, self._hasher.chain, ended)
-            add_rows(connection, self._rows, self._hasher.changed(), head)
-            if self._has_new_names:
-                create_views(connection, self._metric_names)
-            with self._schedule.measuring(len(due), sum(snapshot.packed.nbytes for snapshot in due.values())):
-                self._add_snapshots(connection, due.values())
+            def fill(connection: sqlite3.Connection) -> None:
+                head = Head(self._position, self._hasher.chain, ended)
+                add_rows(connection, self._rows, self._hasher.changed(), head)
+                if self._has_new_names:
+                    create_views(connection, self._metric_names)
+                if due:  # the commit is measured with the snapshots
+                    nbytes = sum(packed.nbytes for packed in due.values())
+                    measured.enter_context(self._schedule.measuring(len(due), nbytes))
+                for position, packed in due.items():
+                    self._bytes = self._count(connection) + add_snapshot(connection, position, packed)
 
-        self._sink.write(fill, is_last)
+            self._sink.write(fill, is_last)
         self._rows, self._due, self._has_new_names = [], [], False
         if self._best_snapshot is not None and self._best_snapshot.position in due:
             self._best_snapshot = None
         self.epoch, self.count = self._epoch, self._position + 1
 
-    def _add_snapshots(self, connection: sqlite3.Connection, snapshots: Any) -> None:
-        """Write snapshots, and thin the oldest above the limit."""
-        if self._bytes is None:
-            self._bytes = snapshot_bytes(connection)
-        for position, packed in snapshots:
-            self._bytes += add_snapshot(connection, position, packed)
-        if self._max_bytes is None or self._bytes <= self._max_bytes:
+    def _thinned(self, due: Mapping[int, Packed]) -> Mapping[int, Packed]:
+        """Leave out snapshots that the limit does not allow even in an empty file."""
+        while self._max_bytes is not None and sum(packed.nbytes for packed in due.values()) > self._max_bytes:
+            dropped = to_thin(sorted(due), self._kept(max(due)))
+            if not dropped:
+                break
+            due = {position: packed for position, packed in due.items() if position not in dropped}
+        return due
+
+    def _kept(self, last: int) -> set[int]:
+        """Return the positions whose snapshots are never thinned: the first, the last and the best."""
+        return {0, last, *([] if self._best is None else [self._best.position])}
+
+    def _prepare(self, due: Collection[Packed]) -> None:
+        """Make room for snapshots, and write large ones in small transactions, so that the log stays small."""
+        if not due or not self._sink.is_open:
             return
-        positions = read_snapshots(connection)
-        kept = {0, positions[-1], *([] if self._best is None else [self._best.position])}
-        while self._bytes > self._max_bytes and (dropped := to_thin(positions, kept)):
+        nbytes = sum(packed.nbytes for packed in due)
+        with self._schedule.measuring():
+            if self._max_bytes is not None and (self._bytes is None or self._bytes + nbytes > self._max_bytes):
+                self._sink.write(partial(self._make_room, allowed=self._max_bytes - nbytes))
+            if nbytes > TRANSACTION_BYTES:
+                parts = (part for packed in due for part in array_parts(packed))
+                for some in partition_all(TRANSACTION_BYTES // PART_BYTES, parts):
+                    self._sink.write(partial(self._add_parts, some))
+
+    def _add_parts(self, parts: Iterable[Callable[[sqlite3.Connection], int]], connection: sqlite3.Connection) -> None:
+        self._bytes = self._count(connection) + sum(add(connection) for add in parts)
+
+    def _count(self, connection: sqlite3.Connection) -> int:
+        """Return the size of the snapshots in the file, which is only counted if it is not known."""
+        return snapshot_bytes(connection) if self._bytes is None else self._bytes
+
+    def _make_room(self, connection: sqlite3.Connection, allowed: int) -> None:
+        """Thin the oldest snapshots until their size is allowed, or only those are left that are kept."""
+        self._bytes, positions = self._count(connection), read_snapshots(connection)
+        while self._bytes > allowed and (dropped := to_thin(positions, self._kept(positions[-1]))):
             drop_snapshots(connection, dropped)
             positions = [position for position in positions if position not in dropped]
             self._bytes = snapshot_bytes(connection)

@@ -42,7 +42,12 @@ class Sink:
             self.root = root_hash(texts)
             self._start = lambda connection: add_manifest(connection, texts, packed)
 
-    def write(self, fill: Fill, is_last: bool) -> None:
+    @property
+    def is_open(self) -> bool:
+        """Whether the file exists, and is written through its log; the first transaction of a new file creates it."""
+        return self._connection is not None
+
+    def write(self, fill: Fill, is_last: bool = False) -> None:
         """Write in one transaction.
 
         Args:

@@ -4,8 +4,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from time import thread_time
 
-REPLAY_SECONDS = 0.2  # of training between two snapshots, if the budget allows: a state is recovered in about this time
-TIME_BUDGET = 0.02  # processor time of the writer's thread for snapshots, as a share of the training time
+REPLAY_SECONDS = 0.15  # of training between two snapshots, if the budget allows: a state is recovered in about this time
+# Processor time of the writer's thread for snapshots, as a share of the training time. Training slows down by two to three
+# times as much, because the threads share caches and cores.
+TIME_BUDGET = 0.005
 FREE_BYTES = 1 << 20  # of snapshots that need no budget
 LATEST_SECONDS = 60.0  # of training after which the latest state gets a snapshot in any case
 
@@ -44,12 +46,12 @@ class SnapshotSchedule:
         return self._bytes + nbytes <= FREE_BYTES or self._spent + expected <= TIME_BUDGET * self._training_seconds
 
     @contextmanager
-    def measuring(self, snapshots: int, nbytes: int = 0) -> Iterator[None]:
+    def measuring(self, snapshots: int = 0, nbytes: int = 0) -> Iterator[None]:
         """Count the processor time of a block as that of snapshots.
 
         Args:
-            snapshots: Number of snapshots that the block writes; 0 if it only commits them.
-            nbytes: The size of their arrays.
+            snapshots: Number of snapshots that the block completes. Default: none.
+            nbytes: Their size.
         """
         started = self._clock()
         yield

@@ -87,9 +87,9 @@ def add_rows(connection: sqlite3.Connection, rows: Iterable[Sequence[Any]], bloc
 
 
 def add_snapshot(connection: sqlite3.Connection, position: int, packed: Packed) -> int:
-    """Write a packed state, and those of its arrays that the file does not hold yet; return the bytes of these."""
-    connection.execute("INSERT OR IGNORE INTO snapshots VALUES (?, ?)", [position, packed.text])
-    return add_packed(connection, packed)
+    """Write a packed state, and those of its arrays that the file does not hold yet; return the bytes that were written."""
+    added = connection.execute("INSERT OR IGNORE INTO snapshots VALUES (?, ?)", [position, packed.text]).rowcount
+    return added * len(packed.text) + add_packed(connection, packed)
 
 
 def drop_snapshots(connection: sqlite3.Connection, positions: Collection[int]) -> None:
@@ -103,10 +103,11 @@ def drop_snapshots(connection: sqlite3.Connection, positions: Collection[int]) -
 
 
 def snapshot_bytes(connection: sqlite3.Connection) -> int:
-    """Return the size of the arrays that only snapshots refer to."""
+    """Return the size of the snapshots and of the arrays that only they refer to."""
     of_run = _hashes_in(connection, "SELECT value FROM run")
     sizes = connection.execute("SELECT hash, sum(length(data)) FROM arrays GROUP BY hash")
-    return sum(size for name, size in sizes if name not in of_run)
+    texts = connection.execute("SELECT position, length(content) FROM snapshots")
+    return sum(size for name, size in (*texts, *sizes) if name not in of_run)
 
 
 def _hashes_in(connection: sqlite3.Connection, query: str) -> set[str]:

@@ -41,6 +41,28 @@ def test_large_snapshots_stay_within_the_budget(seconds, snapshot_seconds):
     assert len(positions) <= allowed + 1
 
 
+@given(st.floats(0.1, 90.0), st.floats(1e-3, 1.0))
+def test_the_replay_is_bounded_by_the_budget_and_by_a_minute(seconds, snapshot_seconds):
+    """A snapshot is due once it is needed and affordable; the budget of the second pays for the first, too."""
+    positions = snapshots_of(None, 2000, seconds, snapshot_seconds, FREE_BYTES + 1)
+    gaps = [b - a for a, b in zip([0, *positions], [*positions, 2000], strict=True)]
+    bound = min(LATEST_SECONDS, max(REPLAY_SECONDS, 2 * snapshot_seconds / TIME_BUDGET)) + seconds
+    assert max(gaps) * seconds <= bound * (1 + 1e-9)
+
+
+@given(st.integers(1, 30), st.integers(31, 300))
+def test_thinning_as_a_run_goes_on_leaves_short_replays_at_its_end(most, epochs):
+    """Under a limit, the gaps between snapshots grow with their age."""
+    left = [0]
+    for position in range(1, epochs):
+        while len(left) > most and (dropped := to_thin(left, {0, left[-1]})):
+            left = [old for old in left if old not in dropped]
+        left.append(position)
+    gaps = [b - a for a, b in zip(left, left[1:], strict=False)]
+    assert len(left) <= max(most, 2) + 1
+    assert sorted(gaps[1:], reverse=True) == gaps[1:]
+
+
 @given(st.sets(st.integers(0, 300), min_size=1), st.data())
 def test_thinning_removes_old_snapshots_and_no_kept_one(positions, data):
     """It ends when only kept ones are left, and removes at least one before."""
