@@ -1,5 +1,7 @@
 """When a snapshot is due: every n-th state, or as a replay between two needs and the budget allows; and which are thinned."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,7 +60,7 @@ def test_thinning_as_a_run_goes_on_leaves_short_replays_at_its_end(most, epochs)
         while len(left) > most and (dropped := to_thin(left, {0, left[-1]})):
             left = [old for old in left if old not in dropped]
         left.append(position)
-    gaps = [b - a for a, b in zip(left, left[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(left)]
     assert len(left) <= max(most, 2) + 1
     assert sorted(gaps[1:], reverse=True) == gaps[1:]
 
