@@ -8,16 +8,19 @@ import os
 import threading
 from collections.abc import Callable
 from functools import cache
+from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
+_LONGEST_WAIT_TO_FORK = 300.0  # seconds
 _POLL = 0.05  # seconds after which a waiting thread checks again, in case it missed a notification
 
 _lock = threading.RLock()  # protects the state below; its `with` is C code, which no signal interrupts
 _changed = threading.Condition(_lock)
 _active: dict[int, int] = {}  # the Python threads that compute now, and the number of BLAS threads, the same for all of them
 _waiting: list[object] = []  # a ticket of each waiting thread, first come, first served
+_forking: set[int] = set()  # the Python threads that are about to fork the process; they compute nothing meanwhile
 _original: int | None = None  # the process's own setting, to restore when no thread computes
 
 
@@ -130,11 +133,16 @@ def _is_other_active(count: int) -> bool:
 
 def _wait(count: int) -> None:
     """Wait for all threads that came before, and for those that compute with another number."""
+    _wait_until(lambda: not _is_other_active(count))
+
+
+def _wait_until(is_free: Callable[[], bool]) -> None:
+    """Wait for all threads that came before, and for a condition."""
     ticket = object()
     try:
         _waiting.append(ticket)
         _changed.notify_all()  # the caller does not compute any more
-        while _waiting[0] is not ticket or _is_other_active(count):
+        while _waiting[0] is not ticket or not is_free():
             _changed.wait(_POLL)
     finally:
         if ticket in _waiting:
@@ -153,6 +161,33 @@ def _apply(blas: Blas) -> None:
         _original = None
 
 
+def _prepare_fork() -> None:
+    """Wait until no other Python thread computes with several BLAS threads, and keep them from it until the fork is done.
+
+    OpenBLAS ends its threads when a process forks, with the work that they have. The Python thread whose work it is would wait
+    for it forever, and so might the new process. The wait is long enough for most epochs, but has an end, as the other thread
+    may wait for this one.
+    """
+    me, end = threading.get_ident(), monotonic() + _LONGEST_WAIT_TO_FORK
+    _lock.acquire()
+    _forking.add(me)
+    if not _may_fork(me):
+        _wait_until(lambda: _may_fork(me) or monotonic() > end)
+
+
+def _may_fork(me: int) -> bool:
+    """Return whether no other thread computes with several BLAS threads; those that are about to fork do not compute."""
+    return all(number == 1 or thread == me or thread in _forking for thread, number in _active.items())
+
+
+def _end_fork() -> None:
+    """Let the other Python threads continue."""
+    _forking.discard(threading.get_ident())
+    if _waiting:
+        _changed.notify_all()
+    _lock.release()
+
+
 def _reset_after_fork() -> None:
     """Forget the other threads: a child process has only the thread that forked."""
     global _changed
@@ -160,6 +195,7 @@ def _reset_after_fork() -> None:
     for other in [thread for thread in _active if thread != me]:
         del _active[other]
     _waiting.clear()
+    _forking.clear()
     _changed = threading.Condition(_lock)
     if blas is not None:
         _apply(blas)
@@ -167,4 +203,4 @@ def _reset_after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_reset_after_fork)
+    os.register_at_fork(before=_prepare_fork, after_in_parent=_end_fork, after_in_child=_reset_after_fork)

@@ -47,6 +47,7 @@ def setting_is_restored():
     before = find_blas().get()
     yield
     assert (find_blas().get(), module._active, module._waiting, module._original) == (before, {}, [], None)
+    assert not module._forking
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +246,7 @@ def test_a_suspended_stream_leaves_the_setting():
 def fork_twice():
     """Return what a child process sees if another thread computes at the fork, and if the forking thread computes."""
     before = find_blas().get()
-    with other_thread_computes(before + 1):
+    with other_thread_computes(1):
         seen = _in_child(lambda: (find_blas().get() - before, with_threads(before + 2, find_blas().get) - before))
     inside = with_threads(before + 1, lambda: _in_child(lambda: (find_blas().get() - before, len(module._active))))
     return [seen, inside, find_blas().get() - before]
@@ -253,17 +254,70 @@ def fork_twice():
 
 def _in_child(function):
     reader, writer = os.pipe()
-    if os.fork() == 0:
+    child = os.fork()
+    if child == 0:
         os.write(writer, repr(function()).encode())
         os._exit(0)
-    os.wait()
+    os.waitpid(child, 0)
     return os.read(reader, 100).decode()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_fork():
     """A child process has the process's own setting, and waits for none of the threads that it does not have."""
-    assert in_new_process(fork_twice) == ["(0, 2)", "(1, 1)", 0]
+    assert in_new_process(fork_twice, OPENBLAS_NUM_THREADS="2") == ["(0, 2)", "(1, 1)", 0]
+
+
+def fork_while_another_thread_trains():
+    """Return whether child processes and the thread that trains have the right bits, and how many of them never ended."""
+    trainer, ended, is_enough, digests = evolve(TRAINER, threads=2), [], Event(), []
+    expected = fl.digest(nth(1, fl.epochs(trainer, DATA)))
+
+    def train_on():
+        while not is_enough.is_set():
+            digests.append(fl.digest(nth(1, fl.epochs(trainer, DATA))))
+
+    thread = Thread(target=train_on, daemon=True)
+    thread.start()
+    for _ in range(5):
+        child = os.fork()
+        if child == 0:
+            os._exit(fl.digest(nth(1, fl.epochs(trainer, DATA))) == expected)
+        for _ in range(2000):
+            found, status = os.waitpid(child, os.WNOHANG)
+            if found:
+                ended.append(os.waitstatus_to_exitcode(status))
+                break
+            sleep(0.01)
+        else:
+            os.kill(child, 9)
+    is_enough.set()
+    thread.join(20)
+    return [ended, thread.is_alive(), set(digests) == {expected}]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_fork_while_another_thread_computes_with_several_blas_threads():
+    """Neither waits forever for the work of BLAS threads that the fork has ended."""
+    assert in_new_process(fork_while_another_thread_trains, OPENBLAS_NUM_THREADS="2") == [[1] * 5, False, True]
+
+
+def fork_in_two_computations():
+    """Return what two child processes see that were forked within computations of two Python threads at the same time."""
+    both = threading.Barrier(2, timeout=30)
+
+    def fork_inside():
+        both.wait()
+        return _in_child(find_blas().get)
+
+    with ThreadPoolExecutor(2) as pool:
+        return [*pool.map(lambda _: with_threads(2, fork_inside), range(2))]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_two_forks_do_not_wait_for_each_other():
+    """A thread that is about to fork does not compute."""
+    assert in_new_process(fork_in_two_computations) == ["2", "2"]
 
 
 @pytest.mark.parametrize("bad", [0, -1, 1025, 1.0, True, "2"])
