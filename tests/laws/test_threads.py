@@ -296,6 +296,7 @@ def fork_while_another_thread_trains():
     return [ended, thread.is_alive(), set(digests) == {expected}]
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_fork_while_another_thread_computes_with_several_blas_threads():
     """Neither waits forever for the work of BLAS threads that the fork has ended."""
