@@ -53,7 +53,7 @@ def answers(path: Path) -> Iterator[Any]:
         yield error
         return
     for read in (
-        lambda: tuple(run.rows),
+        lambda: [row._replace(fields=row.fields.hex()) for row in run.rows],
         lambda: run.history,
         lambda: (run.trainer, run.train, run.validation),
         *(lambda epoch=epoch: run.state(epoch) for epoch in range(EPOCHS + 1)),

@@ -1,5 +1,6 @@
 """Purity of steps and epochs, and the epoch as a fold of steps: states are compared to the bit."""
 
+import hashlib
 import pickle
 from itertools import chain
 
@@ -186,10 +187,8 @@ def test_the_order_is_pinned():
     data = fl.Dataset(np.zeros((8, 1)), np.arange(8))
     orders = {(s, e): next(fl.batches(data, 8, seed=s, epoch=e)).y.tolist() for s in (0, 42) for e in (0, 7)}
     assert orders == PINNED
-    assert (
-        fl.digest(fl.init_state(fl.Trainer(model=fl.mlp([2, 3, 1]), loss=fl.losses.BinaryCrossEntropy())).params.vector)
-        == PINNED_WEIGHTS
-    )
+    weights = fl.init_state(fl.Trainer(model=fl.mlp([2, 3, 1]), loss=fl.losses.BinaryCrossEntropy())).params.vector
+    assert hashlib.sha256(weights.tobytes()).hexdigest() == PINNED_WEIGHTS
 
 
 @pytest.mark.parametrize("n", [1, 2, 127, 128, 129, 32767, 32768, 32769, 100_000])
@@ -224,4 +223,4 @@ PINNED = {
     (42, 0): [4, 5, 3, 0, 2, 7, 1, 6],
     (42, 7): [0, 5, 7, 3, 2, 6, 4, 1],
 }
-PINNED_WEIGHTS = "1c062f49103cca728619b698b6e91c9f151190dd12b74a8371dd0559b92c1bd6"
+PINNED_WEIGHTS = "49751b01309f65c5fd84076bfa6704b1a197131668c9e3480ec077437dc1ef39"
