@@ -164,12 +164,12 @@ def measure_large(case: str, folder: Path, rounds: int, smaller: int) -> None:
     show_overhead(pairs, "10")
     show("more memory", f"{spread(memory, form='.0f')} MB, {median(memory) / state:.2f} states", "1")
     show("log (-wal), at most", f"{spread(logs, form='.0f')} MB")
-    show_file(path, fl.open_run(path), make_data(sizes, 128 * 8))
+    show_file(path, fl.open_run(path), make_data(sizes, 128 * 12))
 
 
 def train_large(sizes: list[int], epochs: int, path: Path | None = None) -> tuple[Timing, float]:
     """Train a large network; return the times and the peak memory."""
-    trainer, data = make(sizes, 128, 8)
+    trainer, data = make(sizes, 128, 12)
     nth(1, fl.epochs(make_trainer([*sizes[:1], 10], 128), data))  # warms up
     timing = train(trainer, data, epochs, path, **({} if path is None else {"overwrite": True}))
     return timing, peak_memory()
@@ -198,20 +198,19 @@ class LargestSize:
 
 def measure_short(case: str, folder: Path, rounds: int, smaller: int) -> None:
     found = [fresh(train_short, folder / str(i), 20 // smaller) for i in range(rounds)]
-    alone = [seconds for each, _ in found for seconds in each]
-    first = [recorded[0] - median(each) for each, recorded in found]
-    later = [seconds - median(each) for each, recorded in found for seconds in recorded[1:]]
-    print(f"{case}: runs of {median(alone):.3f} s")
-    show("over the unrecorded run", f"{spread(later, 1e3)} ms, the first in a process {spread(first, 1e3)} ms", "8")
+    print(f"{case}: runs of {median(alone.wall for pairs in found for alone, _ in pairs):.3f} s")
+    for name, of_runs in (("the first of a process", slice(1)), ("later ones", slice(1, None))):
+        pairs = [pair for each in found for pair in each[of_runs]]
+        wall, cpu = ([recorded[i] - alone[i] for alone, recorded in pairs] for i in range(2))
+        show(name, f"{spread(wall, 1e3)} ms more, {spread(cpu, 1e3)} ms of processor time", "8")
 
 
-def train_short(folder: Path, runs: int) -> tuple[list[float], list[float]]:
-    """Return the seconds of short runs, unrecorded and recorded in turn."""
+def train_short(folder: Path, runs: int) -> list[tuple[Timing, Timing]]:
+    """Return what short runs take, unrecorded and recorded in turn."""
     folder.mkdir()
     trainer, data = make([10, 16, 12, 8, 1], 32, 100)
     train(trainer, data, 40)  # warms up
-    pairs = [(train(trainer, data, 40), train(trainer, data, 40, folder / f"{i}.run")) for i in range(runs + 1)]
-    return [alone.wall for alone, _ in pairs], [recorded.wall for _, recorded in pairs]
+    return [(train(trainer, data, 40), train(trainer, data, 40, folder / f"{i}.run")) for i in range(runs + 1)]
 
 
 def measure_ordinary(case: str, folder: Path, rounds: int, smaller: int) -> None:

@@ -53,9 +53,9 @@ def create(path: Path, fill: Callable[[sqlite3.Connection], None], publish: Call
     try:
         with closing(sqlite3.connect(_literal(partial), isolation_level=None)) as connection:
             connection.execute(_NO_JOURNAL)  # a crash leaves a temporary file, and needs no journal
+            connection.execute("BEGIN")  # one transaction, so that the disk is waited for once
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
-            connection.execute("BEGIN")
             for table in TABLES:
                 connection.execute(table)
             fill(connection)
