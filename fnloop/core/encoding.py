@@ -18,10 +18,9 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, lru_cache
 from json.encoder import encode_basestring_ascii as quote
-from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -90,18 +89,12 @@ class Encoder:
         """
         if not is_record(value):
             return self.text(value), {name: self.text(child) for name, child in children_of(value) or ()}
-        cls: type = type(value)
-        text, fields = _head(cls, self), {}
+        fields: dict[str, str] = {}
         try:
-            for child, (name, key, default, default_text, encode) in zip(_getter(cls)(value), _encoders(cls), strict=True):
-                if child is not default:
-                    part = (encode or _ENCODERS[type(child)])(child, self)
-                    if part != default_text:
-                        fields[name] = part
-                        text += key + part
+            cls: type = type(value)
+            return _compiled(cls, splits=True)(value, self, fields), fields
         except TypeError as error:
             raise self._with_path(error, value) from None
-        return text + "}", fields
 
     def _with_path(self, error: TypeError, value: Any) -> TypeError:
         """Return the error of encoding a value with the path of the part that has no text."""
@@ -180,7 +173,7 @@ class _Encoders(dict[type, _Encode]):
 
 def _find_encoder(cls: type) -> _Encode:
     if hasattr(cls, "__attrs_attrs__"):
-        return _record_encoder(cls)
+        return _compiled(cls)
     if cls in _EXACT:
         return _EXACT[cls]
     for base, encode in _BASES:
@@ -189,26 +182,41 @@ def _find_encoder(cls: type) -> _Encode:
     return _callable
 
 
-def _record_encoder(cls: type) -> _Encode:
-    fields, values_of, own_head = _encoders(cls), _getter(cls), f'{{"@":{quote(class_id(cls))}'
-
-    def encode_record(record: Any, encoder: Encoder) -> str:
-        text = _head(cls, encoder) if encoder.aliases else own_head
-        for value, (_, key, default, default_text, encode) in zip(values_of(record), fields, strict=True):
-            if value is not default:
-                part = (encode or _ENCODERS[type(value)])(value, encoder)
-                if part != default_text:
-                    text += key + part
-        return text + "}"
-
-    return encode_record
-
-
 @cache
-def _getter(cls: type) -> Callable[[Any], Sequence[Any]]:
-    """Return the function from a record to the values of its written fields."""
-    names = [field.name for field in encoded_fields(cls)]
-    return attrgetter(*names) if len(names) > 1 else lambda record: [getattr(record, name) for name in names]
+def _compiled(cls: type, splits: bool = False) -> Callable[..., str]:
+    """Compile the encoder of a record class, which takes a third less time than a loop over its fields.
+
+        def encode(record, encoder, parts=None):
+            text = head(cls, encoder) if encoder.aliases else own_head
+            value = record.b1
+            if value is not default0:                               # a default needs no text
+                part = encoders[type(value)](value, encoder)        # or encode0(value, encoder)
+                if part != default_text0:
+                    text += key0 + part
+                    parts["b1"] = part                              # only if it splits the text
+            ...
+            return text + "}"
+
+    Args:
+        cls: The class.
+        splits: Whether the encoder puts the texts of the fields into a dictionary.
+    """
+    names: dict[str, Any] = {"cls": cls, "head": _head, "own_head": _head(cls, Encoder()), "encoders": _ENCODERS}
+    lines = ["text = head(cls, encoder) if encoder.aliases else own_head"]
+    for i, (name, key, default, default_text, encode) in enumerate(_encoders(cls)):
+        names |= {f"key{i}": key, f"default{i}": default, f"default_text{i}": default_text, f"encode{i}": encode}
+        lines += [
+            f"value = record.{name}",
+            f"if value is not default{i}:",
+            f"    part = {f'encode{i}' if encode else 'encoders[type(value)]'}(value, encoder)",
+            f"    if part != default_text{i}:",
+            f"        text += key{i} + part",
+            *([f"        parts[{name!r}] = part"] if splits else []),
+        ]
+    source = "\n    ".join(["def encode(record, encoder, parts=None):", *lines, 'return text + "}"'])
+    exec(source, names)
+    encoder: Callable[..., str] = names["encode"]
+    return encoder
 
 
 def _head(cls: type, encoder: Encoder) -> str:
