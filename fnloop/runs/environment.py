@@ -7,12 +7,13 @@ environment takes milliseconds the first time, and microseconds after that.
 import json
 import os
 import platform
-from collections.abc import Callable, Mapping
-from functools import cache, lru_cache, partial
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fnloop.core.encoding import canonical
 from fnloop.core.version import __version__
 from fnloop.engines import get_engine
 from fnloop.engines.numpy.canary import canary
@@ -74,31 +75,63 @@ def current_environment(engine: str = "numpy", threads: int | None = None) -> di
     Raises:
         EngineError: If the engine needs JAX or a device that are missing.
     """
-    return make_environment(engine, threads)()
+    return environment_of(observe(engine, threads))
 
 
-def make_environment(engine: str, threads: int | None) -> Callable[[], dict[str, str]]:
-    """Return the function that returns the environment in which the calling Python thread computes.
+class Observation(NamedTuple):
+    """What the environment depends on that may change while a process runs; equal observations are of one environment.
 
-    The thread that trains calls this, which takes microseconds, and another one may call the function: some settings are those
-    of a Python thread. The function waits for computations with another number of BLAS threads to end, at most for their
-    epoch; it does not change the number that they use.
+    Args:
+        engine: The engine.
+        threads: The number of BLAS threads, or None if there is no BLAS.
+        floating_point: The floating-point mode of the Python thread.
+        settings: The settings of JAX in the Python thread, for an engine on JAX.
+    """
+
+    engine: str
+    threads: int | None
+    floating_point: str
+    settings: tuple[tuple[str, Any], ...] = ()
+
+
+def observe(engine: str, threads: int | None) -> Observation:
+    """Observe the environment in which the calling Python thread computes, in microseconds.
 
     Args:
         engine: The engine, as in `current_environment`.
         threads: The number of BLAS threads, as in `current_environment`.
 
     Raises:
+        EngineError: If the engine needs JAX, which is missing.
+    """
+    observation = Observation(engine, threads or own_threads(), _floating_point())
+    if engine == "numpy":
+        return observation
+    get_engine(engine)  # raises if it is not available
+    from fnloop.engines.jax.environment import find_settings
+
+    return observation._replace(settings=find_settings())
+
+
+def environment_of(observation: Observation) -> dict[str, str]:
+    """Return the environment that was observed, maybe in another Python thread.
+
+    The first time in a process it waits for computations with another number of BLAS threads, at most until the end of their
+    epoch, and computes the canary. It does not change the number that they use.
+
+    Args:
+        observation: The observation.
+
+    Raises:
         EngineError: If the engine needs JAX or a device that are missing.
     """
-    count, floating_point = threads or own_threads(), _floating_point()
-    get_engine(engine)  # raises if it is not available
-    if engine == "numpy":
-        return partial(_numpy_environment, count, floating_point)
-    from fnloop.engines.jax.environment import observe
+    environment = _numpy_environment(observation.threads, observation.floating_point)
+    if observation.engine == "numpy":
+        return environment
+    get_engine(observation.engine)
+    from fnloop.engines.jax.environment import describe
 
-    observed = observe(engine)
-    return lambda: {**_numpy_environment(count, floating_point), **observed()}
+    return {**environment, **describe(observation.engine, observation.settings)}
 
 
 def _numpy_environment(threads: int | None, floating_point: str) -> dict[str, str]:
@@ -159,11 +192,11 @@ def changed_environment(last: str | None, current: Environment) -> str | None:
     Examples:
         >>> noted = changed_environment(None, {"NumPy": "2.4.1"})
         >>> noted, changed_environment(noted, {"NumPy": "2.4.1"})
-        ('{"NumPy": "2.4.1"}', None)
+        ('{"NumPy":"2.4.1"}', None)
     """
     if last is not None and parse_environment(last) == dict(current):
         return None
-    return json.dumps(dict(current), sort_keys=True, ensure_ascii=False)
+    return canonical(dict(current))
 
 
 def parse_environment(text: str | None) -> dict[str, str]:

@@ -12,6 +12,7 @@ from toolz import partition_all
 from fnloop.core.checks import Mode
 from fnloop.core.encoding import NO_ALIASES, Encoder
 from fnloop.runs.blocks import BlockHasher
+from fnloop.runs.environment import Observation, changed_environment, environment_of
 from fnloop.runs.packing import PART_BYTES, Packed, array_parts, check_size
 from fnloop.runs.rows import make_row
 from fnloop.runs.sink import Sink
@@ -61,7 +62,7 @@ class Recorder:
     Args:
         sink: The run file.
         start: The end of the rows that the file has.
-        environment: Returns the environment of the states that are added, as JSON.
+        observe: Observes the environment of the states, in the Python thread that computes them.
         monitor: The metric that selects the best state, and its mode, or None.
         best: The best state so far, or None.
         snapshot_every: Number of states from one snapshot to the next; None for as many as needed and affordable.
@@ -78,7 +79,7 @@ class Recorder:
         self,
         sink: Sink,
         start: Start,
-        environment: Callable[[], str],
+        observe: Callable[[], Observation],
         *,
         monitor: tuple[str, Mode] | None = None,
         best: Best | None = None,
@@ -86,7 +87,8 @@ class Recorder:
         max_bytes: int | None = None,
         aliases: Mapping[type, str] = NO_ALIASES,
     ) -> None:
-        self._sink, self._get_environment = sink, environment
+        self._sink, self.observe = sink, observe
+        self._observation: Observation | None = None  # of the last state
         self._position, self._epoch, self._hasher, self._environment, names = start
         self._metric_names, self._has_new_names = dict.fromkeys(names), not names
         self._monitor, self._max_bytes = monitor, max_bytes
@@ -99,13 +101,18 @@ class Recorder:
         self._bytes: int | None = None  # of all snapshots in the file; None until they are counted
         self.epoch, self.count, self.state_bytes = start.epoch, start.position + 1, 0
 
-    def add(self, state: Any, seconds: float) -> None:
-        """Add the next state, which took some seconds to compute.
+    def add(self, state: Any, seconds: float, observation: Observation) -> None:
+        """Add the next state.
+
+        Args:
+            state: The state.
+            seconds: Time that it took.
+            observation: The environment in which it was computed.
 
         Raises:
             TypeError: If it has a part that cannot be written.
         """
-        environment = None if self._rows else self._changed_environment()
+        environment = self._changed_environment(observation)
         position = self._position + 1
         row, text = make_row(position, state, seconds, self._epoch, self._encoder, environment)
         columns = row.columns()
@@ -126,13 +133,14 @@ class Recorder:
             self._due.append(snapshot)
             self._schedule.restart()
 
-    def _changed_environment(self) -> str | None:
-        """Return the environment if it is not that of the row before."""
-        environment = self._get_environment()
-        if environment == self._environment:
+    def _changed_environment(self, observation: Observation) -> str | None:
+        """Return the environment as JSON if it is not that of the row before."""
+        if observation == self._observation:
             return None
-        self._environment = environment
-        return environment
+        self._observation = observation
+        changed = changed_environment(self._environment, environment_of(observation))
+        self._environment = changed or self._environment
+        return changed
 
     @property
     def is_full(self) -> bool:

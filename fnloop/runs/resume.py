@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import Any
 
 from toolz import take
@@ -10,13 +11,14 @@ from fnloop.core.checks import integer
 from fnloop.core.encoding import canonical
 from fnloop.core.errors import ReplayError
 from fnloop.core.formatting import short
+from fnloop.runs.environment import observe
 from fnloop.runs.lock import lock
 from fnloop.runs.recorder import Best, Recorder, Start
 from fnloop.runs.recording import record_states
 from fnloop.runs.replay import Replay
 from fnloop.runs.rows import Row
 from fnloop.runs.sink import Sink
-from fnloop.runs.start import MAX_SNAPSHOT_BYTES, environment_text
+from fnloop.runs.start import MAX_SNAPSHOT_BYTES
 from fnloop.runs.writer import Writer
 from fnloop.streams.progress import progress as show_progress
 
@@ -87,7 +89,7 @@ def _continue_run(replay: Replay, head: Row, every: int | None, max_bytes: int |
     recorder = Recorder(
         sink,
         start,
-        lambda: environment_text(reader.manifest.engine, replay.threads_at(head.position)),
+        partial(observe, reader.manifest.engine, replay.threads_at(head.position)),
         monitor=monitor,
         best=None if best is None else Best(best, reader.row(best).metrics),
         snapshot_every=every,

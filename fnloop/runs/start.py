@@ -2,14 +2,15 @@
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fnloop.core.encoding import Encoder, canonical
+from fnloop.core.encoding import Encoder
 from fnloop.core.errors import RunError
 from fnloop.core.formatting import short
 from fnloop.runs.blocks import BlockHasher
-from fnloop.runs.environment import current_environment
+from fnloop.runs.environment import observe
 from fnloop.runs.files import check_file_path
 from fnloop.runs.lock import lock
 from fnloop.runs.manifest import Manifest
@@ -65,7 +66,7 @@ def start_run(
         recorder = Recorder(
             sink,
             Start(-1, counters(state, 0)[0], BlockHasher(sink.root)),
-            lambda: environment_text(manifest.engine, threads),
+            partial(observe, manifest.engine, threads),
             monitor=manifest.monitor,
             snapshot_every=snapshot_every,
             max_bytes=max_bytes,
@@ -76,11 +77,6 @@ def start_run(
         raise
     writer.put(state, 0.0)
     return writer
-
-
-def environment_text(engine: str, threads: int | None) -> str:
-    """Return the environment of this process as JSON."""
-    return canonical(current_environment(engine, threads))
 
 
 def check_target(path: Any) -> Path:

@@ -16,6 +16,7 @@ from typing import Any
 
 from fnloop.core.errors import RunError
 from fnloop.core.formatting import short
+from fnloop.runs.environment import Observation
 from fnloop.runs.recorder import Recorder
 from fnloop.runs.sink import Sink
 
@@ -28,7 +29,7 @@ class Writer:
 
     Args:
         sink: The run file, which the thread closes.
-        recorder: Writes the states to it; only the thread uses it.
+        recorder: Writes the states to it; only the thread uses it, except to observe the environment.
         release: Called in the thread at the end; releases the lock of the file.
         hold: Whether to write the first state only with the second, or at the end: until then the stream may be refused.
     """
@@ -36,7 +37,7 @@ class Writer:
     def __init__(self, sink: Sink, recorder: Recorder, release: Callable[[], None], hold: bool = False) -> None:
         self._sink, self._recorder, self._release, self._hold = sink, recorder, release, hold
         self._accepted = 0  # states
-        self._queue: deque[tuple[Any, float]] = deque()
+        self._queue: deque[tuple[Any, float, Observation]] = deque()
         self._wake: SimpleQueue[None] = SimpleQueue()  # an item tells the thread not to pause
         self._progress: SimpleQueue[None] = SimpleQueue()  # an item tells that the thread has written something
         self._closing = self._discarding = self._finished = False
@@ -60,7 +61,7 @@ class Writer:
             self._wait()
         self._raise_error()
         self._accepted += 1
-        self._queue.append((state, seconds))
+        self._queue.append((state, seconds, self._recorder.observe()))
         if self._queued_bytes() > MAX_QUEUED_BYTES // 2 and self._wake.empty():
             self._wake.put(None)
 

@@ -5,7 +5,7 @@ import os
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -50,19 +50,10 @@ _ABSENT = object()
 _WITHOUT_EFFECT = ("--xla_dump", "--xla_log", "--xla_hlo_profile")  # first letters of flags that only write files
 
 
-def observe(engine: str) -> Callable[[], Mapping[str, str]]:
-    """Return the function that describes the environment of an engine's device, with the settings of this Python thread.
-
-    The function may be called in another thread; it compiles, which takes most of a second the first time.
-
-    Args:
-        engine: The name of an engine on JAX.
-
-    Raises:
-        EngineError: If JAX does not have the device.
-    """
+def find_settings() -> Settings:
+    """Return the settings of this Python thread, by name."""
     settings = ((name, _value_of(name)) for name in SETTINGS)
-    return partial(_describe, find_device(engine), tuple((name, value) for name, value in settings if value is not _ABSENT))
+    return tuple((name, value) for name, value in settings if value is not _ABSENT)
 
 
 def _value_of(name: str) -> Any:
@@ -74,7 +65,19 @@ def _value_of(name: str) -> Any:
 
 
 @lru_cache(maxsize=32)
-def _describe(device: jax.Device, settings: Settings) -> Mapping[str, str]:
+def describe(engine: str, settings: Settings) -> Mapping[str, str]:
+    """Return the environment of an engine's device, with settings that may be those of another Python thread.
+
+    It compiles, which takes most of a second the first time.
+
+    Args:
+        engine: The name of an engine on JAX.
+        settings: The settings, from `find_settings`.
+
+    Raises:
+        EngineError: If JAX does not have the device.
+    """
+    device = find_device(engine)
     variables = " ".join(f"{name}={os.environ[name]}" for name in _VARIABLES.get(device.platform, ()) if name in os.environ)
     return {
         "JAX": metadata.version("jax"),
