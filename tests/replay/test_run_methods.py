@@ -299,6 +299,7 @@ def bad_arguments():
     yield {**good, "monitor": "los"}, ValueError, "los"
     yield {**good, "snapshot_every": 0}, ValueError, "snapshot_every must be an integer of at least 1, got 0"
     yield {**good, "snapshot_every": 1.5}, TypeError, "snapshot_every must be an integer of at least 1, got 1.5"
+    yield {**good, "max_bytes": 0}, ValueError, "max_bytes must be an integer of at least 1, got 0"
     yield {**good, "preprocessing": "none"}, TypeError, "preprocessing must be a Preprocessing or None, got 'none'"
 
 
@@ -338,6 +339,7 @@ def test_record_refuses_an_existing_path(tmp_path):
         (lambda run: run.state(), TypeError, "step must be an integer of at least 0, got None"),
         (lambda run: run.resume(epochs=0), ValueError, "epochs must be an integer of at least 1, got 0"),
         (lambda run: run.resume(epochs=9, snapshot_every=0), ValueError, "snapshot_every must be an integer of at least 1"),
+        (lambda run: run.resume(epochs=9, max_bytes=0.5), TypeError, "max_bytes must be an integer of at least 1, got 0.5"),
         (lambda run: run.probe("loss"), TypeError, "function must take a state, got 'loss'"),
         (lambda run: run.probe(len, epochs=5), TypeError, "epochs must be a sequence of epochs or None, got 5"),
         (lambda run: run.probe(len, epochs=["a"]), TypeError, "epochs must be an integer of at least 0, got 'a'"),

@@ -116,3 +116,18 @@ def test_a_warning_of_the_stream_points_to_the_reader(tmp_path):
         for _ in states:
             pass
     assert [warning.filename for warning in found] == [__file__]
+
+
+def test_the_snapshots_of_a_run_are_limited_in_bytes(tmp_path):
+    """By `record` and by `resume`; every state can still be recovered."""
+    options = {"snapshot_every": 1, "max_bytes": 5000}
+    states = pipe(stream(), fl.record(tmp_path / "a.run", **options), taking(61), list)
+    pipe(stream(), fl.record(tmp_path / "b.run", snapshot_every=1, max_bytes=None), taking(61), list)
+    few, all_of_them = (fl.open_run(tmp_path / name) for name in ("a.run", "b.run"))
+    assert len(few.snapshots) < 20
+    assert len(all_of_them.snapshots) == 61
+    few.resume(100, progress=False, **options)
+    assert len(few.snapshots) < 20
+    few.resume(110, progress=False, snapshot_every=1, max_bytes=None)
+    assert few.snapshots[-11:] == list(range(100, 111))
+    assert [fingerprint(few.state(state.epoch)) for state in states] == [*map(fingerprint, states)]
