@@ -76,8 +76,7 @@ def resume(
 
 def _continue_run(replay: Replay, head: Row, every: int | None, max_bytes: int | None, release: Callable[[], None]) -> Writer:
     """Return the writer of the rows after the head."""
-    reader, sink = replay.reader, Sink(replay.reader.path)
-    monitor = reader.manifest.monitor
+    reader, monitor = replay.reader, replay.reader.manifest.monitor
     best = None if monitor is None else reader.best_position(*monitor)
     start = Start(
         head.position,
@@ -86,14 +85,17 @@ def _continue_run(replay: Replay, head: Row, every: int | None, max_bytes: int |
         canonical(reader.environment_at(head.position)),
         tuple(reader.metric_names()),
     )
+    observed = partial(observe, reader.manifest.engine, replay.threads_at(head.position))
+    best_so_far, aliases = None if best is None else Best(best, reader.row(best).metrics), reader.aliases
+    sink = Sink(reader.path)  # after all that is read: from now on readers need the log, for which a full disk has no place
     recorder = Recorder(
         sink,
         start,
-        partial(observe, reader.manifest.engine, replay.threads_at(head.position)),
+        observed,
         monitor=monitor,
-        best=None if best is None else Best(best, reader.row(best).metrics),
+        best=best_so_far,
         snapshot_every=every,
         max_bytes=max_bytes,
-        aliases=reader.aliases,
+        aliases=aliases,
     )
     return Writer(sink, recorder, release)
