@@ -29,7 +29,7 @@ import numpy as np
 from toolz import take
 
 import fnloop as fl
-from fnloop.runs import start, writer
+from fnloop.runs import recorder, sink, writer
 
 EPOCHS = 25
 IN_A_ROW = 12  # kills of a run before it may end
@@ -109,23 +109,23 @@ class Board:
 
     def watch(self) -> None:
         """Make the package show its phases on the board."""
-        self.watched(start, "create", "creating the file", "opening to write")
-        self.watched(writer, "add_snapshot", "writing a snapshot")
-        self.watched(writer.Writer, "_write_last_snapshots", "the last writes")
-        self.watched(writer, "close_writer", "closing", "closed")
-        open_to_write, write = writer.open_to_write, writer.Writer._write_queue
+        self.watched(sink, "create", "creating the file")
+        self.watched(sink, "open_to_write", "opening to write", "between commits")
+        self.watched(recorder, "add_snapshot", "writing a snapshot")
+        self.watched(recorder.Recorder, "finish", "the last writes")
+        self.watched(sink, "close_writer", "closing", "closed")
+        transaction, write = sink.transaction, recorder.Recorder._write
 
-        def opened(path: Path) -> Any:
-            with self.during("opening to write", "between commits"):
-                return Connection(open_to_write(path), self)
+        @contextmanager
+        def in_transaction(connection: Any) -> Iterator[None]:
+            with self.during("in a transaction"), transaction(Connection(connection, self)):
+                yield
 
-        def written(own: Any) -> None:
-            if own._queue:
-                with self.during("in a transaction", "between commits"):
-                    write(own)
-            self.committed = max(self.committed, own._head.position + 1)
+        def written(own: Any, is_last: bool) -> None:
+            write(own, is_last)
+            self.committed = max(self.committed, own.count)
 
-        writer.open_to_write, writer.Writer._write_queue = opened, written  # type: ignore[method-assign, assignment]
+        sink.transaction, recorder.Recorder._write = in_transaction, written  # type: ignore[method-assign, assignment]
         writer.PAUSE = 0.001
 
 
