@@ -96,6 +96,7 @@ class Recorder:
         self._encoder, self._schedule = Encoder(aliases), SnapshotSchedule(snapshot_every)
         self._rows: list[tuple[Any, ...]] = []
         self._due: list[Snapshot] = []
+        self._due_bytes = 0
         self._latest: Snapshot | None = None
         self._best_snapshot: Snapshot | None = None  # until it is in the file
         self._bytes: int | None = None  # of all snapshots in the file; None until they are counted
@@ -131,6 +132,7 @@ class Recorder:
         if position == 0 or self._schedule.is_due(position, self.state_bytes):
             check_size(text)
             self._due.append(snapshot)
+            self._due_bytes += self.state_bytes
             self._schedule.restart()
 
     def _changed_environment(self, observation: Observation) -> str | None:
@@ -145,7 +147,7 @@ class Recorder:
     @property
     def is_full(self) -> bool:
         """Whether what was added is to be written before more is added."""
-        return sum(snapshot.packed.nbytes for snapshot in self._due) > MAX_BATCH_BYTES
+        return self._due_bytes > MAX_BATCH_BYTES
 
     def flush(self) -> None:
         """Write what was added since the last call, and the best state if it is affordable."""
@@ -179,7 +181,7 @@ class Recorder:
                     self._bytes = self._count(connection) + add_snapshot(connection, position, packed)
 
             self._sink.write(fill, is_last)
-        self._rows, self._due, self._has_new_names = [], [], False
+        self._rows, self._due, self._due_bytes, self._has_new_names = [], [], 0, False
         if self._best_snapshot is not None and self._best_snapshot.position in due:
             self._best_snapshot = None
         self.epoch, self.count = self._epoch, self._position + 1

@@ -43,7 +43,8 @@ def record(
     Without `states`, return the function of a stream, for a `pipe`. Otherwise return the stream, whose states are recorded as
     they pass. A background thread hashes and writes them, about once a second: the metrics and the digest of each state, and
     some states in full. These snapshots are placed so that any other state can be computed again in about 0.2 s, as far as a
-    small share of the training time allows. At the end there are snapshots of the best and the last state.
+    small share of the training time allows. Within that share the best state gets one when it appears. The latest gets one at
+    least every minute. At the end there are snapshots of both.
 
     The file holds the trainer and the data. If the training and validation data together are above 64 MiB, it holds only their
     digests, and of a trainer that contains functions only the digest and the repr: pass these to `open_run` again.
@@ -59,7 +60,7 @@ def record(
         states: The stream, if given.
         engine: The engine of the stream. Default: that of `fl.epochs(...)`, else `"numpy"`.
         monitor: The metric that selects the best state; by default the same as in `fit`.
-        snapshot_every: Number of epochs from one snapshot to the next; by default as the time budget allows.
+        snapshot_every: Number of epochs from one snapshot to the next; by default as described above.
         max_bytes: The size of all snapshots, in bytes, above which the oldest are thinned; None for no limit.
         preprocessing: Stored in the file, so that checkpoints exported from it can make predictions from tables.
         overwrite: Whether to replace a run file at the path, for example when a notebook cell runs again. The new file

@@ -235,7 +235,7 @@ class Run(RunContents):
         Args:
             epochs: Total number of epochs, at least 1.
             progress: Whether to show progress.
-            snapshot_every: Epochs between two snapshots. Default: as few as a 2 % time budget allows.
+            snapshot_every: Epochs between two snapshots. Default: as in `record`.
             max_bytes: The size of all snapshots, in bytes, above which the oldest are thinned; None for no limit.
 
         Raises:
