@@ -1,4 +1,4 @@
-"""Measure run files: what recording, opening, seeking and replay take, beside their goals.
+"""Measure run files: what recording, opening, seeking and replay take, and their goals.
 
     python benchmarks/recording.py [--case long] [--rounds 3] [--quick]
 
@@ -13,7 +13,7 @@ Each case prints its figures, and a goal after those that have one:
 - `ceiling`: the bytes of snapshots of every state under `max_bytes`.
 
 Rounds alternate an unrecorded and a recorded run. Times are medians of the rounds, with the smallest and the largest in
-parentheses. Beside the overhead in wall time is the overhead in processor time, which varies less on a shared machine.
+parentheses. The overhead in processor time, next to that in wall time, varies less on a shared machine.
 `--quick` makes each case ten times smaller.
 """
 
