@@ -1,6 +1,8 @@
 """Training as a fold: the step, the epoch, and the streams of states that they generate."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 import toolz
 
@@ -9,6 +11,7 @@ from fnloop.core.iteration import take_until
 from fnloop.data.batching import Batch
 from fnloop.data.dataset import Dataset
 from fnloop.engines import Fault
+from fnloop.engines.threads import with_threads
 from fnloop.training.advance import Advance, make_advance, make_update
 from fnloop.training.encoding import encode, with_names
 from fnloop.training.epoch_end import make_epoch_end
@@ -19,6 +22,9 @@ from fnloop.training.start import start_from
 from fnloop.training.state import TrainState
 from fnloop.training.state_checks import make_optimizer_check, make_plan
 from fnloop.training.trainer import Trainer, check_trainer
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Step = Callable[[TrainState, Batch], TrainState]
 Epoch = Callable[[TrainState], TrainState]
@@ -66,7 +72,7 @@ def make_step(trainer: Trainer, *, engine: str = "numpy") -> Step:
         check(state)
         return _or_handle(trainer, state, update(state, Batch(examples.x, examples.y, examples.weights)))
 
-    return step
+    return _with_its_threads(trainer, engine, step)
 
 
 def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = None, *, engine: str = "numpy") -> Epoch:
@@ -99,7 +105,15 @@ def _make_epoch(prepared: Preparation, engine: str) -> Epoch:
         trained = fold(with_names(state, names), batches)
         return trained if is_stopped(trained) else end_epoch(trained)
 
-    return epoch
+    return _with_its_threads(trainer, engine, epoch)
+
+
+def _with_its_threads(trainer: Trainer, engine: str, function: Callable[P, T]) -> Callable[P, T]:
+    """Return a function that runs with the trainer's number of BLAS threads, on whose bits JAX does not depend.
+
+    The engine sets the number, too, but metrics, schedules and policies of the user may also multiply matrices.
+    """
+    return partial(with_threads, trainer.blas_threads(), function) if engine == "numpy" else function
 
 
 def make_fold(trainer: Trainer, train: Dataset, *, engine: str = "numpy") -> Callable[[TrainState, int], TrainState]:
@@ -129,7 +143,7 @@ def _make_fold(trainer: Trainer, train: Dataset, engine: str) -> Callable[[Train
         last: TrainState = toolz.last(take_until(lambda s: is_stopped(s) or s.progress.batches >= batches, one_by_one))
         return last
 
-    return fold
+    return _with_its_threads(trainer, engine, fold)
 
 
 def _advance_by_one(trainer: Trainer, advance: Advance, state: TrainState) -> TrainState:
@@ -226,4 +240,4 @@ def steps(
         return end_epoch(state) if not is_stopped(state) and state.progress.batches == batches else state
 
     first = start_from(prepared, start, train, engine)
-    return warn_non_finite(take_until(is_stopped, toolz.iterate(step, first)))
+    return warn_non_finite(take_until(is_stopped, toolz.iterate(_with_its_threads(resolved, engine, step), first)))

@@ -328,6 +328,59 @@ def test_invalid_numbers(bad):
         evolve(TRAINER, threads=bad)
 
 
+def test_a_whole_epoch_uses_the_trainers_number():
+    """The functions of the epoch's end do, too, such as that of a schedule."""
+    seen = []
+
+    def rate(t):
+        seen.append(find_blas().get())
+        return 0.1
+
+    trainer = evolve(TRAINER, threads=find_blas().get() + 1, scheduler=fl.schedulers.LambdaLR(0.1, rate))
+    epoch, states, state = fl.make_epoch(trainer, DATA, DATA), fl.steps(trainer, DATA, DATA), fl.init_state(trainer)
+    seen.clear()
+    assert fl.same_bits(epoch(state), nth(2, states))
+    assert len(seen) == 2
+    assert set(seen) == {trainer.threads}
+
+
+def verify_often(path, times):
+    """Return what a run says when it is verified in Python threads, while others ask for its states and train."""
+    trainers = {threads: evolve(TRAINER, threads=threads) for threads in (1, 2, 4)}
+    expected, runs, is_enough, wrong = {}, {}, Event(), []
+    for threads, trainer in trainers.items():
+        stream = take(6, fl.epochs(trainer, DATA, DATA))
+        states = fl.record(f"{path}/{threads}.run", trainer, DATA, DATA, stream, snapshot_every=2)
+        expected[threads] = [fl.digest(state) for state in states]
+        runs[threads] = fl.open_run(f"{path}/{threads}.run")
+
+    def train_on():
+        while not is_enough.is_set():
+            for threads, trainer in trainers.items():
+                wrong.extend({fl.digest(nth(3, fl.epochs(trainer, DATA, DATA)))} - {expected[threads][3]})
+
+    def ask_on():
+        while not is_enough.is_set():
+            for threads, run in runs.items():
+                wrong.extend({fl.digest(run.state(5))} - {expected[threads][5]})
+
+    others = [Thread(target=target, daemon=True) for target in (train_on, ask_on)]
+    for other in others:
+        other.start()
+    with ThreadPoolExecutor(4) as pool:
+        said = {str(run.verify(map=pool.map)) for _ in range(times) for run in runs.values()}
+    is_enough.set()
+    for other in others:
+        other.join(60)
+    return [len({digests[-1] for digests in expected.values()}) > 1, sorted(said), wrong]
+
+
+@pytest.mark.thorough
+def test_verification_in_python_threads_beside_others(tmp_path):
+    """It is right every time, for runs with several numbers of BLAS threads, and so are those that train meanwhile."""
+    assert in_new_process(verify_often, str(tmp_path), 5, OPENBLAS_NUM_THREADS="2") == [True, ["verified, 6 of 6"], []]
+
+
 def test_the_run_file_has_the_number_that_was_used(tmp_path):
     """It does not have the setting of the process."""
     with threadpool_limits(2):
