@@ -1,6 +1,7 @@
 """The metrics of the epochs before a fork as arrays: 100,000 epochs take a few megabytes and are read in milliseconds."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -83,11 +84,15 @@ def earlier_metrics(epochs: Iterable[Metrics]) -> EarlierMetrics:
         (('loss', 'val_loss'), 2, {'loss': 0.5})
     """
     epochs = list(epochs)
-    names = list(dict.fromkeys(name for metrics in epochs for name in metrics))
-    values = [[metrics.get(name, 0.0) for name in names] for metrics in epochs]
-    present = [[name in metrics for name in names] for metrics in epochs]
+    kinds = dict.fromkeys(map(tuple, epochs))  # the names of an epoch, in their order: nearly always those of all others
+    names = list(dict.fromkeys(chain.from_iterable(kinds)))
     shape = len(epochs), len(names)
-    return _made(names, np.array(values, np.float64).reshape(shape), np.array(present, bool).reshape(shape))
+    if len(kinds) == 1:
+        values = np.array([list(metrics.values()) for metrics in epochs], np.float64)
+        return _made(names, values.reshape(shape), np.ones(shape, bool))
+    values = np.array([[metrics.get(name, 0.0) for name in names] for metrics in epochs], np.float64)
+    present = np.array([[name in metrics for name in names] for metrics in epochs], bool)
+    return _made(names, values.reshape(shape), present.reshape(shape))
 
 
 def joined(first: EarlierMetrics, second: EarlierMetrics) -> EarlierMetrics:

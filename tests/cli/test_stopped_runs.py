@@ -144,3 +144,21 @@ def test_the_best_of_a_fork_is_of_its_own_epochs(output_of):
     assert re.search(
         r"^best +epoch [56], val_loss .*; before the fork: epoch 2, val_loss 0\.\d+$", output_of("log", "fork.run"), re.M
     )
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [{"until": lambda state: state.epoch == 2}, {"seconds": 1e-9}, {"epochs": 2}, {"until": fl.reaches("loss", 100.0)}],
+)
+def test_a_run_that_was_ended_from_outside(folder, output_of, ending):
+    """By its number of epochs, a threshold or the time: it did not stop by itself, and every state is of its own epoch."""
+    trainer, train, validation = tiny(early_stopping=fl.EarlyStopping("val_loss"))
+    fl.fit(trainer, train, validation, record=folder / "ended.run", overwrite=True, progress=False, **ending)
+    last = fl.open_run(folder / "ended.run").last.epoch
+    where = f"epoch {last}, step {3 * last}"
+    output = output_of("log", "ended.run")
+    assert re.search(rf"^ended +after {where}, on 2.*; it can be resumed$", output, re.M)
+    assert "keeps" not in output
+    assert output_of("show", "ended.run").startswith(f"ended.run: {where}\n")
+    assert output_of("export", "ended.run", "ended.npz", "--overwrite").startswith(f"Wrote ended.npz: {where}\nloss ")
+    assert output_of("probe", "ended.run", "weight_norm").splitlines()[-1].endswith(",")
