@@ -179,11 +179,11 @@ def _parent(parent: Parent | None) -> dict[str, str]:
 
 def _environment(reader: Reader) -> str:
     found = reader.environment
-    engine = found.get("engine", reader.manifest.engine)
+    versions = f" (JAX {found['JAX']}, {found.get('device')})" if "JAX" in found else ""
     blas = f"{found.get('BLAS')} ({found.get('BLAS kernels')}, threads: {found.get(THREADS)})"
     return (
-        f"fnloop {found.get('fnloop')}, engine {engine}, NumPy {found.get('NumPy')}, {blas}, Python {found.get('Python')}, "
-        f"{found.get('platform')}"
+        f"fnloop {found.get('fnloop')}, engine {reader.manifest.engine}{versions}, NumPy {found.get('NumPy')}, {blas}, "
+        f"Python {found.get('Python')}, {found.get('platform')}"
     )
 
 

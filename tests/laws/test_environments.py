@@ -244,6 +244,20 @@ def test_settings_of_jax_are_those_of_the_thread_that_computes():
     assert line == ("the settings of JAX were jax_default_matmul_precision=highest, are jax_default_matmul_precision=None")
 
 
+def test_a_row_notes_where_a_setting_of_jax_changed(tmp_path):
+    """The thread that trains has it, not the one that writes; without it the bits are the same here, so the run goes on."""
+    jax = pytest.importorskip("jax")
+    trainer, path = trainer_of(MODELS[0]), tmp_path / "a.run"
+    fl.last(fl.record(path, trainer, DATA, None, take(3, fl.epochs(trainer, DATA, engine="jax")), engine="jax"))
+    with jax.default_matmul_precision("highest"):
+        run = fl.open_run(path).resume(epochs=4, progress=False)
+    assert [row.environment is not None for row in run.rows] == [True, False, False, True, False]
+    assert str(run.verify()) == (
+        "verified, 5 of 5, although the environment differs: the settings of JAX were jax_default_matmul_precision=highest, "
+        "are jax_default_matmul_precision=None"
+    )
+
+
 FLAGS = st.dictionaries(st.sampled_from(["--xla_a", "--xla_b", "--xla_c"]), st.sampled_from(["true", "2", "x"]))
 
 

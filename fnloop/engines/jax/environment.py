@@ -78,11 +78,12 @@ def describe(engine: str, settings: Settings) -> Mapping[str, str]:
         EngineError: If JAX does not have the device.
     """
     device = find_device(engine)
+    words = f"{device.platform} {device.device_kind} {device.client.platform_version}".split()
     variables = " ".join(f"{name}={os.environ[name]}" for name in _VARIABLES.get(device.platform, ()) if name in os.environ)
     return {
         "JAX": metadata.version("jax"),
         "jaxlib": metadata.version("jaxlib"),
-        "device": " ".join(f"{device.platform} {device.device_kind} {device.client.platform_version}".split()),
+        "device": " ".join(dict.fromkeys(words)),
         **({"XLA threads": _threads()} if device.platform == "cpu" else {}),
         **({"device variables": variables} if variables else {}),
         "XLA flags": flags(),
