@@ -79,7 +79,7 @@ def current_environment(engine: str = "numpy", threads: int | None = None) -> di
 
 
 class Observation(NamedTuple):
-    """What the environment depends on that may change while a process runs; equal observations are of one environment.
+    """The part of an environment that may change while a process runs; equal observations are of one environment.
 
     Args:
         engine: The engine.

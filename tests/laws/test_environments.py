@@ -111,7 +111,7 @@ def test_a_run_on_other_blas_kernels_is_refused_by_name(tmp_path):
 
 @pytest.mark.thorough
 def test_a_run_with_other_flags_of_xla_is_refused_by_name(tmp_path):
-    """With the flags of the recording it is verified, and goes on."""
+    """With the flags of the recording it is verified, and resumed."""
     path, flag = str(tmp_path / "a.run"), "--xla_cpu_enable_fast_math=true"
     in_new_process(record_here, path, "jax", XLA_FLAGS=flag)
     ok, verified, refused = in_new_process(replay_here, path, XLA_FLAGS="")
@@ -187,24 +187,24 @@ def test_the_environment_is_found_once(monkeypatch):
 
 
 def test_another_thread_finds_the_environment_after_an_epoch_with_other_blas_threads():
-    """It waits for the computation, whose number of BLAS threads stays the same, and then the computation can go on."""
+    """It waits for the computation, whose number of BLAS threads stays the same, and then the computation can continue."""
     environment._measure.cache_clear()
-    begun, go_on, found, seen = Event(), Event(), [], []
+    started, release, found, seen = Event(), Event(), [], []
 
     def train():
-        begun.set()
-        go_on.wait(30)
+        started.set()
+        release.wait(30)
         seen.append(find_blas().get())
 
     writer = Thread(target=lambda: found.append(current_environment("numpy", 1)["BLAS threads"]))
     trainer = Thread(target=with_threads, args=(2, train))
     trainer.start()
-    begun.wait(30)
+    started.wait(30)
     writer.start()
     writer.join(0.2)
     assert not found
     assert with_threads(None, find_blas().get) == 2
-    go_on.set()
+    release.set()
     for thread in (trainer, writer):
         thread.join(30)
     assert (seen, found) == ([2], ["1"])
@@ -245,7 +245,7 @@ def test_settings_of_jax_are_those_of_the_thread_that_computes():
 
 
 def test_a_row_notes_where_a_setting_of_jax_changed(tmp_path):
-    """The thread that trains has it, not the one that writes; without it the bits are the same here, so the run goes on."""
+    """The thread that trains has it, not the one that writes; without it the bits are the same here, so the run is resumed."""
     jax = pytest.importorskip("jax")
     trainer, path = trainer_of(MODELS[0]), tmp_path / "a.run"
     fl.last(fl.record(path, trainer, DATA, None, take(3, fl.epochs(trainer, DATA, engine="jax")), engine="jax"))
@@ -274,7 +274,7 @@ TEXTS = st.dictionaries(st.text(max_size=5) | st.sampled_from([*environment._PAR
 
 @given(TEXTS, TEXTS)
 def test_an_environment_is_noted_where_it_changes(first, second):
-    """It comes back as it was, and an equal one is not noted again."""
+    """It comes back unchanged, and an equal one is not noted again."""
     noted = changed_environment(None, first)
     assert parse_environment(noted) == first
     again = changed_environment(noted, second)
