@@ -133,7 +133,7 @@ class Recorder:
             check_size(text)
             self._due.append(snapshot)
             self._due_bytes += self.state_bytes
-            self._schedule.restart()
+            self._schedule.add(self.state_bytes)
 
     def _changed_environment(self, observation: Observation) -> str | None:
         """Return the environment as JSON if it is not that of the row before."""
@@ -153,8 +153,7 @@ class Recorder:
         """Write what was added since the last call, and the best state if it is affordable."""
         if self._best_snapshot is not None and self._schedule.is_affordable(self._best_snapshot.packed.nbytes):
             self._due.append(self._best_snapshot)
-            if self._best_snapshot is self._latest:
-                self._schedule.restart()
+            self._schedule.add(self._best_snapshot.packed.nbytes, is_latest=self._best_snapshot is self._latest)
         if self._rows or self._due:
             self._write(is_last=False)
 
@@ -175,12 +174,12 @@ class Recorder:
                 if self._has_new_names:
                     create_views(connection, self._metric_names)
                 if due:  # the commit is measured with the snapshots
-                    nbytes = sum(packed.nbytes for packed in due.values())
-                    measured.enter_context(self._schedule.measuring(len(due), nbytes))
+                    measured.enter_context(self._schedule.measuring())
                 for position, packed in due.items():
                     self._bytes = self._count(connection) + add_snapshot(connection, position, packed)
 
             self._sink.write(fill, is_last)
+        self._schedule.note_written()
         self._rows, self._due, self._due_bytes, self._has_new_names = [], [], 0, False
         if self._best_snapshot is not None and self._best_snapshot.position in due:
             self._best_snapshot = None

@@ -25,7 +25,8 @@ class SnapshotSchedule:
         self._training_seconds = 0.0
         self._replay_seconds = 0.0  # training since the last snapshot
         self._spent = 0.0  # processor time that went into snapshots
-        self._snapshots = self._bytes = 0
+        self._written = self._due = 0  # snapshots
+        self._bytes = 0  # of both
 
     def add_epoch(self, seconds: float) -> None:
         """Add the training time of an epoch."""
@@ -41,27 +42,31 @@ class SnapshotSchedule:
         return self._replay_seconds >= REPLAY_SECONDS and self.is_affordable(nbytes)
 
     def is_affordable(self, nbytes: int) -> bool:
-        """Whether the budget allows another snapshot, which is expected to cost as much as the mean so far."""
-        expected = self._spent / max(1, self._snapshots)
-        return self._bytes + nbytes <= FREE_BYTES or self._spent + expected <= TIME_BUDGET * self._training_seconds
+        """Whether the budget allows another snapshot. All that are due are expected to cost as much as the mean so far."""
+        if self._bytes + nbytes <= FREE_BYTES:
+            return True
+        if not self._written:
+            return not self._due  # the first tells what one costs
+        mean = self._spent / self._written
+        return self._spent + (self._due + 1) * mean <= TIME_BUDGET * self._training_seconds
+
+    def add(self, nbytes: int, is_latest: bool = True) -> None:
+        """Add a snapshot of some bytes that is going to be written; of the latest state, or of an earlier one."""
+        self._due += 1
+        self._bytes += nbytes
+        if is_latest:
+            self._replay_seconds = 0.0
 
     @contextmanager
-    def measuring(self, snapshots: int = 0, nbytes: int = 0) -> Iterator[None]:
-        """Count the processor time of a block as that of snapshots.
-
-        Args:
-            snapshots: Number of snapshots that the block completes. Default: none.
-            nbytes: Their size.
-        """
+    def measuring(self) -> Iterator[None]:
+        """Count the processor time of a block as that of snapshots."""
         started = self._clock()
         yield
-        self._snapshots += snapshots
-        self._bytes += nbytes
         self._spent += self._clock() - started
 
-    def restart(self) -> None:
-        """Note that the latest state has a snapshot."""
-        self._replay_seconds = 0.0
+    def note_written(self) -> None:
+        """Note that all snapshots that were due are written."""
+        self._written, self._due = self._written + self._due, 0
 
 
 def to_thin(positions: Sequence[int], kept: Collection[int]) -> set[int]:
