@@ -113,14 +113,15 @@ class Reader:
         Raises:
             RunError: If they cannot be read, or another run has replaced the file since it was opened.
         """
+        earlier = self._rows  # before the transaction starts: another thread may read rows that were committed since then
         with reading(self.path) as connection:
             if root_hash(read_manifest(connection)) != self._root:
                 raise RunError(f"{short(str(self.path))} is another run than when it was opened: open it again")
-            complete = [block for block in self._rows.blocks if block.rows == BLOCK_ROWS]
+            complete = earlier.blocks[:-1]  # the last one is read again: it may have more rows, and is never missing
             previous = complete[-1].chain if complete else self._root
             blocks = [*complete, *read_blocks(connection, previous, len(complete))]
         # A new sequence: other threads may be reading the old one.
-        self._rows = rows = Rows(self.path, blocks, self._rows)
+        self._rows = rows = Rows(self.path, blocks, earlier)
         return rows
 
     def row(self, position: int) -> Row:
