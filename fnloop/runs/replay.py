@@ -55,7 +55,12 @@ class Replay:
                 reached, state = snapshot, self.snapshot(snapshot)
         while reached < position:
             reached += 1
-            state = self._checked(self.advance_to(reached)(state), self.reader.row(reached), position)
+            try:
+                state = self._checked(self.advance_to(reached)(state), self.reader.row(reached), position)
+            except ReplayError:
+                if reached not in self.reader.snapshots():
+                    raise
+                state = self.snapshot(reached)  # the state was computed from the cached one
         self._cached = reached, state
         return state
 

@@ -92,6 +92,14 @@ def test_the_cause_is_named_by_the_environment_of_the_state(tmp_path, monkeypatc
         run.state(3)
 
 
+def test_a_snapshot_is_read_where_its_state_cannot_be_computed(tmp_path, monkeypatch):
+    """Also after the state before it, from which it is otherwise computed."""
+    states = record(tmp_path / "a.run", TRAINER, snapshot_every=1)
+    run = fl.open_run(tmp_path / "a.run")
+    changed_epochs(monkeypatch)
+    assert [fingerprint(run.state(epoch)) for epoch in range(6)] == [*map(fingerprint, states[:6])]
+
+
 def test_a_run_with_an_edited_layer_is_refused_and_can_be_forked(tmp_path, monkeypatch):
     """The error names the fields, the likely cause, and the nearest snapshot; a fork from it has the new layer."""
     trainer = fl.Trainer(model=nn.Sequential(3, (nn.Dense(3, 1), Scale())), loss="mse", scheduler=0.1, batch_size=8)
