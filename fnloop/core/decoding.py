@@ -6,6 +6,7 @@ The constructor of a record checks the decoded fields, so the decoder itself is 
 import re
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +18,7 @@ from fnloop.core.arrays import Array, read_only
 from fnloop.core.encoding import stored_name
 from fnloop.core.fields import children_of, is_record
 from fnloop.core.formatting import listed, short
-from fnloop.core.identity import class_id, same_class
+from fnloop.core.identity import PACKAGE, class_id, same_class
 from fnloop.core.records import RECORD_TYPES
 
 DTYPE = re.compile(r"[<>|][biufcmMSUV]\d+(\[\d*\w+\])?")  # NumPy would evaluate other texts
@@ -25,6 +26,10 @@ DTYPE = re.compile(r"[<>|][biufcmMSUV]\d+(\[\d*\w+\])?")  # NumPy would evaluate
 
 class UnknownRecord(ValueError):
     """A text has a record of a class that is not on the list, or of another form; the file itself may be whole."""
+
+
+class NewerFormat(UnknownRecord):
+    """A file has a newer format than this version reads; the file itself may be whole."""
 
 
 class NotData(ValueError):
@@ -98,21 +103,25 @@ class Decoder:
         if not found:
             name = recorded_id.rpartition(".")[2]
             others = [class_id(cls) for cls in self._types if cls.__name__ == name]
+            how = "" if recorded_id.startswith(f"{PACKAGE}.") else " (allow a custom one by records=[...])"
             raise UnknownRecord(
-                f"has a record {short(recorded_id)}, which is not on the list of known ones "
-                "(allow a custom one by records=[...])" + (f"; {listed(others)} is of another module" if others else "")
+                f"has a record {short(recorded_id)}, which is not on the list of known ones{how}"
+                + (f"; {listed(others)} is of another module" if others else "")
             )
         if len(found) > 1:
             ids = listed(map(class_id, found))
             raise UnknownRecord(f"has a record {short(recorded_id)}, which may be of any of {len(found)} classes: {ids}")
         cls = found[0]
         fields = {name: item for name, item in tree.items() if name != "@"}
-        fields = upcast(cls, int(version or 1), fields)
+        with _reporting_refusal(recorded_id, is_own=own is not None):
+            fields = upcast(cls, int(version or 1), fields)
         names = _names(cls)
         for name in fields:
             if name not in names:
                 raise UnknownRecord(f"has a field {short(name)} of {cls.__name__}, which this version does not know")
-        return cls(**{names[name]: self.value(item) for name, item in fields.items()})
+        values = {names[name]: self.value(item) for name, item in fields.items()}
+        with _reporting_refusal(recorded_id, is_own=own is not None):
+            return cls(**values)
 
     _FORMS: Mapping[str, Callable[["Decoder", Any], Any]] = MappingProxyType(
         {
@@ -123,6 +132,26 @@ class Decoder:
             "@ref": lambda self, name: self._reference(name),
         }
     )
+
+
+@contextmanager
+def _reporting_refusal(recorded_id: str, is_own: bool) -> Iterator[None]:
+    """Turn an error of a custom class, which may have changed since the file was written, into an `UnknownRecord`.
+
+    Args:
+        recorded_id: The id of the class.
+        is_own: Whether it is a class of the package, whose error is left as it is.
+    """
+    try:
+        yield
+    except UnknownRecord:
+        raise
+    except Exception as error:
+        if is_own:
+            raise
+        raise UnknownRecord(
+            f"has a record {short(recorded_id)} that its class refuses: {str(error) or repr(error)}"
+        ) from error
 
 
 def upcast(cls: type, version: int, fields: dict[str, Any]) -> dict[str, Any]:
@@ -196,10 +225,20 @@ def aliases_of(tree: Any, classes: Iterable[type]) -> dict[type, str]:
     return aliases
 
 
-def has_older_forms(tree: Any) -> bool:
-    """Return whether a tree has a record whose class has a newer form now, so that it is upcast when it is decoded."""
-    forms = ((name.partition("/")[0], int(name.partition("/")[2] or 1)) for name in _ids(tree))
-    return any(version < getattr(RECORD_TYPES.get(name), "format_version", 1) for name, version in forms)
+def has_older_forms(tree: Any, classes: Iterable[type] = ()) -> bool:
+    """Return whether a tree has a record whose class has a newer form now, so that it is upcast when it is decoded.
+
+    Args:
+        tree: A tree of JSON that was recorded.
+        classes: Classes outside the package.
+    """
+    classes = tuple(classes)
+    for recorded in _ids(tree):
+        name, _, version = recorded.partition("/")
+        found = [RECORD_TYPES[name]] if name in RECORD_TYPES else find_classes(name, classes)
+        if any(int(version or 1) < getattr(cls, "format_version", 1) for cls in found):
+            return True
+    return False
 
 
 def _ids(tree: Any) -> Iterator[str]:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fnloop.core.arrays import Array
-from fnloop.core.decoding import Decoder, UnknownRecord, check_records
+from fnloop.core.decoding import Decoder, NewerFormat, UnknownRecord, check_records
 from fnloop.core.encoding import Encoder, array_hash, canonical, sha256_of
 from fnloop.core.errors import CheckpointError
 from fnloop.core.fields import leaves
@@ -292,7 +292,9 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array
         if header["format"] != FORMAT:
             raise ValueError(f"its format is {short(header['format'])}, not {short(FORMAT)}")
         if header["version"] > VERSION:
-            raise ValueError(f"it was written by a newer version of fnloop (format {header['version']}, known is {VERSION})")
+            raise NewerFormat(
+                f"is of format {header['version']}, and fnloop {__version__} reads format {VERSION}: update fnloop"
+            )
         return header, {name.removesuffix(".npy"): _array(member) for name, member in members.items()}
 
 

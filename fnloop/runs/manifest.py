@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from fnloop.core.checks import Mode
+from fnloop.core.decoding import NewerFormat
 from fnloop.core.display import short_call
 from fnloop.core.encoding import canonical
 from fnloop.core.formatting import short
@@ -187,7 +188,9 @@ def parse_manifest(texts: Mapping[str, str]) -> Manifest:
     """
     manifest = Manifest(**{name: _parse_entry(name, texts, parse) for name, parse in _PARSERS.items()})
     if manifest.format > FORMAT_VERSION:
-        raise ValueError(f"it has format {manifest.format}, and this version reads format {FORMAT_VERSION}")
+        raise NewerFormat(
+            f"is of format {manifest.format}, and fnloop {__version__} reads format {FORMAT_VERSION}: update fnloop"
+        )
     if manifest.trainer is not None and manifest.train is None:
         raise ValueError("the run file has a trainer, but no entry for its data")
     return manifest

@@ -91,8 +91,11 @@ class Reader:
     def aliases(self) -> dict[type, str]:
         """Ids of custom classes in the file, of those that have another id now: a script is `__main__` when it runs."""
         texts = [entry.text for entry in (self.manifest.trainer, self.manifest.train) if entry is not None]
-        classes = {*self.records, *record_classes(self.supplied.trainer)}
-        return {cls: name for text in texts for cls, name in aliases_of(json.loads(text), classes).items()}
+        return {cls: name for text in texts for cls, name in aliases_of(json.loads(text), self._custom_classes).items()}
+
+    @property
+    def _custom_classes(self) -> set[type]:
+        return {*self.records, *record_classes(self.supplied.trainer)}
 
     def encoder(self) -> Encoder:
         """Return an encoder that gives values the texts that they have in the file."""
@@ -198,9 +201,12 @@ class Reader:
         Args:
             position: The index of the state in the stream, from 0.
         """
-        row = self.row(position)
+        row, trainer = self.row(position), self.manifest.trainer
         with reading(self.path) as connection:
-            return has_older_forms(json.loads(read_snapshot(connection, row)))
+            trees = [json.loads(read_snapshot(connection, row))]
+        if trainer is not None:
+            trees.append(json.loads(trainer.text).get("model"))  # which the snapshot names by its hash
+        return has_older_forms(trees, self._custom_classes)
 
     def position_of(self, epoch: int) -> int:
         """Return the position of the first state with a number of finished epochs.

@@ -148,6 +148,8 @@ class Replay:
 
     def _likely_cause(self, position: int) -> str:
         changed = self.environment_differences(position)
+        if self.reader.is_upcast(max(p for p in self.reader.snapshots() if p <= position)):
+            return "records have another form now than when they were written, so that no state has the recorded digest"
         if changed:
             return f"the environment differs: {'; '.join(changed)}"
         parts = "the trainer's functions, a custom layer or the data" if self.has_steps else "the step"

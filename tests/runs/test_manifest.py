@@ -44,7 +44,7 @@ def test_a_missing_or_invalid_entry_is_named(name):
 
 def test_a_newer_format_is_named():
     """It may hold anything."""
-    with pytest.raises(ValueError, match="format 2, and this version reads format 1"):
+    with pytest.raises(ValueError, match=r"is of format 2, and fnloop .* reads format 1: update fnloop"):
         parse_manifest({**manifest().to_json(), "format": "2"})
 
 
