@@ -4,17 +4,22 @@ import os
 import sqlite3
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
+from errno import EACCES
+from functools import partial
 from pathlib import Path
+from time import monotonic
 from urllib.parse import quote
 
 from fnloop.core.decoding import NotData, UnknownRecord
 from fnloop.core.errors import FnloopError, RunError
-from fnloop.core.formatting import short
+from fnloop.core.formatting import listed, short
 from fnloop.core.version import __version__
 from fnloop.runs.files import partial_path, publish
 from fnloop.runs.manifest import FORMAT_VERSION
 from fnloop.runs.packing import Damage
+from fnloop.runs.patience import PatientConnection, is_busy, patiently
+from fnloop.runs.schema import check_schema, own_triggers
 from fnloop.runs.store import APPLICATION_ID, TABLES
 
 _DAMAGE = (
@@ -32,6 +37,11 @@ _DAMAGE = (
 # SQLite sets and clears the marks of WAL mode with one write to the first sector of the file. With a rollback journal, a
 # writer killed during that write would leave a file that readers, who must not write, cannot open.
 _NO_JOURNAL = "PRAGMA journal_mode=MEMORY"
+
+# Errors where a log cannot be shared. In a file that cannot be written, or on a full disk, a rollback journal has them again.
+_NO_LOG = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_READONLY}
+_CLOSING = 3.0  # seconds that a writer waits for readers at the end
+_MAX_VALUE = 2**31 - 1  # bytes, as SQLite can limit it
 
 
 def create(path: Path, fill: Callable[[sqlite3.Connection], None], publish: Callable[[Path, Path], None] = publish) -> None:
@@ -51,7 +61,7 @@ def create(path: Path, fill: Callable[[sqlite3.Connection], None], publish: Call
     """
     partial = partial_path(path)
     try:
-        with closing(sqlite3.connect(_literal(partial), isolation_level=None)) as connection:
+        with closing(_connect_to_write(partial)) as connection:
             connection.execute(_NO_JOURNAL)  # a crash leaves a temporary file, and needs no journal
             connection.execute("BEGIN")  # one transaction, so that the disk is waited for once
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
@@ -77,9 +87,9 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         raise FileNotFoundError(f"no such file: {short(str(path))}")
     if not path.is_file():
         raise RunError(f"a run must be a regular file, which {short(str(path))} is not")
-    path.open("rb").close()  # a missing permission is not damage
+    if not os.access(path, os.R_OK):  # opening and closing the file here would release this process's locks of it
+        raise PermissionError(EACCES, os.strerror(EACCES), str(path))
     with reporting_damage(path), closing(_connect(path)) as connection:
-        connection.execute("BEGIN")
         yield connection
 
 
@@ -110,12 +120,39 @@ def reporting_damage(path: Path, version: str = __version__) -> Iterator[None]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    """Return a connection to a checked file, in a transaction that reads what is committed now."""
+    while True:
+        file = os.stat(path)
+        try:
+            connection = patiently(partial(_open, path))
+        except _DAMAGE:
+            if os.path.samestat(file, os.stat(path)):
+                raise
+            continue  # another run has replaced the file, whose log is that of the new one
+        if os.path.samestat(file, os.stat(path)):
+            return connection
+        connection.close()
+
+
+def _open(path: Path) -> sqlite3.Connection:
     try:
         return _checked(path, "mode=ro")
-    except sqlite3.OperationalError:
-        if os.path.exists(f"{path}-wal") or os.access(path.parent, os.W_OK):
+    except sqlite3.OperationalError as error:
+        if is_busy(error):
+            raise
+        if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK and os.access(path, os.W_OK):
+            return _checked(path, "mode=rw")  # a killed writer has left a rollback journal, which is undone by this
+        if _size(f"{path}-wal") or os.access(path.parent, os.W_OK):
             raise
         return _checked(path, "mode=ro&immutable=1")  # in a read-only folder no process writes the file
+
+
+def _size(path: Path | str) -> int:
+    """Return the size of a file; 0 if there is none."""
+    try:
+        return os.path.getsize(path)
+    except FileNotFoundError:
+        return 0
 
 
 def _literal(path: Path) -> str:
@@ -124,35 +161,19 @@ def _literal(path: Path) -> str:
 
 
 def _checked(path: Path, mode: str) -> sqlite3.Connection:
-    """Return a connection to a file whose marks and tables are those of a run file."""
+    """Return a connection to a file whose marks and tables are those of a run file, in a transaction."""
     connection = sqlite3.connect(f"file:{quote(_literal(path))}?{mode}", uri=True, isolation_level=None)
     try:
-        size = sum(os.path.getsize(part) for part in (path, f"{path}-wal") if os.path.exists(part))
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(size, 1 << 16))
+        size = _size(path) + _size(f"{path}-wal")
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(max(size, 1 << 16), _MAX_VALUE))
         for pragma in ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "query_only=ON"):
             connection.execute(f"PRAGMA {pragma}")
+        connection.execute("BEGIN")
         check_schema(connection)
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def check_schema(connection: sqlite3.Connection) -> None:
-    """Check that a file has the marks, a known version and the tables of a run file.
-
-    Raises:
-        ValueError: If it does not.
-        sqlite3.Error: If it is not an SQLite file.
-    """
-    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-        raise ValueError("it does not have the application id of one")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > FORMAT_VERSION:
-        raise ValueError(f"it was written by a newer version of fnloop (schema {version}, known is {FORMAT_VERSION})")
-    found = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master")}
-    if not found.issuperset(TABLES):
-        raise ValueError("its tables are not those of a run")
 
 
 @contextmanager
@@ -176,28 +197,97 @@ def reporting_write_errors(path: Path) -> Iterator[None]:
         raise RunError(f"{short(str(path))} cannot be written: {error}") from error
 
 
-def open_to_write(path: Path) -> sqlite3.Connection:
+def open_to_write(path: Path) -> PatientConnection:
     """Open the connection of the one writer of a file, which others can read meanwhile.
 
     Raises:
-        RunError: If the file cannot be written.
+        RunError: If the file cannot be written, or has triggers that would change what is written.
     """
     with reporting_write_errors(path):
-        connection = sqlite3.connect(_literal(path), isolation_level=None, check_same_thread=False)
         try:
-            connection.execute(_NO_JOURNAL)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-        except BaseException:
-            connection.close()
-            raise
+            return _opened(path, _log_ahead)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _NO_LOG:
+                raise
+            return _opened(path, _roll_back)
+
+
+def _opened(path: Path, set_journal: Callable[[sqlite3.Connection], None]) -> PatientConnection:
+    connection = _connect_to_write(path)
+    try:
+        set_journal(connection)
+        triggers = own_triggers(connection)
+        if triggers:
+            raise RunError(f"{short(str(path))} cannot be written while its tables have triggers: {listed(triggers)}")
+        connection.execute("BEGIN IMMEDIATE")  # finds what hinders writing
+        connection.execute("ROLLBACK")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
-def close_writer(connection: sqlite3.Connection) -> None:
-    """Close a writer's connection and merge its log into the run file, unless a reader still uses the log."""
-    with suppress(sqlite3.Error):
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Use a write-ahead log, which readers do not wait for."""
+    if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):  # that a killed writer has left
+        connection.execute(_NO_JOURNAL)
+        if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
+            _roll_back(connection)
+            return
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    """Use a rollback journal, as on a file system where processes cannot share a log."""
+    connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # with which an earlier log needs no shared memory
+    connection.execute("PRAGMA journal_mode=DELETE")
+    connection.execute("PRAGMA locking_mode=NORMAL")
+
+
+def _connect_to_write(path: Path) -> PatientConnection:
+    connection = sqlite3.connect(
+        _literal(path), isolation_level=None, check_same_thread=False, timeout=1.0, factory=PatientConnection
+    )
+    for pragma in ("trusted_schema=OFF", "foreign_keys=OFF"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def close_writer(connection: PatientConnection) -> str | None:
+    """Close a writer's connection, and merge its log into the run file.
+
+    A reader that has been in one transaction since before the last epochs keeps them in the log; this waits a few seconds for
+    its end.
+
+    Returns:
+        A text for a warning if the run is now in two files, which belong together; else None.
+    """
+    path = connection.execute("PRAGMA database_list").fetchone()[2]
+    try:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+        reason = _merge(connection)
+    except sqlite3.Error as error:
+        reason = str(error)
+    finally:
+        connection.close()
+    if reason is None or not _size(f"{path}-wal"):
+        return None
+    return (
+        f"the last epochs of {short(path)} are in {short(f'{path}-wal')}, because {reason}: both files belong together; "
+        "fl.open_run(path).copy_to(other) makes one file of them"
+    )
+
+
+def _merge(connection: PatientConnection) -> str | None:
+    """Merge the log into the file and delete it; return why the file lacks the last epochs, or None if it is whole."""
+    connection.patience, deadline, is_read = _CLOSING, monotonic() + _CLOSING, True
+    while is_read and monotonic() < deadline:
+        is_read = bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+    try:
         connection.execute(_NO_JOURNAL)
-    connection.close()
+    except sqlite3.OperationalError as error:
+        if not is_busy(error):
+            raise
+        return "another connection reads an earlier epoch" if is_read else None
+    return None

@@ -3,11 +3,13 @@
 import os
 import shutil
 from pathlib import Path
+from time import monotonic
 
 from fnloop.core.errors import RunError
 from fnloop.core.formatting import short
 from fnloop.runs.connection import close_writer, open_to_write, reading
 from fnloop.runs.lock import lock
+from fnloop.runs.patience import PATIENCE
 
 
 def check_replaceable(path: Path) -> None:
@@ -34,9 +36,11 @@ def replace_run(partial: Path, path: Path) -> None:
         RunError: If the path has another file, or a run that is being read or cannot be written.
     """
     _check_run(path)
-    close_writer(open_to_write(path))
-    if os.path.lexists(f"{path}-wal"):
-        raise RunError(f"{short(str(path))} is being read, and cannot be overwritten meanwhile")
+    deadline = monotonic() + PATIENCE
+    while os.path.lexists(f"{path}-wal"):
+        close_writer(open_to_write(path))
+        if monotonic() > deadline:
+            raise RunError(f"{short(str(path))} is being read, and cannot be overwritten meanwhile")
     shutil.copymode(path, partial)
     os.replace(partial, path)
 
