@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from fnloop.cli.demo import demo
 from fnloop.cli.inspect import bisect, diff, log, probe, show, verify
-from fnloop.cli.manage import export, fork, prune, resume
+from fnloop.cli.manage import copy, export, fork, prune, resume
 from fnloop.cli.predict import predict
 from fnloop.cli.train import train
 
@@ -21,5 +21,6 @@ COMMANDS: dict[Callable[..., None], str] = {
     resume: "fnloop resume lab.run --epochs 200",
     fork: "fnloop fork lab.run 12 clipped.run --clip 1.0 --epochs 50",
     export: "fnloop export lab.run best best.npz",
+    copy: "fnloop copy lab.run copy.run",
     prune: "fnloop prune lab.run --keep 10",
 }

@@ -1,4 +1,4 @@
-"""Commands that write or change a run file: `resume`, `fork`, `export`, `prune`."""
+"""Commands that write or change a run file: `resume`, `fork`, `export`, `copy`, `prune`."""
 
 import os
 from pathlib import Path
@@ -177,6 +177,21 @@ def _suggest_best(opened: Run, run: Path, epoch: int) -> None:
     if opened.monitor is not None and position is not None and reader.row(position).epoch != epoch:
         best = reader.row(position).epoch
         typer.echo(f"      fnloop export {quote(str(run))} best OUT.npz writes epoch {best}, the best by {opened.monitor[0]}")
+
+
+@naming_options(path="NEWRUN")
+def copy(
+    run: RunFile,
+    new: Annotated[Path, typer.Argument(metavar="NEWRUN", help="The run file to create.", autocompletion=complete_path)],
+) -> None:
+    """Copy a run to one whole file, also while it is recorded.
+
+    The last epochs of a run that is recorded, or was killed, are in a second file, which ends in -wal.
+    """
+    if os.path.lexists(new):
+        raise ValueError(f"NEWRUN must be a new file, got {short(str(new))}, which exists")
+    copied = open_run(run).copy_to(new)
+    typer.echo(f"Wrote {new}: {copied.rows[-1].epoch} epochs, {format_bytes(new.stat().st_size)}")
 
 
 def prune(

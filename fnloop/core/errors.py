@@ -34,4 +34,4 @@ class ReplayError(FnloopError):
 
 
 class RecordingWarning(RuntimeWarning):
-    """A run is no longer recorded because its file cannot be written; training continues."""
+    """A run is no longer recorded because its file cannot be written, while training continues; or it is in two files."""

@@ -18,8 +18,8 @@ from fnloop.core.version import __version__
 from fnloop.runs.files import partial_path, publish
 from fnloop.runs.manifest import FORMAT_VERSION
 from fnloop.runs.packing import Damage
-from fnloop.runs.patience import PatientConnection, is_busy, patiently
-from fnloop.runs.schema import check_schema, own_triggers
+from fnloop.runs.patience import PatientConnection, is_busy, patiently, without_forks
+from fnloop.runs.schema import check_schema, distrust_schema, own_triggers
 from fnloop.runs.store import APPLICATION_ID, TABLES
 
 _DAMAGE = (
@@ -61,7 +61,7 @@ def create(path: Path, fill: Callable[[sqlite3.Connection], None], publish: Call
     """
     partial = partial_path(path)
     try:
-        with closing(_connect_to_write(partial)) as connection:
+        with without_forks(), closing(_connect_to_write(partial)) as connection:
             connection.execute(_NO_JOURNAL)  # a crash leaves a temporary file, and needs no journal
             connection.execute("BEGIN")  # one transaction, so that the disk is waited for once
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
@@ -70,7 +70,8 @@ def create(path: Path, fill: Callable[[sqlite3.Connection], None], publish: Call
                 connection.execute(table)
             fill(connection)
             connection.execute("COMMIT")
-        publish(partial, path)
+        with without_forks():
+            publish(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -155,20 +156,21 @@ def _size(path: Path | str) -> int:
         return 0
 
 
-def _literal(path: Path) -> str:
+def literal(path: Path) -> str:
     """Return the path in a form that SQLite takes literally: not `:memory:`, and no host after two slashes."""
     return f"/{os.path.abspath(path).lstrip('/')}" if os.name == "posix" else os.path.abspath(path)
 
 
 def _checked(path: Path, mode: str) -> sqlite3.Connection:
     """Return a connection to a file whose marks and tables are those of a run file, in a transaction."""
-    connection = sqlite3.connect(f"file:{quote(_literal(path))}?{mode}", uri=True, isolation_level=None)
+    connection = sqlite3.connect(f"file:{quote(literal(path))}?{mode}", uri=True, isolation_level=None)
     try:
         size = _size(path) + _size(f"{path}-wal")
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(max(size, 1 << 16), _MAX_VALUE))
-        for pragma in ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "query_only=ON"):
+        for pragma in ("cell_size_check=ON", "mmap_size=0", "query_only=ON"):
             connection.execute(f"PRAGMA {pragma}")
         connection.execute("BEGIN")
+        distrust_schema(connection)
         check_schema(connection)
     except BaseException:
         connection.close()
@@ -194,7 +196,8 @@ def reporting_write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise RunError(f"{short(str(path))} cannot be written: {error}") from error
+        cause = "another connection reads or writes it, " if is_busy(error) else ""
+        raise RunError(f"{short(str(path))} cannot be written: {cause}{error}") from error
 
 
 def open_to_write(path: Path) -> PatientConnection:
@@ -203,7 +206,7 @@ def open_to_write(path: Path) -> PatientConnection:
     Raises:
         RunError: If the file cannot be written, or has triggers that would change what is written.
     """
-    with reporting_write_errors(path):
+    with without_forks(), reporting_write_errors(path):
         try:
             return _opened(path, _log_ahead)
         except sqlite3.OperationalError as error:
@@ -216,6 +219,7 @@ def _opened(path: Path, set_journal: Callable[[sqlite3.Connection], None]) -> Pa
     connection = _connect_to_write(path)
     try:
         set_journal(connection)
+        distrust_schema(connection)
         triggers = own_triggers(connection)
         if triggers:
             raise RunError(f"{short(str(path))} cannot be written while its tables have triggers: {listed(triggers)}")
@@ -246,10 +250,9 @@ def _roll_back(connection: sqlite3.Connection) -> None:
 
 def _connect_to_write(path: Path) -> PatientConnection:
     connection = sqlite3.connect(
-        _literal(path), isolation_level=None, check_same_thread=False, timeout=1.0, factory=PatientConnection
+        literal(path), isolation_level=None, check_same_thread=False, timeout=1.0, factory=PatientConnection
     )
-    for pragma in ("trusted_schema=OFF", "foreign_keys=OFF"):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("PRAGMA foreign_keys=OFF")
     return connection
 
 

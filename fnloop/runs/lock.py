@@ -1,7 +1,7 @@
 """One writer for a run file: a lock file next to it, released when the process that holds it ends.
 
 The file is locked by `flock`, and names the process. A file system without `flock` has the file alone: who creates it is the
-writer, and a file of a process that is gone is taken over.
+writer, and replaces the file of a process that is gone.
 """
 
 import os
@@ -140,7 +140,7 @@ def _take_by_name(lock_path: Path, is_new: bool) -> Callable[[], None] | None:
         except BaseException:
             lock_path.unlink(missing_ok=True)
             raise
-    elif not (is_gone(held) if held else _is_old(lock_path)) or not _take_over(lock_path, held, owner):
+    elif not (is_gone(held) if held else _is_old(lock_path)) or not _replace_owner(lock_path, held, owner):
         return None
 
     def release() -> None:
@@ -150,7 +150,7 @@ def _take_by_name(lock_path: Path, is_new: bool) -> Callable[[], None] | None:
     return release
 
 
-def _take_over(lock_path: Path, held: bytes, owner: bytes) -> bool:
+def _replace_owner(lock_path: Path, held: bytes, owner: bytes) -> bool:
     """Replace the lock file of a process that is gone; of several processes that try, one succeeds."""
     claim = lock_path.with_name(f"{lock_path.name[:200]}-{sha256(held).hexdigest()[:8]}")
     if _is_old(claim):

@@ -3,8 +3,8 @@
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from time import monotonic, monotonic_ns, sleep
 from typing import Any, TypeVar
@@ -108,12 +108,21 @@ class PatientConnection(sqlite3.Connection):
 
 
 _connections = dict[int, PatientConnection]()  # those that are open
+_opening = threading.RLock()  # held while a thread opens or replaces a file
 _fork = threading.local()  # what the thread that forks waits for: .connections, and of these .ready
 
 
+@contextmanager
+def without_forks() -> Iterator[None]:
+    """Keep forks waiting while a thread opens files, for which SQLite has locks that a child could not release."""
+    with _opening:
+        yield
+
+
 def _before_fork() -> None:
-    _fork.connections, _fork.ready = list(_connections.values()), []
     deadline = monotonic() + _FORK_WAITS
+    _opening.acquire(timeout=_FORK_WAITS)
+    _fork.connections, _fork.ready = list(_connections.values()), []
     for connection in _fork.connections:
         if connection.wait(max(0.0, deadline - monotonic())):
             _fork.ready.append(connection)
@@ -122,6 +131,8 @@ def _before_fork() -> None:
 def _after_fork() -> None:
     for connection in _fork.connections:  # an interrupt may have come between waiting and noting it
         connection.go_on()
+    with suppress(RuntimeError):
+        _opening.release()
 
 
 def _after_fork_in_child() -> None:

@@ -4,6 +4,8 @@ import math
 import sqlite3
 
 from fnloop.core.checks import Mode
+from fnloop.core.errors import RecordingWarning
+from fnloop.core.warnings import warn
 from fnloop.metrics import improves, known_mode
 from fnloop.runs.connection import close_writer, open_to_write, reporting_write_errors
 from fnloop.runs.lock import lock
@@ -30,7 +32,9 @@ def prune(reader: Reader, keep: int) -> int:
             with reporting_write_errors(reader.path):
                 return _prune(connection, keep, required)
         finally:
-            close_writer(connection)
+            split = close_writer(connection)
+            if split is not None:
+                warn(split, RecordingWarning)
     finally:
         release()
 

@@ -11,6 +11,7 @@ from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
 from fnloop.runs.bisect import bisect
 from fnloop.runs.contents import RunContents
+from fnloop.runs.copy import copy_run
 from fnloop.runs.diff import Diff, diff
 from fnloop.runs.files import check_file_path
 from fnloop.runs.fork import fork
@@ -286,6 +287,25 @@ class Run(RunContents):
         """
         supplied = fork(self._replay, integer(0)("epoch", epoch), path, train, validation, changes)
         return _open(Path(path), supplied, self._reader.records)
+
+    def copy_to(self, path: str | os.PathLike[str]) -> "Run":
+        """Copy the run to a new file, also while it is recorded, and return the copy.
+
+        The copy is one whole file, with all that was committed until now. A run that is being recorded, or that was killed or
+        read at its end, has its last epochs in a second file, `-wal`: copying only the first one would lose them.
+
+        Args:
+            path: The new run file.
+
+        Raises:
+            RunError: If there is a file at the path, or it cannot be written.
+            OSError: If the file cannot be created.
+
+        Examples:
+            >>> run.copy_to("copy.run").verify().ok
+            True
+        """
+        return _open(copy_run(self.path, path), self._reader.supplied, self._reader.records)
 
     def prune(self, keep: int) -> int:
         """Remove snapshots from the file, and return how many; every state can still be recovered.

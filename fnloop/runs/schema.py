@@ -36,6 +36,20 @@ def check_schema(connection: sqlite3.Connection) -> None:
         raise ValueError(f"its tables are not those of a run: {listed(different)}")
 
 
+def distrust_schema(connection: sqlite3.Connection) -> None:
+    """Let no function with an effect be called by what a file defines.
+
+    Some versions of SQLite count those of JSON among them; a user's index of a metric, which has one, is trusted then.
+    """
+    connection.execute("PRAGMA trusted_schema=OFF")
+    for table in _expected_tables():
+        try:
+            connection.execute(f"EXPLAIN INSERT INTO {table} DEFAULT VALUES")  # compiles the expressions of its indices
+        except sqlite3.DatabaseError as error:  # others come again
+            if "unsafe use of json_" in str(error):
+                connection.execute("PRAGMA trusted_schema=ON")
+
+
 def own_triggers(connection: sqlite3.Connection) -> list[str]:
     """Return the names of triggers on the tables of a run, which would change what is recorded."""
     triggers = connection.execute("SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger' ORDER BY name")

@@ -12,6 +12,7 @@ from fnloop.runs.files import publish
 from fnloop.runs.manifest import Manifest
 from fnloop.runs.overwrite import replace_run
 from fnloop.runs.packing import Packed
+from fnloop.runs.patience import PatientConnection
 from fnloop.runs.rows import root_hash
 from fnloop.runs.store import add_manifest
 
@@ -31,7 +32,7 @@ class Sink:
 
     def __init__(self, path: Path, manifest: tuple[Manifest, Sequence[Packed]] | None = None, overwrite: bool = False) -> None:
         self.path, self._overwrite = path, overwrite
-        self._connection: sqlite3.Connection | None = None
+        self._connection: PatientConnection | None = None
         self._start: Fill | None = None
         self.is_new = manifest is not None
         self.root = ""
@@ -85,8 +86,7 @@ class Sink:
         if self.is_new and self._start is None:
             self.path.unlink(missing_ok=True)
 
-    def close(self) -> None:
-        """Close the file, and merge its log."""
-        if self._connection is not None:
-            close_writer(self._connection)
-            self._connection = None
+    def close(self) -> str | None:
+        """Close the file, and merge its log; return a text for a warning if the run is in two files then."""
+        connection, self._connection = self._connection, None
+        return None if connection is None else close_writer(connection)

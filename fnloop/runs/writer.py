@@ -14,8 +14,9 @@ from contextlib import ExitStack, suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from fnloop.core.errors import RunError
+from fnloop.core.errors import RecordingWarning, RunError
 from fnloop.core.formatting import short
+from fnloop.core.warnings import warn
 from fnloop.runs.environment import Observation
 from fnloop.runs.recorder import Recorder
 from fnloop.runs.sink import Sink
@@ -42,6 +43,7 @@ class Writer:
         self._progress: SimpleQueue[None] = SimpleQueue()  # an item tells that the thread has written something
         self._closing = self._discarding = self._finished = False
         self._error: BaseException | None = None
+        self._split: str | None = None  # a warning that the run is in two files
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, name="fnloop-record", daemon=True)
         self._thread.start()
@@ -68,6 +70,8 @@ class Writer:
     def close(self) -> None:
         """Write the queue, snapshots of the best and the last state, and that the recording ended.
 
+        A `RecordingWarning` says so if a reader has kept the last epochs in a second file.
+
         Raises:
             RunError: If something could not be written.
         """
@@ -81,6 +85,9 @@ class Writer:
             self._wait()
         atexit.unregister(self.close)
         self._raise_error()
+        split, self._split = self._split, None
+        if split is not None:
+            warn(split, RecordingWarning)
 
     def discard(self) -> None:
         """End the recording of a stream whose last state was refused; a new file that has only the first state is removed."""
@@ -133,7 +140,7 @@ class Writer:
             self._recorder.finish()
 
     def _close_file(self) -> None:
-        self._sink.close()
+        self._split = self._sink.close()
         if self._discarding:
             self._sink.remove()
 

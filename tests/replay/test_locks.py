@@ -1,4 +1,4 @@
-"""A run file has one writer: whoever it is, on every file system, and as long as its process lives."""
+"""A run file has one writer: on every file system, and as long as its process lives."""
 
 import errno
 import json
@@ -120,7 +120,7 @@ def owner(**changes):
 
 
 @pytest.mark.usefixtures("without_flock")
-def test_the_lock_of_a_process_that_is_gone_is_taken_over(tmp_path):
+def test_the_lock_of_a_process_that_is_gone_is_taken(tmp_path):
     """Also if its number belongs to a later process now, or it wrote nothing, some time ago; a zombie is gone."""
     path, lock_path = tmp_path / "a.run", tmp_path / "a.run-lock"
     zombie = subprocess.Popen([sys.executable, "-c", ""])
@@ -138,24 +138,24 @@ def test_the_lock_of_a_process_that_is_gone_is_taken_over(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_lock_that_was_taken_over_meanwhile_is_not_taken_again(tmp_path):
+def test_a_lock_that_was_taken_meanwhile_is_not_taken_again(tmp_path):
     """Of two processes that find the same owner gone, the second sees the first; a claim is left only by a kill."""
     lock_path = tmp_path / "a.run-lock"
     lock_path.write_bytes(b"first")
-    assert not locking._take_over(lock_path, b"gone", b"second")
+    assert not locking._replace_owner(lock_path, b"gone", b"second")
     assert lock_path.read_bytes() == b"first"
-    assert locking._take_over(lock_path, b"first", b"second")
+    assert locking._replace_owner(lock_path, b"first", b"second")
     assert [path.name for path in tmp_path.iterdir()] == ["a.run-lock"]
     claim = tmp_path / f"a.run-lock-{sha256(b'second').hexdigest()[:8]}"
     claim.touch()
-    assert not locking._take_over(lock_path, b"second", b"third")
+    assert not locking._replace_owner(lock_path, b"second", b"third")
     os.utime(claim, (time() - 60, time() - 60))
-    assert locking._take_over(lock_path, b"second", b"third")
+    assert locking._replace_owner(lock_path, b"second", b"third")
     assert [path.name for path in tmp_path.iterdir()] == ["a.run-lock"]
 
 
 @pytest.mark.usefixtures("without_flock")
-def test_the_lock_of_another_machine_is_never_taken_over(tmp_path):
+def test_the_lock_of_another_machine_is_never_taken(tmp_path):
     """Nor one that is not understood; the error says which file to delete."""
     for content, holder in ((owner(host="there", pid=1234), "process 1234 on there"), (b"{}", "another process")):
         (tmp_path / "a.run-lock").write_bytes(content)
@@ -183,7 +183,7 @@ def take_and_hold(path, seconds):
 @pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")  # from JAX, if an earlier test has imported it
 @pytest.mark.parametrize("has_flock", [False, True])
 def test_many_processes_race_for_a_lock(tmp_path, monkeypatch, has_flock):
-    """Each time one of them gets it; the first takes it over from a process that is gone."""
+    """Each time one of them gets it; the first takes it from a process that is gone."""
     if not has_flock:
         monkeypatch.setattr(fcntl, "flock", failing(errno.ENOTSUP))
     (tmp_path / "a.run-lock").write_bytes(owner(pid=gone_process()))

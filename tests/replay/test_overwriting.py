@@ -118,8 +118,9 @@ def test_a_run_that_is_being_written_is_never_replaced(tmp_path):
     assert is_run_of(path, TRAINER, 3)
 
 
-def test_a_run_is_not_replaced_while_its_log_is_read(tmp_path):
+def test_a_run_is_not_replaced_while_its_log_is_read(tmp_path, monkeypatch):
     """The former run stays whole, and can be replaced later."""
+    monkeypatch.setattr(overwriting, "PATIENCE", 0.1)
     path = tmp_path / "a.run"
     killed(path)
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as reader:

@@ -23,7 +23,7 @@ FORK = get_context("fork")
 
 
 def record(path, reference, seconds, **options):
-    """Record a part of the run, and go on with it; each time in a few transactions."""
+    """Record a part of the run, and resume it; each time in a few transactions."""
     trainer, *data = tiny()
     stream = fl.record(path, trainer, *data, snapshot_every=2, **options)(take(EPOCHS // 2, fl.epochs(trainer, *data)))
     for _ in stream:
