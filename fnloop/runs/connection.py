@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from errno import EACCES
 from functools import partial
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from urllib.parse import quote
 
 from fnloop.core.decoding import NotData, UnknownRecord
@@ -40,6 +40,7 @@ _NO_JOURNAL = "PRAGMA journal_mode=MEMORY"
 
 # Errors where a log cannot be shared. In a file that cannot be written, or on a full disk, a rollback journal has them again.
 _NO_LOG = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_READONLY}
+_STARTING = 1.0  # seconds that a reader waits for a writer that opens a file
 _CLOSING = 3.0  # seconds that a writer waits for readers at the end
 _MAX_VALUE = 2**31 - 1  # bytes, as SQLite can limit it
 
@@ -122,14 +123,18 @@ def reporting_damage(path: Path, version: str = __version__) -> Iterator[None]:
 
 def _connect(path: Path) -> sqlite3.Connection:
     """Return a connection to a checked file, in a transaction that reads what is committed now."""
+    deadline = monotonic() + _STARTING
     while True:
         file = os.stat(path)
         try:
             connection = patiently(partial(_open, path))
-        except _DAMAGE:
-            if os.path.samestat(file, os.stat(path)):
+        except _DAMAGE as error:
+            cannot_open = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN
+            if cannot_open and monotonic() < deadline:
+                sleep(0.01)  # a writer may be finding out that it cannot have a log here
+            elif os.path.samestat(file, os.stat(path)):
                 raise
-            continue  # another run has replaced the file, whose log is that of the new one
+            continue  # or another run has replaced the file, whose log is that of the new one
         if os.path.samestat(file, os.stat(path)):
             return connection
         connection.close()

@@ -24,7 +24,7 @@ from fnloop.runs.earlier_metrics import NO_EARLIER_METRICS, EarlierMetrics
 from fnloop.runs.environment import parse_environment
 from fnloop.runs.manifest import DataEntry, TrainerEntry, parse_manifest
 from fnloop.runs.packing import unpack
-from fnloop.runs.recorded_rows import Rows
+from fnloop.runs.recorded_rows import Rows, check_root, reading_run
 from fnloop.runs.rows import Row, differing_fields, make_row, root_hash
 from fnloop.runs.store import read_blocks, read_head, read_manifest, read_rows, read_snapshot, read_snapshots
 from fnloop.training.trainer import Trainer
@@ -73,7 +73,7 @@ class Reader:
             texts = read_manifest(connection)
             self.manifest = parse_manifest(texts)
             self._root = root_hash(texts)
-            self._rows = Rows(path, read_blocks(connection, self._root))
+            self._rows = Rows(path, self._root, read_blocks(connection, self._root))
             first = read_rows(connection, self._rows.blocks[:1])
         self.reporting = partial(reporting_damage, path, self.manifest.version)
         metrics, monitor = next((row.metrics for row in first if row.metrics), {}), self.manifest.monitor
@@ -118,13 +118,12 @@ class Reader:
         """
         earlier = self._rows  # before the transaction starts: another thread may read rows that were committed since then
         with reading(self.path) as connection:
-            if root_hash(read_manifest(connection)) != self._root:
-                raise RunError(f"{short(str(self.path))} is another run than when it was opened: open it again")
+            check_root(connection, self.path, self._root)
             complete = earlier.blocks[:-1]  # the last one is read again: it may have more rows, and is never missing
             previous = complete[-1].chain if complete else self._root
             blocks = [*complete, *read_blocks(connection, previous, len(complete))]
         # A new sequence: other threads may be reading the old one.
-        self._rows = rows = Rows(self.path, blocks, earlier)
+        self._rows = rows = Rows(self.path, self._root, blocks, earlier)
         return rows
 
     def row(self, position: int) -> Row:
@@ -190,7 +189,7 @@ class Reader:
         """
         row, trainer = self.row(position), self.trainer if self.manifest.trainer else None
         references = {} if trainer is None else {sha256_of(self.encoder().text(trainer.model)): trainer.model}
-        with reading(self.path) as connection:
+        with reading_run(self.path, self._root) as connection:
             text = read_snapshot(connection, row)
             with self.reporting():
                 return unpack(connection, text, self.records, references)
@@ -202,7 +201,7 @@ class Reader:
             position: The index of the state in the stream, from 0.
         """
         row, trainer = self.row(position), self.manifest.trainer
-        with reading(self.path) as connection:
+        with reading_run(self.path, self._root) as connection:
             trees = [json.loads(read_snapshot(connection, row))]
         if trainer is not None:
             trees.append(json.loads(trainer.text).get("model"))  # which the snapshot names by its hash

@@ -29,8 +29,9 @@ def check_schema(connection: sqlite3.Connection) -> None:
     entry = _format_entry(connection) if _tables(connection, ["run"])["run"] == expected["run"] else None
     if not mark and entry is None:
         raise ValueError("it has neither the application id nor the format of one")
-    if (version if entry is None else entry) > FORMAT_VERSION:
-        raise ValueError(f"it was written by a newer version of fnloop (format {entry or version}, known is {FORMAT_VERSION})")
+    newest = max(version if mark else 0, entry or 0)
+    if newest > FORMAT_VERSION:
+        raise ValueError(f"it was written by a newer version of fnloop (format {newest}, known is {FORMAT_VERSION})")
     different = [name for name, columns in _tables(connection, expected).items() if columns != expected[name]]
     if different:
         raise ValueError(f"its tables are not those of a run: {listed(different)}")
