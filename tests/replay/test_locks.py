@@ -225,7 +225,7 @@ def test_the_error_names_the_process_that_writes(tmp_path, monkeypatch, has_floc
 
 
 def fork_and_die(path, how):
-    """Record, and die while a child process goes on; print the child's number."""
+    """Record, and die while a child process lives; print the child's number."""
     release = lock(Path(path))
     if how == "fork":
         child = os.fork()
