@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from fnloop.core.errors import RecordingWarning
+from fnloop.core.fields import field_names, is_record
 from fnloop.core.formatting import listed, short
 from fnloop.core.warnings import warn
 from fnloop.data.dataset import Dataset
@@ -20,7 +23,8 @@ def make_check(source: Source) -> Check:
     """Return the check of each state of a stream which is said to have a source.
 
     The trainer must continue from the first state without changing it. The second state must have the bits of the epoch that
-    is computed again from the first. All states must be an epoch apart. Of a custom step only the last is known.
+    is computed again from the first. All states must be an epoch apart. Of a custom step only the last is known, and that a
+    state is not the one before it, changed in place.
 
     Args:
         source: The trainer, the data and the engine.
@@ -44,6 +48,11 @@ def make_check(source: Source) -> Check:
 
 
 def _check_custom(position: int, previous: Any, state: Any) -> None:
+    if position and state is previous and _is_mutable(state):
+        raise TypeError(
+            f"states must be new objects, got the same {type(state).__name__} twice: a step that changes a state in place "
+            "loses the earlier ones"
+        )
     if isinstance(state, TrainState) and isinstance(previous, TrainState):
         _check_apart(previous, state)
     if position == 0 and isinstance(state, TrainState):
@@ -52,6 +61,17 @@ def _check_custom(position: int, previous: Any, state: Any) -> None:
             "open_run(path, step=...) computes again; put fl.record directly after fl.epochs(...), or give it the trainer",
             RecordingWarning,
         )
+
+
+def _is_mutable(state: Any) -> bool:
+    if not is_record(state):
+        return isinstance(state, dict | list) or (isinstance(state, np.ndarray) and state.flags.writeable)
+    name = next(iter(field_names(type(state))), None)
+    try:
+        setattr(state, name or "", getattr(state, name or "", None))
+    except AttributeError:  # attrs refuses to set an attribute of a frozen record, or there is none
+        return False
+    return True
 
 
 def _check_first(trainer: Trainer, state: Any, train: Dataset, validated: bool) -> None:

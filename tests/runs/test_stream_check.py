@@ -4,10 +4,11 @@ import subprocess
 import sys
 import time
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given
-from toolz import last, pipe, take
+from toolz import iterate, last, pipe, take
 from toolz.curried import take as taking
 
 import fnloop as fl
@@ -157,3 +158,31 @@ def test_the_stream_of_any_trainer_passes_the_check(tmp_path_factory, problem):
     path = tmp_path_factory.mktemp("any") / "a.run"
     pipe(states_of(trainer, train, None, 3), fl.record(path, trainer, train), list)
     assert fl.open_run(path).verify().ok
+
+
+@attrs.define
+class Counter:
+    """A state that can be changed."""
+
+    epoch: int = 0
+
+
+def count_in_place(state):
+    state.epoch += 1
+    return state
+
+
+def count_in_a_dict(state):
+    state["epoch"] += 1
+    return state
+
+
+@pytest.mark.parametrize(("step", "start"), [(count_in_place, Counter()), (count_in_a_dict, {"epoch": 0})])
+def test_a_state_that_a_step_changes_in_place_is_refused(tmp_path, step, start):
+    """The writer would find the last values in all of them. A state that cannot change may come again."""
+    with pytest.raises(TypeError, match=r"states must be new objects, got the same (Counter|dict) twice"):
+        pipe(iterate(step, start), fl.record(tmp_path / "a.run"), taking(3), last)
+    assert not (tmp_path / "a.run").exists()
+    for fixed in (fl.init_state(TRAINER).params, 5, "text"):
+        pipe(iterate(lambda state: state, fixed), fl.record(tmp_path / "a.run", overwrite=True), taking(3), last)
+        assert len(fl.open_run(tmp_path / "a.run").rows) == 3
