@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from contextlib import closing
 from functools import cache
 
+from fnloop.core.decoding import NewerFormat
 from fnloop.core.formatting import listed
+from fnloop.core.version import __version__
 from fnloop.runs.manifest import FORMAT_VERSION
 from fnloop.runs.store import APPLICATION_ID, TABLES
 
@@ -19,7 +21,8 @@ def check_schema(connection: sqlite3.Connection) -> None:
     marks of the file are those of a run, or none, as after `.dump` and restoring; then the table `run` has the version.
 
     Raises:
-        ValueError: If it is not.
+        NewerFormat: If it is of a newer format.
+        ValueError: If it is not a run file.
         sqlite3.Error: If it is not an SQLite file.
     """
     mark, version = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
@@ -29,9 +32,11 @@ def check_schema(connection: sqlite3.Connection) -> None:
     entry = _format_entry(connection) if _tables(connection, ["run"])["run"] == expected["run"] else None
     if not mark and entry is None:
         raise ValueError("it has neither the application id nor the format of one")
-    newest = max(version if mark else 0, entry or 0)
+    if entry is not None and version not in (0, entry):
+        raise ValueError(f"its marks are those of format {version}, and its table run those of format {entry}")
+    newest = entry or version
     if newest > FORMAT_VERSION:
-        raise ValueError(f"it was written by a newer version of fnloop (format {newest}, known is {FORMAT_VERSION})")
+        raise NewerFormat(f"is of format {newest}, and fnloop {__version__} reads format {FORMAT_VERSION}: update fnloop")
     different = [name for name, columns in _tables(connection, expected).items() if columns != expected[name]]
     if different:
         raise ValueError(f"its tables are not those of a run: {listed(different)}")

@@ -120,7 +120,7 @@ sql("a trigger", ["CREATE TRIGGER t AFTER INSERT ON states BEGIN DELETE FROM sta
 for table in ("run", "states", "snapshots", "arrays", "head"):
     sql(f"{table} without end", [f"DROP TABLE {table}", f"CREATE VIEW {table} AS {ENDLESS}"], "its tables are not those")
 sql("a view without end", ["DROP VIEW IF EXISTS metrics", f"CREATE VIEW metrics AS SELECT * FROM ({ENDLESS})"], None)
-sql("a newer version", ["PRAGMA user_version=2"], "it was written by a newer version of fnloop")
+sql("a newer version", ["PRAGMA user_version=2"], "its marks are those of format 2, and its table run those of format 1")
 sql("no mark", ["PRAGMA application_id=0"], "it does not have the application id")
 sql("a text that is no UTF-8", ["UPDATE states SET metrics = CAST(x'7bfffe7d' AS TEXT) WHERE position = 1"], "not a run of")
 sql("bytes for a text", ["UPDATE run SET value = x'00' WHERE name = 'trainer'"], "is not a run of fnloop")
