@@ -140,7 +140,7 @@ def _reporting_refusal(recorded_id: str, is_own: bool) -> Iterator[None]:
 
     Args:
         recorded_id: The id of the class.
-        is_own: Whether it is a class of the package, whose error is left as it is.
+        is_own: Whether it is a class of the package, whose error is unchanged.
     """
     try:
         yield
