@@ -17,8 +17,8 @@ from fnloop.core.formatting import listed, short
 from fnloop.core.version import __version__
 from fnloop.runs.files import partial_path, publish
 from fnloop.runs.manifest import FORMAT_VERSION
-from fnloop.runs.packing import Damage
-from fnloop.runs.patience import PatientConnection, is_busy, patiently, without_forks
+from fnloop.runs.packing import MAX_JSON_LENGTH, Damage
+from fnloop.runs.patience import PatientConnection, code_of, is_busy, patiently, without_forks
 from fnloop.runs.schema import check_schema, distrust_schema, own_triggers
 from fnloop.runs.store import APPLICATION_ID, TABLES
 
@@ -42,7 +42,7 @@ _NO_JOURNAL = "PRAGMA journal_mode=MEMORY"
 _NO_LOG = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_READONLY}
 _STARTING = 1.0  # seconds that a reader waits for a writer that opens a file
 _CLOSING = 3.0  # seconds that a writer waits for readers at the end
-_MAX_VALUE = 2**31 - 1  # bytes, as SQLite can limit it
+_MAX_VALUE = 4 * MAX_JSON_LENGTH  # bytes of a value or a row, more than any that is written
 
 
 def create(path: Path, fill: Callable[[sqlite3.Connection], None], publish: Callable[[Path, Path], None] = publish) -> None:
@@ -129,7 +129,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         try:
             connection = patiently(partial(_open, path))
         except _DAMAGE as error:
-            cannot_open = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN
+            cannot_open = code_of(error) & 0xFF == sqlite3.SQLITE_CANTOPEN
             if cannot_open and monotonic() < deadline:
                 sleep(0.01)  # a writer may be finding out that it cannot have a log here
             elif os.path.samestat(file, os.stat(path)):
@@ -146,7 +146,7 @@ def _open(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         if is_busy(error):
             raise
-        if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK and os.access(path, os.W_OK):
+        if code_of(error) == sqlite3.SQLITE_READONLY_ROLLBACK and os.access(path, os.W_OK):
             return _checked(path, "mode=rw")  # a killed writer has left a rollback journal, which is undone by this
         if _size(f"{path}-wal") or os.access(path.parent, os.W_OK):
             raise
@@ -215,7 +215,7 @@ def open_to_write(path: Path) -> PatientConnection:
         try:
             return _opened(path, _log_ahead)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in _NO_LOG or not os.access(path, os.W_OK):
+            if code_of(error) & 0xFF not in _NO_LOG or not os.access(path, os.W_OK):
                 raise
             return _opened(path, _roll_back)
 
@@ -257,6 +257,7 @@ def _connect_to_write(path: Path) -> PatientConnection:
     connection = sqlite3.connect(
         literal(path), isolation_level=None, check_same_thread=False, timeout=1.0, factory=PatientConnection
     )
+    connection.path = str(path)
     connection.execute("PRAGMA foreign_keys=OFF")
     return connection
 
@@ -270,7 +271,7 @@ def close_writer(connection: PatientConnection) -> str | None:
     Returns:
         A text for a warning if the run is now in two files, which belong together; else None.
     """
-    path = connection.execute("PRAGMA database_list").fetchone()[2]
+    path = connection.path
     try:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

@@ -12,7 +12,7 @@ from fnloop.core.formatting import short
 from fnloop.runs.connection import literal, reading, reporting_write_errors
 from fnloop.runs.files import partial_path, publish
 from fnloop.runs.manifest import FORMAT_VERSION
-from fnloop.runs.patience import patiently
+from fnloop.runs.patience import code_of, patiently
 from fnloop.runs.schema import distrust_schema
 from fnloop.runs.start import check_target, check_unused
 from fnloop.runs.store import APPLICATION_ID
@@ -56,7 +56,7 @@ def _vacuum(path: Path, target: Path) -> None:
             distrust_schema(connection)
             connection.execute("VACUUM INTO ?", [literal(target)])
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            if code_of(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                 raise RunError(f"{short(str(path))} is damaged: {error}") from error
             raise
     with closing(sqlite3.connect(literal(target), isolation_level=None)) as connection:

@@ -15,9 +15,14 @@ _FORK_WAITS = 5.0  # seconds that a fork waits for a transaction
 T = TypeVar("T")
 
 
+def code_of(error: BaseException) -> int:
+    """Return the extended code of an error of SQLite; 0 for another error, such as one of Python's about its texts."""
+    return getattr(error, "sqlite_errorcode", 0)
+
+
 def is_busy(error: sqlite3.Error) -> bool:
     """Whether an error says that another connection holds a lock, so that the statement can be tried again."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY
+    return code_of(error) & 0xFF in _BUSY
 
 
 def patiently(action: Callable[[], T], seconds: float = PATIENCE) -> T:
@@ -51,6 +56,7 @@ class PatientConnection(sqlite3.Connection):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._gate, self._is_held = threading.RLock(), False
+        self.path = ""  # of the file
         self.patience = PATIENCE  # seconds in which a statement is tried again
         super().__init__(*args, **kwargs)
         _connections[id(self)] = self
