@@ -12,6 +12,7 @@ import numpy as np
 from fnloop.core.arrays import Array
 from fnloop.core.decoding import DTYPE, Decoder, record_classes
 from fnloop.core.encoding import NOT_DATA, Encoder, array_hash, sha256_of
+from fnloop.core.fields import children_of
 from fnloop.core.formatting import short
 from fnloop.core.identity import class_id
 
@@ -70,6 +71,11 @@ def pack_data(value: Any) -> Packed:
             does not take the names of its fields.
         ValueError: If its text is too large.
     """
+    named = next(_named_tuples(value), None)
+    if named is not None:
+        raise TypeError(
+            f"a {named.__name__} cannot be restored from a file: it would be a tuple; make it a record by fl.frozen"
+        )
     packed = pack(value)
     path = next(functions_in(packed), None)
     if path is not None:
@@ -83,6 +89,14 @@ def pack_data(value: Any) -> Packed:
     if not same:
         raise TypeError(f"a {type(value).__name__} cannot be restored from a file: its fields would differ")
     return packed
+
+
+def _named_tuples(value: Any) -> Iterator[type]:
+    """Yield the class of each named tuple in a value."""
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        yield type(value)
+    for _, part in children_of(value) or ():
+        yield from _named_tuples(part)
 
 
 def check_class_ids(name: str, value: Any) -> None:

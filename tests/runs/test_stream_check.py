@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
 import attrs
 import numpy as np
@@ -186,3 +187,18 @@ def test_a_state_that_a_step_changes_in_place_is_refused(tmp_path, step, start):
     for fixed in (fl.init_state(TRAINER).params, 5, "text"):
         pipe(iterate(lambda state: state, fixed), fl.record(tmp_path / "a.run", overwrite=True), taking(3), last)
         assert len(fl.open_run(tmp_path / "a.run").rows) == 3
+
+
+class Pair(NamedTuple):
+    """A state that a file would give back as a tuple."""
+
+    epoch: int
+    value: float
+
+
+@pytest.mark.parametrize("state", [Pair(0, 1.0), {"pair": Pair(0, 1.0)}, (5, [Pair(0, 1.0)])])
+def test_a_named_tuple_is_refused_when_it_is_written(tmp_path, state):
+    """It could be recorded, but not read back as what it is."""
+    with pytest.raises(TypeError, match=r"a Pair cannot be restored from a file: .* fl\.frozen"):
+        pipe([state], fl.record(tmp_path / "a.run"), last)
+    assert not (tmp_path / "a.run").exists()
