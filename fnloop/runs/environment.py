@@ -18,6 +18,7 @@ from fnloop.core.version import __version__
 from fnloop.engines import get_engine
 from fnloop.engines.numpy.canary import canary
 from fnloop.engines.threads import find_blas, own_threads, with_threads
+from fnloop.runs.packing import check_size
 from fnloop.training.trainer import MAX_THREADS
 
 Environment = Mapping[str, str]
@@ -205,7 +206,7 @@ def parse_environment(text: str | None) -> dict[str, str]:
     Raises:
         ValueError: If it is not a mapping of texts.
     """
-    environment = json.loads(text or "null")
+    environment = json.loads(check_size(text or "null"))
     if not isinstance(environment, dict) or not all(isinstance(value, str) for value in environment.values()):
         raise ValueError("invalid environment in the run file")
     return environment

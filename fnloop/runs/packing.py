@@ -77,9 +77,8 @@ def pack_data(value: Any) -> Packed:
             f"a {named.__name__} cannot be restored from a file: it would be a tuple; make it a record by fl.frozen"
         )
     packed = pack(value)
-    path = next(functions_in(packed), None)
-    if path is not None:
-        raise TypeError(f"{path or type(value).__name__} cannot be written to a file, only data can: it is a function")
+    for text in (packed.text, *packed.records.values()):
+        check_data(text)
     try:
         classes = tuple(record_classes(value))
         decoder = Decoder(packed.arrays.__getitem__, lambda name: decoder.value(json.loads(packed.records[name])), classes)
@@ -115,11 +114,15 @@ def check_class_ids(name: str, value: Any) -> None:
             raise TypeError(f"{name} has records of two different classes {class_id(cls)}, which a file would take for one")
 
 
-def functions_in(packed: Packed) -> Iterator[str]:
-    """Yield the path of each function in a packed value."""
-    for text in (packed.text, *packed.records.values()):
-        if any(form in text for form in NOT_DATA):
-            yield from _functions(json.loads(text), "")
+def check_data(text: str) -> None:
+    """Check that the text of a value has no function, which cannot be read back.
+
+    Raises:
+        TypeError: If it has one. The message has its path.
+    """
+    if any(form in text for form in NOT_DATA):
+        path = next(_functions(json.loads(text), ""))
+        raise TypeError(f"{path or 'value'} cannot be written to a file, only data can: it is a function")
 
 
 def _functions(tree: Any, path: str) -> Iterator[str]:

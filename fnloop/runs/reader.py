@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from fnloop.core.checks import Mode
 from fnloop.core.decoding import NotData, aliases_of, has_older_forms, record_classes
+from fnloop.core.digest import same_bits
 from fnloop.core.encoding import Encoder, sha256_of
 from fnloop.core.errors import RunError
 from fnloop.core.formatting import short
@@ -23,10 +24,11 @@ from fnloop.runs.differences import check_recorded
 from fnloop.runs.earlier_metrics import NO_EARLIER_METRICS, EarlierMetrics
 from fnloop.runs.environment import parse_environment
 from fnloop.runs.manifest import DataEntry, TrainerEntry, parse_manifest
-from fnloop.runs.packing import unpack
+from fnloop.runs.packing import check_data, unpack
 from fnloop.runs.recorded_rows import Rows, check_root, reading_run
 from fnloop.runs.rows import Row, differing_fields, make_row, root_hash
 from fnloop.runs.store import read_blocks, read_head, read_manifest, read_rows, read_snapshot, read_snapshots
+from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer
 
 Advance = Callable[[Any], Any]  # from each state of a stream to the next
@@ -192,7 +194,11 @@ class Reader:
         with reading_run(self.path, self._root) as connection:
             text = read_snapshot(connection, row)
             with self.reporting():
-                return unpack(connection, text, self.records, references)
+                check_data(text)
+                state = unpack(connection, text, self.records, references)
+                if trainer is not None and isinstance(state, TrainState) and not same_bits(state.params.model, trainer.model):
+                    raise ValueError("a snapshot is of another model than the trainer's")
+                return state
 
     def is_upcast(self, position: int) -> bool:
         """Return whether the snapshot at a position has records of older forms, which have other texts now.

@@ -13,7 +13,7 @@ from fnloop.core.checks import Mode
 from fnloop.core.encoding import NO_ALIASES, Encoder
 from fnloop.runs.blocks import BlockHasher
 from fnloop.runs.environment import Observation, changed_environment, environment_of
-from fnloop.runs.packing import PART_BYTES, Packed, array_parts, check_size
+from fnloop.runs.packing import PART_BYTES, Packed, array_parts, check_data, check_size
 from fnloop.runs.rows import make_row
 from fnloop.runs.sink import Sink
 from fnloop.runs.snapshots import SnapshotSchedule, to_thin
@@ -116,6 +116,7 @@ class Recorder:
         environment = self._changed_environment(observation)
         position = self._position + 1
         row, text = make_row(position, state, seconds, self._epoch, self._encoder, environment)
+        check_data(text)
         columns = row.columns()
         self._hasher.add(columns)
         self._rows.append(columns)

@@ -1,5 +1,6 @@
 """Malicious and foreign files give an error of fnloop, and cost no memory, no time and run no code."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -141,7 +142,7 @@ sql("a huge row", [("UPDATE states SET metrics = ? WHERE position = 1", ['{"a": 
 sql("a deep row", [("UPDATE states SET fields = ? WHERE position = 1", [DEEP])], "is not a run of fnloop")
 MANY = "{" + ",".join(f'"{i}":1' for i in range(300_000)) + "}"
 sql("a wide row", [("UPDATE states SET fields = ? WHERE position = 1", [MANY])], "is not a run of fnloop")
-for key in ("trainer", "train", "environment", "monitor"):
+for key in ("trainer", "train", "monitor"):
     value(f"{key}: deep", DEEP, "is not a run of fnloop")
     value(f"{key}: wide", WIDE, "is not a run of fnloop")
     value(f"{key}: a number", "5", "is not a run of fnloop")
@@ -155,29 +156,44 @@ value("monitor: unknown", '["nothing", "min"]', "is not a run of fnloop")
 value("earlier_metrics: a number", "5", "is not a run of fnloop")
 value("parent: a number", "5", "is not a run of fnloop")
 value("preprocessing: a number", "5", "is not a run of fnloop")
-value("environment: numbers", '{"BLAS threads": 5}', "is not a run of fnloop")
-value("environment: many threads", '{"BLAS threads": "99999999999999999999"}', None)
+for name, text, message in (
+    ("deep", DEEP, "is not a run of fnloop"),
+    ("wide", WIDE, "is not a run of fnloop"),
+    ("a number", "5", "is not a run of fnloop"),
+    ("not JSON", "{", "is not a run of fnloop"),
+    ("none", "null", "is not a run of fnloop"),
+    ("of numbers", '{"BLAS threads": 5}', "is not a run of fnloop"),
+    ("of many threads", '{"BLAS threads": "99999999999999999999"}', None),
+):
+    sql(f"an environment: {name}", [("UPDATE states SET environment = ? WHERE position = 0", [text])], message)
 sql("no trainer", ["DELETE FROM run WHERE name = 'trainer'"], "no value for 'trainer' in the run file")
 sql("only a trainer", ["DELETE FROM run WHERE name <> 'trainer'"], "is not a run of fnloop")
 
 
-def packed(name, tree, message, arrays="{}"):
+def packed(name, tree, message):
     """Put another value in place of the trainer."""
-    text = json.dumps({"digest": "0" * 64, "packed": f'{{"tree": {tree}, "arrays": {arrays}}}', "repr": ""})
-    sql(f"a trainer that is {name}", [("UPDATE run SET value = ? WHERE name = 'trainer'", [text])], message)
+    sql(
+        f"a trainer that is {name}",
+        [("UPDATE run SET value = ? WHERE name = 'trainer'", [f'{{"record":{tree},"repr":""}}'])],
+        message,
+    )
 
 
 packed("no record", "5", "is not a run of fnloop")
-packed("another record", '{"type": "SGD"}', "is not a run of fnloop")
-packed("of an unknown record", '{"type": "os.system", "command": "true"}', "'os.system', which is not on the list")
-packed("of no name", '{"type": ["Trainer"]}', "is not a run of fnloop")
-packed("deep", '{"mapping": ' * 100_000, "is not a run of fnloop")
+packed("another record", '{"@":"fnloop.SGD"}', "is not a run of fnloop")
+packed("of an unknown record", '{"@":"os.system","command":"true"}', "'os.system', which is not on the list")
+packed("of no name", '{"@":["fnloop.Trainer"]}', "is not a run of fnloop")
+packed("of a form that is no number", '{"@":"fnloop.Trainer/x"}', "is not a run of fnloop")
+packed("deep", '{"@mapping":' * 100_000, "is not a run of fnloop")
 packed("wide", WIDE, "is not a run of fnloop")
-packed("of half a number", '{"float": "00"}', "is not a run of fnloop")
-packed("of no parts", '{"parts": []}', "is not a run of fnloop")
-packed("of missing arrays", '{"array": "x"}', "is not a run of fnloop", '{"x": "00"}')
-packed("of arrays without names", '{"array": "x"}', "is not a run of fnloop", "[]")
-HUGE = '{"type": "Sequential", "inputs": [30000], "layers": [{"type": "Dense", "inputs": 30000, "outputs": 30000}]}'
+packed("of half a number", '{"@float":"00"}', "is not a run of fnloop")
+packed("of an unknown form", '{"parts":[]}', "is not a run of fnloop")
+packed("of missing arrays", '{"@array":"x"}', "is not a run of fnloop")
+packed("of arrays without names", '{"@array":[]}', "is not a run of fnloop")
+packed("of missing records", '{"@ref":"x"}', "is not a run of fnloop")
+packed("a scalar of objects", '{"@scalar":["O8","00"]}', "is not a run of fnloop")
+packed("half a scalar", '{"@scalar":["<f8","00"]}', "is not a run of fnloop")
+HUGE = '{"@":"fnloop.Sequential","inputs":[30000],"layers":[{"@":"fnloop.Dense","inputs":30000,"outputs":30000}]}'
 packed("of a model larger than all memory", HUGE, "is not a run of fnloop")
 sql("a metric that is another", ["UPDATE states SET metrics = replace(metrics, '0.', '1.')"], "it differs in metrics")
 sql("a step that is another", ["UPDATE states SET step = step + 1"], "it differs in step")
@@ -186,16 +202,24 @@ sql("a reason to stop", ["UPDATE states SET stopped = 'finished' WHERE position 
 for name, model in (("larger", fl.mlp([2, 3, 1])), ("smaller", fl.mlp([2, 1])), ("of other inputs", fl.mlp([1, 3, 1]))):
     with_model, data = tiny(model=model, early_stopping=fl.EarlyStopping("val_loss"))[:2]
     entry = make_manifest(with_model, data, data, "numpy", None, None)[0].to_json()["trainer"]
-    value(f"trainer: {name}", entry, "it differs in params")
+    value(f"trainer: {name}", entry, "of another model than the trainer's")
 
-CONTENT = "UPDATE snapshots SET content = "
-sql("a deep state", [(f"{CONTENT}?", ['{"tree": ' + DEEP])], "is not a run of fnloop")
-sql("a wide state", [(f"{CONTENT}?", [f'{{"arrays": {{}}, "tree": {WIDE}}}'])], "is not a run of fnloop")
-sql("a huge state", [(f"{CONTENT}?", [" " * 40_000_000])], "too big")
-sql("a huge state of wide characters", [(f"{CONTENT}?", ["x" * 20_000_000 + "\U0001f300"])], "too big")
-sql("a state that is a word", [f"""{CONTENT}'{{"arrays": {{}}, "tree": "x"}}'"""], "is not the recorded one")
-sql("a state of half a number", [f"""{CONTENT}'{{"arrays": {{}}, "tree": {{"float": "00"}}}}'"""], "is not a run of fnloop")
-sql("a state that is a trainer", [f"""{CONTENT}'{{"arrays": {{}}, "tree": {{"type": "SGD"}}}}'"""], "is not the recorded one")
+
+def content(name, text, message):
+    """Put another text in place of every snapshot, whose digest it matches."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    statements = [("UPDATE snapshots SET content = ?", [text]), ("UPDATE states SET digest = ?", [digest])]
+    sql(name, statements, message)
+
+
+content("a deep state", DEEP, "is not a run of fnloop")
+content("a wide state", WIDE, "is not a run of fnloop")
+content("a huge state", " " * 40_000_000, "too big")
+content("a huge state of wide characters", "x" * 20_000_000 + "\U0001f300", "too big")
+content("a state that is a word", '"x"', "it differs in")
+content("a state of half a number", '{"@float":"00"}', "is not a run of fnloop")
+content("a state that is a trainer", '{"@":"fnloop.SGD"}', "it differs in")
+content("a state that is a function", '{"@function":"x"}', "")
 for shape in (
     "[1000000000000]",
     "[-1]",
