@@ -185,7 +185,7 @@ def _names(cls: type) -> dict[str, str]:
 def _scalar(dtype: str, content: str) -> Any:
     if not DTYPE.fullmatch(dtype):
         raise ValueError(f"a scalar has the dtype {short(dtype)}")
-    return np.frombuffer(bytes.fromhex(content), np.dtype(dtype))[0]
+    return np.ndarray((), np.dtype(dtype), bytearray.fromhex(content) or bytearray(1))[()]  # an empty text has no bytes
 
 
 def find_classes(recorded_id: str, classes: Iterable[type]) -> list[type]:

@@ -307,6 +307,12 @@ def _mapping(mapping: Mapping[Any, Any], encoder: Encoder) -> str:
     return f'{{"@mapping":{{{",".join(parts)}}}}}'
 
 
+def _array(value: Array, encoder: Encoder) -> str:
+    if type(value) is not np.ndarray:
+        raise TypeError(f"arrays must be plain ones, got a {type(value).__name__}, which would be read back as an ndarray")
+    return encoder.array(value)
+
+
 def _scalar(value: "np.generic[Any]", encoder: Encoder) -> str:
     if value.dtype.hasobject or value.dtype.names:
         raise TypeError(f"a NumPy scalar must be a number, a boolean or text, got dtype {value.dtype}")
@@ -328,7 +334,8 @@ _EXACT: Mapping[type, _Encode] = {  # a subclass, such as that of an enumeration
     type(None): lambda value, encoder: "null",
 }
 _BASES: tuple[tuple[Any, _Encode], ...] = (
-    (np.ndarray, lambda value, encoder: encoder.array(value)),
+    (np.memmap, lambda value, encoder: encoder.array(value)),
+    (np.ndarray, _array),
     (np.generic, _scalar),
     (tuple, _sequence),
     (list, _sequence),

@@ -168,7 +168,7 @@ def literal(path: Path) -> str:
 
 def _checked(path: Path, mode: str) -> sqlite3.Connection:
     """Return a connection to a file whose marks and tables are those of a run file, in a transaction."""
-    connection = sqlite3.connect(f"file:{quote(literal(path))}?{mode}", uri=True, isolation_level=None)
+    connection = sqlite3.connect(f"file:{quote(os.fsencode(literal(path)))}?{mode}", uri=True, isolation_level=None)
     try:
         size = _size(path) + _size(f"{path}-wal")
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(max(size, 1 << 16), _MAX_VALUE))

@@ -51,7 +51,9 @@ def copy_run(path: Path, target: str | os.PathLike[str]) -> Path:
 def _vacuum(path: Path, target: Path) -> None:
     """Write a copy with the marks of a run file, which a restored run may lack."""
     target.unlink(missing_ok=True)
-    with closing(sqlite3.connect(f"file:{quote(literal(path))}?mode=ro", uri=True, isolation_level=None)) as connection:
+    with closing(
+        sqlite3.connect(f"file:{quote(os.fsencode(literal(path)))}?mode=ro", uri=True, isolation_level=None)
+    ) as connection:
         try:
             distrust_schema(connection)
             connection.execute("VACUUM INTO ?", [literal(target)])

@@ -121,8 +121,8 @@ def check_data(text: str) -> None:
         TypeError: If it has one. The message has its path.
     """
     if any(form in text for form in NOT_DATA):
-        path = next(_functions(json.loads(text), ""))
-        raise TypeError(f"{path or 'value'} cannot be written to a file, only data can: it is a function")
+        for path in _functions(json.loads(text), ""):  # none if a mapping has such a key
+            raise TypeError(f"{path or 'value'} cannot be written to a file, only data can: it is a function")
 
 
 def _functions(tree: Any, path: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from fnloop.core.encoding import NO_ALIASES, Encoder
 from fnloop.runs.blocks import BlockHasher
 from fnloop.runs.environment import Observation, changed_environment, environment_of
 from fnloop.runs.packing import PART_BYTES, Packed, array_parts, check_data, check_size
-from fnloop.runs.rows import make_row
+from fnloop.runs.rows import METRICS, make_row
 from fnloop.runs.sink import Sink
 from fnloop.runs.snapshots import SnapshotSchedule, to_thin
 from fnloop.runs.store import Head, add_rows, add_snapshot, create_views, drop_snapshots, read_snapshots, snapshot_bytes
@@ -112,12 +112,15 @@ class Recorder:
 
         Raises:
             TypeError: If it has a part that cannot be written.
+            ValueError: If its text, or that of its metrics, is larger than any that is read.
         """
         environment = self._changed_environment(observation)
         position = self._position + 1
         row, text = make_row(position, state, seconds, self._epoch, self._encoder, environment)
         check_data(text)
         columns = row.columns()
+        for part in (text, columns[METRICS]):
+            check_size(part)  # whatever its state is, a row that could not be read would make its whole block unreadable
         self._hasher.add(columns)
         self._rows.append(columns)
         self._position, self._epoch = position, row.epoch
@@ -131,7 +134,6 @@ class Recorder:
             self._best, self._best_snapshot = Best(position, row.metrics), snapshot
         self._schedule.add_epoch(seconds)
         if position == 0 or self._schedule.is_due(position, self.state_bytes):
-            check_size(text)
             self._due.append(snapshot)
             self._due_bytes += self.state_bytes
             self._schedule.add(self.state_bytes)

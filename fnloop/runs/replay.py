@@ -52,7 +52,7 @@ class Replay:
         if not 0 <= position - reached <= (1 if self._can_advance else 0) or reached < 0:
             snapshot = max(p for p in self.reader.snapshots() if p <= position)
             if not snapshot <= reached <= position:
-                reached, state = snapshot, self.snapshot(snapshot)
+                reached, state = self.nearest(position)
         while reached < position:
             reached += 1
             try:
@@ -63,6 +63,24 @@ class Replay:
                 state = self.snapshot(reached)  # the state was computed from the cached one
         self._cached = reached, state
         return state
+
+    def nearest(self, position: int) -> tuple[int, Any]:
+        """Return the position of the latest snapshot up to a position, and its state.
+
+        Args:
+            position: The index of the state in the stream, from 0.
+
+        Raises:
+            ReplayError: If it is not the recorded state.
+            RunError: If it is damaged.
+        """
+        while True:
+            snapshot = max(p for p in self.reader.snapshots() if p <= position)
+            try:
+                return snapshot, self.snapshot(snapshot)
+            except RunError:
+                if snapshot in self.reader.snapshots():
+                    raise  # else it was pruned since it was listed
 
     def check_here(self, position: int) -> None:
         """Compute the epoch after the latest snapshot before a position again, and compare it with its record.
@@ -75,10 +93,9 @@ class Replay:
         Raises:
             ReplayError: If the state of the epoch is not the recorded one.
         """
-        earlier = [snapshot for snapshot in self.reader.snapshots() if snapshot < position]
-        if earlier:
-            reached = max(earlier) + 1
-            state = self.advance_to(reached)(self.snapshot(reached - 1))
+        if position:
+            snapshot, state = self.nearest(position - 1)
+            reached, state = snapshot + 1, self.advance_to(snapshot + 1)(state)
             self._cached = reached, self._checked(state, self.reader.row(reached), position)
 
     def snapshot(self, position: int) -> Any:

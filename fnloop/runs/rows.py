@@ -55,6 +55,7 @@ class Row(NamedTuple):
         return self
 
 
+METRICS = Row._fields.index("metrics")  # the column
 _TYPES = {
     (int, int, int, float, stopped, dict, environment, bytes, str)
     for stopped in (str, type(None))

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from fnloop.core.errors import RunError
@@ -32,12 +33,14 @@ class Sink:
 
     def __init__(self, path: Path, manifest: tuple[Manifest, Sequence[Packed]] | None = None, overwrite: bool = False) -> None:
         self.path, self._overwrite = path, overwrite
+        self._absolute = os.path.abspath(path)
+        self._file: os.stat_result | None = None  # that is open
         self._connection: PatientConnection | None = None
         self._start: Fill | None = None
         self.is_new = manifest is not None
         self.root = ""
         if manifest is None:
-            self._connection = open_to_write(path)
+            self._open()
         else:
             texts, packed = manifest[0].to_json(), manifest[1]
             self.root = root_hash(texts)
@@ -64,7 +67,11 @@ class Sink:
             return
         self._create(fill)
         if not is_last:
-            self._connection = open_to_write(self.path)
+            self._open()
+
+    def _open(self) -> None:
+        self._file = os.stat(self.path)
+        self._connection = open_to_write(self.path)
 
     def _create(self, fill: Fill) -> None:
         start = self._start
@@ -87,6 +94,16 @@ class Sink:
             self.path.unlink(missing_ok=True)
 
     def close(self) -> str | None:
-        """Close the file, and merge its log; return a text for a warning if the run is in two files then."""
+        """Close the file and merge its log; return a text for a warning if the run is in two files, or not at its path."""
         connection, self._connection = self._connection, None
-        return None if connection is None else close_writer(connection)
+        return None if connection is None else close_writer(connection) or self._moved()
+
+    def _moved(self) -> str | None:
+        """Return a text for a warning if the path no longer has the file that was written."""
+        with suppress(OSError):
+            if self._file is not None and os.path.samestat(os.stat(self._absolute), self._file):
+                return None
+        return (
+            f"{short(str(self.path))} was deleted, moved or replaced while it was recorded: the path does not have this run, "
+            "whose epochs were written to the file that was there"
+        )

@@ -193,6 +193,9 @@ def read_blocks(connection: sqlite3.Connection, previous: str, number: int = 0) 
     head = read_head(connection)
     if not blocks or blocks[0].number != number or (blocks[-1].end - 1, blocks[-1].chain) != head[:2]:
         raise ValueError("the last row of the states is not the head of the chain")
+    ends = connection.execute("SELECT (SELECT min(position) FROM states), (SELECT max(position) FROM states)").fetchone()
+    if ends != (0, head.position):
+        raise ValueError(f"its states have rows from {ends[0]} to {ends[1]}, and the chain those from 0 to {head.position}")
     return blocks
 
 

@@ -107,8 +107,9 @@ def _verify_segment(replay: Replay, segment: _Segment) -> list[Mismatch]:
     first, last = segment
     rows = replay.reader.rows()
     try:
-        # The snapshot may have been pruned since the segments were listed.
-        state = replay.snapshot(first) if first in replay.reader.snapshots() else replay.at(first)
+        reached, state = replay.nearest(first)
+        if reached < first:  # the snapshot was pruned since the segments were listed
+            state = replay.at(first)
     except FnloopError as error:
         message = f"the snapshot that it is computed from: {error}"
         return [Mismatch(row.position, row.epoch, (message,)) for row in rows[first : last + 1]]

@@ -43,7 +43,7 @@ class Writer:
         self._progress: SimpleQueue[None] = SimpleQueue()  # an item tells that the thread has written something
         self._closing = self._discarding = self._finished = False
         self._error: BaseException | None = None
-        self._split: str | None = None  # a warning that the run is in two files
+        self._split: str | None = None  # a warning that the run is in two files, or not at its path
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, name="fnloop-record", daemon=True)
         self._thread.start()

@@ -1,0 +1,151 @@
+"""What is recorded can be read back from its path; what cannot is refused, or warned of, when it is written."""
+
+import os
+import sqlite3
+import sys
+import warnings
+from contextlib import closing
+from time import sleep
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fnloop as fl
+from fnloop.core.records import frozen
+from fnloop.runs import writer
+from fnloop.runs.packing import MAX_JSON_VALUES
+from fnloop.runs.reader import Reader
+from tests.replay.support import fingerprint, record_tiny, tiny, wait_for
+
+
+@frozen
+class State:
+    """A state with any value, and any metrics."""
+
+    n: int
+    value: Any = None
+    metrics: Any = {}
+
+
+def record_states(path, *states):
+    return list(fl.record(path, None, None, None, iter(states)))
+
+
+MANY = tuple(range(MAX_JSON_VALUES + 1))
+
+
+@pytest.mark.parametrize("large", [State(2, MANY), State(2, None, {f"m{i}": 0.5 for i in MANY})], ids=["state", "metrics"])
+def test_a_state_that_is_too_large_to_be_read_ends_the_recording(tmp_path, monkeypatch, large):
+    monkeypatch.setattr(writer, "PAUSE", 0.001)
+    stream = iter(fl.record(tmp_path / "a.run", None, None, None, iter([State(0), State(1), large, State(3)])))
+    next(stream), next(stream)
+    wait_for(tmp_path / "a.run")
+    while len(fl.open_run(tmp_path / "a.run").rows) < 2:
+        sleep(0.005)
+    with pytest.warns(fl.RecordingWarning, match="is over 65536, numbers must be held in arrays"):
+        assert [state.n for state in stream] == [2, 3]
+    run = fl.open_run(tmp_path / "a.run", step=lambda state: State(state.n + 1), records=[State])
+    assert [row.position for row in run.rows] == [0, 1]
+    assert run.last == State(1)
+
+
+@pytest.mark.parametrize("array", [np.ma.masked_array([1.0, 2.0], [0, 1]), np.ones((2, 2)).view(np.matrix)])
+def test_an_array_that_would_come_back_as_another_kind_is_refused(tmp_path, array):
+    path = tmp_path / "a.run"
+    with pytest.raises(TypeError, match="value cannot be written to a file: arrays must be plain ones, got a "):
+        record_states(path, State(0, array))
+    assert not path.exists()
+
+
+def test_a_mapping_may_have_keys_that_look_like_forms(tmp_path):
+    value = {"@function": 1, "@mapping": {"@array": "x"}, "@": "fnloop.Adam/x"}
+    record_states(tmp_path / "a.run", State(0, value), State(1, value))
+    assert fl.open_run(tmp_path / "a.run", records=[State]).state(1) == State(1, value)
+
+
+@pytest.mark.parametrize("text", [np.str_(""), np.bytes_(b""), np.str_("ab")])
+def test_scalars_of_text_are_read_back(tmp_path, text):
+    record_states(tmp_path / "a.run", State(0, text))
+    state = fl.open_run(tmp_path / "a.run", records=[State]).state(0)
+    assert fl.same_bits(state.value, text)
+
+
+def test_a_snapshot_that_is_pruned_after_it_was_listed_is_not_called_damaged(tmp_path, monkeypatch):
+    path = tmp_path / "a.run"
+    reference = [fingerprint(state) for state in record_tiny(path, 8, snapshot_every=2)]
+    run, snapshots, stale = fl.open_run(path), Reader.snapshots, iter([[0, 2, 4, 6, 8]] * 2)
+    run.prune(1)
+    assert 4 not in snapshots(run._reader)
+    monkeypatch.setattr(Reader, "snapshots", lambda reader: next(stale, None) or snapshots(reader))
+    assert fingerprint(run.state(5)) == reference[5]
+    stale = iter([[0, 2, 4, 6, 8]] * 2)
+    assert run.verify()
+
+
+def test_a_snapshot_that_is_listed_and_missing_is_damage(tmp_path):
+    path = tmp_path / "a.run"
+    record_tiny(path, 4, snapshot_every=2)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE snapshots SET content = content || ' ' WHERE position = 2")
+    with pytest.raises(fl.RunError, match="the snapshot of state 2 does not match its digest"):
+        fl.open_run(path).state(3)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="an open file cannot be deleted")
+@pytest.mark.parametrize("how", ["deleted", "moved", "replaced"])
+def test_a_run_that_is_not_at_its_path_at_the_end_is_warned_of(tmp_path, monkeypatch, how):
+    path, other = tmp_path / "a.run", tmp_path / "other.run"
+    monkeypatch.setattr(writer, "PAUSE", 0.001)
+    record_tiny(other, 2)
+    trainer, *data = tiny()
+    stream = fl.record(path, trainer, *data)(fl.epochs(trainer, *data))
+    next(stream), next(stream)
+    wait_for(path)
+    sleep(0.05)  # until the writer has opened it
+    {"deleted": path.unlink, "moved": lambda: path.rename(tmp_path / "b.run"), "replaced": lambda: other.replace(path)}[how]()
+    next(stream)
+    with pytest.warns(fl.RecordingWarning, match="was deleted, moved or replaced while it was recorded"):
+        stream.close()
+
+
+def test_a_change_of_the_folder_is_not_taken_for_a_move(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "PAUSE", 0.001)
+    monkeypatch.chdir(tmp_path)
+    trainer, *data = tiny()
+    stream = fl.record("a.run", trainer, *data)(fl.epochs(trainer, *data))
+    next(stream), next(stream)
+    wait_for(tmp_path / "a.run")
+    sleep(0.05)
+    (tmp_path / "b").mkdir()
+    monkeypatch.chdir(tmp_path / "b")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stream.close()
+    assert len(fl.open_run(tmp_path / "a.run").rows) == 2
+
+
+@pytest.mark.parametrize("position", [-1, 9, 1000])
+def test_a_row_that_was_added_to_the_states_is_found(tmp_path, position):
+    path = tmp_path / "a.run"
+    record_tiny(path, 3)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO states SELECT ?, epoch, step, seconds, stopped, metrics, environment, fields, digest "
+            "FROM states WHERE position = 3",
+            [position],
+        )
+    with pytest.raises(fl.RunError, match=r"its states have rows from .* and the chain those from 0 to 3"):
+        fl.open_run(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+def test_a_path_that_is_not_utf8(tmp_path):
+    path = os.path.join(tmp_path, os.fsdecode(b"\xff.run"))
+    states = record_tiny(path, 4)
+    run = fl.open_run(path)
+    assert fl.same_bits(run.state(3), states[3])
+    assert fl.same_bits(run.resume(epochs=5, progress=False).state(4), states[4])
+    run.prune(1)
+    run.copy_to(tmp_path / "b.run")
+    assert len(fl.open_run(tmp_path / "b.run").rows) == 6
