@@ -165,6 +165,11 @@ class Recorder:
         self._due += [snapshot for snapshot in (self._latest, self._best_snapshot) if snapshot is not None]
         self._write(is_last=True)
 
+    def rescue(self) -> None:
+        """Finish with the states before one that could not be added."""
+        if self._latest is not None:
+            self.finish()
+
     def _write(self, is_last: bool) -> None:
         ended = datetime.now().astimezone().isoformat(timespec="milliseconds") if is_last else None
         due = self._thinned({snapshot.position: snapshot.packed for snapshot in self._due})

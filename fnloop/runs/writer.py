@@ -147,7 +147,11 @@ class Writer:
     def _add_queue(self) -> None:
         """Add all queued states; those that are in a full batch are written."""
         while self._queue:
-            self._recorder.add(*self._queue[0])
+            try:
+                self._recorder.add(*self._queue[0])
+            except Exception:
+                self._recorder.rescue()
+                raise
             self._queue.popleft()
             if self._progress.empty():
                 self._progress.put(None)

@@ -50,6 +50,14 @@ def test_a_state_that_is_too_large_to_be_read_ends_the_recording(tmp_path, monke
     assert run.last == State(1)
 
 
+def test_the_states_before_one_that_cannot_be_written_are_kept(tmp_path):
+    states = [State(0), State(1), State(2, {1: 2}), State(3)]  # which come long before the first commit
+    with pytest.warns(fl.RecordingWarning, match=r"the keys of a mapping must be text, .* it holds 2 states, up to epoch 1"):
+        assert record_states(tmp_path / "a.run", *states) == states
+    run = fl.open_run(tmp_path / "a.run", records=[State])
+    assert (len(run.rows), run.last) == (2, State(1))
+
+
 @pytest.mark.parametrize("array", [np.ma.masked_array([1.0, 2.0], [0, 1]), np.ones((2, 2)).view(np.matrix)])
 def test_an_array_that_would_come_back_as_another_kind_is_refused(tmp_path, array):
     path = tmp_path / "a.run"
