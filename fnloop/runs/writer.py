@@ -59,6 +59,8 @@ class Writer:
         Raises:
             RunError: If an earlier state could not be written.
         """
+        if os.getpid() != self._process:
+            return  # a forked process has no thread that would empty its queue
         while self._error is None and self._queue and self._queued_bytes() + self._recorder.state_bytes > MAX_QUEUED_BYTES:
             self._wait()
         self._raise_error()

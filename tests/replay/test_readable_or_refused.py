@@ -1,6 +1,7 @@
 """What is recorded can be read back from its path; what cannot is refused, or warned of, when it is written."""
 
 import os
+import signal
 import sqlite3
 import sys
 import warnings
@@ -16,7 +17,7 @@ from fnloop.core.records import frozen
 from fnloop.runs import writer
 from fnloop.runs.packing import MAX_JSON_VALUES
 from fnloop.runs.reader import Reader
-from tests.replay.support import fingerprint, record_tiny, tiny, wait_for
+from tests.replay.support import fingerprint, in_new_process, record_tiny, tiny, wait_for
 
 
 @frozen
@@ -157,3 +158,27 @@ def test_a_path_that_is_not_utf8(tmp_path):
     run.prune(1)
     run.copy_to(tmp_path / "b.run")
     assert len(fl.open_run(tmp_path / "b.run").rows) == 6
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_that_continues_the_stream_does_not_wait_for_a_thread_that_it_lacks(tmp_path):
+    assert in_new_process(continue_in_child, str(tmp_path / "a.run")) == [0, 4]
+
+
+def continue_in_child(path):
+    """Fork within a stream; return the exit status of the child, which continues it, and the number of recorded rows."""
+    writer.PAUSE, writer.MAX_QUEUED_BYTES = 0.001, 1
+    trainer, *data = tiny()
+    stream = fl.record(path, trainer, *data)(fl.epochs(trainer, *data))
+    next(stream), next(stream), next(stream)
+    wait_for(path)
+    child = os.fork()
+    if not child:
+        signal.alarm(20)  # ends a process that hangs
+        for _ in range(9):
+            next(stream)
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    next(stream)
+    stream.close()
+    return [status, len(fl.open_run(path).rows)]
