@@ -152,6 +152,8 @@ def test_optimizers_at_every_magnitude(name, data, dtype):
     cancelled = size if name in TRANSFORMS else 8 * vector_size if adds else 0.0
     if "ScaleByLion" in kinds and 0 < size < 1e3 * float(np.finfo(dtype).tiny):
         return  # its sign is that of a tenth of the gradient, which rounds to zero among the subnormal numbers
+    if {"SGD", "scale_by_trust_ratio"} <= kinds and 0 < size < 1e3 * float(np.finfo(dtype).tiny):
+        return  # a momentum of subnormal numbers has few digits, which the ratio scales up
     if dtype == "float32" and size > 1e15 and name.startswith("Adadelta"):
         return  # the quotient of its slots is a subnormal number
     gradients, vector = gradients_of((3, LAYOUT[-1].stop)), vector_of((LAYOUT[-1].stop,))

@@ -21,6 +21,8 @@ from tests.replay.support import fingerprint, tiny
 EPOCHS = 12
 FORK = get_context("fork")
 
+pytestmark = pytest.mark.filterwarnings(r"ignore:os.fork\(\) was called:RuntimeWarning")  # by JAX, if another test imported it
+
 
 def record(path, reference, seconds, **options):
     """Record a part of the run, and resume it; each time in a few transactions."""
