@@ -19,6 +19,21 @@ from tests.replay.support import CustomState, custom_step, everything, problem, 
 
 FOLDER = Path(__file__).parent / "files"
 RECORDS = Path(__file__).parent / "records.json"
+NOT_STORED = {
+    "Bar",
+    "Confusion",
+    "Diff",
+    "Difference",
+    "Fit",
+    "LRRange",
+    "RunData",
+    "RunGroup",
+    "Split",
+    "Summary",
+    "TableSplit",
+}
+NOT_STORED |= {"Verification"}
+NOT_FROZEN = {"Preprocessing"}  # tables get another form before the first release
 
 
 def record(name, trainer, train, validation, epochs=4, **options):
@@ -29,6 +44,7 @@ def record(name, trainer, train, validation, epochs=4, **options):
 
 def make_files():
     """Write a run file of each kind, and checkpoints."""
+    FOLDER.mkdir(exist_ok=True)
     train, validation = problem()
     trainer = everything()
     run = record("everything", trainer, train, validation)
@@ -36,12 +52,25 @@ def make_files():
     record("jax", trainer, train, validation, engine="jax")
     record("stopped", everything(early_stopping=fl.EarlyStopping("val_loss", patience=1, min_delta=10.0)), train, validation)
     record("one", *tiny(), epochs=0)
+    record("blocks", *tiny(), epochs=300)
+    record("functions", *with_function())
     manifest.MAX_DATA_BYTES = 0
     record("data", *tiny())
     states = iterate_custom()
     fl.last(fl.record(FOLDER / "custom.run", None, None)(states))
     fl.save(run.last, FOLDER / "state.npz", trainer=trainer)
     fl.save(run.last.params, FOLDER / "params.npz")
+
+
+def with_function():
+    """Return a trainer whose rates are a function's, and its data."""
+    trainer, train, validation = tiny()
+    return trainer.replace(scheduler=fl.schedulers.LambdaLR(0.1, halve)), train, validation
+
+
+def halve(epoch):
+    """Return the factor of the rate in an epoch."""
+    return 0.5**epoch
 
 
 def iterate_custom(count=5):
@@ -51,20 +80,24 @@ def iterate_custom(count=5):
         state = custom_step(state)
 
 
+def name_of(path):
+    """Return the name of a file without its suffix."""
+    return path.name.partition(".")[0]
+
+
 def answers():
     """Return what the files say, as JSON."""
     runs = {}
     for path in sorted(FOLDER.glob("*.run")):
         run = fl.open_run(path)
         runs[path.name] = {
-            "rows": [[row.position, row.epoch, row.step, row.stopped, row.digest] for row in run.rows],
-            "metrics": [dict(row.metrics) for row in run.rows],
+            "rows": [[row.position, row.epoch, row.step, row.stopped, row.digest, dict(row.metrics)] for row in run.rows[-6:]],
             "snapshots": run.snapshots,
             "engine": run.engine,
             "monitor": run.monitor and list(run.monitor),
             "parent": run.parent and {**run.parent, "path": "", "changes": dict(run.parent["changes"])},
             "environment": sorted(run.environment),
-            "trainer": run.trainer and fl.digest(run.trainer),
+            "trainer": None if name_of(path) in ("custom", "functions") else fl.digest(run.trainer),
         }
     checkpoints = {path.name: fl.digest(fl.load_checkpoint(path)) for path in sorted(FOLDER.glob("*.npz"))}
     return {"runs": runs, "checkpoints": checkpoints}
@@ -78,7 +111,7 @@ def record_forms():
             "fields": {field.name: field.default for field in encoded_fields(cls)},
         }
         for name, cls in sorted(RECORD_TYPES.items())
-        if attrs.has(cls)
+        if attrs.has(cls) and cls.__name__ not in NOT_STORED | NOT_FROZEN
     }
 
 

@@ -1,4 +1,4 @@
-"""What is recorded can be read back from its path; what cannot is refused, or warned of, when it is written."""
+"""Every recorded value can be read back from its path; others are refused, or warned of, when they are written."""
 
 import os
 import signal
