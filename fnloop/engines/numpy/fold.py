@@ -38,7 +38,7 @@ def make_step(computation: Computation) -> Step:
 
 def fold_batches(computation: Computation, carry: Carry, rates: Sequence[float], batches: Iterable[Examples]) -> Carry:
     """Fold the update over batches, each at its learning rate; the given carry's arrays stay unchanged."""
-    start = _copy(carry)
+    start = copied(carry)
     skips_check = computation.optimizer.keeps_non_finite and len(rates) > 1  # a single step reports its fault exactly
     update = make_update(computation, start, checks_gradient=not skips_check)
     return _finish(toolz.reduce(update, zip(rates, batches, strict=True), start))
@@ -87,8 +87,8 @@ def is_finite(array: Array) -> bool:
     return math.isfinite(np.dot(array, array)) or bool(np.isfinite(array).all())
 
 
-def _copy(carry: Carry) -> Carry:
-    """Copy the arrays that updates write into."""
+def copied(carry: Carry) -> Carry:
+    """Copy the arrays that updates write into, aligned to cache lines."""
     vector, *slots = (_aligned(array, array) for array in (carry.vector, *carry.slots))
     return carry._replace(vector=vector, slots=tuple(slots))
 

@@ -1,0 +1,122 @@
+"""`MLPClassifier`: a multilayer perceptron for classification, drop-in for scikit-learn's."""
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import column_or_1d
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+
+from fnloop.core.arrays import Array
+from fnloop.nn.activations import logistic, softmax
+from fnloop.sklearn.mlp import MultilayerPerceptron, can_fit_partially
+
+
+class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc]
+    """A multilayer perceptron for classification, with the parameters and attributes of scikit-learn's `MLPClassifier`.
+
+    """
+
+    loss = "log_loss"
+    _loss_divisor = 1.0
+
+    def _encode(self, y: Any, incremental: bool) -> Array:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._label_binarizer.classes_
+        else:
+            self._check_classes(unique_labels(y))
+        if self._label_binarizer.y_type_ == "multiclass":
+            self.n_outputs_, self.out_activation_ = len(self.classes_), "softmax"
+            return np.searchsorted(self.classes_, y)
+        targets = self._label_binarizer.transform(y)
+        targets = np.asarray(targets.toarray() if hasattr(targets, "toarray") else targets)
+        self.n_outputs_, self.out_activation_ = targets.shape[1], "logistic"
+        return targets
+
+    def _check_classes(self, classes: Array) -> None:
+        """Check that later targets have the classes of the first."""
+        if self.warm_start and set(classes) != set(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. Previously got "
+                f"{self.classes_}, `y` has {classes}"
+            )
+        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
+            )
+
+    @available_if(can_fit_partially)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:  # noqa: N803
+        """Train for one iteration over the rows of X, from the present weights and the present state of the optimizer.
+
+        Args:
+            X: The features, (N, D): an array, a frame, or a sparse matrix.
+            y: The targets, (N,), or (N, K) for several labels.
+            sample_weight: The weight of each row, (N,). Default: None, which weighs all alike.
+            classes: All classes of all calls; needed in the first call.
+
+        Raises:
+            TypeError: If a parameter or the data is of the wrong type.
+            ValueError: If a parameter or the data is invalid, or training diverges.
+        """
+        if _check_partial_fit_first_call(self, classes):
+            known = y if type_of_target(y).startswith("multilabel") else classes
+            self._label_binarizer = LabelBinarizer().fit(known)
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X: Any) -> Array:  # noqa: N803
+        """Return the class of each row, (N,), or whether it has each label, (N, K).
+
+        Args:
+            X: The features, (N, D).
+
+        Raises:
+            ValueError: If X does not have the features of the training data.
+        """
+        probabilities = self._probabilities(self._outputs(X))
+        predicted: Array = self._label_binarizer.inverse_transform(
+            probabilities.ravel() if self.n_outputs_ == 1 else probabilities
+        )
+        return predicted
+
+    def predict_proba(self, X: Any) -> Array:  # noqa: N803
+        """Return the probability of each class, (N, K), in the order of `classes_`, or of each label.
+
+        Args:
+            X: The features, (N, D).
+
+        Raises:
+            ValueError: If X does not have the features of the training data.
+        """
+        probabilities = self._probabilities(self._outputs(X))
+        return np.hstack([1 - probabilities, probabilities]) if self.n_outputs_ == 1 else probabilities
+
+    def predict_log_proba(self, X: Any) -> Array:  # noqa: N803
+        """Return the logarithm of `predict_proba`.
+
+        Args:
+            X: The features, (N, D).
+
+        Raises:
+            ValueError: If X does not have the features of the training data.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def _probabilities(self, outputs: Array) -> Array:
+        return np.asarray(softmax(outputs)[0] if self.out_activation_ == "softmax" else logistic(outputs))
+
+    def _validation_score(self, outputs: Array, y: Array, weights: Array | None) -> float:
+        predicted = outputs.argmax(1) if self.out_activation_ == "softmax" else outputs > 0
+        is_right = predicted == y if predicted.ndim == 1 else (predicted == y).all(axis=1)
+        return float(np.average(is_right, weights=weights))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
