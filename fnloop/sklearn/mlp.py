@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fnloop.core.arrays import Array
+from fnloop.nn import Sequential
 from fnloop.sklearn.mlp_fit import fit_lbfgs, fit_stochastic
 from fnloop.sklearn.mlp_parameters import CONSTRAINTS, check_batch_size, choose_dtype, hidden_sizes
 from fnloop.sklearn.mlp_rows import Rows
@@ -20,6 +21,9 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
 
     _parameter_constraints = CONSTRAINTS
     loss: str
+    n_outputs_: int
+    out_activation_: str
+    loss_curve_: list[float]
 
     def __init__(
         self,
@@ -80,7 +84,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
     def _validation_score(self, outputs: Array, y: Array, weights: Array | None) -> float:
         """Return the score by which early stopping selects."""
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train until the loss or the validation score no longer improves, or for `max_iter` iterations.
 
         Args:
@@ -94,11 +98,11 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
         """
         return self._fit(X, y, sample_weight, incremental=False)
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> Self:  # noqa: N803
+    def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> Self:
         self._validate_params()
         hidden = hidden_sizes(self.hidden_layer_sizes)
         starts = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        X, y = validate_data(  # noqa: N806
+        X, y = validate_data(
             self,
             X,
             y,
@@ -109,7 +113,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
             reset=starts,
         )
         targets = self._encode(y, incremental)
-        weights = None if sample_weight is None else _check_sample_weight(sample_weight, X)
+        weights = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         rows = Rows(X, targets, weights)
         sizes = [X.shape[1], *hidden, self.n_outputs_]
         self._random_state = check_random_state(self.random_state)
@@ -119,19 +123,30 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
             self.n_layers_, self.t_, self.loss_curve_, self._waits = len(sizes), 0, [], 0
             self.best_loss_ = self.validation_scores_ = self.best_validation_score_ = None
             batches = 1 if self.solver == "lbfgs" else -(-len(rows) // check_batch_size(self.batch_size, len(rows)))
-            self._dtype, self._activation = choose_dtype(X, batches), self.activation
+            self._dtype = choose_dtype(X, batches)
             arrays = initial_arrays(sizes, self.activation, self._random_state)
             self.coefs_, self.intercepts_ = ([a.astype(X.dtype) for a in kind] for kind in arrays)
+        self._check_shapes(network)
+        self._activation = self.activation
         if self.solver == "lbfgs":
             fit_lbfgs(self, network, rows)
         else:
             fit_stochastic(self, network, rows, incremental=incremental)
         return self
 
-    def _outputs(self, X: Any) -> Array:  # noqa: N803
+    def _check_shapes(self, network: Sequential) -> None:
+        """Check that the weights so far are those of the network."""
+        shapes = [array.shape for pair in zip(self.coefs_, self.intercepts_, strict=True) for array in pair]
+        if shapes != list(network.shapes):
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes} and the data must fit the weights to continue from, of shapes "
+                f"{[weights.shape for weights in self.coefs_]}; fit anew with warm_start=False"
+            )
+
+    def _outputs(self, X: Any) -> Array:
         """Return the outputs before the last activation for each row of X."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)  # noqa: N806
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
         sizes = [len(self.coefs_[0]), *(len(biases) for biases in self.intercepts_)]
         network = make_network(sizes, self._activation, 0.0)
         return network_outputs(network, self.coefs_, self.intercepts_, X.tocsr() if hasattr(X, "tocsr") else X)

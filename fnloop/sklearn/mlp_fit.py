@@ -49,7 +49,8 @@ def fit_stochastic(mlp: Any, network: Sequential, rows: Rows, *, incremental: bo
                 break
         else:
             warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({mlp.max_iter}) reached and the optimization hasn't converged yet.",
+                f"Stochastic Optimizer: Maximum iterations ({mlp.max_iter}) reached and the optimization hasn't converged "
+                "yet.",
                 ConvergenceWarning,
                 stacklevel=5,
             )
@@ -74,9 +75,7 @@ def _split(mlp: Any, rows: Rows) -> tuple[Rows, Rows]:
     """Split as scikit-learn does: stratified for two classes."""
     arrays = [rows.x, rows.y] if rows.weights is None else list(rows)
     stratify = rows.y if mlp.out_activation_ == "logistic" and mlp.n_outputs_ == 1 else None
-    parts = train_test_split(
-        *arrays, random_state=mlp._random_state, test_size=mlp.validation_fraction, stratify=stratify
-    )
+    parts = train_test_split(*arrays, random_state=mlp._random_state, test_size=mlp.validation_fraction, stratify=stratify)
     train, validation = Rows(*parts[::2]), Rows(*parts[1::2])
     if len(validation) < 2:
         raise ValueError(
@@ -92,7 +91,8 @@ def _start(mlp: Any, settings: Settings, incremental: bool) -> Iterate:
     It returns the function of one iteration.
     """
     vector = to_vector(mlp.coefs_, mlp.intercepts_, settings.dtype)
-    if not incremental or not hasattr(mlp, "_carry"):
+    continues = incremental and hasattr(mlp, "_carry") and len(mlp._carry.slots) == len(settings.optimizer.slots)
+    if not continues:
         mlp._carry, mlp._rate = start_carry(settings, vector), float(mlp.learning_rate_init)
     iterate, mlp._carry = make_iterate(settings, mlp._carry._replace(vector=vector))
     if mlp.early_stopping and mlp.validation_scores_ is None:

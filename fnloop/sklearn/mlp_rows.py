@@ -26,11 +26,11 @@ class Rows(NamedTuple):
     def __len__(self) -> int:
         return int(self.x.shape[0])
 
-
     def cast(self, dtype: str) -> "Rows":
         """Return the rows in a dtype."""
-        x, y, weights = (None if array is None else array.astype(dtype, copy=False) for array in self)
-        return Rows(x.tocsr() if hasattr(x, "tocsr") else x, y, weights)
+        x = self.x.astype(dtype, copy=False)
+        weights = None if self.weights is None else self.weights.astype(dtype, copy=False)
+        return Rows(x.tocsr() if hasattr(x, "tocsr") else x, self.y.astype(dtype, copy=False), weights)
 
 
 def iteration_batches(rows: Rows, size: int, order: Array | None) -> Iterator[Examples]:

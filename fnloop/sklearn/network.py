@@ -55,7 +55,7 @@ def make_network(sizes: Sequence[int], activation: str, alpha: float) -> Sequent
     layers: list[Layer] = []
     for fan_in, fan_out in pairwise(sizes):
         layers += [PenalizedDense(fan_in, fan_out, alpha=alpha), Activation(ACTIVATIONS[activation])]
-    return Sequential(sizes[0], layers[:-1])
+    return Sequential(sizes[0], tuple(layers[:-1]))
 
 
 def initial_arrays(

@@ -1,0 +1,182 @@
+"""`LoopClassifier`: a scikit-learn classifier over any trainer."""
+
+import os
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils import column_or_1d
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from fnloop.core.arrays import Array
+from fnloop.sklearn.loop import TrainerEstimator
+
+
+class LoopClassifier(ClassifierMixin, TrainerEstimator):  # type: ignore[misc]
+    """A scikit-learn classifier over any trainer.
+
+    The result does not depend on the order of the rows. Whole sample weights are repeated rows, and equal rows are never in
+    both the training and the validation set. Predictions are computed in float64.
+
+    Args:
+        trainer: A `fl.Trainer`, or a function from `(n_features, n_outputs)` to one. Two classes have one output, or two if
+            the trainer cannot be made for one; more classes have one each, and so have the labels of an indicator matrix.
+            Default: None, a multilayer perceptron whose batch size and weight decay follow from the number of rows.
+        epochs: The number of epochs; the trainer's early stopping may end the run before. Default: 100.
+        validation_fraction: The fraction of the rows in the validation set, in [0, 1). With one, the state that is best by the
+            metric of early stopping, else by the loss, predicts; with 0, the last one. Default: 0.1.
+        class_weight: A weight for each class, as a dict, or `"balanced"`. Default: None, which weighs all alike.
+        record: The path of a run file to write, which `run_` opens. Default: None, no file.
+        overwrite: Whether to replace a run file at this path, as when a fit is repeated. Default: False.
+        random_state: The seed of everything random, or a `RandomState` that draws it. Default: None, the seed of the trainer.
+        warm_start: Whether `fit` continues where the fit before ended; `epochs` counts all of them. Default: False.
+        verbose: Whether to show progress, or the number of epochs between two lines. Default: False.
+        engine: `"numpy"` or `"jax"`, as in `fl.epochs`. Default: `"numpy"`.
+
+    Fitted attributes: `trainer_`, with the seed and everything that depends on the data; `state_`, the `TrainState` that
+    predicts, and which `fl.save` writes; `history_`, each metric with a value for each epoch; `stop_reason_`; `run_`, the
+    recorded `fl.Run`; `classes_`, `n_features_in_` and, for frames, `feature_names_in_`.
+
+    Examples:
+        >>> import fnloop as fl
+        >>> from sklearn.datasets import load_iris
+        >>> x, y = load_iris(return_X_y=True)
+        >>> def network(n_features, n_outputs):
+        ...     return fl.Trainer(model=fl.mlp([n_features, 16, n_outputs]), loss="cross_entropy", scheduler=0.01)
+        >>> classifier = LoopClassifier(network, epochs=20).fit(x, y)
+        >>> classifier.state_.epoch <= 20, len(classifier.history_["val_loss"])
+        (True, 20)
+
+    See Also:
+        `fnloop.fit`, `LoopRegressor`
+    """
+
+    def __init__(
+        self,
+        trainer: Any = None,
+        *,
+        epochs: int = 100,
+        validation_fraction: float = 0.1,
+        class_weight: Any = None,
+        record: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: bool | int = False,
+        engine: str = "numpy",
+    ) -> None:
+        super().__init__(
+            trainer,
+            epochs=epochs,
+            validation_fraction=validation_fraction,
+            record=record,
+            overwrite=overwrite,
+            random_state=random_state,
+            warm_start=warm_start,
+            verbose=verbose,
+            engine=engine,
+        )
+        self.class_weight = class_weight
+
+    classes_: Array
+    _given_classes: Array | None
+
+    def _weights(self, y: Array, sample_weight: Array | None) -> Array | None:
+        if self.class_weight is None:
+            return sample_weight
+        weights: Array = compute_sample_weight(self.class_weight, y)
+        return weights if sample_weight is None else weights * sample_weight
+
+    def _encode(self, y: Any, continues: bool) -> tuple[Array, str, tuple[int, ...]]:
+        check_classification_targets(y)
+        if type_of_target(y) == "multilabel-indicator":
+            targets = np.asarray(y.toarray() if hasattr(y, "toarray") else y).astype(np.int64)
+            self._set_classes(np.arange(targets.shape[1]), continues)
+            self._is_multilabel = True
+            return targets, "multilabel", (targets.shape[1],)
+        y = column_or_1d(y, warn=True)
+        self._set_classes(np.unique(y), continues)
+        self._is_multilabel = False
+        codes: Array = np.searchsorted(self.classes_, y)
+        count = len(self.classes_)
+        return codes, "classification", (1, 2) if count == 2 else (count,)
+
+    def _set_classes(self, found: Array, continues: bool) -> None:
+        """Set the classes at the start, else check that there is no new one."""
+        if not continues:
+            given: Array | None = getattr(self, "_given_classes", None)
+            self.classes_ = found if given is None else given
+        unknown = np.setdiff1d(found, self.classes_)
+        if len(unknown):
+            raise ValueError(f"y must have the classes of the first fit, {self.classes_}, got {unknown}")
+        if len(self.classes_) < 2:
+            raise ValueError(f"y must have at least 2 classes, got 1 class: {self.classes_}")
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Train for one epoch more on these rows, without validation and early stopping.
+
+        On the same rows, so many calls give the bits of one `fit` with so many epochs and `validation_fraction=0`.
+
+        Args:
+            X: The features, (N, D).
+            y: The targets, (N,), or (N, K) for several labels.
+            classes: All classes of all calls. Default: None, those of the first call.
+            sample_weight: The weight of each row, (N,), at least 0. Default: None, which weighs all alike.
+
+        Raises:
+            EngineError: If the engine is not available, or cannot compute a part of the trainer.
+            TypeError: If a parameter or the data is of the wrong type.
+            ValueError: If a parameter or the data is invalid, or does not fit the trainer.
+        """
+        self._given_classes = None if classes is None else np.unique(classes)
+        try:
+            return self._fit_one_epoch(X, y, sample_weight)
+        finally:
+            del self._given_classes
+
+    def predict(self, X: Any) -> Array:
+        """Return the class of each row, (N,), or whether it has each label, (N, K).
+
+        Args:
+            X: The features, (N, D).
+
+        Raises:
+            ValueError: If X does not have the features of the training data.
+        """
+        outputs = self._outputs(X)
+        predicted = self.trainer_.loss.predict(outputs)
+        return predicted if self._is_multilabel else self.classes_[predicted.astype(np.int64)]
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the probability of each class, (N, K), in the order of `classes_`, or of each label.
+
+        Args:
+            X: The features, (N, D).
+
+        Raises:
+            TypeError: If the loss of the trainer has no probabilities.
+            ValueError: If X does not have the features of the training data.
+        """
+        outputs = self._outputs(X)
+        probabilities: Array = self.trainer_.loss.probabilities(outputs)
+        return probabilities
+
+    def decision_function(self, X: Any) -> Array:
+        """Return the outputs of the model: (N,) for two classes, positive for the second; else (N, K).
+
+        Args:
+            X: The features, (N, D).
+
+        Raises:
+            ValueError: If X does not have the features of the training data.
+        """
+        outputs = self._outputs(X)
+        if self._is_multilabel or len(self.classes_) > 2:
+            return outputs
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs[:, 1] - outputs[:, 0]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
