@@ -10,6 +10,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from fnloop.core.arrays import Array
 from fnloop.core.checks import boolean, real
+from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
 from fnloop.fitting import Fit
 from fnloop.fitting import fit as fit_trainer
@@ -84,6 +85,8 @@ class TrainerEstimator(BaseEstimator):  # type: ignore[misc]
             ValueError: If a parameter or the data is invalid, or does not fit the trainer.
         """
         fraction = real("[0, 1)")("validation_fraction", self.validation_fraction)
+        if not isinstance(self.record, str | os.PathLike | None):
+            raise TypeError(f"record must be the path of a run file, or None, got {short(self.record)}")
         continues = boolean("warm_start", self.warm_start) and hasattr(self, "state_")
         data, task, counts = self._read(X, y, sample_weight, continues)
         trainer = self._choose(data, counts, task, continues, validates=fraction > 0)

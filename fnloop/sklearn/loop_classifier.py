@@ -103,7 +103,7 @@ class LoopClassifier(ClassifierMixin, TrainerEstimator):  # type: ignore[misc]
         return codes, "classification", (1, 2) if count == 2 else (count,)
 
     def _set_classes(self, found: Array, continues: bool) -> None:
-        """Set the classes at the start, else check that there is no new one."""
+        """Set the classes at the start, else check that no class is new."""
         if not continues:
             given: Array | None = getattr(self, "_given_classes", None)
             self.classes_ = found if given is None else given

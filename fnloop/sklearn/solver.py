@@ -24,7 +24,7 @@ Iterate = Callable[[Carry, Iterable[Examples], float], tuple[Carry, float, float
 
 
 class Settings(NamedTuple):
-    """What stays the same in all iterations.
+    """The settings that stay the same in all iterations.
 
     Attributes:
         network: The network.

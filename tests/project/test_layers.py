@@ -18,7 +18,7 @@ LAYERS = [  # from the lowest to the highest: the only statement of their order
     {"runs"},
     {"plots"},
     {"fitting"},
-    {"testing"},
+    {"sklearn", "testing"},
     {"cli"},
     {"__main__"},
 ]
@@ -49,6 +49,13 @@ def test_imports_point_downwards(path):
     assert place in LEVEL, f"{place} is not in the list of layers"
     for other in imported(path):
         assert LEVEL[other] <= LEVEL[place], f"{place} imports {other}, which is above it"
+
+
+@pytest.mark.parametrize("edge", ["sklearn", "testing"])
+def test_nothing_imports_an_edge(edge):
+    """But its own files, and the commands that show it."""
+    importing = {place_of(path) for path in FILES if edge in imported(path)}
+    assert importing <= {edge, "cli"}
 
 
 def test_no_files_import_one_another():

@@ -16,13 +16,13 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import fnloop as fl
-from fnloop import testing
+from fnloop import sklearn, testing
 from fnloop.cli.app import app
 from fnloop.testing import catalog
 from fnloop.training.engine import select_engine
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-PACKAGES = fl, fl.losses, fl.metrics, fl.nn, fl.optimizers, fl.schedulers, fl.plots, testing
+PACKAGES = fl, fl.losses, fl.metrics, fl.nn, fl.optimizers, fl.schedulers, fl.plots, sklearn, testing
 PARTS = {  # the packages of parts, each with its contract and the method by which a part is known
     fl.losses: (fl.losses.Loss, "forward"),
     fl.metrics: (fl.metrics.Metric, "value"),
