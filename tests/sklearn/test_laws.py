@@ -90,7 +90,7 @@ def test_a_loop_does_not_see_the_order_of_rows_nor_how_they_are_weighted(loop, y
     """Whole weights are repeated rows and rows of weight 0 are absent, to the bit, with a validation set."""
     draw = np.random.RandomState(seed)
     rows, weights = draw.permutation(60), draw.randint(0, 4, 60)
-    weights[:4] = 1, 2, 3, 1
+    weights[np.unique(y[rows], axis=0, return_index=True)[1]] += 1  # a class without weight would still be a class
     x, y, repeated = X[rows], y[rows], np.repeat(np.arange(60), weights)
     loop = clone(loop).set_params(validation_fraction=0.3, epochs=1, random_state=seed)
     weighted = clone(loop).fit(x, y, sample_weight=weights)
@@ -177,3 +177,29 @@ def test_a_stopped_loop_predicts_by_its_best_state():
     losses = loop.history_["val_loss"]
     assert len(losses) < 50
     assert loop.state_.metrics["val_loss"] == min(losses)
+
+
+def test_the_best_state_may_be_of_the_first_part():
+    """A warm start does not forget it."""
+    stops = LoopClassifier(lambda d, k: network(d, k).replace(scheduler=0.3), epochs=12, validation_fraction=0.3)
+    whole = clone(stops).fit(X, THREE)
+    parts = clone(stops).set_params(epochs=whole.state_.epoch, warm_start=True).fit(X, THREE)
+    parts.set_params(epochs=12).fit(X, THREE)
+    assert 0 < whole.state_.epoch < 12
+    assert bits(parts) == bits(whole)
+
+
+def test_class_weights_multiply_weights_of_rows():
+    factors = np.array([1.0, 0.5, 4.0])
+    one = LoopClassifier(network, epochs=2, class_weight=dict(enumerate(factors))).fit(X, THREE, sample_weight=WEIGHTS)
+    assert bits(one) == bits(LoopClassifier(network, epochs=2).fit(X, THREE, sample_weight=factors[THREE] * WEIGHTS))
+
+
+def test_targets_of_any_scale():
+    """The default trainer sees targets of mean 0 and deviation 1; a given one sees them as they are."""
+    small, large = (LoopRegressor(epochs=20).fit(X, y) for y in (VALUE, 1e6 + 1e3 * VALUE))
+    np.testing.assert_allclose(large.predict(X), 1e6 + 1e3 * small.predict(X), rtol=1e-7)
+    assert small.score(X, VALUE) > 0.5
+    assert LoopRegressor(line, epochs=1).fit(X, 1e3 + VALUE).history_["loss"][0] > 1e5
+    constant = LoopRegressor(epochs=2).fit(X, np.full(len(X), 7.0))
+    np.testing.assert_allclose(constant.predict(X), 7.0, atol=1)
