@@ -26,7 +26,7 @@ def make_dataset(x: Array, y: Array, weights: Array | None, columns: Any = (), c
     """
     if weights is not None:
         x, y, weights = _apply(x, y, weights)
-    order = np.argsort(row_hashes(x, y), kind="stable")
+    order = np.lexsort((row_hashes(y), row_hashes(x)))  # by the targets only where features are equal
     return Dataset(
         x[order],
         y[order],
