@@ -6,6 +6,7 @@ import numpy as np
 
 from fnloop.core.arrays import Array
 from fnloop.core.random import Stream, words
+from fnloop.core.records import evolve
 from fnloop.data.dataset import Dataset
 from fnloop.data.splits import split
 
@@ -73,10 +74,16 @@ def split_off(data: Dataset, fraction: float, stratify: bool, seed: int) -> tupl
     Raises:
         ValueError: If there are too few rows.
     """
-    _, groups, counts = np.unique(row_hashes(data.x, data.y), return_inverse=True, return_counts=True)
-    if len(counts) < 2:
-        raise ValueError(f"validation_fraction={fraction} needs at least 2 different rows, got {len(counts)}: n_samples = 1")
-    parts = split(
-        data, test=0.0, validation=fraction, stratify=stratify, groups=groups if counts.max() > 1 else None, seed=seed
-    )
-    return parts.train, parts.validation  # type: ignore[return-value]  # the fraction is above 0
+    _, first, kind = np.unique(row_hashes(data.x, data.y), return_index=True, return_inverse=True)
+    if len(first) < 2:
+        raise ValueError(f"validation_fraction={fraction} needs at least 2 different rows, got {len(first)}: n_samples = 1")
+    different = Dataset(np.arange(len(first))[:, None], data.y[first])
+    validation = split(different, test=0.0, validation=fraction, stratify=stratify, seed=seed).validation
+    is_validation = np.isin(kind, validation.x)  # type: ignore[union-attr]  # the fraction is above 0
+    return _take(data, ~is_validation), _take(data, is_validation)
+
+
+def _take(data: Dataset, chosen: Array) -> Dataset:
+    """Return the chosen rows."""
+    weights = None if data.weights is None else data.weights[chosen]
+    return evolve(data, x=data.x[chosen], y=data.y[chosen], weights=weights)

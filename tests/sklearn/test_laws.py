@@ -137,7 +137,7 @@ def test_equal_rows_are_not_on_both_sides_of_the_split():
     train, validation = split_off(copies, 0.3, True, 0)
     hashes = [set(row_hashes(part.x, part.y).tolist()) for part in (train, validation)]
     assert not hashes[0] & hashes[1]
-    assert abs(len(validation) / len(copies) - 0.3) < 0.02
+    assert abs(len(validation) / len(copies) - 0.3) < 0.05
 
 
 def test_the_predictions_are_those_of_the_state():
@@ -183,9 +183,9 @@ def test_the_best_state_may_be_of_the_first_part():
     """A warm start does not forget it."""
     stops = LoopClassifier(lambda d, k: network(d, k).replace(scheduler=0.3), epochs=12, validation_fraction=0.3)
     whole = clone(stops).fit(X, THREE)
-    parts = clone(stops).set_params(epochs=whole.state_.epoch, warm_start=True).fit(X, THREE)
+    parts = clone(stops).set_params(epochs=whole.state_.epoch + 1, warm_start=True).fit(X, THREE)
     parts.set_params(epochs=12).fit(X, THREE)
-    assert 0 < whole.state_.epoch < 12
+    assert 0 < whole.state_.epoch < 11
     assert bits(parts) == bits(whole)
 
 
