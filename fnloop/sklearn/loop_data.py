@@ -77,9 +77,9 @@ def split_off(data: Dataset, fraction: float, stratify: bool, seed: int) -> tupl
     _, first, kind = np.unique(row_hashes(data.x, data.y), return_index=True, return_inverse=True)
     if len(first) < 2:
         raise ValueError(f"validation_fraction={fraction} needs at least 2 different rows, got {len(first)}: n_samples = 1")
-    different = Dataset(np.arange(len(first))[:, None], data.y[first])
+    different = Dataset(np.sort(first)[:, None], data.y[np.sort(first)])  # in the order of the data
     validation = split(different, test=0.0, validation=fraction, stratify=stratify, seed=seed).validation
-    is_validation = np.isin(kind, validation.x)  # type: ignore[union-attr]  # the fraction is above 0
+    is_validation = np.isin(first[kind], validation.x)  # type: ignore[union-attr]  # the fraction is above 0
     return _take(data, ~is_validation), _take(data, is_validation)
 
 
