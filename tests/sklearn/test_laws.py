@@ -38,6 +38,15 @@ def test_a_seed_gives_the_same_bits(estimator, y):
     assert fits[0] == fits[1]
 
 
+@pytest.mark.parametrize(("estimator", "y"), [*((kind(max_iter=2), y) for kind, y in MLPS), *LOOPS, *DEFAULTS])
+def test_the_global_generator_is_left_alone(estimator, y):
+    """A seed is all that is random; a perceptron without one uses the global generator, as in scikit-learn."""
+    before = np.random.get_state()[1].tobytes()
+    estimator = clone(estimator).set_params(random_state=0)
+    estimator.fit(X, y).predict(X)
+    assert np.random.get_state()[1].tobytes() == before
+
+
 @each_mlp
 def test_partial_fits_are_the_iterations_of_a_fit(kind, y):
     """To the bit, for rows that are not shuffled."""
@@ -203,3 +212,10 @@ def test_targets_of_any_scale():
     assert LoopRegressor(line, epochs=1).fit(X, 1e3 + VALUE).history_["loss"][0] > 1e5
     constant = LoopRegressor(epochs=2).fit(X, np.full(len(X), 7.0))
     np.testing.assert_allclose(constant.predict(X), 7.0, atol=1)
+
+
+@pytest.mark.thorough
+def test_the_engine_of_a_loop():
+    """JAX trains and predicts alike, to rounding."""
+    one, other = (LoopClassifier(network, epochs=5, engine=engine).fit(X, THREE) for engine in ("numpy", "jax"))
+    np.testing.assert_allclose(one.predict_proba(X), other.predict_proba(X), atol=1e-3)
