@@ -171,4 +171,4 @@ class TrainerEstimator(BaseEstimator):  # type: ignore[misc]
         """Return the outputs of the model for each row, (N, K), float64."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=DTYPES, reset=False)
-        return outputs(*in_double(self.trainer_, self.state_), X, engine=self.engine)
+        return outputs(*in_double(self.trainer_, self.state_), X)

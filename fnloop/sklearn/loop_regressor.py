@@ -16,7 +16,7 @@ class LoopRegressor(RegressorMixin, TrainerEstimator):  # type: ignore[misc]
     """A scikit-learn regressor over any trainer.
 
     The result does not depend on the order of the rows. Whole sample weights are repeated rows, and equal rows are never in
-    both the training and the validation set. Predictions are computed in float64.
+    both the training and the validation set. Predictions are computed by NumPy in float64.
 
     Args:
         trainer: A `fl.Trainer`, or a function from `(n_features, n_outputs)` to one. Default:
@@ -30,7 +30,7 @@ class LoopRegressor(RegressorMixin, TrainerEstimator):  # type: ignore[misc]
         random_state: The seed of everything random, or a `RandomState` that draws it. Default: None, the seed of the trainer.
         warm_start: Whether `fit` continues where the fit before ended; `epochs` counts all of them. Default: False.
         verbose: Whether to show progress, or the number of epochs between two lines. Default: False.
-        engine: `"numpy"` or `"jax"`, as in `fl.epochs`. Default: `"numpy"`.
+        engine: `"numpy"` or `"jax"`, which trains, as in `fl.epochs`. Default: `"numpy"`.
 
     Fitted attributes: `trainer_`, with the seed and everything that depends on the data; `state_`, the `TrainState` that
     predicts, and which `fl.save` writes; `history_`, each metric with a value for each epoch; `stop_reason_`; `run_`, the
