@@ -41,10 +41,10 @@ def test_a_seed_gives_the_same_bits(estimator, y):
 @pytest.mark.parametrize(("estimator", "y"), [*((kind(max_iter=2), y) for kind, y in MLPS), *LOOPS, *DEFAULTS])
 def test_the_global_generator_is_left_alone(estimator, y):
     """A seed is all that is random; a perceptron without one uses the global generator, as in scikit-learn."""
-    before = np.random.mtrand._rand.get_state()[1].tobytes()
+    before = fl.digest(list(np.random.get_state(legacy=True)))  # noqa: NPY002
     estimator = clone(estimator).set_params(random_state=0)
     estimator.fit(X, y).predict(X)
-    assert np.random.mtrand._rand.get_state()[1].tobytes() == before
+    assert fl.digest(list(np.random.get_state(legacy=True))) == before  # noqa: NPY002
 
 
 @each_mlp
