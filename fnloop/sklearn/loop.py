@@ -10,6 +10,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from fnloop.core.arrays import Array
 from fnloop.core.checks import boolean, real
+from fnloop.core.digest import digest
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
 from fnloop.fitting import Fit
@@ -32,6 +33,7 @@ class TrainerEstimator(BaseEstimator):  # type: ignore[misc]
     trainer_: Trainer
     history_: dict[str, list[float]]
     _last: TrainState
+    _validated: str | None
     _run_path: str | None
 
     def __init__(
@@ -102,7 +104,8 @@ class TrainerEstimator(BaseEstimator):  # type: ignore[misc]
             overwrite=self.overwrite,
             progress=self.verbose,
         )
-        self._keep(result, continues, validates=fraction > 0)
+        validated = None if validation is None else digest(validation)
+        self._keep(result, continues, validated)
         self._run_path = None if self.record is None else os.path.abspath(os.fspath(self.record))
         return self
 
@@ -114,7 +117,7 @@ class TrainerEstimator(BaseEstimator):  # type: ignore[misc]
         start = self._last if continues else None
         epochs = 1 if start is None else start.epoch + 1
         result = fit_trainer(trainer, data, epochs=epochs, start=start, engine=self.engine, progress=False)
-        self._keep(result, continues, validates=False)
+        self._keep(result, continues, None)
         return self
 
     def _read(
@@ -139,21 +142,15 @@ class TrainerEstimator(BaseEstimator):  # type: ignore[misc]
         seed = self.trainer_.seed if continues else choose_seed(self.random_state, trainer.seed)
         return trainer.replace(seed=seed)
 
-    def _keep(self, result: Fit, continues: bool, validates: bool) -> None:
-        """Keep the result as fitted attributes."""
+    def _keep(self, result: Fit, continues: bool, validated: str | None) -> None:
+        """Keep the result as fitted attributes; `validated` is the digest of the validation set, or None."""
         history = result.history
         if continues:
             history = {name: self.history_.get(name, []) + values for name, values in history.items()}
-        self.state_ = self._best(result, continues) if validates else result.last
+        best_so_far = self.state_ if continues and validated == self._validated else None
+        self.state_ = result.last if validated is None else _better(best_so_far, result)
         self.trainer_, self.history_, self._last = result.trainer, history, result.last
-        self.stop_reason_ = result.stop_reason
-
-    def _best(self, result: Fit, continues: bool) -> TrainState:
-        """Return the best state of all calls."""
-        before = self.state_ if continues else None
-        if before is None or result.monitor not in before.metrics:
-            return result.best
-        return update_best(before, result.best, result.monitor, result.trainer.mode_of(result.monitor)) or before
+        self.stop_reason_, self._validated = result.stop_reason, validated
 
     @property
     def run_(self) -> Run:
@@ -172,3 +169,10 @@ class TrainerEstimator(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         X = validate_data(self, X, dtype=DTYPES, reset=False)
         return outputs(*in_double(self.trainer_, self.state_), X)
+
+
+def _better(before: TrainState | None, result: Fit) -> TrainState:
+    """Return the best state of a fit, or the one before if that is better."""
+    if before is None or result.monitor not in before.metrics:
+        return result.best
+    return update_best(before, result.best, result.monitor, result.trainer.mode_of(result.monitor)) or before

@@ -198,6 +198,14 @@ def test_the_best_state_may_be_of_the_first_part():
     assert bits(parts) == bits(whole)
 
 
+@pytest.mark.filterwarnings("ignore:start")
+def test_a_state_of_other_rows_is_not_the_best_of_these():
+    """Values on another validation set cannot be compared."""
+    loop = LoopClassifier(network, epochs=30, warm_start=True).fit(X[:100], THREE[:100])
+    loop.set_params(epochs=31).fit(X[100:], (THREE[100:] + 1) % 3)
+    assert loop.state_.metrics["val_loss"] in loop.history_["val_loss"][-1:]
+
+
 def test_class_weights_multiply_weights_of_rows():
     factors = np.array([1.0, 0.5, 4.0])
     one = LoopClassifier(network, epochs=2, class_weight=dict(enumerate(factors))).fit(X, THREE, sample_weight=WEIGHTS)
