@@ -118,6 +118,7 @@ def test_a_run_that_is_being_written_is_never_replaced(tmp_path):
     assert is_run_of(path, TRAINER, 3)
 
 
+@pytest.mark.thorough  # a closing writer waits some seconds for the reader
 def test_a_run_is_not_replaced_while_its_log_is_read(tmp_path, monkeypatch):
     """The former run stays whole, and can be replaced later."""
     monkeypatch.setattr(overwriting, "PATIENCE", 0.1)

@@ -223,7 +223,7 @@ def test_a_run_is_read_by_many_threads_while_it_is_written(tmp_path):
 
     with ThreadPoolExecutor(3) as pool:
         readers = []
-        for state in record_stream(path, 600):
+        for state in record_stream(path, 150):
             if state.epoch == 5:
                 wait_for(path)
                 run = fl.open_run(path)
