@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 
-from fnloop.data.tables import DATASET_NAMES
+from fnloop.data.builtin_tables import DATASET_NAMES
 
 Complete = Callable[[str], list[str]]
 

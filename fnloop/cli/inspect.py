@@ -21,7 +21,7 @@ from fnloop.cli.processes import process_map
 from fnloop.cli.run_file import next_commands
 from fnloop.core.checks import integer
 from fnloop.core.formatting import short
-from fnloop.data.tables import DATASET_NAMES, load_table
+from fnloop.data.reading import read_table
 from fnloop.runs.files import free_path
 from fnloop.runs.probe_functions import Evaluation, GradientNorm, UpdateNorm, weight_norm
 from fnloop.runs.reader import Reader
@@ -191,8 +191,9 @@ def _probe_function(run: Run, quantity: str, data: str | None) -> Callable[[Any]
         return UpdateNorm(run)
     if run.preprocessing is None:
         raise ValueError(f"{short(str(run.path))} has no preprocessing, which --data needs")
-    table, _ = load_table(str(data), None if data in DATASET_NAMES else run.preprocessing.target)
-    return Evaluation(run.trainer, run.preprocessing.dataset(table), run.engine)
+    schema = run.preprocessing.schema
+    table = read_table(str(data), schema.format, schema.text_columns)
+    return Evaluation(run.trainer, run.preprocessing.dataset(table.frame), run.engine)
 
 
 def _probe_csv(run: Run, epochs: Sequence[int] | None, results: Sequence[dict[str, float]]) -> str:

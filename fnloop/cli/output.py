@@ -1,7 +1,7 @@
 """Checks of output paths before anything is computed, and CSV output to a file or to standard output."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, count
 from pathlib import Path
 
@@ -85,3 +85,21 @@ def write_output(text: Callable[[], str], out: Path | None, **inputs: str | Path
     check_not_input("--out", out, **inputs)
     with replacing(out) as file:
         file.write(text().encode())
+
+
+def write_chunks(chunks: Callable[[], Iterator[str]], out: Path | None, **inputs: str | Path) -> None:
+    """Write the chunks of text that a command computes to the file of its `--out`, or to standard output, each at once.
+
+    Args:
+        chunks: The function that yields the text; it is called once the file is known to be writable.
+        out: The file; None and `-` are standard output.
+        inputs: The input files, by the names of their arguments; `--out` must be none of them.
+    """
+    if out is None or str(out) == "-":
+        for chunk in chunks():
+            typer.echo(chunk, nl=False)
+        return
+    check_not_input("--out", out, **inputs)
+    with replacing(out) as file:
+        for chunk in chunks():
+            file.write(chunk.encode())

@@ -1,20 +1,27 @@
-"""`fnloop predict`: predictions of a checkpoint as CSV."""
+"""`fnloop predict`: predictions of a checkpoint as CSV, written as the rows are read."""
 
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from fnloop.cli.completion import complete_data, complete_path
 from fnloop.cli.errors import naming_options
 from fnloop.cli.options import OutFile
-from fnloop.cli.output import write_output
+from fnloop.cli.output import write_chunks
+from fnloop.cli.table_options import DelimiterOption, EncodingOption
 from fnloop.core.formatting import short
-from fnloop.data.tables import load_table
-from fnloop.runs.checkpoint import load_checkpoint
+from fnloop.core.records import evolve
+from fnloop.data.preprocessing import Preprocessing
+from fnloop.data.reading import TableFile, read_chunks
+from fnloop.runs.checkpoint import Checkpoint, load_checkpoint
 from fnloop.training import evaluation
+
+CHUNK_NUMBERS = 2_000_000  # of the features of one chunk: 16 MB
 
 
 @naming_options(path="--out")
@@ -29,39 +36,95 @@ def predict(
         str,
         typer.Argument(
             metavar="DATA",
-            help="A CSV file with a header, an .npz file with x, or the name of a dataset.",
+            help="A table as for `fnloop train`, - for standard input, or the name of a dataset.",
             autocompletion=complete_data,
         ),
     ],
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse categories and other values that were not in the training data.")
+    ] = False,
+    delimiter: DelimiterOption = None,
+    encoding: EncodingOption = None,
     out: OutFile = None,
 ) -> None:
-    """Predict each row of a table, and write CSV.
+    """Predict each row of a table, in its order, and write CSV.
 
-    For classes the probability of each is a column. Labels and the scaling of features come from the checkpoint.
+    Columns may be in any order, and cells may be missing. For classes the probability of each is a column. What the columns
+    are, labels and the scaling of features come from the checkpoint. Rows are read, predicted and written in chunks.
     """
-    write_output(lambda: predictions(checkpoint, data), out, CHECKPOINT=checkpoint, DATA=data)
+    write_chunks(
+        lambda: predictions(checkpoint, data, strict=strict, delimiter=delimiter, encoding=encoding),
+        out,
+        CHECKPOINT=checkpoint,
+        DATA=data,
+    )
 
 
-def predictions(checkpoint: Path, data: str) -> str:
-    """Return the predictions of a checkpoint for each row of the data, as CSV.
+def predictions(
+    checkpoint: Path, data: str, *, strict: bool = False, delimiter: str | None = None, encoding: str | None = None
+) -> Iterator[str]:
+    """Yield the predictions of a checkpoint for each row of the data, as CSV, a chunk of rows at a time.
+
+    What was not seen in training is counted, and noted on standard error at the end.
 
     Args:
         checkpoint: The checkpoint, with trainer and preprocessing.
-        data: A CSV or .npz file, or the name of a dataset.
+        data: A file, or the name of a dataset.
+        strict: Whether to refuse what was not seen in training.
+        delimiter: The character between cells; None to find it.
+        encoding: The encoding; None to find it.
+
+    Raises:
+        ValueError: If the checkpoint has no preprocessing, a column is missing, or, with `strict`, a value is unknown.
     """
     loaded = load_checkpoint(checkpoint)
-    trainer, preprocessing = loaded.trainer, loaded.preprocessing
-    if trainer is None or preprocessing is None:
+    preprocessing = loaded.preprocessing
+    if loaded.trainer is None or preprocessing is None:
         raise ValueError(
             f"{short(str(checkpoint))} must be a checkpoint of `fnloop train`; it has no trainer or no preprocessing"
         )
-    x = preprocessing.features(load_table(data, preprocessing.target)[0])
+    given = evolve(preprocessing.schema.format, delimiter=delimiter, encoding=encoding)
+    rows = int(np.clip(CHUNK_NUMBERS // sum(preprocessing.widths), 100, 20_000))
+    unseen: dict[str, tuple[int, str]] = {}
+    header = True
+    for chunk in read_chunks(data, given, preprocessing.schema.text_columns, rows):
+        yield _predict_chunk(loaded, preprocessing, chunk, unseen, strict, header)
+        header = False
+    for name, (count, example) in unseen.items():
+        cells = "1 cell has a value" if count == 1 else f"{count:,} cells have values"
+        typer.echo(f"fnloop: note: column {short(name)}: {cells} not seen in training, such as {example}", err=True)
+
+
+def _predict_chunk(
+    loaded: Checkpoint,
+    preprocessing: Preprocessing,
+    chunk: TableFile,
+    unseen: dict[str, tuple[int, str]],
+    strict: bool,
+    with_header: bool,
+) -> str:
+    """The predictions of a chunk as CSV; adds the values not seen in training to `unseen`, or refuses them."""
+    frame = preprocessing.schema.named(chunk.frame)
+    x, unknown = preprocessing.encode(frame)
+    for name, places in unknown.items():
+        count, example = unseen.get(name, (0, ""))
+        if not count:
+            example = _example(frame, name, int(places[0]), chunk)
+        unseen[name] = count + len(places), example
+        if strict:
+            raise ValueError(f"column {short(name)} has a value that was not seen in training: {example}")
+    trainer: Any = loaded.trainer
     header, columns = ["prediction"], [preprocessing.decode(evaluation.predict(trainer, loaded.state, x)).tolist()]
     if preprocessing.classes:
         header += [f"p({name})" for name in preprocessing.classes]
         columns += [[f"{p:.6f}" for p in column] for column in evaluation.predict_proba(trainer, loaded.state, x).T]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(header)
+    if with_header:
+        writer.writerow(header)
     writer.writerows(zip(*columns, strict=True))
     return file.getvalue()
+
+
+def _example(frame: Any, name: str, row: int, chunk: TableFile) -> str:
+    return f"{short(str(frame[name].iloc[row]), 40)} in {chunk.place(int(frame.index[row]))}"

@@ -19,10 +19,26 @@ from fnloop.cli.output import check_folder
 from fnloop.cli.results import output_paths, raise_failures, reserve_space, write_files, write_model, written_line
 from fnloop.cli.run_file import new_run_file, next_commands, recorder, run_commands
 from fnloop.cli.signals import deferring_signals
-from fnloop.cli.train_options import DEFAULTS, TASKS, TrainOptions, make_trainer, read_splits
+from fnloop.cli.table_options import (
+    ColumnOption,
+    DecimalOption,
+    DelimiterOption,
+    DropOption,
+    EncodingOption,
+    GroupOption,
+    HeaderOption,
+    MissingOption,
+    SplitOption,
+    TableOptions,
+    TimeOption,
+    parse_kinds,
+)
+from fnloop.cli.train_options import DEFAULTS, TASKS, TrainOptions, check_options, make_trainer, read_splits
 from fnloop.core.errors import NoBestError
+from fnloop.core.formatting import cut_end, short
+from fnloop.data.builtin_tables import DATASET_NAMES
+from fnloop.data.table_format import TableFormat
 from fnloop.data.table_split import TableSplit
-from fnloop.data.tables import DATASET_NAMES
 from fnloop.fitting import Fit, fit
 from fnloop.runs.checkpoint import save
 from fnloop.runs.files import replacing, write_figure
@@ -43,11 +59,13 @@ def train(
         str,
         typer.Argument(
             metavar="DATA",
-            help=f"A CSV file with a header, an .npz file with x and y, or a dataset: {', '.join(DATASET_NAMES)}.",
+            help=f"A table: CSV, TSV, Parquet, JSON Lines or .npz; - for standard input; or {', '.join(DATASET_NAMES)}.",
             autocompletion=complete_data,
         ),
     ],
-    target: Annotated[str | None, typer.Option(help="Column to predict. Default: the last column.")] = DEFAULTS.target,
+    target: Annotated[
+        str | None, typer.Option(help="Column to predict. Default: the last one that can be predicted.")
+    ] = DEFAULTS.target,
     task: Annotated[
         str,
         typer.Option(help="auto (chosen by the target), classification or regression.", autocompletion=complete_choice(TASKS)),
@@ -78,6 +96,16 @@ def train(
             autocompletion=complete_choice(("numpy", "jax")),
         ),
     ] = DEFAULTS.engine,
+    column: ColumnOption = None,
+    drop: DropOption = None,
+    header: HeaderOption = None,
+    missing: MissingOption = None,
+    delimiter: DelimiterOption = None,
+    decimal: DecimalOption = None,
+    encoding: EncodingOption = None,
+    group: GroupOption = None,
+    time: TimeOption = None,
+    split: SplitOption = None,
     out: Annotated[
         Path, typer.Option("--out", help="Output folder; created if it does not exist.", autocompletion=complete_path)
     ] = Path("fnloop-out"),
@@ -105,7 +133,10 @@ def train(
         seed=seed,
         engine=engine,
     )
-    splits = read_splits(data, options)
+    layout = TableFormat(delimiter=delimiter, decimal=decimal, encoding=encoding, header=header, missing=tuple(missing or ()))
+    kinds = parse_kinds(column or (), drop or ())
+    check_options(options)
+    splits = read_splits(data, options, TableOptions(format=layout, kinds=kinds, group=group, time=time, split=split))
     trainer = make_trainer(splits, options)
     out.mkdir(parents=True, exist_ok=True)
     train_and_write(splits, trainer, options, out, overwrite=overwrite, quiet=quiet, recorded=not no_record)
@@ -170,18 +201,20 @@ def _best(result: Fit, run: Path | None) -> TrainState:
 
 
 def describe_data(splits: TableSplit) -> str:
-    """Return what the data was taken for, as two lines.
+    """Return what the data was taken for: the schema, a line for each column, the target and the parts.
 
     Args:
         splits: The data.
     """
     preprocessing = splits.preprocessing
-    classes = preprocessing.classes
-    shown = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
+    classes, column = preprocessing.classes, preprocessing.schema.target
+    shown = ", ".join(cut_end(str(name), 40) for name in classes[:10]) + (", ..." if len(classes) > 10 else "")
     kind = f"{len(classes)} classes: {shown}" if classes else "a quantity"
     counts = f"{len(splits.train)} rows to train, {len(splits.validation)} to validate, {len(splits.test)} to test"
     features = splits.train.x.shape[1]
-    return f"{splits.task.capitalize()}: target {preprocessing.target!r} is {kind}.\n{counts}; {features} features."
+    notes = "".join(f"  note: {note}\n" for note in (*(column.notes if column else ()), *splits.notes))
+    target = f"{splits.task.capitalize()}: target {short(preprocessing.target)} is {kind}."
+    return f"{preprocessing.schema}\n{target}\n{notes}{counts}; {features} features."
 
 
 def write_report(result: Fit, task: str, test_metrics: Mapping[str, float], path: Path) -> None:

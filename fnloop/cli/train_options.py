@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from fnloop.core.checks import PositiveInt, choice, integer
+from fnloop.cli.table_options import TableOptions
+from fnloop.core.checks import PositiveInt, choice, integer, real
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
+from fnloop.data.reading import read_table
 from fnloop.data.table_split import TableSplit, split_table
-from fnloop.data.tables import load_table
 from fnloop.engines import get_engine
-from fnloop.losses import BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
+from fnloop.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from fnloop.nn import mlp
 from fnloop.optimizers import AdamW
 from fnloop.schedulers import Scheduler, get_scheduler
@@ -56,28 +57,54 @@ class TrainOptions:
 DEFAULTS = TrainOptions()
 
 
-def read_splits(data: str, options: TrainOptions) -> TableSplit:
+def check_options(options: TrainOptions) -> None:
+    """Check the options that do not depend on the data, before it is read.
+
+    Args:
+        options: The options.
+
+    Raises:
+        ValueError: If one is invalid. The message has its name and value.
+    """
+    choice(*TASKS)("task", options.task)
+    get_engine(options.engine)
+    real("(0, 1)")("test", options.test_fraction)
+    real("(0, 1)")("validation", options.validation_fraction)
+    integer(0, 2**32)("seed", options.seed)
+    _trainer(options, 1, 1, MeanSquaredError())
+
+
+def read_splits(data: str, options: TrainOptions, table_options: TableOptions | None = None) -> TableSplit:
     """Read the data and split it into training, validation and test sets.
 
     Args:
-        data: A CSV or .npz file, or the name of a dataset.
+        data: A file, or the name of a dataset.
         options: The options.
+        table_options: The options of the table.
 
     Raises:
         ValueError: If an option or the data is invalid.
     """
-    choice(*TASKS)("task", options.task)
-    get_engine(options.engine)
-    table, target = load_table(data, options.target)
-    if target is None:
+    wanted = table_options or TableOptions()
+    table = read_table(data, wanted.format, wanted.text_columns(options.target, options.task))
+    if table.layout is None and "x0" in table.frame and "target" not in table.frame and options.target is None:
         raise ValueError(f"{data}: it must hold an array 'y' to train on")
     return split_table(
-        table,
-        target,
+        table.frame,
+        options.target,
         task=None if options.task == "auto" else options.task,  # type: ignore[arg-type]
         test=options.test_fraction,
         validation=options.validation_fraction,
         seed=options.seed,
+        kinds=wanted.kinds,
+        group=wanted.group,
+        time=wanted.time,
+        split=wanted.split,
+        place=table.place,
+        decimal="." if table.layout is None else table.layout.decimal,
+        notes=table.notes,
+        header=table.layout is None or table.layout.header,
+        missing=wanted.format.missing,
     )
 
 
@@ -91,8 +118,12 @@ def make_trainer(splits: TableSplit, options: TrainOptions) -> Trainer:
     classes = len(splits.preprocessing.classes)
     loss = MeanSquaredError() if not classes else BinaryCrossEntropy() if classes == 2 else SoftmaxCrossEntropy()
     outputs = classes if classes > 2 else 1
+    return _trainer(options, splits.train.x.shape[1], outputs, loss)
+
+
+def _trainer(options: TrainOptions, features: int, outputs: int, loss: Loss) -> Trainer:
     return Trainer(
-        model=mlp([splits.train.x.shape[1], *_widths(options.hidden), outputs]),
+        model=mlp([features, *_widths(options.hidden), outputs]),
         loss=loss,
         optimizer=AdamW(weight_decay=options.weight_decay),
         scheduler=make_scheduler(options.scheduler, options.lr, options.epochs, options.patience),

@@ -2,9 +2,16 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
+from fnloop.core.arrays import Array
 from fnloop.core.checks import choice
-from fnloop.data.table_split import TableSplit, split_table
-from fnloop.data.tables import DATASET_NAMES, builtin_table
+from fnloop.data.builtin_tables import DATASET_NAMES, builtin_table
+from fnloop.data.encoders.target import ClassEncoder
+from fnloop.data.inference import infer_schema
+from fnloop.data.table_split import TableSplit, encode_parts, split_table
+
+__all__ = ["breast_cancer", "diabetes", "digits", "iris", "lab", "load", "split_table", "wine"]
 
 _name = choice(*DATASET_NAMES)
 
@@ -23,8 +30,20 @@ def load(name: str) -> TableSplit:
         >>> load("iris").train
         Dataset(x=(96, 4) float64, y=(96,) int64, 96 examples)
     """
-    table, target = builtin_table(_name("name", name))
-    return split_table(table, target)
+    frame = builtin_table(_name("name", name))
+    schema = infer_schema(frame, "target", kinds=dict.fromkeys(frame.columns[:-1], "number"))
+    labels = ClassEncoder("target", schema.classes).encode(frame["target"]) if schema.classes else None
+    rest, test = _halves(np.arange(len(frame)), labels)
+    train, validation = _halves(rest, labels)
+    return encode_parts(frame, schema, [train, validation, test], "standard")
+
+
+def _halves(rows: Array, labels: Array | None) -> tuple[Array, Array]:
+    """Split rows 80 : 20, stratified by their labels."""
+    from sklearn.model_selection import train_test_split
+
+    first, second = train_test_split(rows, test_size=0.2, random_state=42, stratify=None if labels is None else labels[rows])
+    return first, second
 
 
 def _loader(name: str) -> Callable[[], TableSplit]:

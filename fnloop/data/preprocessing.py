@@ -1,7 +1,7 @@
-"""Preprocessing of tables: standardized features and encoded labels, fitted on the training part alone."""
+"""Preprocessing of tables: a schema and fitted encoders, from a table to arrays and from predictions to labels."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,214 +9,187 @@ from fnloop.core.arrays import Array
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import frozen
 from fnloop.data.dataset import Dataset
-from fnloop.data.standardization import mean_and_scale
+from fnloop.data.encoders.category import CategoryEncoder, fit_category
+from fnloop.data.encoders.date import DateEncoder, fit_date
+from fnloop.data.encoders.number import NumberEncoder, Scaling, fit_number, fit_standard
+from fnloop.data.encoders.target import ClassEncoder, QuantityEncoder, fit_quantity
+from fnloop.data.encoders.text import TextEncoder
+from fnloop.data.frames import as_pandas
+from fnloop.data.inference import Task, infer_schema
+from fnloop.data.schema import Cells, Schema
 
-Task = Literal["classification", "regression"]
-LARGEST = 1e150  # the square of a larger number overflows float64
-MOST_CLASSES = 20  # a target of integers with more distinct values is a quantity
+Encoder = NumberEncoder | CategoryEncoder | TextEncoder | DateEncoder
+
+
+class Encoded(NamedTuple):
+    """Encoded features.
+
+    Args:
+        x: The features, (N, D), float64.
+        unseen: For each column that has them, the rows with a category that was not in the training part, or with something
+            that is no number or date where the training part has them. They count as "other", or as missing.
+    """
+
+    x: Array
+    unseen: Mapping[str, Array]
 
 
 @frozen
 class Preprocessing:
-    """How a table becomes arrays, and how predictions become values of the table.
+    """How a table becomes arrays, and how predictions become values of the table: a schema and fitted encoders.
 
-    A text column is one-hot encoded. Every column is then standardized: (x - mean) / scale, with scale 1 for a constant
-    column. For classification the target is encoded as the index of its class; for regression it is standardized.
+    It is data: a checkpoint and a run file keep it, and `fnloop predict` needs nothing else.
 
     Args:
-        columns: Names of the feature columns of the table.
-        categories: For each column its categories, sorted; () for a numeric column.
-        mean: Mean of each encoded column, (D,).
-        scale: Standard deviation of each encoded column, (D,).
-        target: Name of the target column.
-        classes: Labels ordered by index; () for regression.
-        target_mean: Mean of the target; 0 for classification.
-        target_scale: Standard deviation of the target; 1 for classification.
+        schema: What the columns are.
+        encoders: The encoders of the feature columns; a column that is constant in the training part has none.
+        target_encoder: The encoder of the target.
+
+    Examples:
+        >>> table = {"size": [1.0, 2.0, 3.0, None], "colour": ["red", "red", "blue", "blue"], "price": [1.5, 2.0, 3.5, 3.0]}
+        >>> preprocessing = Preprocessing.fit(table, "price")
+        >>> print(preprocessing.schema)
+          size: number, 1 missing
+          colour: category, 2 values
+        >>> preprocessing.features(table).shape
+        (4, 4)
     """
 
-    columns: tuple[str, ...]
-    categories: tuple[tuple[str, ...], ...]
-    mean: Array
-    scale: Array
-    target: str
-    classes: tuple[str, ...]
-    target_mean: float
-    target_scale: float
+    schema: Schema
+    encoders: tuple[Any, ...]
+    target_encoder: ClassEncoder | QuantityEncoder
 
-    def features(self, table: Mapping[str, Array]) -> Array:
-        """Return the standardized features of a table: (N, D), float64.
-
-        Args:
-            table: Column names to columns; other columns are ignored.
-
-        Raises:
-            ValueError: If a column is missing, text in place of numbers, or has an unknown category.
-        """
-        missing = [name for name in self.columns if name not in table]
-        if missing:
-            raise ValueError(f"the data must have the columns {listed(self.columns)}; missing: {listed(missing)}")
-        return (one_hot_columns(table, self.columns, self.categories) - self.mean) / self.scale
-
-    def targets(self, values: Array) -> Array:
-        """Return the encoded target: class indices or standardized values, (N,).
+    @classmethod
+    def fit(
+        cls,
+        frame: Any,
+        target: str | None = None,
+        *,
+        task: Task | None = None,
+        kinds: Mapping[str, str] | None = None,
+        scaling: Scaling = "robust",
+    ) -> "Preprocessing":
+        """Return the preprocessing that is fitted to a table, which should be the training part.
 
         Args:
-            values: The target column, (N,).
+            frame: A frame of pandas, polars or another library, or a mapping of names to columns.
+            target: Name of the target; None for the last column that can be one.
+            task: `"classification"` or `"regression"`; by default inferred from the target.
+            kinds: Kinds of columns that overrule the guesses, such as `{"zip": "category", "name": "dropped"}`.
+            scaling: `"robust"` (median, quartiles, smooth clip) or `"standard"` (mean and standard deviation).
 
         Raises:
-            ValueError: If a label is not one of the classes, or if the target of a regression is text.
+            TypeError: If `frame` is not a frame.
+            ValueError: If a column does not exist, a kind is unknown, or the target cannot be one.
         """
-        if self.classes:
-            labels = labels_as_text(values)
-            unknown = sorted(set(labels.tolist()) - set(self.classes))
-            if unknown:
-                classes = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
-                raise ValueError(f"target {short(self.target)} must be one of {classes}, got {short(unknown[0])}")
-            return np.searchsorted(np.array(self.classes), labels)
-        if values.dtype.kind != "f":
-            raise ValueError(f"target {short(self.target)} must be numbers, got {short(str(values[0]))}")
-        return (values.astype(np.float64) - self.target_mean) / self.target_scale
+        table = as_pandas("frame", frame)
+        return fit_encoders(infer_schema(table, target, task=task, kinds=kinds), table, scaling)
 
-    def dataset(self, table: Mapping[str, Array]) -> Dataset:
-        """Return the features and the target of a table as a dataset.
+    @property
+    def target(self) -> str:
+        """Name of the target."""
+        return self.target_encoder.column
+
+    @property
+    def classes(self) -> tuple[Any, ...]:
+        """The classes in order; () for a quantity."""
+        return self.schema.classes
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Number of encoded columns of each encoder."""
+        return tuple(encoder.width for encoder in self.encoders)
+
+    def encode(self, frame: Any) -> Encoded:
+        """Return the features of a table, and the rows with unknown values.
 
         Args:
-            table: Column names to columns, the target among them.
+            frame: A frame; other columns, and their order, do not matter.
 
         Raises:
-            ValueError: If a column is missing or has values of another kind.
+            ValueError: If a feature column is missing.
         """
-        if self.target not in table:
-            raise ValueError(f"the data must have the target column {short(self.target)}, got {listed(table)}")
-        return Dataset(self.features(table), self.targets(table[self.target]))
+        table = as_pandas("frame", frame)
+        cells = self.schema.apply(table)
+        x, unseen, start = np.empty((len(table), sum(self.widths))), {}, 0
+        for encoder in self.encoders:
+            x[:, start : start + encoder.width], unknown = encoder.encode(cells[encoder.column])
+            start += encoder.width
+            if unknown.any():
+                unseen[encoder.column] = np.flatnonzero(unknown)
+        return Encoded(x, unseen)
+
+    def features(self, frame: Any) -> Array:
+        """Return the features of a table: (N, D), float64.
+
+        Args:
+            frame: A frame; other columns, and their order, do not matter.
+
+        Raises:
+            ValueError: If a feature column is missing.
+        """
+        return self.encode(frame).x
+
+    def dataset(self, frame: Any) -> Dataset:
+        """Return the features and the target of a table as a dataset; rows without a target are left out.
+
+        Args:
+            frame: A frame with the target among its columns.
+
+        Raises:
+            ValueError: If a column is missing, a label is unknown, or no row has a target.
+        """
+        table = as_pandas("frame", frame)
+        if self.target not in table.columns:
+            raise ValueError(f"the data must have the target column {short(self.target)}, got {listed(table.columns)}")
+        y = self.target_encoder.encode(table[self.target])
+        present = y >= 0 if self.classes else ~np.isnan(y)
+        if not present.any():
+            raise ValueError(f"target {short(self.target)} must have values, but all {len(y)} cells are missing")
+        return Dataset(self.features(table[present]), y[present])
 
     def decode(self, predicted: Array) -> Array:
-        """Return predictions as values of the table: labels as text, or quantities in the units of the target.
+        """Return predictions as values of the table: labels as they were written, or quantities in the target's units.
 
         Args:
             predicted: Class indices, or standardized values, (N,).
         """
-        return np.array(self.classes)[predicted] if self.classes else predicted * self.target_scale + self.target_mean
+        return self.target_encoder.decode(predicted)
 
 
-def categories_of(table: Mapping[str, Array], columns: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """Return the categories of each column, sorted; () for a numeric column.
-
-    Args:
-        table: Column names to columns.
-        columns: The columns to look at.
-
-    Examples:
-        >>> categories_of({"age": np.array([1.0, 2.0]), "city": np.array(["Rome", "Bonn"])}, ["age", "city"])
-        ((), ('Bonn', 'Rome'))
-    """
-    return tuple(() if table[name].dtype.kind == "f" else tuple(np.unique(table[name]).tolist()) for name in columns)
-
-
-def fit_preprocessing(
-    table: Mapping[str, Array], target: str, classes: Sequence[str], categories: tuple[tuple[str, ...], ...]
-) -> Preprocessing:
-    """Return the preprocessing with the statistics of a table, which should be the training part.
+def fit_encoders(schema: Schema, frame: Any, scaling: Scaling = "robust") -> Preprocessing:
+    """Return the preprocessing of a schema, fitted to a table.
 
     Args:
-        table: Column names to columns.
-        target: Name of the target column.
-        classes: All labels, sorted; () for regression.
-        categories: All categories of each column other than the target; () for a numeric column.
+        schema: What the columns are, and the target.
+        frame: The pandas frame of the training part.
+        scaling: How numbers are scaled.
 
     Raises:
-        ValueError: If a value is larger than 1e150 in size, or a column with no categories is text.
+        ValueError: If the columns are all constant.
     """
-    columns = tuple(name for name in table if name != target)
-    for name, values in table.items():
-        if values.dtype.kind == "f" and float(np.abs(values).max()) > LARGEST:
-            raise ValueError(
-                f"column {short(name)} must have numbers of at most {LARGEST:g} in size, got {np.abs(values).max():g}"
-            )
-    x = one_hot_columns(table, columns, categories)
-    mean, scale = mean_and_scale(x, _epsilons(table, columns, categories))
-    y = np.zeros((1, 1)) if classes else table[target].astype(np.float64)[:, None]
-    target_mean, target_scale = mean_and_scale(y, 0.0 if classes else float(np.finfo(table[target].dtype).eps))
-    return Preprocessing(
-        columns=columns,
-        categories=categories,
-        mean=mean,
-        scale=scale,
-        target=target,
-        classes=tuple(classes),
-        target_mean=float(target_mean[0]),
-        target_scale=float(target_scale[0]),
-    )
+    if schema.target is None:
+        raise ValueError("schema must have a target, got None")
+    name = schema.target.name
+    cells = schema.apply(frame)
+    kinds = {column.name: column.kind for column in schema.features}
+    standard = fit_standard({name: cells[name] for name in cells if kinds[name] == "number"}) if scaling == "standard" else {}
+    encoders = [standard.get(name) or _fit(kinds[name], name, part) for name, part in cells.items()]
+    kept: Sequence[Encoder] = [encoder for encoder in encoders if encoder is not None]
+    if not kept:
+        raise ValueError(
+            f"the data must have columns other than the target {short(name)} to learn from, but all are constant: "
+            f"{listed(column.name for column in schema.features)}"
+        )
+    target = ClassEncoder(name, schema.classes) if schema.classes else fit_quantity(name, frame[name], schema.target.decimal)
+    return Preprocessing(schema=schema, encoders=tuple(kept), target_encoder=target)
 
 
-def _epsilons(table: Mapping[str, Array], columns: Sequence[str], categories: Sequence[Sequence[str]]) -> Array:
-    """The relative rounding error of the values of each encoded column; a one-hot column has none."""
-    epsilons = [0.0 if texts else np.finfo(table[name].dtype).eps for name, texts in zip(columns, categories, strict=True)]
-    return np.repeat(epsilons, [len(texts) or 1 for texts in categories])
-
-
-def one_hot_columns(table: Mapping[str, Array], columns: Sequence[str], categories: Sequence[Sequence[str]]) -> Array:
-    """Return columns as one array, text columns one-hot encoded: (N, D), float64.
-
-    Args:
-        table: Column names to columns.
-        columns: The columns to encode, in order.
-        categories: The categories of each of them; () for a numeric column.
-
-    Raises:
-        ValueError: If a numeric column has text, or a text column an unknown category.
-
-    Examples:
-        >>> one_hot_columns({"city": np.array(["Rome", "Bonn"])}, ["city"], [("Bonn", "Rome")])
-        array([[0., 1.],
-               [1., 0.]])
-    """
-    parts = []
-    for name, texts in zip(columns, categories, strict=True):
-        values = table[name]
-        if not texts:
-            if values.dtype.kind != "f":
-                raise ValueError(f"column {short(name)} must be numbers, got {short(str(values[0]))}")
-            parts.append(values[:, None])
-            continue
-        labels = labels_as_text(values)
-        unknown = set(labels.tolist()) - set(texts)
-        if unknown:
-            raise ValueError(f"column {short(name)} must be one of {listed(texts)}, got {short(min(unknown))}")
-        parts.append(labels[:, None] == np.array(texts))
-    return np.concatenate(parts, axis=1, dtype=np.float64)
-
-
-def infer_task(values: Array) -> Task:
-    """Return the task that a target suggests.
-
-    Text is a classification, and so are integers with at most 20 distinct values, each of which occurs at least twice on
-    average. Everything else is a regression.
-
-    Args:
-        values: The target column, (N,): float64 or text.
-
-    Examples:
-        >>> infer_task(np.array([0.0, 1.0, 1.0, 0.0])), infer_task(np.array([0.5, 1.0]))
-        ('classification', 'regression')
-    """
-    if values.dtype.kind != "f":
-        return "classification"
-    distinct = np.unique(values)
-    are_integers = bool(np.all(distinct == np.floor(distinct)))
-    return "classification" if are_integers and len(distinct) <= min(MOST_CLASSES, len(values) // 2) else "regression"
-
-
-def labels_as_text(values: Array) -> Array:
-    """Return labels as text; integers have no decimal point.
-
-    Args:
-        values: Labels, (N,): float64 or text.
-
-    Examples:
-        >>> labels_as_text(np.array([1.0, 2.5])).tolist()
-        ['1', '2.5']
-    """
-    if values.dtype.kind != "f":
-        return values.astype(str)
-    return np.array([str(int(value)) if value == int(value) else repr(float(value)) for value in values])
+def _fit(kind: str, name: str, cells: Cells) -> Encoder | None:
+    if kind == "number":
+        return fit_number(name, cells)
+    if kind == "category":
+        return fit_category(name, cells)
+    if kind == "date":
+        return fit_date(name, cells)
+    return TextEncoder(name)

@@ -78,16 +78,16 @@ def split(
     """
     if not isinstance(data, Dataset):
         raise TypeError(f"data must be a fl.Dataset(x, y), got {short(data)}")
-    sizes = _sizes(len(data), _fraction("test", test), _fraction("validation", validation))
+    sizes = part_sizes(len(data), _fraction("test", test), _fraction("validation", validation))
     seed, stratify = _seed("seed", seed), boolean("stratify", stratify)
     group_of_row = None if groups is None else _group_indices(groups, len(data))
     if seed is None and (stratify or group_of_row is not None):
         raise ValueError("seed must be an integer for a split by class (stratify=True) or by group, got None")
     class_of_row = _class_indices(data.y) if stratify else np.zeros(len(data), np.int64)
     if group_of_row is not None:
-        part_of_row = _assign_groups(group_of_row, class_of_row, sizes, seed)
+        part_of_row = assign_groups(group_of_row, class_of_row, sizes, seed)
     else:
-        part_of_row = np.repeat(np.arange(3), sizes) if seed is None else _assign_rows(class_of_row, sizes, seed)
+        part_of_row = np.repeat(np.arange(3), sizes) if seed is None else assign_rows(class_of_row, sizes, seed)
     train, validation_part, test_part = (_take(data, np.flatnonzero(part_of_row == part)) for part in range(3))
     return Split(train, validation_part, test_part)  # type: ignore[arg-type]  # train is never None: _sizes leaves it a row
 
@@ -102,8 +102,17 @@ def _take(data: Dataset, rows: Array) -> Dataset | None:
     return evolve(data, x=data.x[rows], y=data.y[rows], weights=weights, classes=classes)
 
 
-def _sizes(n: int, test: float, validation: float) -> Array:
-    """The number of rows in each part; at least one if the fraction is not 0."""
+def part_sizes(n: int, test: float, validation: float) -> Array:
+    """Return the number of rows in each part; at least one if the fraction is not 0.
+
+    Args:
+        n: The number of rows.
+        test: Fraction of all rows for the test set.
+        validation: Fraction of the other rows for the validation set.
+
+    Raises:
+        ValueError: If no row is left for training.
+    """
     n_test = max(test > 0, round(n * test))
     n_validation = max(validation > 0, round((n - n_test) * validation))
     if n - n_test - n_validation < 1:
@@ -136,8 +145,14 @@ def _group_indices(groups: Any, n: int) -> Array:
     return np.unique(labels, return_inverse=True)[1]
 
 
-def _assign_rows(class_of_row: Array, sizes: Array, seed: int) -> Array:
-    """The part of each row, stratified by class."""
+def assign_rows(class_of_row: Array, sizes: Array, seed: int) -> Array:
+    """Return the part of each row, 0, 1 or 2, stratified by class.
+
+    Args:
+        class_of_row: The class of each row, from 0, (N,).
+        sizes: The number of rows in each part, (3,).
+        seed: Seed of the random split.
+    """
     class_sizes, n = np.bincount(class_of_row), len(class_of_row)
     random_words = iter(words(3 * len(class_sizes) + 1, seed, Stream.SPLIT, 1).tolist())
     ends = _controlled_rounding(np.multiply.outer(class_sizes, sizes), n, random_words).cumsum(axis=1)
@@ -192,8 +207,18 @@ def _shift_around(cycle: list[tuple[list[int], int]], unit: int, random_words: I
         row[p] += amount if i % 2 == 0 else -amount
 
 
-def _assign_groups(group_of_row: Array, class_of_row: Array, sizes: Array, seed: int) -> Array:
-    """The part of each row, the same for all rows of a group."""
+def assign_groups(group_of_row: Array, class_of_row: Array, sizes: Array, seed: int) -> Array:
+    """Return the part of each row, 0, 1 or 2, the same for all rows of a group.
+
+    Args:
+        group_of_row: The group of each row, from 0, (N,).
+        class_of_row: The class of each row, from 0, (N,).
+        sizes: The number of rows in each part, (3,).
+        seed: Seed of the random split.
+
+    Raises:
+        ValueError: If there are fewer groups than parts.
+    """
     group_sizes, n = np.bincount(group_of_row), len(group_of_row)
     parts = np.flatnonzero(sizes).tolist()
     if len(group_sizes) < len(parts):

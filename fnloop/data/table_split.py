@@ -1,6 +1,7 @@
-"""Split a table into training, validation and test parts, standardized by the training part."""
+"""Split a table into training, validation and test parts, and encode it by its training part."""
 
-import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -8,10 +9,23 @@ from fnloop.core.arrays import Array
 from fnloop.core.checks import choice, integer, optional, real
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import frozen
+from fnloop.data.cells import date_cells, is_numeric, number_cells, text_cells
+from fnloop.data.column_kinds import Place
 from fnloop.data.dataset import Dataset
-from fnloop.data.preprocessing import Preprocessing, Task, categories_of, fit_preprocessing, infer_task, labels_as_text
-from fnloop.data.tables import Table
+from fnloop.data.encoders.number import Scaling
+from fnloop.data.encoders.target import ClassEncoder
+from fnloop.data.frames import as_pandas
+from fnloop.data.inference import Task, infer_schema, row_number
+from fnloop.data.preprocessing import Preprocessing, fit_encoders
+from fnloop.data.schema import Schema
+from fnloop.data.splits import assign_groups, assign_rows, part_sizes
 
+FEWEST_ROWS, FEWEST_OF_CLASS = 5, 5
+PARTS = {
+    **dict.fromkeys(("train", "training"), 0),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), 1),
+    **dict.fromkeys(("test", "testing"), 2),
+}
 _fraction, _seed = real("(0, 1)"), integer(0, 2**32)
 _task = optional(choice("classification", "regression"))
 
@@ -26,6 +40,7 @@ class TableSplit:
         test: The test set.
         preprocessing: How the table became arrays; fitted on the training set.
         task: `"classification"` or `"regression"`.
+        notes: What the user should know about the split.
     """
 
     train: Dataset
@@ -33,87 +48,211 @@ class TableSplit:
     test: Dataset
     preprocessing: Preprocessing
     task: Task
+    notes: tuple[str, ...] = ()
 
 
 def split_table(
-    table: Table,
-    target: str,
+    table: Any,
+    target: str | None = None,
     *,
     task: Task | None = None,
     test: float = 0.2,
     validation: float = 0.2,
     seed: int = 42,
+    kinds: Mapping[str, str] | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    split: str | None = None,
+    scaling: Scaling = "robust",
+    place: Place = row_number,
+    decimal: str = ".",
+    notes: Sequence[str] = (),
+    header: bool = True,
+    missing: Sequence[str] = (),
 ) -> TableSplit:
-    """Split a table at random, stratified by class, and standardize it by its training part.
+    """Split a table, and encode it by its training part.
+
+    The split is random and stratified by class, unless `group`, `time` or `split` is given; such a column is not a feature.
+    Classes of fewer than 5 rows are in the training part alone. Rows without a target are left out.
 
     Args:
-        table: Column names to columns of equal length.
-        target: Name of the target column.
+        table: A frame of pandas, polars or another library, or a mapping of names to columns.
+        target: Name of the target; None for the last column that can be one.
         task: `"classification"` or `"regression"`; by default inferred from the target.
         test: Fraction of all rows for the test set, in (0, 1). Default: 0.2.
         validation: Fraction of the other rows for the validation set, in (0, 1). Default: 0.2.
         seed: Seed of the random split, in [0, 2^32). Default: 42.
+        kinds: Kinds of columns that overrule the guesses, such as `{"zip": "category", "name": "dropped"}`.
+        group: A column whose equal values stay in one part, such as a patient.
+        time: A column of dates or numbers: the latest rows are the test set, the earliest the training set.
+        split: A column that has the part of each row: `train`, `validation` or `test`.
+        scaling: How numbers are scaled: `"robust"` or `"standard"`.
+        place: Where a row is, for messages.
+        decimal: The decimal mark of numbers in text.
+        notes: What else the user should know about the table.
+        header: Whether the file had a header, for the schema.
+        missing: Texts of missing cells in addition to the usual ones, for the schema.
 
     Raises:
         TypeError: If an argument has the wrong type.
-        ValueError: If a fraction or the seed is outside its range, the task is unknown, the target is not a column or the
-            only one, a class has fewer than 5 rows, or there are too few rows for three parts.
+        ValueError: If a fraction or the seed is outside its range, a column does not exist, the target cannot be one, or there
+            are too few rows for three parts.
 
     Examples:
-        >>> table = {"x": np.arange(20.0), "y": np.repeat([0.0, 1.0], 10)}
+        >>> table = {"x": np.arange(20.0) % 7, "y": np.repeat([0, 1], 10)}
         >>> parts = split_table(table, "y")
         >>> len(parts.train), len(parts.validation), len(parts.test)
-        (12, 4, 4)
+        (13, 3, 4)
 
     See Also:
         `fnloop.split`, which splits a dataset
     """
     test, validation, seed = _fraction("test", test), _fraction("validation", validation), _seed("seed", seed)
-    if target not in table:
-        raise ValueError(f"target must be one of the columns {listed(table)}, got {short(target)}")
-    if len(table) < 2:
-        raise ValueError(
-            f"the data must have columns other than the target {short(target)}, got none; a CSV file has commas between them"
-        )
-    task = _task("task", task) or infer_task(table[target])
-    labels = _labels(table[target], target) if task == "classification" else None
-    if labels is None and table[target].dtype.kind != "f":
-        raise ValueError(f"target {short(target)} must be numbers for regression, got {short(str(table[target][0]))}")
-    rows = _split_rows(len(table[target]), labels, test, validation, seed)
-    parts = [{name: values[part] for name, values in table.items()} for part in rows]
-    categories = categories_of(table, [name for name in table if name != target])
-    classes = () if labels is None else np.unique(labels).tolist()
-    preprocessing = fit_preprocessing(parts[0], target, classes, categories)
-    train, validation_part, test_part = (preprocessing.dataset(part) for part in parts)
-    return TableSplit(train=train, validation=validation_part, test=test_part, preprocessing=preprocessing, task=task)
+    roles = {"group": group, "time": time, "split": split}
+    given = {role: name for role, name in roles.items() if name is not None}
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} exclude one another, got {listed(map(repr, given.values()))}")
+    frame = as_pandas("table", table)
+    for role, name in given.items():
+        if name not in frame.columns or name == target:
+            raise ValueError(f"{role} must be one of the columns {listed(frame.columns)}, got {short(name)}")
+    kinds = {**(kinds or {}), **{name: role for role, name in given.items()}}
+    schema = infer_schema(
+        frame,
+        target,
+        task=_task("task", task),
+        kinds=kinds,
+        place=place,
+        decimal=decimal,
+        notes=notes,
+        header=header,
+        missing=missing,
+    )
+    frame, left_out = _with_target(frame, schema)
+    labels = _classes(frame, schema)
+    parts, notes = _parts(frame, schema, labels, (test, validation, seed), given, place)
+    return encode_parts(frame, schema, parts, scaling, (*left_out, *notes))
 
 
-def _labels(values: Array, target: str) -> Array:
-    labels = labels_as_text(values)
-    classes, counts = np.unique(labels, return_counts=True)
-    if len(classes) < 2:
-        raise ValueError(f"target {short(target)} must have at least 2 classes, got only {short(str(classes[0]))}")
-    if counts.min() < 5:
-        rare = str(classes[counts.argmin()])
-        raise ValueError(f"each class of {short(target)} must have at least 5 rows, got {counts.min()} of {short(rare)}")
-    return labels
+def encode_parts(
+    frame: Any, schema: Schema, parts: Sequence[Array], scaling: Scaling, notes: Sequence[str] = ()
+) -> TableSplit:
+    """Return the three parts of a table as datasets, encoded by the first.
+
+    Args:
+        frame: The pandas frame; each row has a target.
+        schema: What its columns are.
+        parts: The rows of each part.
+        scaling: How numbers are scaled.
+        notes: What the user should know about the split.
+    """
+    tables = [frame.iloc[part] for part in parts]
+    preprocessing = fit_encoders(schema, tables[0], scaling)
+    train, validation, test = (preprocessing.dataset(part) for part in tables)
+    task: Task = "classification" if schema.classes else "regression"
+    return TableSplit(
+        train=train, validation=validation, test=test, preprocessing=preprocessing, task=task, notes=tuple(notes)
+    )
 
 
-def _split_rows(n: int, labels: Array | None, test: float, validation: float, seed: int) -> tuple[Array, Array, Array]:
-    """The row numbers of the training, validation and test part."""
-    from sklearn.model_selection import train_test_split
+def _with_target(frame: Any, schema: Schema) -> tuple[Any, tuple[str, ...]]:
+    """The rows with a target, and a note about the others."""
+    assert schema.target is not None
+    name = schema.target.name
+    if schema.classes:
+        present = text_cells(frame[name])[1] >= 0
+    else:
+        present = ~np.isnan(number_cells(frame[name], schema.target.decimal)[0])
+    count = int((~present).sum())
+    if int(present.sum()) < FEWEST_ROWS:
+        raise ValueError(f"the data must have at least {FEWEST_ROWS} rows with a target, got {int(present.sum())}")
+    if not count:
+        return frame, ()
+    return frame[present], (f"{count:,} rows without a target are left out",)
 
-    if n < 5:
-        raise ValueError(f"the data must have at least 5 rows, got {n}")
-    minimum = 1 if labels is None else len(np.unique(labels))
-    n_test = math.ceil(n * test)
-    n_validation = math.ceil((n - n_test) * validation)
-    if min(n_test, n_validation, n - n_test - n_validation) < minimum:
-        raise ValueError(
-            f"test and validation must leave each part at least {minimum} rows, got {short(test)} and "
-            f"{short(validation)} of {n} rows"
-        )
-    rest, test_rows = train_test_split(np.arange(n), test_size=test, random_state=seed, stratify=labels)
-    rest_labels = None if labels is None else labels[rest]
-    train_rows, validation_rows = train_test_split(rest, test_size=validation, random_state=seed, stratify=rest_labels)
-    return train_rows, validation_rows, test_rows
+
+def _classes(frame: Any, schema: Schema) -> Array | None:
+    assert schema.target is not None
+    name = schema.target.name
+    return ClassEncoder(name, schema.classes).encode(frame[name]) if schema.classes else None
+
+
+def _parts(
+    frame: Any,
+    schema: Schema,
+    labels: Array | None,
+    random: tuple[float, float, int],
+    given: Mapping[str, str],
+    place: Place,
+) -> tuple[list[Array], tuple[str, ...]]:
+    """The rows of the three parts, and notes."""
+    test, validation, seed = random
+    classes = np.zeros(len(frame), np.int64) if labels is None else labels
+    part_of_row: Array
+    if "time" in given:
+        part_of_row = _by_time(frame[given["time"]], schema, given["time"], test, validation, place)
+    elif "group" in given:
+        part_of_row = _by_group(frame[given["group"]], given["group"], classes, random, place)
+    elif "split" in given:
+        part_of_row = _given(frame[given["split"]], given["split"], classes, random, place)
+    else:
+        part_of_row = _at_random(classes, test, validation, seed)
+    parts = [np.flatnonzero(part_of_row == part) for part in range(3)]
+    for name, rows in zip(("training", "validation", "test"), parts, strict=True):
+        if not len(rows):
+            raise ValueError(f"the {name} part must have at least one row, got none of {len(frame)}")
+    absent = set(classes.tolist()) - set(classes[parts[0]].tolist())
+    notes = (f"no row to train has the classes {listed(schema.classes[i] for i in sorted(absent))}",) if absent else ()
+    return parts, notes
+
+
+def _at_random(classes: Array, test: float, validation: float, seed: int) -> Array:
+    counts = np.bincount(classes)
+    common = counts[classes] >= FEWEST_OF_CLASS
+    part_of_row = np.zeros(len(classes), np.int64)
+    if not common.any():
+        raise ValueError(f"target must have a class of at least {FEWEST_OF_CLASS} rows, got at most {counts.max()}")
+    kept = np.unique(classes[common], return_inverse=True)[1]
+    part_of_row[common] = assign_rows(kept, part_sizes(len(kept), test, validation), seed)
+    return part_of_row
+
+
+def _by_group(series: Any, name: str, classes: Array, random: tuple[float, float, int], place: Place) -> Array:
+    test, validation, seed = random
+    texts, groups = text_cells(series)
+    if (groups < 0).any():
+        raise ValueError(f"column {short(name)} has no group in {_first(series, groups < 0, place)}")
+    if len(texts) < 3:
+        raise ValueError(f"column {short(name)} must have at least 3 groups, one for each part, got {len(texts)}")
+    return assign_groups(groups, classes, part_sizes(len(groups), test, validation), seed)
+
+
+def _by_time(series: Any, schema: Schema, name: str, test: float, validation: float, place: Place) -> Array:
+    times = number_cells(series)[0] if is_numeric(series) else date_cells(series, schema.column(name).date_format)[0]
+    if np.isnan(times).any():
+        raise ValueError(f"column {short(name)} has no time in {_first(series, np.isnan(times), place)}")
+    part_of_row = np.empty(len(times), np.int64)
+    part_of_row[np.argsort(times, kind="stable")] = np.repeat(np.arange(3), part_sizes(len(times), test, validation))
+    return part_of_row
+
+
+def _given(series: Any, name: str, classes: Array, random: tuple[float, float, int], place: Place) -> Array:
+    test, validation, seed = random
+    texts, codes = text_cells(series)
+    unknown = np.array([text.lower() not in PARTS for text in texts] + [True], bool)[codes]
+    if unknown.any():
+        row = int(unknown.argmax())
+        value = "an empty cell" if codes[row] < 0 else short(str(texts[codes[row]]), 40)
+        where = _first(series, unknown, place)
+        raise ValueError(f"column {short(name)} must be train, validation or test in each row, got {value} in {where}")
+    part_of_row: Array = np.array([PARTS[text.lower()] for text in texts])[codes]
+    for part, fraction in ((2, test), (1, validation)):
+        rest = np.flatnonzero(part_of_row == 0)
+        if not (part_of_row == part).any() and len(rest):
+            chosen = _at_random(classes[rest], fraction if part == 2 else 0.0, fraction if part == 1 else 0.0, seed)
+            part_of_row[rest] = chosen
+    return part_of_row
+
+
+def _first(series: Any, flags: Array, place: Place) -> str:
+    return place(int(series.index[int(flags.argmax())]))

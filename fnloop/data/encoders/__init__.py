@@ -1,0 +1,1 @@
+"""Encoders: frozen records that turn the cells of a column into numbers."""

@@ -1,0 +1,215 @@
+"""The schema of a table: what its columns are, which is the target, and whether that is a class or a quantity."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from fnloop.core.arrays import Array
+from fnloop.core.checks import choice, optional
+from fnloop.core.formatting import listed, short
+from fnloop.data.cells import is_numeric, number_cells, text_cells
+from fnloop.data.column_kinds import Place, guess_column
+from fnloop.data.number_text import BLANKS
+from fnloop.data.schema import FEATURES, KINDS, Column, Schema
+
+Task = Literal["classification", "regression"]
+MOST_CLASSES = 20  # a target of integers with more distinct values is a quantity
+_task = optional(choice("classification", "regression"))
+
+
+def row_number(row: int) -> str:
+    """Return where a row of a frame is, for messages.
+
+    Args:
+        row: The position of the row.
+
+    Examples:
+        >>> row_number(0)
+        'row 0'
+    """
+    return f"row {row}"
+
+
+def infer_schema(
+    frame: Any,
+    target: str | None = None,
+    *,
+    task: Task | None = None,
+    kinds: Mapping[str, str] | None = None,
+    place: Place = row_number,
+    decimal: str = ".",
+    notes: Sequence[str] = (),
+    header: bool = True,
+    missing: Sequence[str] = (),
+) -> Schema:
+    """Return what the columns of a table are.
+
+    A text target is a class, and so are integers with at most 20 distinct values, each of which occurs at least twice on
+    average. Any other number is a quantity.
+
+    Args:
+        frame: A pandas frame.
+        target: Name of the target; None for the last column that can be one.
+        task: `"classification"` or `"regression"`; by default inferred from the target.
+        kinds: What the user states about columns: a kind, such as `{"zip": "category", "name": "dropped"}`.
+        place: Where a row is, for messages.
+        decimal: The decimal mark of numbers in text.
+        notes: What else the user should know about the table.
+        header: Whether the file had a header.
+        missing: Texts of missing cells in addition to the usual ones.
+
+    Raises:
+        ValueError: If a name is not that of a column, a kind is unknown, or the target cannot be one.
+    """
+    names, kinds = [str(name) for name in frame.columns], dict(kinds or {})
+    for name, kind in kinds.items():
+        if name not in names:
+            raise ValueError(f"column must be one of {listed(names)}, got {short(name)}")
+        choice(*KINDS)("column", kind)
+    if target is not None and target not in names:
+        raise ValueError(f"target must be one of the columns {listed(names)}, got {short(target)}")
+    if len(names) < 2:
+        raise ValueError(f"the data must have columns other than the target {short(names[0])}, got none")
+    columns = {name: guess_column(frame[name], name, place, kinds.get(name), decimal) for name in names if name != target}
+    if target is None:
+        target = _default_target(frame, columns, kinds)
+        if target != names[-1]:
+            notes = (
+                *notes,
+                f"the target is {short(target)}, as the last column, {short(names[-1])}, is {_why_not(columns[names[-1]])}",
+            )
+        columns.pop(target)
+    if not any(column.is_feature for column in columns.values()):
+        raise ValueError(
+            f"the data must have columns other than the target {short(target)} to learn from, got none: "
+            f"{listed(columns.values(), 200)}"
+        )
+    column, classes = target_column(frame[target], target, _task("task", task), place, decimal, kinds.get(target))
+    return Schema(
+        columns=tuple(columns.values()),
+        target=column,
+        classes=classes,
+        names=tuple(names),
+        header=header,
+        missing=tuple(missing),
+        notes=tuple(notes),
+    )
+
+
+def _default_target(frame: Any, columns: Mapping[str, Column], kinds: Mapping[str, str]) -> str:
+    for name in reversed(list(columns)):
+        if _can_be_target(columns[name], len(frame)):
+            return name
+    raise ValueError(f"target must be stated: no column can be one by default: {listed(columns.values(), 200)}")
+
+
+def _can_be_target(column: Column, rows: int) -> bool:
+    present = rows - column.missing
+    return (column.kind == "number" and column.distinct > 1) or (
+        column.kind == "category" and 2 <= column.distinct <= max(2, present // 3)
+    )
+
+
+def _why_not(column: Column) -> str:
+    return {"id": "an id", "row number": "a row number", "date": "a date"}.get(
+        column.kind, "text" if column.kind in ("text", "category") else column.kind
+    )
+
+
+def target_column(
+    series: Any, name: str, task: Task | None, place: Place, decimal: str = ".", kind: str | None = None
+) -> tuple[Column, tuple[Any, ...]]:
+    """Return what a target is, and its classes; () for a quantity.
+
+    Args:
+        series: The pandas series.
+        name: Its name.
+        task: `"classification"`, `"regression"`, or None to infer it.
+        place: Where a row is, for messages.
+        decimal: The decimal mark of numbers in text.
+        kind: The kind of column that the user states: `"category"` or `"number"`.
+
+    Raises:
+        ValueError: If all cells are missing, there is one class only, every row has another text, or the target of a
+            regression is text.
+    """
+    if kind is not None and kind not in FEATURES[:2]:
+        raise ValueError(f"column {short(name)} is the target, which must be a category or a number, got {short(kind)}")
+    task = task or {"category": "classification", "number": "regression"}.get(kind or "")  # type: ignore[assignment]
+    mark = _mark(series, decimal)
+    values, odd = number_cells(series, mark)
+    texts, codes = text_cells(series)
+    odd &= ~np.append([text in BLANKS for text in texts], [False]).astype(bool)[codes]
+    present = codes >= 0
+    if not present.any():
+        raise ValueError(f"target {short(name)} must have values, but all {len(series)} cells are missing")
+    numbers = values[~np.isnan(values)]
+    notes: tuple[str, ...] = ()
+    if task is None:
+        task, notes = _infer_task(numbers, len(texts), int(odd.sum()), int(present.sum()))
+    if task == "regression":
+        return _quantity(series, name, values, odd, place, mark, notes), ()
+    counts = np.bincount(codes[present], minlength=len(texts))
+    if len(texts) < 2:
+        raise ValueError(f"target {short(name)} must have at least 2 classes, got only {short(str(texts[0]))}")
+    if len(texts) > 0.5 * present.sum() and len(texts) > 2:
+        raise ValueError(
+            f"target {short(name)} must be a class or a quantity, got {len(texts):,} different texts in "
+            f"{present.sum():,} rows; state another --target"
+        )
+    rare = [texts[i] for i in np.flatnonzero(counts < 5)]
+    if rare:
+        notes = (*notes, f"{len(rare)} classes of fewer than 5 rows are in the training part alone: {listed(rare, 60)}")
+    column = Column(name, "category", int((~present).sum()), len(texts), mark, notes=notes)
+    return column, classes_of(series, texts)
+
+
+def _mark(series: Any, decimal: str) -> str:
+    return guess_column(series, "target", row_number, None, decimal).decimal if series.dtype.kind not in "biufmM" else decimal
+
+
+def _infer_task(numbers: Array, distinct_texts: int, odd: int, present: int) -> tuple[Task, tuple[str, ...]]:
+    if odd > 0.02 * present or not len(numbers) or (odd and distinct_texts <= MOST_CLASSES):
+        return "classification", ()
+    distinct = np.unique(numbers)
+    if (distinct == np.floor(distinct)).all():
+        if len(distinct) <= min(MOST_CLASSES, len(numbers) // 2):
+            note = () if len(distinct) <= 2 else (f"{len(distinct)} integers are classes; --task regression overrules",)
+            return "classification", note
+        return "regression", (f"{len(distinct):,} integers are a quantity; --task classification overrules",)
+    return "regression", ()
+
+
+def _quantity(series: Any, name: str, values: Array, odd: Array, place: Place, mark: str, notes: tuple[str, ...]) -> Column:
+    present = ~np.isnan(values)
+    numbers = values[present]
+    row = int(odd.argmax())
+    if odd.any() and odd.sum() > 0.02 * len(odd):
+        raise ValueError(
+            f"target {short(name)} must be numbers for regression, got {short(str(series.iloc[row]), 40)} in {place(row)}"
+        )
+    if numbers.min() == numbers.max():
+        raise ValueError(f"target {short(name)} must have different values, but all are {numbers[0]:g}")
+    if odd.any():
+        example = f"{short(str(series.iloc[row]), 40)} in {place(row)}"
+        notes = (*notes, f"{int(odd.sum())} are no numbers, and their rows are left out ({example})")
+    return Column(name, "number", int((~present).sum()), len(np.unique(numbers)), mark, notes=notes)
+
+
+def classes_of(series: Any, texts: Array) -> tuple[Any, ...]:
+    """Return the classes of a target in order: numbers and booleans of a frame as such, anything else as text.
+
+    Args:
+        series: The pandas series.
+        texts: Its distinct texts.
+    """
+    if series.dtype.kind == "b":
+        return tuple(text == "True" for text in sorted(texts))
+    if is_numeric(series):
+        return tuple(sorted(int(text) if re.fullmatch(r"-?\d+", text) else float(text) for text in texts))
+    try:
+        return tuple(sorted(texts, key=lambda text: (float(text), text)))
+    except ValueError:
+        return tuple(sorted(texts))

@@ -1,0 +1,306 @@
+"""Tables from files: read by pandas, with the layout that was found or stated, whole or in chunks."""
+
+import csv
+import io
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from fnloop.core.formatting import short
+from fnloop.core.records import evolve
+from fnloop.data.builtin_tables import DATASET_NAMES, builtin_table, table_of_arrays
+from fnloop.data.sniffing import NOT_UTF8, Layout, find_layout
+from fnloop.data.streams import SAMPLE_BYTES, Resumed, check_path, file_kind, open_bytes
+from fnloop.data.table_format import MISSING, TableFormat
+
+Place = Callable[[int], str]  # where a row of a frame is, for messages: "line 17"
+TextColumns = Callable[[Sequence[str]], Sequence[str]]  # of all names, those whose cells are kept as they are written
+SCAN_BYTES = 1 << 22
+
+
+class TableFile(NamedTuple):
+    """A table that was read.
+
+    Args:
+        frame: The pandas frame.
+        place: Where a row is in the file, for messages.
+        layout: How the file is written; None if it is not text.
+        notes: What the user should know about how it was read.
+    """
+
+    frame: Any
+    place: Place
+    layout: Layout | None = None
+    notes: tuple[str, ...] = ()
+
+
+def no_text(names: Sequence[str]) -> Sequence[str]:
+    """Return (): no column is kept as text."""
+    return ()
+
+
+def read_table(path: str, given: TableFormat | None = None, text_columns: TextColumns = no_text) -> TableFile:
+    """Return the table of a file or of a built-in dataset.
+
+    A column of numbers is read as numbers, any other as text. Codes with leading zeros, such as 00501, stay text.
+
+    Args:
+        path: Path of a CSV or TSV file, of Parquet (`.parquet`), JSON Lines (`.jsonl`) or arrays (`.npz` with `x` and,
+            optionally, `y`), `-` for CSV from standard input, or one of `DATASET_NAMES`. A file of that name has precedence.
+        given: What is known of the layout.
+        text_columns: Returns, of all columns' names, those to read as text.
+
+    Raises:
+        OSError: If the file does not exist or cannot be read.
+        ValueError: If the file is not such a table. The message has the line.
+    """
+    given = given or TableFormat()
+    if path in DATASET_NAMES and not os.path.exists(path):
+        return TableFile(builtin_table(path), _row)
+    check_path(path)
+    try:
+        reader = _READERS.get(file_kind(path))
+        table = TableFile(reader(path), _row) if reader is not None else _read_text(path, given, text_columns)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise ValueError(f"{path}: {_reason(error)}") from None
+    if not len(table.frame):
+        raise ValueError(f"{path}: it must have a header and at least one row, got no row")
+    return table
+
+
+def read_chunks(path: str, given: TableFormat, text_columns: TextColumns, rows: int) -> Iterator[TableFile]:
+    """Yield the table of a file in chunks of rows, in constant memory if it is text.
+
+    Args:
+        path: The file, as for `read_table`.
+        given: What is known of the layout.
+        text_columns: Returns, of all columns' names, those to read as text.
+        rows: The number of rows in a chunk.
+
+    Raises:
+        OSError: If the file does not exist or cannot be read.
+        ValueError: If the file is not a table. The message has the line.
+    """
+    if file_kind(path) in _READERS or (path in DATASET_NAMES and not os.path.exists(path)):
+        table = read_table(path, given, text_columns)
+        for start in range(0, len(table.frame), rows):
+            yield table._replace(frame=table.frame.iloc[start : start + rows])
+        return
+    check_path(path)
+    with open_bytes(path) as file:
+        try:
+            sample = _sample(file)
+            layout = find_layout(sample, given, complete=len(sample) < SAMPLE_BYTES)
+            stream = io.BufferedReader(Resumed(sample, file), 1 << 16)  # type: ignore[type-var]
+            for frame in _pandas_csv(stream, layout, given, text_columns(layout.names), chunksize=rows):
+                yield TableFile(frame, _place(path, layout), layout, layout.notes)
+        except OSError:
+            raise
+        except Exception as error:
+            raise ValueError(f"{path}: {_reason(error)}") from None
+
+
+def _sample(file: BinaryIO) -> bytes:
+    parts = b""
+    while len(parts) < SAMPLE_BYTES and (part := file.read(SAMPLE_BYTES - len(parts))):
+        parts += part
+    return parts
+
+
+def _read_text(path: str, given: TableFormat, text_columns: TextColumns) -> TableFile:
+    file: BinaryIO = io.BytesIO(open_bytes(path).read()) if path == "-" else open_bytes(path)
+    with file:
+        sample = _sample(file)
+        layout = find_layout(sample, given, complete=len(sample) < SAMPLE_BYTES)
+        texts = list(text_columns(layout.names))
+        file.seek(0)
+        try:
+            frame = _pandas_csv(file, layout, given, texts)
+        except Warning:
+            number, cells = next((i, len(row)) for i, row in _numbered(file, layout) if len(row) > len(layout.names))
+            raise ValueError(f"line {number} must have {len(layout.names)} cells, like the header, got {cells}") from None
+        except UnicodeDecodeError as error:
+            if given.encoding is None and path != "-":
+                table = _read_text(path, evolve(given, encoding="cp1252"), text_columns)
+                return table._replace(notes=(NOT_UTF8, *table.notes))
+            raise ValueError(f"byte {error.start} is not {layout.encoding}; state another --encoding") from None
+        others = [name for name in frame.columns if name not in texts]
+        again = [name for name in others if frame[name].dtype.kind == "i" or _is_bool(frame[name])]
+        bools = [name for name in again if frame[name].dtype.kind != "i"]
+        if bools or (again and _has_leading_zeros(file, layout)):
+            file.seek(0)
+            as_text = _pandas_csv(file, layout, given, again, again)
+            for name in again:
+                if name in bools or as_text[name].str.match(r"[-+]?0\d").any():
+                    frame[name] = as_text[name]
+        return TableFile(frame, _place(path, layout), layout, (*layout.notes, *_short_lines(file, layout, frame)))
+
+
+def _is_bool(series: Any) -> bool:
+    import pandas
+
+    mixed = series.dtype == object and pandas.api.types.infer_dtype(series) == "boolean"  # with missing cells
+    return bool(mixed or series.dtype.kind == "b")
+
+
+def _pandas_csv(
+    file: Any,
+    layout: Layout,
+    given: TableFormat,
+    texts: Sequence[str],
+    columns: Sequence[str] | None = None,
+    **options: Any,
+) -> Any:
+    import pandas
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pandas.errors.ParserWarning)  # a line with too many cells
+        return pandas.read_csv(file, **_arguments(layout, given, texts, columns), **options)
+
+
+def _arguments(layout: Layout, given: TableFormat, texts: Sequence[str], columns: Sequence[str] | None) -> dict[str, Any]:
+    return {
+        "sep": r"\s+" if layout.delimiter == " " else layout.delimiter,
+        "quotechar": layout.quote,
+        "skipinitialspace": True,
+        "skiprows": layout.skipped,
+        "header": 0 if layout.header else None,
+        "names": list(layout.names),
+        "usecols": None if columns is None else list(columns),
+        "dtype": dict.fromkeys(texts, str),
+        "decimal": layout.decimal,
+        "encoding": layout.encoding,
+        "keep_default_na": False,
+        "na_values": [*MISSING, *given.missing],
+        "low_memory": False,
+        "index_col": False,
+    }
+
+
+def _has_leading_zeros(file: BinaryIO, layout: Layout) -> bool:
+    """Whether a cell may begin with a zero and another digit."""
+    if layout.encoding.startswith("utf-16"):
+        return True
+    file.seek(0)
+    before = np.zeros(256, bool)
+    before[[ord(character) for character in f"{layout.delimiter}{layout.quote}\n\r -+" if ord(character) < 256]] = True
+    tail = b"\n"
+    while block := file.read(SCAN_BYTES):
+        codes = np.frombuffer(tail + block, np.uint8)
+        found = codes[1:-1] == ord("0")
+        found &= (codes[2:] - ord("0")) < 10  # unsigned, so that smaller codes are large
+        if found.any() and before[codes[:-2][found]].any():
+            return True
+        tail = (tail + block)[-2:]
+    return False
+
+
+def _short_lines(file: BinaryIO, layout: Layout, frame: Any) -> tuple[str, ...]:
+    """A note about lines with fewer cells than the header, which pandas fills; only where the last cell is missing."""
+    if not frame[frame.columns[-1]].isna().any():
+        return ()
+    lines = [(number, len(row)) for number, row in _numbered(file, layout) if len(row) < len(layout.names)]
+    if not lines:
+        return ()
+    number, count = lines[0]
+    more = f" (and {len(lines) - 1} more)" if lines[1:] else ""
+    return (f"line {number}{more} has {count} of {len(layout.names)} cells; the others are missing",)
+
+
+def _numbered(file: BinaryIO, layout: Layout) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a file with the numbers of their first lines."""
+    file.seek(0)
+    text = io.TextIOWrapper(file, encoding=layout.encoding, newline="")
+    lines: Iterator[str] = islice(text, layout.skipped, None)
+    if layout.delimiter == " ":
+        lines = (" ".join(line.split()) for line in lines)
+    reader, start = csv.reader(lines, delimiter=layout.delimiter, quotechar=layout.quote, skipinitialspace=True), 1
+    for i, row in enumerate(filter(None, _with_start(reader))):
+        start, cells = row
+        if cells and (i or not layout.header):
+            yield start + layout.skipped, cells
+    text.detach()
+
+
+def _with_start(reader: Any) -> Iterator[tuple[int, list[str]]]:
+    before = 0
+    for cells in reader:
+        if cells and any(cell.strip() for cell in cells):
+            yield before + 1, cells
+        before = reader.line_num
+
+
+def _place(path: str, layout: Layout) -> Place:
+    """Where each row of a file is; its lines are counted only when a message needs one."""
+
+    def line(row: int) -> str:
+        with open_bytes(path) as file:
+            found = next(islice(_numbered(file, layout), row, None), None)
+        return _row(row) if found is None else f"line {found[0]}"
+
+    return _row if path == "-" else line
+
+
+def _row(row: int) -> str:
+    return f"row {row + 1}"
+
+
+def _reason(error: Exception) -> str:
+    message = " ".join(str(error).split())
+    match = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message)
+    if match:
+        return f"line {match[2]} must have {match[1]} cells, like the header, got {match[3]}"
+    if "EOF inside string" in message:
+        return f"a quote that is opened is not closed: {short(message)}"
+    return message or type(error).__name__
+
+
+def _read_npz(path: str) -> Any:
+    with np.load(open_bytes(path), allow_pickle=False) as arrays:
+        if "x" not in arrays:
+            raise ValueError(f"it must have an array 'x', got {short(', '.join(arrays))}")
+        return table_of_arrays(arrays["x"], arrays.get("y"))
+
+
+def _read_parquet(path: str) -> Any:
+    import pandas
+
+    try:
+        return pandas.read_parquet(open_bytes(path))
+    except ImportError:
+        raise ValueError("Parquet needs pyarrow: python -m pip install pyarrow") from None
+
+
+def _read_json_lines(path: str) -> Any:
+    import json
+
+    import pandas
+
+    with io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig") as file:
+        rows = []
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                try:
+                    row = json.loads(line)
+                except ValueError as error:
+                    raise ValueError(f"line {number} is not JSON: {error}") from None
+                if not isinstance(row, dict):
+                    raise ValueError(f"line {number} must be an object, got {short(row)}")
+                rows.append(row)
+    return pandas.DataFrame(rows)
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    ".npz": _read_npz,
+    ".parquet": _read_parquet,
+    ".pq": _read_parquet,
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
+}

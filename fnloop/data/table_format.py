@@ -1,0 +1,56 @@
+"""How a file of a table is written: what the user states about it, and what is found in it."""
+
+import codecs
+from typing import Any
+
+from fnloop.core.formatting import short
+from fnloop.core.records import frozen
+
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "null", "NULL", "?")  # in every column
+DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " ", "bar": "|"}
+
+
+@frozen
+class TableFormat:
+    r"""How the text of a table is written; None for what is to be found from its first lines.
+
+    Args:
+        delimiter: The character between cells: `","`, `";"`, `"\t"`, `"|"`, `" "` for any white space, or another one.
+        decimal: The decimal mark, `"."` or `","`.
+        encoding: The encoding, such as `"utf-8"`.
+        header: Whether the first line has the names of the columns.
+        missing: Texts of missing cells, in addition to those in `MISSING`.
+
+    Raises:
+        ValueError: If a value is not one of those. The message has the name and the value.
+    """
+
+    delimiter: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+    header: bool | None = None
+    missing: tuple[str, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        if self.delimiter is not None:
+            delimiter = DELIMITERS.get(self.delimiter, self.delimiter)
+            if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\n\r':
+                raise ValueError(
+                    f"delimiter must be one character, or one of {', '.join(DELIMITERS)}, got {short(self.delimiter)}"
+                )
+            object.__setattr__(self, "delimiter", delimiter)
+        if self.decimal not in (None, ".", ","):
+            raise ValueError(f"decimal must be '.' or ',', got {short(self.decimal)}")
+        if self.decimal is not None and self.decimal == self.delimiter:
+            raise ValueError(f"decimal must be another character than the delimiter, got {short(self.decimal)}")
+        if self.encoding is not None:
+            object.__setattr__(self, "encoding", _encoding(self.encoding))
+        object.__setattr__(self, "missing", tuple(self.missing))
+
+
+def _encoding(name: Any) -> str:
+    try:
+        "".encode(name)
+        return codecs.lookup(name).name
+    except (LookupError, TypeError, ValueError):
+        raise ValueError(f"encoding must be the name of a text encoding, such as utf-8, got {short(name)}") from None
