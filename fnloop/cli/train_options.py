@@ -87,11 +87,11 @@ def read_splits(data: str, options: TrainOptions, table_options: TableOptions | 
     """
     wanted = table_options or TableOptions()
     table = read_table(data, wanted.format, wanted.text_columns(options.target, options.task))
-    if table.layout is None and "x0" in table.frame and "target" not in table.frame and options.target is None:
+    if data.endswith(".npz") and options.target is None and table.target is None:
         raise ValueError(f"{data}: it must hold an array 'y' to train on")
     return split_table(
         table.frame,
-        options.target,
+        options.target or table.target,
         task=None if options.task == "auto" else options.task,  # type: ignore[arg-type]
         test=options.test_fraction,
         validation=options.validation_fraction,

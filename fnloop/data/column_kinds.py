@@ -19,6 +19,7 @@ LARGEST_EXACT = 2**53  # float64 cannot represent all larger integers
 _ID_NAME = re.compile(
     r"(^|[\W_])(id|uuid|guid|key|rownames?)$|^index$|^(id|uuid)[\W_]|(?-i:[a-z](Id|ID)$)|^unnamed|^column 1$", re.I
 )
+_ROW_NAME = re.compile(rf"{_ID_NAME.pattern}|^(n|no|nr|num|row|rows|obs|observation|case|sample|#|x0)\.?$", re.I)
 _GROUP_NAME = re.compile(
     r"(subject|patient|speaker|person|user|customer|client|group|family|household|session|site|batch)", re.I
 )
@@ -60,7 +61,7 @@ def guess_column(series: Any, name: str, place: Place, kind: str | None = None, 
 def _unless_constant(column: Column, kind: str | None) -> Column:
     if column.distinct > 1 or kind is not None:
         return column
-    return Column(column.name, "constant", column.missing, column.distinct)
+    return Column(column.name, "constant", column.missing, column.distinct, notes=column.notes)
 
 
 def _number(series: Any, name: str, place: Place, kind: str | None, decimal: str) -> Column:
@@ -74,6 +75,8 @@ def _number(series: Any, name: str, place: Place, kind: str | None, decimal: str
             left_out = _number_id(numbers, name, bool(unexact))
             if left_out:
                 return Column(name, left_out, missing, distinct, notes=(f"--column {_q(name)}=number overrules",))
+            if (np.diff(numbers) == 1).all():
+                notes = (*notes, f"counts the rows; --drop {_q(name)} leaves it out")
         notes = (*notes, *_group_note(numbers, name, distinct))
     return _unless_constant(Column(name, "number", missing, distinct, decimal, notes=notes), kind)
 
@@ -84,7 +87,7 @@ def _whole(numbers: Array) -> bool:
 
 def _number_id(numbers: Array, name: str, unexact: bool) -> str:
     """Why a column of different integers is not a feature; "" if it may be one."""
-    if len(numbers) > 1 and (np.diff(numbers) == 1).all() and (numbers[0] in (0, 1) or _ID_NAME.search(name)):
+    if (np.diff(numbers) == 1).all() and _ROW_NAME.search(name):
         return "row number"
     return "id" if unexact or _ID_NAME.search(name) else ""
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from fnloop.core.arrays import Array
 from fnloop.core.checks import choice, optional
-from fnloop.core.formatting import listed, short
+from fnloop.core.formatting import cut_end, listed, short
+from fnloop.core.records import evolve
 from fnloop.data.cells import is_numeric, number_cells, text_cells
-from fnloop.data.column_kinds import Place, guess_column
+from fnloop.data.column_kinds import ALMOST_ALL, LARGEST_EXACT, Place, guess_column
 from fnloop.data.number_text import BLANKS
 from fnloop.data.schema import FEATURES, KINDS, Column, Schema
 
@@ -38,7 +39,7 @@ def infer_schema(
     *,
     task: Task | None = None,
     kinds: Mapping[str, str] | None = None,
-    place: Place = row_number,
+    place: Place | None = None,
     decimal: str = ".",
     notes: Sequence[str] = (),
     header: bool = True,
@@ -54,7 +55,7 @@ def infer_schema(
         target: Name of the target; None for the last column that can be one.
         task: `"classification"` or `"regression"`; by default inferred from the target.
         kinds: What the user states about columns: a kind, such as `{"zip": "category", "name": "dropped"}`.
-        place: Where a row is, for messages.
+        place: Returns where a row is, for messages; None for its position.
         decimal: The decimal mark of numbers in text.
         notes: What else the user should know about the table.
         header: Whether the file had a header.
@@ -63,6 +64,7 @@ def infer_schema(
     Raises:
         ValueError: If a name is not that of a column, a kind is unknown, or the target cannot be one.
     """
+    place = place or row_number
     names, kinds = [str(name) for name in frame.columns], dict(kinds or {})
     for name, kind in kinds.items():
         if name not in names:
@@ -82,9 +84,10 @@ def infer_schema(
             )
         columns.pop(target)
     if not any(column.is_feature for column in columns.values()):
+        columns = {name: _kept(frame[name], column, kinds, place, decimal) for name, column in columns.items()}
+    if not any(column.is_feature for column in columns.values()):
         raise ValueError(
-            f"the data must have columns other than the target {short(target)} to learn from, got none: "
-            f"{listed(columns.values(), 200)}"
+            f"the data must have columns other than the target {short(target)} to learn from, got none: {_described(columns)}"
         )
     column, classes = target_column(frame[target], target, _task("task", task), place, decimal, kinds.get(target))
     return Schema(
@@ -98,11 +101,23 @@ def infer_schema(
     )
 
 
+def _described(columns: Mapping[str, Column]) -> str:
+    return cut_end("; ".join(map(str, list(columns.values())[:10])), 300)
+
+
+def _kept(series: Any, column: Column, kinds: Mapping[str, str], place: Place, decimal: str) -> Column:
+    """A column of ids or row numbers as a feature, where there is no other."""
+    if column.kind not in ("id", "row number") or column.name in kinds:
+        return column
+    kept = guess_column(series, column.name, place, "number" if is_numeric(series) else "text", decimal)
+    return evolve(kept, notes=(f"{column.kind}, used as there is no other column",))
+
+
 def _default_target(frame: Any, columns: Mapping[str, Column], kinds: Mapping[str, str]) -> str:
     for name in reversed(list(columns)):
         if _can_be_target(columns[name], len(frame)):
             return name
-    raise ValueError(f"target must be stated: no column can be one by default: {listed(columns.values(), 200)}")
+    raise ValueError(f"target must be stated: no column can be one by default: {_described(columns)}")
 
 
 def _can_be_target(column: Column, rows: int) -> bool:
@@ -160,8 +175,10 @@ def target_column(
             f"{present.sum():,} rows; state another --target"
         )
     rare = [texts[i] for i in np.flatnonzero(counts < 5)]
-    if rare:
-        notes = (*notes, f"{len(rare)} classes of fewer than 5 rows are in the training part alone: {listed(rare, 60)}")
+    if len(rare) == len(texts):
+        notes = (*notes, "no class has 5 rows, so the split is not by class")
+    elif rare:
+        notes = (*notes, f"classes of fewer than 5 rows are in the training part alone: {listed(rare, 60)}")
     column = Column(name, "category", int((~present).sum()), len(texts), mark, notes=notes)
     return column, classes_of(series, texts)
 
@@ -171,7 +188,7 @@ def _mark(series: Any, decimal: str) -> str:
 
 
 def _infer_task(numbers: Array, distinct_texts: int, odd: int, present: int) -> tuple[Task, tuple[str, ...]]:
-    if odd > 0.02 * present or not len(numbers) or (odd and distinct_texts <= MOST_CLASSES):
+    if odd > (1 - ALMOST_ALL) * present or not len(numbers) or (odd and distinct_texts <= MOST_CLASSES):
         return "classification", ()
     distinct = np.unique(numbers)
     if (distinct == np.floor(distinct)).all():
@@ -186,12 +203,14 @@ def _quantity(series: Any, name: str, values: Array, odd: Array, place: Place, m
     present = ~np.isnan(values)
     numbers = values[present]
     row = int(odd.argmax())
-    if odd.any() and odd.sum() > 0.02 * len(odd):
+    if odd.sum() > (1 - ALMOST_ALL) * (len(numbers) + odd.sum()):
         raise ValueError(
             f"target {short(name)} must be numbers for regression, got {short(str(series.iloc[row]), 40)} in {place(row)}"
         )
     if numbers.min() == numbers.max():
         raise ValueError(f"target {short(name)} must have different values, but all are {numbers[0]:g}")
+    if series.dtype.kind in "iu" and np.abs(numbers).max() > LARGEST_EXACT:
+        notes = (*notes, "integers beyond 2^53 are rounded")
     if odd.any():
         example = f"{short(str(series.iloc[row]), 40)} in {place(row)}"
         notes = (*notes, f"{int(odd.sum())} are no numbers, and their rows are left out ({example})")
@@ -207,9 +226,9 @@ def classes_of(series: Any, texts: Array) -> tuple[Any, ...]:
     """
     if series.dtype.kind == "b":
         return tuple(text == "True" for text in sorted(texts))
-    if is_numeric(series):
+    if is_numeric(series) and not any(re.fullmatch(r"-?\d{16,}", text) for text in texts):
         return tuple(sorted(int(text) if re.fullmatch(r"-?\d+", text) else float(text) for text in texts))
     try:
-        return tuple(sorted(texts, key=lambda text: (float(text), text)))
+        return tuple(sorted(texts.tolist(), key=lambda text: (float(text), text)))
     except ValueError:
-        return tuple(sorted(texts))
+        return tuple(sorted(texts.tolist()))

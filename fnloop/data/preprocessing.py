@@ -140,6 +140,7 @@ class Preprocessing:
             ValueError: If a column is missing, a label is unknown, or no row has a target.
         """
         table = as_pandas("frame", frame)
+        self.schema.check(list(table.columns))
         if self.target not in table.columns:
             raise ValueError(f"the data must have the target column {short(self.target)}, got {listed(table.columns)}")
         y = self.target_encoder.encode(table[self.target])

@@ -31,12 +31,14 @@ class TableFile(NamedTuple):
         place: Where a row is in the file, for messages.
         layout: How the file is written; None if it is not text.
         notes: What the user should know about how it was read.
+        target: The target of a dataset or of arrays, which is their last column; None if there is none.
     """
 
     frame: Any
     place: Place
     layout: Layout | None = None
     notes: tuple[str, ...] = ()
+    target: str | None = None
 
 
 def no_text(names: Sequence[str]) -> Sequence[str]:
@@ -61,11 +63,15 @@ def read_table(path: str, given: TableFormat | None = None, text_columns: TextCo
     """
     given = given or TableFormat()
     if path in DATASET_NAMES and not os.path.exists(path):
-        return TableFile(builtin_table(path), _row)
+        return TableFile(builtin_table(path), _row, target="target")
     check_path(path)
     try:
-        reader = _READERS.get(file_kind(path))
-        table = TableFile(reader(path), _row) if reader is not None else _read_text(path, given, text_columns)
+        kind = file_kind(path)
+        if kind in _READERS:
+            frame = _READERS[kind](path)
+            table = TableFile(frame, _row, target="target" if kind == ".npz" and "target" in frame else None)
+        else:
+            table = _read_text(path, given, text_columns)
     except (OSError, MemoryError):
         raise
     except Exception as error:
@@ -217,16 +223,17 @@ def _short_lines(file: BinaryIO, layout: Layout, frame: Any) -> tuple[str, ...]:
 def _numbered(file: BinaryIO, layout: Layout) -> Iterator[tuple[int, list[str]]]:
     """The rows of a file with the numbers of their first lines."""
     file.seek(0)
-    text = io.TextIOWrapper(file, encoding=layout.encoding, newline="")
-    lines: Iterator[str] = islice(text, layout.skipped, None)
-    if layout.delimiter == " ":
-        lines = (" ".join(line.split()) for line in lines)
-    reader, start = csv.reader(lines, delimiter=layout.delimiter, quotechar=layout.quote, skipinitialspace=True), 1
-    for i, row in enumerate(filter(None, _with_start(reader))):
-        start, cells = row
-        if cells and (i or not layout.header):
-            yield start + layout.skipped, cells
-    text.detach()
+    text = io.TextIOWrapper(file, encoding=layout.encoding, errors="replace", newline="")
+    try:
+        lines: Iterator[str] = islice(text, layout.skipped, None)
+        if layout.delimiter == " ":
+            lines = (" ".join(line.split()) for line in lines)
+        reader = csv.reader(lines, delimiter=layout.delimiter, quotechar=layout.quote, skipinitialspace=True)
+        for i, (start, cells) in enumerate(_with_start(reader)):
+            if i or not layout.header:
+                yield start + layout.skipped, cells
+    finally:
+        text.detach()  # the file stays open
 
 
 def _with_start(reader: Any) -> Iterator[tuple[int, list[str]]]:
@@ -263,7 +270,7 @@ def _reason(error: Exception) -> str:
 
 
 def _read_npz(path: str) -> Any:
-    with np.load(open_bytes(path), allow_pickle=False) as arrays:
+    with open_bytes(path) as file, np.load(file, allow_pickle=False) as arrays:
         if "x" not in arrays:
             raise ValueError(f"it must have an array 'x', got {short(', '.join(arrays))}")
         return table_of_arrays(arrays["x"], arrays.get("y"))
@@ -273,7 +280,8 @@ def _read_parquet(path: str) -> Any:
     import pandas
 
     try:
-        return pandas.read_parquet(open_bytes(path))
+        with open_bytes(path) as file:
+            return pandas.read_parquet(file)
     except ImportError:
         raise ValueError("Parquet needs pyarrow: python -m pip install pyarrow") from None
 

@@ -1,4 +1,4 @@
-"""What each column of a table is: decided once, printed, kept in the checkpoint and applied to every other table."""
+"""The schema of a table: the kinds of its columns, decided once, printed, kept and applied to every other table."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
@@ -20,7 +20,7 @@ SHOWN_COLUMNS = 40
 
 @frozen
 class Column:
-    """What a column is.
+    """A column of a schema: its kind, and what the guess rests on.
 
     Args:
         name: The name.
@@ -70,7 +70,7 @@ class Cells(NamedTuple):
 
 @frozen
 class Schema:
-    """What the columns of a table are.
+    """The columns of a table, its target and its classes.
 
     A schema is made once, by `infer_schema`, and applied to other tables, which are not looked at for what they might be.
 

@@ -68,7 +68,7 @@ def find_layout(sample: bytes, given: TableFormat, *, complete: bool) -> Layout:
     decimal = given.decimal or _decimal(rows, delimiter)
     header = _has_header(rows, decimal) if given.header is None else given.header
     names, name_notes = _names(rows, header)
-    if given.header is None:
+    if given.header is None and not name_notes:
         notes += _header_notes(rows[0], header, decimal)
     return Layout(encoding, delimiter, quote, decimal, header, names, skipped, (*notes, *name_notes))
 
@@ -128,6 +128,8 @@ def _has_header(rows: Sequence[Sequence[str]], decimal: str) -> bool:
     first, rest = rows[0], rows[1:]
     if not rest:
         return not any(_is_number(cell, decimal) for cell in first)
+    if not first[0] and all(first[1:]) and all(row[0] not in MISSING for row in rest):
+        return True  # the names of R's row names
     has_number = repeated = False
     for i, cell in enumerate(first):
         below = [row[i] for row in rest if i < len(row) and row[i] not in MISSING]
@@ -156,6 +158,9 @@ def _names(rows: Sequence[Sequence[str]], header: bool) -> tuple[tuple[str, ...]
     if not header:
         return tuple(f"x{i}" for i in range(max(width, len(rows[0])))), ()
     first = list(rows[0])
+    if abs(len(first) - width) > 1 and not all(len(row) == len(first) for row in rows):
+        note = f"the first line has {len(first)} cells, the others {width}; it is ignored, and the columns are x0, x1, ..."
+        return tuple(f"x{i}" for i in range(width)), (note,)
     if len(first) == width - 1 and all(len(row) < width or not row[-1] for row in rows[1:]):
         first.append("")  # a delimiter at the end of each line
     elif len(first) == width - 1:

@@ -7,6 +7,7 @@ import numpy as np
 
 from fnloop.core.arrays import Array
 from fnloop.core.checks import choice, integer, optional, real
+from fnloop.core.display import pluralize
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import frozen
 from fnloop.data.cells import date_cells, is_numeric, number_cells, text_cells
@@ -64,7 +65,7 @@ def split_table(
     time: str | None = None,
     split: str | None = None,
     scaling: Scaling = "robust",
-    place: Place = row_number,
+    place: Place | None = None,
     decimal: str = ".",
     notes: Sequence[str] = (),
     header: bool = True,
@@ -72,7 +73,7 @@ def split_table(
 ) -> TableSplit:
     """Split a table, and encode it by its training part.
 
-    The split is random and stratified by class, unless `group`, `time` or `split` is given; such a column is not a feature.
+    The split is random and stratified by class, unless `group`, `time` or `split` is given; that column is no feature.
     Classes of fewer than 5 rows are in the training part alone. Rows without a target are left out.
 
     Args:
@@ -87,7 +88,7 @@ def split_table(
         time: A column of dates or numbers: the latest rows are the test set, the earliest the training set.
         split: A column that has the part of each row: `train`, `validation` or `test`.
         scaling: How numbers are scaled: `"robust"` or `"standard"`.
-        place: Where a row is, for messages.
+        place: Returns where a row is, for messages; None for its position.
         decimal: The decimal mark of numbers in text.
         notes: What else the user should know about the table.
         header: Whether the file had a header, for the schema.
@@ -112,7 +113,9 @@ def split_table(
     given = {role: name for role, name in roles.items() if name is not None}
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} exclude one another, got {listed(map(repr, given.values()))}")
-    frame = as_pandas("table", table)
+    frame, place = as_pandas("table", table), place or row_number
+    if len(frame) < FEWEST_ROWS:
+        raise ValueError(f"the data must have at least {FEWEST_ROWS} rows, got {len(frame)}")
     for role, name in given.items():
         if name not in frame.columns or name == target:
             raise ValueError(f"{role} must be one of the columns {listed(frame.columns)}, got {short(name)}")
@@ -168,7 +171,7 @@ def _with_target(frame: Any, schema: Schema) -> tuple[Any, tuple[str, ...]]:
         raise ValueError(f"the data must have at least {FEWEST_ROWS} rows with a target, got {int(present.sum())}")
     if not count:
         return frame, ()
-    return frame[present], (f"{count:,} rows without a target are left out",)
+    return frame[present], (f"{pluralize(count, 'row')} without a target left out",)
 
 
 def _classes(frame: Any, schema: Schema) -> Array | None:
@@ -211,10 +214,21 @@ def _at_random(classes: Array, test: float, validation: float, seed: int) -> Arr
     common = counts[classes] >= FEWEST_OF_CLASS
     part_of_row = np.zeros(len(classes), np.int64)
     if not common.any():
-        raise ValueError(f"target must have a class of at least {FEWEST_OF_CLASS} rows, got at most {counts.max()}")
+        return assign_rows(np.zeros(len(classes), np.int64), _sizes(len(classes), 1, test, validation), seed)
     kept = np.unique(classes[common], return_inverse=True)[1]
-    part_of_row[common] = assign_rows(kept, part_sizes(len(kept), test, validation), seed)
+    part_of_row[common] = assign_rows(kept, _sizes(len(kept), int(kept.max()) + 1, test, validation), seed)
     return part_of_row
+
+
+def _sizes(n: int, classes: int, test: float, validation: float) -> Array:
+    """The number of rows in each part, of which that for training must have at least a row of each class."""
+    sizes, fewest = part_sizes(n, test, validation), max(2, classes)
+    if sizes[0] < fewest:
+        raise ValueError(
+            f"test and validation must leave at least {fewest} rows for training, got {short(test)} and "
+            f"{short(validation)} of {n} rows"
+        )
+    return sizes
 
 
 def _by_group(series: Any, name: str, classes: Array, random: tuple[float, float, int], place: Place) -> Array:
