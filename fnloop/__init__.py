@@ -14,6 +14,7 @@ step over its batches, and a run is a lazy stream of states. Early stopping ends
 Data
     Dataset, Batch, batches             examples; the batches of an epoch
     split, Split                        divide a dataset at random, by class or by group
+    Preprocessing                       a table to arrays: a schema, and fitted encoders of its columns
     datasets                            example datasets: datasets.lab(), digits(), iris() and others
 Model and trainer
     mlp, summary, nn                    a multilayer perceptron; a table of its layers; all layers
@@ -65,6 +66,7 @@ from fnloop.core.version import __version__
 from fnloop.data import datasets
 from fnloop.data.batching import Batch, batches
 from fnloop.data.dataset import Dataset
+from fnloop.data.preprocessing import Preprocessing
 from fnloop.data.splits import Split, split
 from fnloop.fitting import Fit, fit
 from fnloop.nn import mlp, summary
@@ -101,6 +103,7 @@ __all__ = [
     "NoBestError",
     "NonFiniteError",
     "NonFiniteWarning",
+    "Preprocessing",
     "RecordingWarning",
     "ReplayError",
     "Run",

@@ -8,6 +8,7 @@ import numpy as np
 
 from fnloop.core.arrays import Array
 from fnloop.core.formatting import short
+from fnloop.core.records import evolve
 from fnloop.data.cells import date_cells, is_date, is_numeric, number_cells, text_cells
 from fnloop.data.date_text import find_date_formats
 from fnloop.data.number_text import BLANKS, parse_numbers
@@ -160,13 +161,11 @@ def _as_numbers(series: Any, texts: Array, counts: Array, name: str, place: Plac
     mark = max(choices, key=lambda mark: (counts[found[mark]].sum(), mark == decimal))
     if counts[found[mark]].sum() < ALMOST_ALL * counts[~is_blank].sum() or not found[mark].any():
         return None
-    column = _number(series, name, place, "number", mark)
+    column = _number(series, name, place, None, mark)
     plain = re.compile(r"[-+]?\d*\.?\d*([eE][-+]?\d+)?")
     written = [text for text, is_number in zip(texts, found[mark], strict=True) if is_number and not plain.fullmatch(text)]
     note = (f"{short(written[0], 40)} is read as {parse_numbers(written[:1], mark)[0]:.15g}",) if written else ()
-    if column.distinct < 2:
-        return Column(name, "constant", column.missing, column.distinct)
-    return Column(name, "number", column.missing, column.distinct, mark, notes=(*column.notes, *note))
+    return evolve(column, notes=(*column.notes, *note))
 
 
 def _has_long_integers(texts: Array) -> bool:

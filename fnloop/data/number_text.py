@@ -11,7 +11,7 @@ BLANKS = frozenset({"-", "--", "---", ".", "..", "*", "None", "none", "missing",
 _CURRENCY = "$€£¥₹"
 _NUMBER = {
     mark: re.compile(
-        rf"(?P<open>\()?(?P<sign>[-+]?)[{_CURRENCY}]? ?(?P<sign2>[-+]?)"
+        rf"(?P<open>\()?(?P<sign>[-+]?)(?:[{_CURRENCY}] ?(?P<sign2>[-+]?))?"
         rf"(?P<whole>\d{{1,3}}(?:[{thousands}]\d{{3}})+|\d+|(?=[{mark}]\d))(?P<fraction>[{mark}]\d*)?"
         rf"(?P<exponent>[eE][-+]?\d+)? ?[%{_CURRENCY}]?(?P<close>\))?"
     )

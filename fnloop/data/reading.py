@@ -239,7 +239,7 @@ def _numbered(file: BinaryIO, layout: Layout) -> Iterator[tuple[int, list[str]]]
 def _with_start(reader: Any) -> Iterator[tuple[int, list[str]]]:
     before = 0
     for cells in reader:
-        if cells and any(cell.strip() for cell in cells):
+        if cells[1:] or (cells and cells[0].strip()):
             yield before + 1, cells
         before = reader.line_num
 

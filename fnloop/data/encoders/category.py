@@ -56,16 +56,15 @@ def fit_category(name: str, cells: Cells, minimum: int | None = None, most: int 
         name: Name of the column.
         cells: Its cells in the training part.
         minimum: Number of rows that a category must have for its own column; None for 1 in 1,000, at least 2.
-        most: The maximum number of categories with a column, the most frequent ones.
+        most: The maximum number of columns with that for others; the most frequent categories have one.
     """
     minimum = max(2, len(cells.values) // 1000) if minimum is None else minimum
     present = cells.values[cells.values >= 0]
     counts = np.bincount(present, minlength=len(cells.texts))
     used = np.flatnonzero(counts)
-    order = sorted(used, key=lambda i: (-counts[i], cells.texts[i]))
+    order = sorted(used, key=lambda i: (counts[i], cells.texts[i]), reverse=True)
     frequent = [i for i in order if counts[i] >= minimum]
-    frequent = frequent[: most - 1] if len(frequent) > most or (len(frequent) == most and len(used) > most) else frequent
-    chosen = {int(i) for i in frequent}
+    chosen = {int(i) for i in (frequent[: most - 1] if len(frequent) + 1 > most else frequent)}  # one column is for others
     flag = len(present) < len(cells.values)
     categories = tuple(sorted(cells.texts[i] for i in chosen))
     infrequent = tuple(sorted(cells.texts[i] for i in used if int(i) not in chosen))
