@@ -16,6 +16,8 @@ from fnloop.cli.errors import naming_options
 from fnloop.cli.format_values import format_metrics
 from fnloop.cli.options import NoRecord, Overwrite
 from fnloop.cli.output import check_folder
+from fnloop.cli.report import Report, make_report, notes_of
+from fnloop.cli.report import refit as train_again
 from fnloop.cli.results import output_paths, raise_failures, reserve_space, write_files, write_model, written_line
 from fnloop.cli.run_file import new_run_file, next_commands, recorder, run_commands
 from fnloop.cli.signals import deferring_signals
@@ -34,6 +36,7 @@ from fnloop.cli.table_options import (
     parse_kinds,
 )
 from fnloop.cli.train_options import DEFAULTS, TASKS, TrainOptions, check_options, make_trainer, read_splits
+from fnloop.core.display import pluralize
 from fnloop.core.errors import NoBestError
 from fnloop.core.formatting import cut_end, short
 from fnloop.data.builtin_tables import DATASET_NAMES
@@ -106,6 +109,9 @@ def train(
     group: GroupOption = None,
     time: TimeOption = None,
     split: SplitOption = None,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="At the end train on the validation rows too, for the epochs that they chose.")
+    ] = DEFAULTS.refit,
     out: Annotated[
         Path, typer.Option("--out", help="Output folder; created if it does not exist.", autocompletion=complete_path)
     ] = Path("fnloop-out"),
@@ -132,6 +138,7 @@ def train(
         validation_fraction=validation_fraction,
         seed=seed,
         engine=engine,
+        refit=refit,
     )
     layout = TableFormat(delimiter=delimiter, decimal=decimal, encoding=encoding, header=header, missing=tuple(missing or ()))
     kinds = parse_kinds(column or (), drop or ())
@@ -174,16 +181,20 @@ def train_and_write(
             record=recorder(run, splits),
             progress=not quiet,
         )
-    best = _best(result, run)
+    best, last_trainer = _best(result, run), result.trainer
+    interrupted = result.stop_reason == StopReason.INTERRUPTED.value
+    if options.refit and not interrupted:
+        last_trainer, best = train_again(result, splits, options.engine)
+        echo(f"\nTrained again on the training and validation rows, {pluralize(best.epoch, 'epoch')}.")
     with deferring_signals():  # everything is written before anything more is printed: the output may be closed
         files = model, picture, report = output_paths(out, RESULTS, overwrite)
-        failures = write_model(model, partial(save, best, trainer=result.trainer, preprocessing=splits.preprocessing))
-        test_metrics = evaluate(trainer, best, splits.test, engine=options.engine)
+        failures = write_model(model, partial(save, best, trainer=last_trainer, preprocessing=splits.preprocessing))
+        test_metrics = evaluate(last_trainer, best, splits.test, engine=options.engine)
+        scores = make_report(last_trainer, best, splits, options.seed)
         write_plot = partial(write_figure, plots.training(result))
-        failures |= write_files({report: partial(write_report, result, splits.task, test_metrics), picture: write_plot})
-    interrupted = result.stop_reason == StopReason.INTERRUPTED.value
+        failures |= write_files({report: partial(write_report, result, splits, test_metrics, scores), picture: write_plot})
     echo("\n" + result.summary())
-    echo(f"\ntest  {format_metrics(test_metrics)}")
+    echo(f"\ntest  {format_metrics(test_metrics)}\n\n{scores.lines()}")
     echo(f"\n{written_line(files, failures)}")
     raise_failures(failures)
     more_commands = run_commands(run, options.epochs if interrupted else None)
@@ -217,20 +228,25 @@ def describe_data(splits: TableSplit) -> str:
     return f"{preprocessing.schema}\n{target}\n{notes}{counts}; {features} features."
 
 
-def write_report(result: Fit, task: str, test_metrics: Mapping[str, float], path: Path) -> None:
+def write_report(result: Fit, splits: TableSplit, test_metrics: Mapping[str, float], scores: Report, path: Path) -> None:
     """Write the metrics as JSON; a number that is not finite is written as null.
 
     Args:
         result: The run.
-        task: `"classification"` or `"regression"`.
+        splits: The data.
         test_metrics: The metrics on the test set.
+        scores: The scores on the test set, in the terms of the table.
         path: The file.
     """
     report = {
-        "task": task,
+        "task": splits.task,
+        "target": splits.preprocessing.target,
         "best_epoch": result.best.epoch,
         "stop_reason": result.stop_reason,
         "test": {name: _finite(value) for name, value in test_metrics.items()},
+        **scores.as_json(splits.preprocessing.classes),
+        "columns": {column.name: column.kind for column in splits.preprocessing.schema.columns},
+        "notes": notes_of(splits),
         "history": {name: [_finite(value) for value in column] for name, column in result.history.items()},
     }
     with replacing(path) as file:

@@ -37,6 +37,7 @@ class TrainOptions:
         validation_fraction: Fraction of the remaining rows in the validation set.
         seed: Seed of the split, the initial weights and the order of examples.
         engine: Name of the engine.
+        refit: Whether to train on the validation rows too, at the end.
     """
 
     target: str | None = None
@@ -52,6 +53,7 @@ class TrainOptions:
     validation_fraction: float = 0.2
     seed: int = 42
     engine: str = "numpy"
+    refit: bool = False
 
 
 DEFAULTS = TrainOptions()

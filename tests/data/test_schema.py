@@ -145,7 +145,7 @@ CELLS = st.sampled_from([None, "", "5", "007", "$3,000", "2024-05-05", "red", "m
 
 @given(st.lists(st.fixed_dictionaries(dict.fromkeys(TABLE.columns[:-1], CELLS)), min_size=1, max_size=6))
 def test_what_a_row_means_does_not_hang_on_other_rows(rows):
-    """Its features are the same alone, in any company, with columns in another order, and beside more columns."""
+    """Its features are the same alone, with any others, with columns in another order, next to more columns."""
     together = PREPROCESSING.features(pd.DataFrame(rows))
     for row, features in zip(rows, together, strict=True):
         alone = pd.DataFrame([row])[list(reversed(row))].assign(more=1)
