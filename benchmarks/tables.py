@@ -48,10 +48,11 @@ def try_table(path, train):
         row["notes"] = [str(column) for column in schema.columns if column.notes]
         row["notes"] += [*schema.notes, *schema.target.notes, *parts.notes]
         row["schema"] = str(schema)
-        shuffled = frame.sample(frac=1, random_state=0)
-        rest = shuffled.iloc[4 * len(frame) // 5 :]
-        some = split_table(shuffled.iloc[: 4 * len(frame) // 5], schema.target.name, task=parts.task).preprocessing
-        row["unseen"] = {name: len(rows) for name, rows in some.encode(rest.drop(columns=schema.target.name)).unseen.items()}
+        if len(frame) >= 20:
+            shuffled, most = frame.sample(frac=1, random_state=0), 4 * len(frame) // 5
+            some = split_table(shuffled.iloc[:most], schema.target.name).preprocessing
+            unseen = some.encode(shuffled.iloc[most:].drop(columns=schema.target.name)).unseen
+            row["unseen"] = {name: len(rows) for name, rows in unseen.items()}
         if train:
             result = fl.fit(make_trainer(parts, TrainOptions()), parts.train, parts.validation, epochs=2, progress=False)
             row["val_loss"] = result.history["val_loss"][-1]

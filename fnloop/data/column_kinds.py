@@ -14,6 +14,7 @@ from fnloop.data.date_text import find_date_formats
 from fnloop.data.number_text import BLANKS, parse_numbers
 from fnloop.data.schema import LEFT_OUT, Column
 
+MANY = 0.3  # of the cells are numbers: then a column of text has a note
 ALMOST_ALL = 0.9  # of the cells are numbers: then the column is one of numbers
 MOST_CATEGORIES = 100  # a text column with more distinct values is encoded by its n-grams
 LARGEST_EXACT = 2**53  # float64 cannot represent all larger integers
@@ -140,13 +141,24 @@ def _guess_text(series: Any, texts: Array, codes: Array, name: str, place: Place
     near_unique = len(texts) >= 0.95 * present and present >= 10
     if near_unique and (words < 0.5 or _ID_NAME.search(name)):
         return Column(name, "id", missing, len(texts), notes=(f"--column {_q(name)}=text overrules",))
+    mixed = _mixed_note(texts, counts, name, decimal)
     if len(texts) > MOST_CATEGORIES or near_unique:
         note = "nearly every row has another text" if near_unique else "encoded by its n-grams"
-        return Column(name, "text", missing, len(texts), notes=(f"{note}; --drop {_q(name)} leaves it out",))
-    notes = ("codes with leading zeros stay text",) if all(re.fullmatch(r"\d+", text) for text in texts) else ()
+        return Column(name, "text", missing, len(texts), notes=(*mixed, f"{note}; --drop {_q(name)} leaves it out"))
+    notes = ("codes with leading zeros stay text",) if all(re.fullmatch(r"\d+", text) for text in texts) else mixed
     if _GROUP_NAME.search(name) and 2 < len(texts) <= present / 2:
         notes = (*notes, f"looks like a group; --group {_q(name)} keeps its rows in one part")
     return Column(name, "category", missing, len(texts), notes=notes)
+
+
+def _mixed_note(texts: Array, counts: Array, name: str, decimal: str) -> tuple[str, ...]:
+    """A note about a column of text of which many cells, but not almost all, are numbers."""
+    is_number = ~np.isnan(parse_numbers(list(texts), decimal))
+    count = int(counts[is_number].sum())
+    if is_number.all() or count < MANY * counts.sum():
+        return ()
+    example = short(str(texts[int((~is_number).argmax())]), 40)
+    return (f"{count:,} cells are numbers, others text ({example}); --column {_q(name)}=number overrules",)
 
 
 def _as_numbers(series: Any, texts: Array, counts: Array, name: str, place: Place, decimal: str) -> Column | None:

@@ -64,7 +64,7 @@ def find_layout(sample: bytes, given: TableFormat, *, complete: bool) -> Layout:
         raise ValueError("it must have a header and at least one row, got no line")
     quote = "'" if len(_SINGLE_QUOTED.findall("".join(lines[:SAMPLE_LINES]))) > len(lines[:SAMPLE_LINES]) // 2 else '"'
     delimiter = given.delimiter or _delimiter(lines, quote)
-    rows = cells_of(lines, delimiter, quote)[:SAMPLE_LINES]
+    rows = cells_of(lines[:SAMPLE_LINES], delimiter, quote)
     decimal = given.decimal or _decimal(rows, delimiter)
     header = _has_header(rows, decimal) if given.header is None else given.header
     names, name_notes = _names(rows, header)
@@ -106,7 +106,8 @@ def _delimiter(lines: Sequence[str], quote: str) -> str:
     for candidate in CANDIDATES:
         counts = [len(row) for row in cells_of(lines[:SAMPLE_LINES], candidate, quote)]
         usual, frequency = Counter(counts[1:] or counts).most_common(1)[0]
-        if usual < 2 or counts[0] not in (usual, usual - 1) or (candidate == " " and counts[0] != usual):
+        allowed = (usual, usual - 1) if candidate != " " or quote in lines[0] else (usual,)
+        if usual < 2 or counts[0] not in allowed:
             continue
         share = frequency / len(counts[1:] or counts)
         if share > best_share + 0.02:

@@ -183,6 +183,13 @@ def test_impossible_frames_are_refused(frame, message):
         fl.Preprocessing.fit(frame, "y")
 
 
+def test_mixed_types_are_noted():
+    """With an example of the fewer."""
+    found = column([*map(str, range(40)), *["low", "high"] * 30])
+    assert found.kind == "category"
+    assert found.notes == ("40 cells are numbers, others text ('low'); --column a=number overrules",)
+
+
 def test_a_schema_is_data():
     """It prints one line a column."""
     assert isinstance(PREPROCESSING.schema, Schema)
