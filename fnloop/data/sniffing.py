@@ -109,7 +109,7 @@ def _delimiter(lines: Sequence[str], quote: str) -> str:
         allowed = (usual, usual - 1) if candidate != " " or quote in lines[0] else (usual,)
         if usual < 2 or counts[0] not in allowed:
             continue
-        share = frequency / len(counts[1:] or counts)
+        share = frequency / len(counts[1:] or counts) + (counts[0] == usual)  # a header of all columns is more likely
         if share > best_share + 0.02:
             best, best_share = candidate, share
     return best

@@ -196,3 +196,27 @@ def test_a_run_is_probed_on_a_table(trained):
     out = succeeds("probe", folder / "o" / "training.run", "metrics", "--data", folder / "t.csv").out
     assert len(out.splitlines()) == 10
     assert json.loads((folder / "o" / "metrics.json").read_text())["task"] == "classification"
+
+
+def test_what_a_cell_means_does_not_hang_on_the_file(tmp_path):
+    """007, 7, 7.0 and true are other categories than one another, alone as next to X1."""
+    codes = ["007", "7", "7.0", "true", "True", "X1"]
+    path = write(tmp_path / "t.csv", [[codes[i % 6], i // 6 % 5, i % 6] for i in range(120)], ["code", "n", "y"])
+    succeeds("train", path, "--task", "regression", "--epochs", 30, "--out", tmp_path / "o")
+    write(tmp_path / "all.csv", [[code, 2] for code in codes], ["code", "n"])
+    together, _ = predicted(tmp_path, tmp_path / "all.csv")
+    assert len({row["prediction"] for row in together}) == 6
+    for code, row in zip(codes, together, strict=True):
+        write(tmp_path / "one.csv", [[code, 2]] * 3, ["code", "n"])
+        alone, err = predicted(tmp_path, tmp_path / "one.csv")
+        assert err == ""
+        assert float(alone[1]["prediction"]) == pytest.approx(float(row["prediction"]), rel=1e-4)
+
+
+def test_unseen_values_are_counted_over_all_chunks(trained):
+    """And noted at the end, with the line of the first."""
+    folder, _ = trained
+    rows = [[*row[:3], "mauve" if i >= 150 else "red", *row[4:]] for i, row in enumerate(list(a_table()) * 5)]
+    path = write(folder / "long.csv", rows)
+    with mock.patch("fnloop.cli.predict.CHUNK_NUMBERS", 1):
+        assert predicted(folder, path)[1].endswith("250 cells have values not seen in training, such as 'mauve' in line 152\n")

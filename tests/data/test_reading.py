@@ -94,6 +94,15 @@ def test_the_header_can_be_stated(tmp_path):
     assert reads(tmp_path, "1,2\n3,4\n", header=True).frame.columns.tolist() == ["1", "2"]
 
 
+def test_a_late_leading_zero_is_found(tmp_path):
+    """Where no other column is read as text."""
+    rows = "".join(f"{i + 10000},{i}\n" for i in range(5000))
+    for last in ("00501,1", "1,007", '"00501",1'):
+        frame = reads(tmp_path, f"zip,n\n{rows}{last}\n").frame
+        assert ",".join(map(str, frame.iloc[-1])) == last.replace('"', "")
+    assert {column.kind for column in reads(tmp_path, f"zip,n\n{rows}").frame.dtypes} == {"i"}
+
+
 def test_codes_and_booleans_stay_as_they_are_written(tmp_path):
     """Wherever in the column the first leading zero is."""
     rows = "".join(f"{i + 10000},{'true' if i % 2 else 'False'},{i}\n" for i in range(500))
