@@ -24,7 +24,7 @@ from fnloop.cli.train_options import TrainOptions, make_trainer
 from fnloop.data.reading import read_table
 from fnloop.data.table_split import split_table
 
-SUFFIXES = {".csv", ".tsv", ".txt", ".gz", ".jsonl", ".parquet", ".npz", ".dat", ".data"}
+SUFFIXES = {".csv", ".tsv", ".txt", ".gz", ".bz2", ".xz", ".jsonl", ".parquet", ".npz", ".dat", ".data"}
 
 
 def read_and_split(path):
