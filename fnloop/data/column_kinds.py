@@ -67,14 +67,15 @@ def _unless_constant(column: Column, kind: str | None) -> Column:
 
 
 def _number(series: Any, name: str, place: Place, kind: str | None, decimal: str) -> Column:
+    if kind is None and has_long_integers(series):
+        return _long_integers(series, name)
     values, odd = number_cells(series, decimal)
     numbers = values[~np.isnan(values)]
     distinct, missing = len(np.unique(numbers)), int(np.isnan(values).sum())
     notes = _odd_notes(series, odd, name, place)
     if kind is None and distinct > 1:
-        unexact = is_numeric(series) and series.dtype.kind in "iu" and np.abs(numbers).max() > LARGEST_EXACT
-        if unexact or (len(numbers) >= 10 and distinct == len(numbers) == len(series) and _whole(numbers)):
-            left_out = _number_id(numbers, name, bool(unexact))
+        if len(numbers) >= 10 and distinct == len(numbers) == len(series) and _whole(numbers):
+            left_out = _number_id(numbers, name)
             if left_out:
                 return Column(name, left_out, missing, distinct, notes=(f"--column {_q(name)}=number overrules",))
             if (np.diff(numbers) == 1).all():
@@ -83,15 +84,33 @@ def _number(series: Any, name: str, place: Place, kind: str | None, decimal: str
     return _unless_constant(Column(name, "number", missing, distinct, decimal, notes=notes), kind)
 
 
+def has_long_integers(series: Any) -> bool:
+    """Return whether a column has integers that float64 cannot represent exactly.
+
+    Args:
+        series: A pandas series.
+    """
+    if series.dtype.kind not in "iu" or not len(series):
+        return False
+    return bool(series.max() > LARGEST_EXACT or series.min() < -LARGEST_EXACT)
+
+
+def _long_integers(series: Any, name: str) -> Column:
+    """Integers that float64 cannot represent exactly: codes, unless the user states that they are numbers."""
+    distinct = int(series.nunique())
+    kind = "constant" if distinct == 1 else "category" if distinct <= min(MOST_CATEGORIES, len(series) // 2) else "id"
+    return Column(name, kind, 0, distinct, notes=(f"integers beyond 2^53; --column {_q(name)}=number rounds them",))
+
+
 def _whole(numbers: Array) -> bool:
     return bool((numbers == np.floor(numbers)).all())
 
 
-def _number_id(numbers: Array, name: str, unexact: bool) -> str:
+def _number_id(numbers: Array, name: str) -> str:
     """Why a column of different integers is not a feature; "" if it may be one."""
     if (np.diff(numbers) == 1).all() and _ROW_NAME.search(name):
         return "row number"
-    return "id" if unexact or _ID_NAME.search(name) else ""
+    return "id" if _ID_NAME.search(name) else ""
 
 
 def _group_note(numbers: Array, name: str, distinct: int) -> tuple[str, ...]:

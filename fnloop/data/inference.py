@@ -11,7 +11,7 @@ from fnloop.core.checks import choice, optional
 from fnloop.core.formatting import cut_end, listed, short
 from fnloop.core.records import evolve
 from fnloop.data.cells import is_numeric, number_cells, text_cells
-from fnloop.data.column_kinds import ALMOST_ALL, LARGEST_EXACT, Place, guess_column
+from fnloop.data.column_kinds import ALMOST_ALL, LARGEST_EXACT, Place, guess_column, has_long_integers
 from fnloop.data.number_text import BLANKS
 from fnloop.data.schema import FEATURES, KINDS, Column, Schema
 
@@ -109,7 +109,8 @@ def _kept(series: Any, column: Column, kinds: Mapping[str, str], place: Place, d
     """A column of ids or row numbers as a feature, where there is no other."""
     if column.kind not in ("id", "row number") or column.name in kinds:
         return column
-    kept = guess_column(series, column.name, place, "number" if is_numeric(series) else "text", decimal)
+    kind = "number" if is_numeric(series) and not has_long_integers(series) else "text"
+    kept = guess_column(series, column.name, place, kind, decimal)
     return evolve(kept, notes=(f"{column.kind}, used as there is no other column",))
 
 
@@ -213,7 +214,7 @@ def _quantity(series: Any, name: str, values: Array, odd: Array, place: Place, m
         notes = (*notes, "integers beyond 2^53 are rounded")
     if odd.any():
         example = f"{short(str(series.iloc[row]), 40)} in {place(row)}"
-        notes = (*notes, f"{int(odd.sum())} are no numbers, and their rows are left out ({example})")
+        notes = (*notes, f"{example} is no number ({int(odd.sum()):,} in all)")
     return Column(name, "number", int((~present).sum()), len(np.unique(numbers)), mark, notes=notes)
 
 

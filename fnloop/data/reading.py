@@ -183,6 +183,7 @@ def _arguments(layout: Layout, given: TableFormat, texts: Sequence[str], columns
         "dtype": dict.fromkeys(texts, str),
         "decimal": layout.decimal,
         "encoding": layout.encoding,
+        "encoding_errors": "replace" if layout.encoding == "cp1252" else "strict",
         "keep_default_na": False,
         "na_values": [*MISSING, *given.missing],
         "low_memory": False,
@@ -305,10 +306,23 @@ def _read_json_lines(path: str) -> Any:
     return pandas.DataFrame(rows)
 
 
+def _read_json(path: str) -> Any:
+    import json
+
+    import pandas
+
+    with open_bytes(path) as file:
+        rows = json.load(file)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("JSON must be a list of objects, one for each row")
+    return pandas.DataFrame(rows)
+
+
 _READERS: dict[str, Callable[[str], Any]] = {
     ".npz": _read_npz,
     ".parquet": _read_parquet,
     ".pq": _read_parquet,
+    ".json": _read_json,
     ".jsonl": _read_json_lines,
     ".ndjson": _read_json_lines,
 }

@@ -88,14 +88,13 @@ def cells_of(lines: Sequence[str], delimiter: str, quote: str) -> list[list[str]
 
 
 def _decode(sample: bytes, encoding: str | None, complete: bool) -> tuple[str, str, tuple[str, ...]]:
+    if b"\0" in sample and not any(sample.startswith(bom) for bom in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError("it must be text, got a file with zero bytes")
     found = encoding or next((name for bom, name in _BOMS.items() if sample.startswith(bom)), "utf-8")
     try:
-        text = codecs.getincrementaldecoder(found)().decode(sample, final=complete)
-        if "\0" in text:
-            raise ValueError("it must be text, got a file with zero bytes")
-        return text, found, ()
+        return codecs.getincrementaldecoder(found)().decode(sample, final=complete), found, ()
     except UnicodeDecodeError as error:
-        if encoding is not None:
+        if encoding not in (None, "cp1252"):
             raise ValueError(f"encoding {encoding} does not fit byte {error.start} of the file; give another one") from None
     return sample.decode("cp1252", "replace"), "cp1252", (NOT_UTF8,)
 

@@ -191,6 +191,15 @@ def test_json_lines_and_arrays_are_read(tmp_path):
     assert read_table(str(tmp_path / "t.npz")).frame.columns.tolist() == ["x0", "x1", "target"]
 
 
+def test_json_is_read(tmp_path):
+    """A list of objects."""
+    (tmp_path / "t.json").write_text('[{"a": 1, "b": "x"}, {"b": "y"}]')
+    assert read_table(str(tmp_path / "t.json")).frame["b"].tolist() == ["x", "y"]
+    (tmp_path / "t.json").write_text('{"a": 1}')
+    with pytest.raises(ValueError, match="a list of objects"):
+        read_table(str(tmp_path / "t.json"))
+
+
 def test_standard_input_is_read():
     """Whole, and in chunks."""
     text = b"a,b\n" + b"".join(b"%d,x\n" % i for i in range(100))

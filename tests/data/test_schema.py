@@ -47,6 +47,7 @@ def test_one_odd_cell_among_numbers_leaves_them_numbers(odd):
         ("year", np.arange(N), "number"),
         ("code", [f"A{i}" for i in range(N)], "id"),
         ("big", np.arange(N) + 2**60, "id"),
+        ("few", np.arange(N) % 3 + 2**60, "category"),
         ("zip", [f"{i % 50:05}" for i in range(N)], "category"),
         ("colour", ["red", "blue"] * (N // 2), "category"),
         ("ok", [True, False] * (N // 2), "category"),
