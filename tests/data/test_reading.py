@@ -74,6 +74,7 @@ def test_white_space_is_a_delimiter(tmp_path):
         ("name,city\nBob,Rome\nAl,Bonn\n", ["name", "city"], 2),
         (",a,b\nx,1,2\ny,3,4\n", ["column 1", "a", "b"], 2),
         ("a,b\nx,1,2\ny,3,4\n", ["column 1", "a", "b"], 2),  # as R writes it
+        ('"a" "b"\n"x" 1 2\n"y" 3 4\n', ["column 1", "a", "b"], 2),
         (",0,1\nx,5,2\ny,3,4\n", ["column 1", "0", "1"], 2),
         ("a,a,b\n1,2,3\n4,5,6\n", ["a", "a (2)", "b"], 2),
         ("a,b,\n1,2,\n4,5,\n", ["a", "b", "column 3"], 2),

@@ -184,6 +184,17 @@ def test_impossible_frames_are_refused(frame, message):
         fl.Preprocessing.fit(frame, "y")
 
 
+@pytest.mark.parametrize("values", [np.arange(40) + 1, [f"n{i}" for i in range(40)], np.arange(40) + 2**60])
+def test_an_id_is_used_where_no_other_column_is(values):
+    """With a note; a stated kind stays."""
+    frame = pd.DataFrame({"id": values, "y": DRAW.standard_normal(40)})
+    found = infer_schema(frame, "y").column("id")
+    assert found.is_feature
+    assert "used as there is no other column" in found.notes[0]
+    with pytest.raises(ValueError, match="id: left out"):
+        infer_schema(frame, "y", kinds={"id": "dropped"})
+
+
 def test_mixed_types_are_noted():
     """With an example of the fewer."""
     found = column([*map(str, range(40)), *["low", "high"] * 30])
