@@ -10,6 +10,7 @@ import pytest
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "benchmarks/README.md", "docs/run-file.md", "docs/sql.md", "docs/tables.md"]
 
 
 def python_blocks(name):
@@ -39,7 +40,7 @@ def test_recipes_run(tmp_path):
     assert (tmp_path / "rate.png").exists()
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "benchmarks/README.md", "docs/run-file.md", "docs/sql.md"])
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_files_that_a_document_names_exist(name):
     """A file that was moved or renamed is renamed in the documents, too; the files of the recipes do not exist yet."""
     text = (ROOT / name).read_text(encoding="utf-8")

@@ -48,7 +48,6 @@ FILES = sorted(
         "docs/*.md",
         "notebooks/*.ipynb",
         "*.md",
-        "docs/*.md",
     )
     for path in ROOT.glob(pattern)
     if path != Path(__file__)
@@ -74,6 +73,12 @@ def test_no_word_needs_a_second_reading(path):
         if (word := re.search(pattern, line, re.IGNORECASE))
     ]
     assert found == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_merge_is_left_unresolved(path):
+    """No line is a conflict marker of git."""
+    assert [line for line in texts_of(path) if re.match(r"(<{7}|>{7}) |={7}$", line)] == []
 
 
 @pytest.mark.parametrize(
