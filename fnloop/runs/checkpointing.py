@@ -19,7 +19,7 @@ from fnloop.metrics import check_mode, improves, is_loss
 from fnloop.runs.checkpoint import Checkpoint, StateSummary, params_arrays, read_summary, write_checkpoint
 from fnloop.streams.select import update_best
 from fnloop.training.state import TrainState
-from fnloop.training.trainer import Trainer
+from fnloop.training.trainer import Trainer, check_trainer
 
 
 @curry
@@ -70,7 +70,10 @@ def checkpoint(
     if not isinstance(pattern, str):
         raise TypeError(f"path must be a file's path, got {short(path)}")
     mode = check_mode(mode, metric)
-    compares = boolean("save_best_only", save_best_only) and not boolean("overwrite", overwrite)
+    flags = {"save_best_only": save_best_only, "weights_only": weights_only, "overwrite": overwrite}
+    save_best_only, weights_only, overwrite = (boolean(name, value) for name, value in flags.items())
+    if trainer is not None:
+        check_trainer(trainer)
 
     def write(state: TrainState) -> None:
         target = pattern.replace("{epoch}", str(state.epoch))
@@ -83,7 +86,7 @@ def checkpoint(
     def saving() -> Iterator[TrainState]:
         best: Any = None  # a TrainState, or the SavedState of a file
         for i, state in enumerate(states):
-            if i == 0 and compares:
+            if i == 0 and save_best_only and not overwrite:
                 best = _best_saved(pattern, state, metric, mode)
             previous, best = best, update_best(best, state, metric, mode)
             if state.metrics and (best is not previous or not save_best_only):

@@ -181,9 +181,21 @@ def test_save_best_only_false_writes_every_epoch(tmp_path):
     assert fl.load(path).epoch == 2
 
 
-@pytest.mark.parametrize("change", [{"path": 3}, {"overwrite": 1}, {"save_best_only": "no"}, {"mode": "most"}, {"metric": 3}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"path": 3},
+        {"overwrite": 1},
+        {"overwrite": 1, "save_best_only": False},
+        {"save_best_only": "no"},
+        {"weights_only": "no"},
+        {"trainer": "a.npz"},
+        {"mode": "most"},
+        {"metric": 3},
+    ],
+)
 def test_an_invalid_argument_is_named(change):
     """The call raises, before a state is read."""
-    (name,) = change
+    name = next(iter(change))
     with pytest.raises((TypeError, ValueError), match=name):
         fl.checkpoint(states=[], **{"path": "a.npz", **change})
