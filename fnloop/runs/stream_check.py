@@ -66,10 +66,12 @@ def _check_custom(position: int, previous: Any, state: Any) -> None:
 def _is_mutable(state: Any) -> bool:
     if not is_record(state):
         return isinstance(state, dict | list) or (isinstance(state, np.ndarray) and state.flags.writeable)
-    name = next(iter(field_names(type(state))), None)
+    names = field_names(type(state))
+    if not names:
+        return False
     try:
-        setattr(state, name or "", getattr(state, name or "", None))
-    except AttributeError:  # attrs refuses to set an attribute of a frozen record, or there is none
+        setattr(state, names[0], getattr(state, names[0]))
+    except AttributeError:  # from attrs, if the class is frozen
         return False
     return True
 

@@ -168,6 +168,11 @@ class Counter:
     epoch: int = 0
 
 
+@attrs.define(slots=False)
+class Nothing:
+    """A state without fields."""
+
+
 def count_in_place(state):
     state.epoch += 1
     return state
@@ -184,7 +189,7 @@ def test_a_state_that_a_step_changes_in_place_is_refused(tmp_path, step, start):
     with pytest.raises(TypeError, match=r"states must be new objects, got the same (Counter|dict) twice"):
         pipe(iterate(step, start), fl.record(tmp_path / "a.run"), taking(3), last)
     assert not (tmp_path / "a.run").exists()
-    for fixed in (fl.init_state(TRAINER).params, 5, "text"):
+    for fixed in (fl.init_state(TRAINER).params, Nothing(), 5, "text"):
         pipe(iterate(lambda state: state, fixed), fl.record(tmp_path / "a.run", overwrite=True), taking(3), last)
         assert len(fl.open_run(tmp_path / "a.run").rows) == 3
 
