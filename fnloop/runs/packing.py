@@ -45,18 +45,17 @@ class Packed(NamedTuple):
         return len(self.text) + sum([array.nbytes for array in self.arrays.values()])
 
 
-def pack(value: Any, encoder: Encoder | None = None) -> Packed:
+def pack(value: Any) -> Packed:
     """Return a value as a run file holds it.
 
     Args:
         value: A record, or a nested sequence or mapping of records, arrays, numbers and texts.
-        encoder: An encoder that has encoded nothing else since its last `advance`. Default: a new one.
 
     Raises:
         TypeError: If the value has a part that has no text.
         ValueError: If its text is too large.
     """
-    encoder = encoder or Encoder()
+    encoder = Encoder()
     return Packed(check_size(encoder.text(value)), encoder.arrays, encoder.records)
 
 

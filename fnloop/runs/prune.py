@@ -7,7 +7,7 @@ from fnloop.core.checks import Mode
 from fnloop.core.errors import RecordingWarning
 from fnloop.core.warnings import warn
 from fnloop.metrics import improves, known_mode
-from fnloop.runs.connection import close_writer, open_to_write, reporting_write_errors
+from fnloop.runs.connection import close_writer, open_to_write, reporting_write_errors, transaction
 from fnloop.runs.lock import lock
 from fnloop.runs.reader import Reader
 from fnloop.runs.rows import Row
@@ -63,8 +63,7 @@ def _prune(connection: sqlite3.Connection, keep: int, required: set[int]) -> int
     count = min(len(optional), max(0, keep - (len(snapshots) - len(optional))))
     kept = {optional[i * len(optional) // count] for i in range(count)}
     removed = [position for position in optional if position not in kept]
-    connection.execute("BEGIN IMMEDIATE")
-    drop_snapshots(connection, removed)
-    connection.execute("COMMIT")
+    with transaction(connection):
+        drop_snapshots(connection, removed)
     connection.execute("VACUUM")
     return len(removed)

@@ -182,7 +182,6 @@ def take_and_hold(path, seconds):
     return 0
 
 
-@pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")  # from JAX, if an earlier test has imported it
 @pytest.mark.parametrize("has_flock", [False, True])
 def test_many_processes_race_for_a_lock(tmp_path, monkeypatch, has_flock):
     """Each time one of them gets it; the first takes it from a process that is gone."""

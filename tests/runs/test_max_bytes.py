@@ -8,14 +8,13 @@ import pytest
 from toolz import take
 
 import fnloop as fl
-from fnloop.core.encoding import Encoder
 from fnloop.runs import packing, recorder
 from fnloop.runs.packing import add_packed, array_parts, pack, read_array
 from fnloop.runs.store import TABLES, snapshot_bytes
 
 DATA = fl.Dataset(np.random.default_rng(0).standard_normal((64, 8)), np.arange(64) % 3)
 TRAINER = fl.Trainer(model=fl.mlp([8, 16, 3]), loss=fl.losses.SoftmaxCrossEntropy(), batch_size=16)
-STATE_BYTES = pack(next(iter(fl.epochs(TRAINER, DATA))), Encoder()).nbytes + 3 * 8 * 200  # and Adam's moments
+STATE_BYTES = pack(next(iter(fl.epochs(TRAINER, DATA)))).nbytes + 3 * 8 * 200  # and Adam's moments
 
 
 @pytest.mark.parametrize("batch", [1, 1 << 26])
