@@ -18,7 +18,7 @@ from fnloop.core.arrays import Array, read_only
 from fnloop.core.encoding import stored_name
 from fnloop.core.fields import children_of, is_record
 from fnloop.core.formatting import listed, short
-from fnloop.core.identity import PACKAGE, class_id, same_class
+from fnloop.core.identity import PACKAGE, class_id, format_version, same_class, split_id
 from fnloop.core.records import RECORD_TYPES
 
 DTYPE = re.compile(r"[<>|][biufcmMSUV]\d+(\[\d*\w+\])?")  # NumPy would evaluate other texts
@@ -97,7 +97,7 @@ class Decoder:
         return self._FORMS[form](self, content)
 
     def _record(self, tree: Mapping[str, Any]) -> Any:
-        recorded_id, _, version = tree["@"].partition("/")
+        recorded_id, version = split_id(tree["@"])
         own = RECORD_TYPES.get(recorded_id)
         found = find_classes(recorded_id, self._types) if own is None else [own]
         if not found:
@@ -114,7 +114,7 @@ class Decoder:
         cls = found[0]
         fields = {name: item for name, item in tree.items() if name != "@"}
         with _reporting_refusal(recorded_id, is_own=own is not None):
-            fields = upcast(cls, int(version or 1), fields)
+            fields = upcast(cls, version, fields)
         names = _names(cls)
         for name in fields:
             if name not in names:
@@ -168,7 +168,7 @@ def upcast(cls: type, version: int, fields: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UnknownRecord: If the version is newer than the class, or the class cannot read it.
     """
-    current = getattr(cls, "format_version", 1)
+    current = format_version(cls)
     if version == current:
         return fields
     if version > current or not hasattr(cls, "upcast"):
@@ -196,7 +196,7 @@ def find_classes(recorded_id: str, classes: Iterable[type]) -> list[type]:
         classes: The classes that may be built.
     """
     different = tuple(dict.fromkeys(classes))
-    exact = [cls for cls in different if class_id(cls).partition("/")[0] == recorded_id]
+    exact = [cls for cls in different if split_id(class_id(cls))[0] == recorded_id]
     return exact or [cls for cls in different if same_class(recorded_id, cls)]
 
 
@@ -217,11 +217,10 @@ def aliases_of(tree: Any, classes: Iterable[type]) -> dict[type, str]:
     """
     classes, aliases = tuple(classes), dict[type, str]()
     for recorded in _ids(tree):
-        name, _, version = recorded.partition("/")
-        found = () if name in RECORD_TYPES else find_classes(name, classes)
-        for cls in found if len(found) == 1 else ():
-            if class_id(cls) != recorded and int(version or 1) == getattr(cls, "format_version", 1):
-                aliases[cls] = recorded
+        name, version = split_id(recorded)
+        found = [] if name in RECORD_TYPES else find_classes(name, classes)
+        if len(found) == 1 and class_id(found[0]) != recorded and version == format_version(found[0]):
+            aliases[found[0]] = recorded
     return aliases
 
 
@@ -234,9 +233,9 @@ def has_older_forms(tree: Any, classes: Iterable[type] = ()) -> bool:
     """
     classes = tuple(classes)
     for recorded in _ids(tree):
-        name, _, version = recorded.partition("/")
+        name, version = split_id(recorded)
         found = [RECORD_TYPES[name]] if name in RECORD_TYPES else find_classes(name, classes)
-        if any(int(version or 1) < getattr(cls, "format_version", 1) for cls in found):
+        if any(version < format_version(cls) for cls in found):
             return True
     return False
 

@@ -10,7 +10,7 @@ import numpy as np
 from fnloop.core.encoding import Encoder, sha256_of, written_fields
 from fnloop.core.fields import is_record, leaves
 from fnloop.core.formatting import short
-from fnloop.core.identity import PACKAGE, callable_text, class_id
+from fnloop.core.identity import PACKAGE, callable_text, class_id, split_id
 
 
 def bits(leaf: Any) -> tuple[str, bytes]:
@@ -85,7 +85,7 @@ def stable_repr(value: Any) -> str:
     cls = type(value)
     if not is_record(value):
         return cls.__name__
-    of_package, name = f"{PACKAGE}.", class_id(cls).partition("/")[0]
+    of_package, (name, _) = f"{PACKAGE}.", split_id(class_id(cls))
     name = name.removeprefix(of_package) if name.startswith(of_package) else f"custom {cls.__name__}"
     if any(callable(leaf) or isinstance(leaf, np.ndarray) for _, leaf in leaves(value)):
         with suppress(TypeError):  # a function that cannot be identified is known by the name of its record

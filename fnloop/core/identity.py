@@ -61,9 +61,37 @@ def class_id(cls: type) -> str:
     """
     found = _CLASS_IDS.get(cls)
     if found is None:
-        version = _format_version(cls)
+        version = format_version(cls)
         found = _CLASS_IDS[cls] = f"{_module(cls)}.{_stored_name(cls)}{f'/{version}' if version > 1 else ''}"
     return found
+
+
+def split_id(recorded_id: str) -> tuple[str, int]:
+    """Return the name and the version of an id of `class_id`.
+
+    Examples:
+        >>> split_id("train.Scale/2"), split_id("train.Scale")
+        (('train.Scale', 2), ('train.Scale', 1))
+    """
+    name, _, version = recorded_id.partition("/")
+    return name, int(version or 1)
+
+
+def format_version(cls: type) -> int:
+    """Return the version of the form of a class in files: its class attribute `format_version`, by default 1.
+
+    Raises:
+        TypeError: If it is not an integer.
+        ValueError: If it is below 1.
+    """
+    version = getattr(cls, "format_version", 1)
+    if hasattr(version, "__get__"):
+        return 1  # a field of that name
+    if isinstance(version, bool) or not isinstance(version, int):
+        raise TypeError(f"format_version of {short(cls)} must be an integer of at least 1, got {short(version)}")
+    if version < 1:
+        raise ValueError(f"format_version of {short(cls)} must be at least 1, got {version}")
+    return version
 
 
 def same_class(recorded_id: str, cls: type) -> bool:
@@ -83,7 +111,7 @@ def same_class(recorded_id: str, cls: type) -> bool:
         >>> same_class("decimal.Fraction", Fraction)
         False
     """
-    recorded, name = recorded_id.partition("/")[0], f".{_stored_name(cls)}"
+    recorded, name = split_id(recorded_id)[0], f".{_stored_name(cls)}"
     modules = recorded.removesuffix(name), _module(cls)
     if not recorded.endswith(name) or PACKAGE in modules:
         return recorded.endswith(name) and modules[0] == modules[1]
@@ -141,17 +169,6 @@ def _stored_name(cls: type) -> str:
     stored = vars(cls).get("stored_name")
     name = cls.__name__ if _module(cls) == PACKAGE else cls.__qualname__
     return stored if isinstance(stored, str) else name
-
-
-def _format_version(cls: type) -> int:
-    version = getattr(cls, "format_version", 1)
-    if hasattr(version, "__get__"):
-        return 1  # a field of that name
-    if isinstance(version, bool) or not isinstance(version, int):
-        raise TypeError(f"format_version of {short(cls)} must be an integer of at least 1, got {short(version)}")
-    if version < 1:
-        raise ValueError(f"format_version of {short(cls)} must be at least 1, got {version}")
-    return version
 
 
 def _callable(value: Any, encode: Encode) -> str:

@@ -16,7 +16,7 @@ from fnloop.core.arrays import Array, freeze, is_frozen
 from fnloop.core.digest import digest, same_bits
 from fnloop.core.fields import field_names
 from fnloop.core.formatting import repr_of, short
-from fnloop.core.identity import PACKAGE, class_id
+from fnloop.core.identity import PACKAGE, class_id, split_id
 from fnloop.core.signatures import NO_HINTS, CodeRepr, with_call_errors
 
 T = TypeVar("T")
@@ -55,8 +55,9 @@ def frozen(cls: type[T]) -> type[T]:
     made: Any = attrs.frozen(cls, eq=False, field_transformer=_checked)
     made.__setattr__ = _refuse_change
     made.__init__ = with_call_errors(made.__init__, made.__name__, _signature(made), getattr(made, "argument_hints", NO_HINTS))
-    if class_id(made).startswith(f"{PACKAGE}."):
-        RECORD_TYPES[class_id(made).partition("/")[0]] = made
+    name, _ = split_id(class_id(made))
+    if name.startswith(f"{PACKAGE}."):
+        RECORD_TYPES[name] = made
     return made  # type: ignore[no-any-return]
 
 

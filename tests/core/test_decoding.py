@@ -125,6 +125,16 @@ def test_the_form_of_a_custom_layer_is_upcast(tmp_path):
     assert str(fork.verify()) == "verified, 2 of 2"
 
 
+def test_a_field_may_have_the_name_of_the_version(tmp_path):
+    """It is a field like others, not the version of the class."""
+    cls = scale_in("train", __annotations__={"factor": float, "format_version": int}, format_version=3)
+    made = fl.Trainer(model=nn.Sequential(3, (cls(2.0, 4), nn.Dense(3, 1))), loss="mse")
+    fl.fit(made, DATA, epochs=1, record=tmp_path / "a.run", progress=False)
+    run = fl.open_run(tmp_path / "a.run", records=[cls])
+    assert fl.same_bits(run.trainer, made)
+    assert run.verify().ok
+
+
 def test_advice_is_for_custom_classes_only():
     """A class of the package cannot be allowed; another version has it."""
     decoder = Decoder({}.__getitem__, {}.__getitem__)
