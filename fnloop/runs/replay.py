@@ -1,6 +1,6 @@
 """Replay: states of a run computed again from the nearest snapshot, each epoch checked against its digest."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,6 @@ from fnloop.core.formatting import listed, short
 from fnloop.core.iteration import take_until
 from fnloop.core.records import evolve
 from fnloop.engines.threads import with_threads
-from fnloop.runs.connection import reporting_damage
 from fnloop.runs.environment import Environment, current_environment, environment_differences, recorded_threads
 from fnloop.runs.reader import Advance, Reader
 from fnloop.runs.rows import Row
@@ -49,10 +48,9 @@ class Replay:
             ReplayError: If a state on the way is not the recorded one.
         """
         reached, state = self._cached
-        if not 0 <= position - reached <= (1 if self._can_advance else 0) or reached < 0:
-            snapshot = max(p for p in self.reader.snapshots() if p <= position)
-            if not snapshot <= reached <= position:
-                reached, state = self.nearest(position)
+        is_near = 0 <= reached <= position <= reached + self._can_advance  # one epoch is as fast as a snapshot
+        if not is_near and not self._snapshot_before(position) <= reached <= position:
+            reached, state = self.nearest(position)
         while reached < position:
             reached += 1
             try:
@@ -75,12 +73,16 @@ class Replay:
             RunError: If it is damaged.
         """
         while True:
-            snapshot = max(p for p in self.reader.snapshots() if p <= position)
+            snapshot = self._snapshot_before(position)
             try:
                 return snapshot, self.snapshot(snapshot)
             except RunError:
                 if snapshot in self.reader.snapshots():
                     raise  # else it was pruned since it was listed
+
+    def _snapshot_before(self, position: int) -> int:
+        """Return the position of the latest snapshot up to a position."""
+        return max(snapshot for snapshot in self.reader.snapshots() if snapshot <= position)
 
     def check_here(self, position: int) -> None:
         """Compute the epoch after the latest snapshot before a position again, and compare it with its record.
@@ -108,9 +110,10 @@ class Replay:
             ReplayError: If it is not the recorded state.
         """
         state, row = self.reader.snapshot(position), self.reader.row(position)
-        if self.reader.differing(state, row) and self.reader.is_upcast(position):
-            return state  # its bytes matched the digest, which that of the current form cannot
-        return self._checked(state, row, position, is_snapshot=True)
+        fields = self.reader.differing(state, row)
+        if fields and not self.reader.is_upcast(position):  # a record of an older form has another digest now
+            raise self._error(row, fields, position, without=position)
+        return state
 
     def after_batches(self, position: int, batches: int) -> Any:
         """Return the state a number of batches after the one at a position.
@@ -142,30 +145,39 @@ class Replay:
         """Whether states can be computed, for which a run of a custom step needs the step."""
         return self.has_steps or self.reader.supplied.step is not None
 
-    def _checked(self, state: Any, row: Row, wanted: int, is_snapshot: bool = False) -> Any:
-        """Return the state if it is the recorded one.
+    def _checked(self, state: Any, row: Row, wanted: int) -> Any:
+        """Return a computed state if it is the recorded one.
 
         Args:
             state: The state.
             row: The row of the state.
-            wanted: The position of the state that is computed from it, to which the error names the nearest snapshot.
-            is_snapshot: Whether the state was read, not computed, so that another snapshot is to be named.
+            wanted: The position of the state that is computed from it.
 
         Raises:
-            ReplayError: If it is not. The message has the epoch, the fields that differ and the likely cause, and says from
-                which epoch the run can be forked.
+            ReplayError: If it is not.
         """
         fields = self.reader.differing(state, row)
         if fields:
-            raise ReplayError(
-                f"the state of epoch {row.epoch} is not the recorded one: it differs in {listed(fields)}; "
-                f"{self._likely_cause(row.position)}; {self._way_out(wanted, row.position if is_snapshot else None)}"
-            )
+            raise self._error(row, fields, wanted)
         return state
+
+    def _error(self, row: Row, fields: Sequence[str], wanted: int, without: int | None = None) -> ReplayError:
+        """Return the error of a state that is not the recorded one: its epoch, what differs, the likely cause and the way out.
+
+        Args:
+            row: The row of the state.
+            fields: The fields that differ.
+            wanted: The position of the state that is computed from it, to which the error names the nearest snapshot.
+            without: The position of a snapshot that is not the recorded state, and so is not named.
+        """
+        return ReplayError(
+            f"the state of epoch {row.epoch} is not the recorded one: it differs in {listed(fields)}; "
+            f"{self._likely_cause(row.position)}; {self._way_out(wanted, without)}"
+        )
 
     def _likely_cause(self, position: int) -> str:
         changed = self.environment_differences(position)
-        if self.reader.is_upcast(max(p for p in self.reader.snapshots() if p <= position)):
+        if self.reader.is_upcast(self._snapshot_before(position)):
             return "records have another form now than when they were written, so that no state has the recorded digest"
         if changed:
             return f"the environment differs: {'; '.join(changed)}"
@@ -173,7 +185,7 @@ class Replay:
         return f"the environment is the same, so that {parts} may have changed"
 
     def _way_out(self, wanted: int, without: int | None) -> str:
-        """Return how to continue from a snapshot, without the state that cannot be computed."""
+        """Return how to continue from a snapshot, without the state that is not the recorded one."""
         row = self.reader.row
         for position in sorted(self.reader.snapshots(), key=lambda position: abs(position - wanted)):
             epoch = row(position).epoch
@@ -238,7 +250,7 @@ class Replay:
         reader = self.reader
         if self.has_steps:
             trainer = self._trainer(threads)
-            with reporting_damage(reader.path):  # in a damaged file trainer and data may not fit together
+            with reader.reporting():  # in a damaged file trainer and data may not fit together
                 return make_epoch(trainer, reader.train, reader.validation, engine=reader.manifest.engine)
         if reader.supplied.step is None:
             raise RunError(f"{short(str(reader.path))} was recorded from a custom step: use open_run(path, step=...)")
