@@ -1,5 +1,6 @@
 """The value of a function for states of a run, computed in parallel from the snapshots on."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -51,7 +52,7 @@ def _tasks(replay: Replay, function: Callable[[Any], Result], positions: Sequenc
     snapshots, size = replay.reader.snapshots(), -(-len(positions) // MAX_TASKS)
     groups: list[list[int]] = [[]]
     for previous, position in pairwise([-1, *positions]):
-        new_segment = any(previous < snapshot <= position for snapshot in snapshots)
+        new_segment = bisect_right(snapshots, previous) < bisect_right(snapshots, position)
         if len(groups[-1]) >= size and new_segment:
             groups.append([])
         groups[-1].append(position)

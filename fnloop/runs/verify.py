@@ -85,8 +85,8 @@ def verify(replay: Replay, map: Map) -> Verification:
     by_position = {mismatch.position: mismatch for mismatch in mismatches}
     differing = tuple((by_position[position].epoch, by_position[position].fields) for position in sorted(by_position))
     causes = [min(by_position)] if by_position else [0, states - 1]
-    environment: tuple[str, ...] = next(filter(None, map(replay.environment_differences, causes)), ())
-    return Verification(states, states - len(by_position), differing, environment)
+    differences = (replay.environment_differences(position) for position in causes)
+    return Verification(states, states - len(by_position), differing, next(filter(None, differences), ()))
 
 
 def _tasks(replay: Replay, states: int) -> list[_Task]:
