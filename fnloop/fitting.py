@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from fnloop.core.checks import Mode, boolean, integer, real
 from fnloop.core.display import html_table, one_line
 from fnloop.core.errors import NoBestError
 from fnloop.core.formatting import short
+from fnloop.core.iteration import take_until
 from fnloop.core.records import evolve, frozen
 from fnloop.core.signatures import explain_calls
 from fnloop.data.dataset import Dataset
@@ -219,8 +220,8 @@ def fit(
             early stopping, `"val_loss"`, or `"loss"` without a validation set.
         start: A state to resume from; by default training starts with `init_state(trainer, train)`.
         engine: `"numpy"` (the default) or `"jax"`.
-        record: Path of a new run file, from which `open_run` recovers every state; or `fl.record(...)` with arguments; or None
-            to record nothing. If the file cannot be written any more, for example because the disk is full, a
+        record: Path of a new run file, from which `open_run` recovers every state; or `fl.record(path, ...)` with options; or
+            None to record nothing. If the file cannot be written any more, for example because the disk is full, a
             `RecordingWarning` gives the reason and training continues.
         overwrite: Whether to replace a run file at the path `record`, for example when a notebook cell runs again.
         progress: Whether to show progress, or the number of epochs between two plain lines. False and 0 show nothing.
@@ -276,7 +277,7 @@ def fit(
         with ExitStack() as at_end:
             recorded: Iterable[TrainState] = stream if recorder is None else recorder(stream)
             at_end.callback(getattr(recorded, "close", lambda: None))  # also after Ctrl-C between two states
-            states: Iterable[TrainState] = ending.apply(take(max(0, epochs - first_epoch) + 1, recorded))
+            states: Iterable[TrainState] = take_until(ending, take(max(0, epochs - first_epoch) + 1, recorded))
             if lines_every:
                 states = show_progress(states, total=epochs, every=lines_every)
             result = evolve(_collect(trainer, states, ending, monitor, mode, names), loss_scale=scale)
@@ -295,13 +296,10 @@ class _Ending:
         self.conditions = conditions
         self.reason: StopReason | None = None
 
-    def apply(self, states: Iterable[TrainState]) -> Iterator[TrainState]:
-        """Yield states up to and including the first for which a condition holds."""
-        for state in states:
-            self.reason = next((reason for reason, holds in self.conditions if holds(state)), None)
-            yield state
-            if self.reason is not None:
-                return
+    def __call__(self, state: TrainState) -> bool:
+        """Return whether a condition holds for a state, which is then the last one."""
+        self.reason = next((reason for reason, holds in self.conditions if holds(state)), None)
+        return self.reason is not None
 
 
 def _collect(

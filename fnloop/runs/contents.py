@@ -103,9 +103,9 @@ class RunContents:
     def history(self) -> dict[str, list[float]]:
         """The values of each metric and the seconds, one for each epoch, by name."""
         history: dict[str, list[float]] = {}
-        for metrics, seconds in ((row.metrics, row.seconds) for row in self._reader.rows()):
-            if metrics:
-                append_metrics(history, {**metrics, "seconds": seconds})
+        for row in self._reader.rows():
+            if row.metrics:
+                append_metrics(history, {**row.metrics, "seconds": row.seconds})
         return history
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-from fnloop.core.checks import boolean, integer
+from fnloop.core.checks import boolean, integer, optional
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
@@ -90,8 +90,8 @@ def record(
     check_source(trainer, train, validation, engine)
     if preprocessing is not None and not isinstance(preprocessing, Preprocessing):
         raise TypeError(f"preprocessing must be a Preprocessing or None, got {short(preprocessing)}")
-    most = None if max_bytes is None else integer(1)("max_bytes", max_bytes)
-    every = None if snapshot_every is None else integer(1)("snapshot_every", snapshot_every)
+    most = optional(integer(1))("max_bytes", max_bytes)
+    every = optional(integer(1))("snapshot_every", snapshot_every)
     if trainer is not None and validation is not None:
         trainer.monitored(True, monitor)  # refuses an unknown metric
 

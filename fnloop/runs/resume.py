@@ -7,7 +7,7 @@ from typing import Any
 
 from toolz import take
 
-from fnloop.core.checks import integer
+from fnloop.core.checks import integer, optional
 from fnloop.core.encoding import canonical
 from fnloop.core.errors import ReplayError
 from fnloop.core.formatting import short
@@ -47,8 +47,8 @@ def resume(
         ReplayError: If the epoch does not have the recorded bits.
     """
     reader = replay.reader
-    every = None if snapshot_every is None else integer(1)("snapshot_every", snapshot_every)
-    most = None if max_bytes is None else integer(1)("max_bytes", max_bytes)
+    every = optional(integer(1))("snapshot_every", snapshot_every)
+    most = optional(integer(1))("max_bytes", max_bytes)
     with ExitStack() as on_exit:
         release = lock(reader.path)
         on_exit.callback(release)
