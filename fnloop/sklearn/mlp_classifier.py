@@ -3,18 +3,17 @@
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin
+from sklearn import neural_network
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
 from fnloop.core.arrays import Array
-from fnloop.nn.activations import logistic, softmax
 from fnloop.sklearn.mlp import MultilayerPerceptron, can_fit_partially
 
 
-class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc]
+class MLPClassifier(MultilayerPerceptron, neural_network.MLPClassifier):  # type: ignore[misc]
     """A multilayer perceptron for classification, with the parameters and attributes of scikit-learn's `MLPClassifier`.
 
     First weights, batches, solvers and the rule to stop are those of scikit-learn: with the same integer `random_state` it
@@ -72,7 +71,6 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         `LoopClassifier`
     """
 
-    loss = "log_loss"
     _loss_divisor = 1.0
 
     def _encode(self, y: Any, incremental: bool) -> Array:
@@ -123,54 +121,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
             self._label_binarizer = LabelBinarizer().fit(known)
         return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X: Any) -> Array:
-        """Return the class of each row, (N,), or whether it has each label, (N, K).
-
-        Args:
-            X: The features, (N, D).
-
-        Raises:
-            ValueError: If X does not have the features of the training data.
-        """
-        probabilities = self._probabilities(self._outputs(X))
-        predicted: Array = self._label_binarizer.inverse_transform(
-            probabilities.ravel() if self.n_outputs_ == 1 else probabilities
-        )
-        return predicted
-
-    def predict_proba(self, X: Any) -> Array:
-        """Return the probability of each class, (N, K), in the order of `classes_`, or of each label.
-
-        Args:
-            X: The features, (N, D).
-
-        Raises:
-            ValueError: If X does not have the features of the training data.
-        """
-        probabilities = self._probabilities(self._outputs(X))
-        return np.hstack([1 - probabilities, probabilities]) if self.n_outputs_ == 1 else probabilities
-
-    def predict_log_proba(self, X: Any) -> Array:
-        """Return the logarithm of `predict_proba`.
-
-        Args:
-            X: The features, (N, D).
-
-        Raises:
-            ValueError: If X does not have the features of the training data.
-        """
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
-
-    def _probabilities(self, outputs: Array) -> Array:
-        return np.asarray(softmax(outputs)[0] if self.out_activation_ == "softmax" else logistic(outputs))
-
     def _validation_score(self, outputs: Array, y: Array, weights: Array | None) -> float:
         predicted = outputs.argmax(1) if self.out_activation_ == "softmax" else outputs > 0
         is_right = predicted == y if predicted.ndim == 1 else (predicted == y).all(axis=1)
         return float(np.average(is_right, weights=weights))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        return tags

@@ -11,9 +11,9 @@ from fnloop.nn import Sequential
 from fnloop.sklearn.lbfgs import minimize
 from fnloop.sklearn.mlp_parameters import check_batch_size
 from fnloop.sklearn.mlp_rows import Rows, iteration_batches
-from fnloop.sklearn.network import network_outputs, to_arrays, to_vector
+from fnloop.sklearn.network import to_arrays, to_vector
 from fnloop.sklearn.objectives import PlainEpsilonAdam, Velocity, make_loss
-from fnloop.sklearn.solver import NOT_FINITE, Iterate, Settings, make_iterate, start_carry
+from fnloop.sklearn.solver import NOT_FINITE, Iterate, Settings, compute_outputs, make_iterate, start_carry
 
 SMALLEST_RATE = 1e-6  # the adaptive learning rate is not divided further
 
@@ -43,7 +43,7 @@ def fit_stochastic(mlp: Any, network: Sequential, rows: Rows, *, incremental: bo
                 order = _shuffled(order, mlp._random_state)
             batches = iteration_batches(train, settings.batch_size, order if mlp.shuffle else None)
             _iterate(mlp, iterate, batches, len(train))
-            if _improves(mlp, network, validation) and validation is not None:
+            if _improves(mlp, settings, validation) and validation is not None:
                 best = mlp._carry.vector.copy()
             if _is_finished(mlp) or incremental:
                 break
@@ -121,14 +121,13 @@ def _iterate(mlp: Any, iterate: Iterate, batches: Any, n: int) -> None:
         print(f"Iteration {mlp.n_iter_}, loss = {mlp.loss_:.8f}")
 
 
-def _improves(mlp: Any, network: Sequential, validation: Rows | None) -> bool:
+def _improves(mlp: Any, settings: Settings, validation: Rows | None) -> bool:
     """Update the best value and the iterations without improvement, and return whether the value is the best so far."""
     if validation is None:
         value, best = -mlp.loss_, -mlp.best_loss_
         mlp.best_loss_ = min(mlp.loss_, mlp.best_loss_)
     else:
-        arrays = to_arrays(network, mlp._carry.vector)
-        outputs = network_outputs(network, *arrays, validation.x)
+        outputs = compute_outputs(settings, mlp._carry.vector, validation)
         value, best = mlp._validation_score(outputs, validation.y, validation.weights), mlp.best_validation_score_
         mlp.validation_scores_.append(value)
         mlp.best_validation_score_ = value if value > best else best

@@ -3,17 +3,16 @@
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import RegressorMixin
+from sklearn import neural_network
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from fnloop.core.arrays import Array
 from fnloop.sklearn.mlp import MultilayerPerceptron, can_fit_partially
 
 
-class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
+class MLPRegressor(MultilayerPerceptron, neural_network.MLPRegressor):  # type: ignore[misc]
     """A multilayer perceptron for regression, with the parameters and attributes of scikit-learn's `MLPRegressor`.
 
     First weights, batches, solvers and the rule to stop are those of scikit-learn: with the same integer `random_state` it
@@ -71,66 +70,6 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         `LoopRegressor`
     """
 
-    _parameter_constraints = {
-        **MultilayerPerceptron._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
-    }
-
-    def __init__(
-        self,
-        loss: str = "squared_error",
-        hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
-        *,
-        solver: str = "adam",
-        alpha: float = 0.0001,
-        batch_size: int | str = "auto",
-        learning_rate: str = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: Any = None,
-        tol: float = 1e-4,
-        verbose: bool | int = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-    ) -> None:
-        super().__init__(
-            hidden_layer_sizes,
-            activation,
-            solver=solver,
-            alpha=alpha,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            learning_rate_init=learning_rate_init,
-            power_t=power_t,
-            max_iter=max_iter,
-            shuffle=shuffle,
-            random_state=random_state,
-            tol=tol,
-            verbose=verbose,
-            warm_start=warm_start,
-            momentum=momentum,
-            nesterovs_momentum=nesterovs_momentum,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            n_iter_no_change=n_iter_no_change,
-            max_fun=max_fun,
-        )
-        self.loss = loss
-
     def _encode(self, y: Any, incremental: bool) -> Array:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -160,22 +99,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X: Any) -> Array:
-        """Return the value of each row, (N,), or its values, (N, K).
-
-        Args:
-            X: The features, (N, D).
-
-        Raises:
-            ValueError: If X does not have the features of the training data.
-        """
-        return self._predictions(self._outputs(X))
-
-    def _predictions(self, outputs: Array) -> Array:
-        values = np.exp(outputs) if self.out_activation_ == "exp" else outputs
-        return values[:, 0] if values.shape[1] == 1 else values
-
     def _validation_score(self, outputs: Array, y: Array, weights: Array | None) -> float:
         with np.errstate(over="ignore"):
-            predicted = self._predictions(outputs)
+            predicted = np.exp(outputs) if self.out_activation_ == "exp" else outputs
         return float(r2_score(y, predicted, sample_weight=weights)) if np.isfinite(predicted).all() else np.nan

@@ -1,6 +1,6 @@
 """The network of `MLPClassifier` and `MLPRegressor`: a `Sequential` whose weights, at first, are those of scikit-learn."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from itertools import chain, pairwise
 from typing import Any
@@ -10,12 +10,10 @@ import numpy as np
 from fnloop.core.arrays import AnyArray, Array
 from fnloop.core.checks import NonNegative
 from fnloop.core.records import frozen
-from fnloop.engines.base import ROWS
-from fnloop.engines.threads import own_threads, with_threads
+from fnloop.engines.threads import own_threads
 from fnloop.nn import Dense, Sequential
 from fnloop.nn.activations import Activation
 from fnloop.nn.layer import Context, Forward, Layer
-from fnloop.training.measurement import quiet
 from fnloop.training.trainer import MAX_PARAMETERS_OF_ONE_THREAD
 
 ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
@@ -87,19 +85,6 @@ def to_arrays(network: Sequential, vector: Array) -> tuple[list[Array], list[Arr
     """Return copies of the weights and the biases in the flat vector."""
     layers = network.unflatten(vector)
     return [layer.weights.copy() for layer in layers], [layer.biases.copy() for layer in layers]
-
-
-def network_outputs(network: Sequential, weights: Sequence[Array], biases: Sequence[Array], x: Any) -> Array:
-    """Return the outputs before the last activation for each row of an array or a sparse matrix, (N, K)."""
-    params = network.params(chain(*zip(weights, biases, strict=True)))
-
-    def chunks() -> Iterator[AnyArray]:
-        for start in range(0, x.shape[0], ROWS):
-            rows = dense(x[start : start + ROWS]).astype(weights[0].dtype, copy=False)
-            yield network.forward(params, rows)[0]
-
-    with quiet():
-        return np.concatenate(with_threads(blas_threads(network), lambda: list(chunks())))
 
 
 def dense(rows: Any) -> Array:

@@ -6,12 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from fnloop.core.arrays import Array
-from fnloop.engines.base import Carry, Computation, Examples
+from fnloop.engines.base import ROWS, Carry, Computation, Examples
 from fnloop.engines.numpy.fold import copied, make_update
 from fnloop.engines.threads import with_threads
 from fnloop.losses import Loss
 from fnloop.nn import Sequential
 from fnloop.optimizers import Elementwise
+from fnloop.sklearn.mlp_rows import Rows, iteration_batches
 from fnloop.sklearn.network import blas_threads
 from fnloop.training.measurement import quiet
 
@@ -91,6 +92,14 @@ def make_iterate(settings: Settings, carry: Carry) -> tuple[Iterate, Carry]:
         return after, after.sums[0], squares
 
     return iterate, carry
+
+
+def compute_outputs(settings: Settings, vector: Array, rows: Rows) -> Array:
+    """Return the outputs of the network, before the last activation, for each row, (N, K)."""
+    batches = iteration_batches(rows, ROWS, None)
+    with quiet():
+        outputs = with_threads(blas_threads(settings.network), lambda: [settings.network(vector, x) for x, _, _ in batches])
+    return np.concatenate(outputs)
 
 
 def sum_of_squares(arrays: Iterable[Array]) -> float:
