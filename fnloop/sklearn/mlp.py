@@ -41,7 +41,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
         Args:
             X: The features, (N, D): an array, a frame, or a sparse matrix.
             y: The targets, (N,), or (N, K) for several outputs or labels.
-            sample_weight: The weight of each row, (N,). Default: None, which weighs all alike.
+            sample_weight: The weight of each row, (N,), at least 0. Default: None, which weighs all alike.
 
         Raises:
             TypeError: If a parameter or the data is of the wrong type.
@@ -74,7 +74,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
             self.n_layers_, self.t_, self.loss_curve_, self._waits = len(sizes), 0, [], 0
             self.best_loss_ = self.validation_scores_ = self.best_validation_score_ = None
             batches = 1 if self.solver == "lbfgs" else -(-len(rows) // check_batch_size(self.batch_size, len(rows)))
-            self._dtype = choose_dtype(X, batches)
+            self._dtype = choose_dtype(X, targets, batches)
             arrays = initial_arrays(sizes, self.activation, self._random_state)
             self.coefs_, self.intercepts_ = ([a.astype(X.dtype) for a in kind] for kind in arrays)
         self._check_shapes(network)

@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from fnloop.core.arrays import Array
+from fnloop.sklearn.network import dense
+
 LARGEST_OFFSET = 1e4  # a column's largest value relative to its range: beyond, float32 keeps fewer than three digits of it
 LARGEST_VALUE = 1e15  # the square of larger ones may overflow float32
 
@@ -34,20 +37,23 @@ def check_batch_size(value: int | str, rows: int) -> int:
     return min(200 if value == "auto" else int(value), rows)
 
 
-def choose_dtype(x: Any, batches: int) -> str:
+def choose_dtype(x: Any, targets: Array, batches: int) -> str:
     """Return the dtype to train in: float32, which takes a third to two thirds of the time, unless it may lose something.
 
-    It is float64 for features in float64 if all rows are one batch, as then nothing but rounding changes a result; or if a
-    column's values are so far from zero that float32 hardly tells them apart.
+    It is float64 if squares of features or targets may overflow float32. For features in float64 it is float64, too, if all
+    rows are one batch, as then nothing but rounding changes a result; or if a column's values are so far from zero that
+    float32 hardly tells them apart.
 
     Args:
         x: The features, float32 or float64, an array or a sparse matrix.
+        targets: The targets, numbers.
         batches: The number of batches in an iteration.
     """
+    low, high = (dense(extreme(axis=0)) for extreme in (x.min, x.max))
+    size = np.maximum(np.abs(low), np.abs(high))
+    if max(size.max(), np.abs(targets).max()) > LARGEST_VALUE:
+        return "float64"
     if x.dtype == np.float32:
         return "float32"
-    if batches == 1 or hasattr(x, "tocsr"):
-        return "float64" if batches == 1 else "float32"
-    low, high = x.min(axis=0), x.max(axis=0)
-    span, size = high - low, np.maximum(np.abs(low), np.abs(high))
-    return "float64" if ((span > 0) & (size > LARGEST_OFFSET * span)).any() or size.max() > LARGEST_VALUE else "float32"
+    is_far = (high > low) & (size > LARGEST_OFFSET * (high - low))
+    return "float64" if batches == 1 or is_far.any() else "float32"
