@@ -10,33 +10,27 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from fnloop.core.arrays import Array
+from fnloop.sklearn.docstrings import insert
 from fnloop.sklearn.loop import TrainerEstimator
+from fnloop.sklearn.loop_docs import ATTRIBUTES, DESCRIPTION, PARAMETERS
+from fnloop.sklearn.network import dense
 
 
+@insert(description=DESCRIPTION, parameters=PARAMETERS, attributes=ATTRIBUTES)
 class LoopClassifier(ClassifierMixin, TrainerEstimator):  # type: ignore[misc]
     """A scikit-learn classifier over any trainer.
 
-    The result does not depend on the order of the rows. Whole sample weights are repeated rows, and equal rows are never in
-    both the training and the validation set. Predictions are computed by NumPy in float64.
+    {description}
 
     Args:
         trainer: A `fl.Trainer`, or a function from `(n_features, n_outputs)` to one. Two classes have one output, or two if
             the trainer cannot be made for one; more classes have one each, and so have the labels of an indicator matrix.
             Default: None, a multilayer perceptron whose batch size and weight decay follow from the number of rows.
-        epochs: The number of epochs; the trainer's early stopping may end the run before. Default: 100.
-        validation_fraction: The fraction of the rows in the validation set, in [0, 1). With one, the state that is best by the
-            metric of early stopping, else by the loss, predicts; with 0, the last one. Default: 0.1.
         class_weight: A weight for each class, as a dict, or `"balanced"`. Default: None, which weighs all alike.
-        record: The path of a run file to write, which `run_` opens. Default: None, no file.
-        overwrite: Whether to replace a run file at this path, as when a fit is repeated. Default: False.
-        random_state: The seed of everything random, or a `RandomState` that draws it. Default: None, the seed of the trainer.
-        warm_start: Whether `fit` continues where the fit before ended; `epochs` counts all of them. Default: False.
-        verbose: Whether to show progress, or the number of epochs between two lines. Default: False.
-        engine: `"numpy"` or `"jax"`, which trains, as in `fl.epochs`. Default: `"numpy"`.
+        {parameters}
 
-    Fitted attributes: `trainer_`, with the seed and everything that depends on the data; `state_`, the `TrainState` that
-    predicts, and which `fl.save` writes; `history_`, each metric with a value for each epoch; `stop_reason_`; `run_`, the
-    recorded `fl.Run`; `classes_`, `n_features_in_` and, for frames, `feature_names_in_`.
+    {attributes}
+    `classes_` has the classes, or the numbers of the labels.
 
     Examples:
         >>> import fnloop as fl
@@ -91,7 +85,7 @@ class LoopClassifier(ClassifierMixin, TrainerEstimator):  # type: ignore[misc]
     def _encode(self, y: Any, continues: bool) -> tuple[Array, str, tuple[int, ...]]:
         check_classification_targets(y)
         if type_of_target(y) == "multilabel-indicator":
-            targets = np.asarray(y.toarray() if hasattr(y, "toarray") else y).astype(np.int64)
+            targets = dense(y).astype(np.int64)
             self._set_classes(np.arange(targets.shape[1]), continues)
             self._is_multilabel = True
             return targets, "multilabel", (targets.shape[1],)
@@ -104,9 +98,11 @@ class LoopClassifier(ClassifierMixin, TrainerEstimator):  # type: ignore[misc]
 
     def _set_classes(self, found: Array, continues: bool) -> None:
         """Set the classes at the start, else check that no class is new."""
+        given: Array | None = getattr(self, "_given_classes", None)
         if not continues:
-            given: Array | None = getattr(self, "_given_classes", None)
             self.classes_ = found if given is None else given
+        elif given is not None and not np.array_equal(given, self.classes_):
+            raise ValueError(f"classes must be those of the first fit, {self.classes_}, got {given}")
         unknown = np.setdiff1d(found, self.classes_)
         if len(unknown):
             raise ValueError(f"y must have the classes of the first fit, {self.classes_}, got {unknown}")
@@ -121,7 +117,7 @@ class LoopClassifier(ClassifierMixin, TrainerEstimator):  # type: ignore[misc]
         Args:
             X: The features, (N, D).
             y: The targets, (N,), or (N, K) for several labels.
-            classes: All classes of all calls. Default: None, those of the first call.
+            classes: All classes of all calls, the same in each. Default: None, those of the first call.
             sample_weight: The weight of each row, (N,), at least 0. Default: None, which weighs all alike.
 
         Raises:

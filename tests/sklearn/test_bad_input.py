@@ -66,6 +66,8 @@ def test_bad_targets_of_a_loop():
     loop = LoopClassifier(network).partial_fit(X[:50], THREE[:50], classes=[0, 1, 2])
     with pytest.raises(ValueError, match=r"classes of the first fit, \[0 1 2\], got \[3\]"):
         loop.partial_fit(X, THREE + 1)
+    with pytest.raises(ValueError, match=r"classes must be those of the first fit, \[0 1 2\], got \[0 1 2 3\]"):
+        loop.partial_fit(X, THREE, classes=[0, 1, 2, 3])
     with pytest.raises(ValueError, match="7 features"):
         loop.partial_fit(X[:, :5], THREE)
     with pytest.raises(TypeError, match=r"[Ss]parse"):

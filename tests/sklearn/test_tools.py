@@ -6,6 +6,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -114,11 +115,13 @@ def test_labels_of_any_type(classifier):
 
 @pytest.mark.parametrize("classifier", [CLASSIFIERS[0], LoopClassifier(epochs=10)], ids=["MLPClassifier", "LoopClassifier"])
 def test_several_labels(classifier):
-    """An indicator matrix has a probability for each label."""
+    """An indicator matrix, an array or a sparse one, has a probability for each label."""
     fitted = clone(classifier).fit(X, LABELS)
     assert fitted.predict(X).shape == fitted.predict_proba(X).shape == LABELS.shape
     assert (fitted.predict(X) == LABELS).mean() > 0.7
     np.testing.assert_array_equal(fitted.predict_proba(X) > 0.5, fitted.predict(X))
+    sparse = clone(classifier).fit(X, csr_matrix(LABELS))
+    np.testing.assert_array_equal(sparse.predict_proba(X), fitted.predict_proba(X))
     assert ClassifierChain(classifier, random_state=0).fit(X, LABELS).predict(X).shape == LABELS.shape
 
 
