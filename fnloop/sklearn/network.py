@@ -14,7 +14,7 @@ from fnloop.engines.threads import own_threads
 from fnloop.nn import Dense, Sequential
 from fnloop.nn.activations import Activation
 from fnloop.nn.layer import Context, Forward, Layer
-from fnloop.training.trainer import MAX_PARAMETERS_OF_ONE_THREAD
+from fnloop.training.trainer import default_threads
 
 ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
 
@@ -93,9 +93,9 @@ def dense(rows: Any) -> Array:
 
 
 def blas_threads(network: Sequential) -> int:
-    """Return the number of BLAS threads: by the rule of `Trainer.threads`, and at most that of the process.
+    """Return the number of BLAS threads: the default of `Trainer.threads`, and at most that of the process.
 
     Processes side by side, as those of `GridSearchCV(n_jobs=2)`, have fewer each.
     """
-    wanted = 1 if network.size <= MAX_PARAMETERS_OF_ONE_THREAD else 2
+    wanted = default_threads(network)
     return min(wanted, own_threads() or wanted)

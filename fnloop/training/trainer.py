@@ -157,7 +157,7 @@ class Trainer:
 
     def blas_threads(self) -> int:
         """Return the number of BLAS threads of the NumPy engine: `threads`, or its default for the size of the model."""
-        return self.threads or (1 if self.model.size <= MAX_PARAMETERS_OF_ONE_THREAD else 2)
+        return self.threads or default_threads(self.model)
 
     def summed_metrics(self) -> tuple[Metric, ...]:
         """Return the metrics that are sums over examples, which are measured whenever the loss is."""
@@ -346,6 +346,11 @@ class Trainer:
         if self.early_stopping is not None:
             return self.early_stopping.metric, check_mode(self.early_stopping.mode, self.early_stopping.metric)
         return ("val_loss" if validation else "loss"), "min"
+
+
+def default_threads(model: Model) -> int:
+    """Return the number of BLAS threads for a model, unless another is given: 1, or 2 for a large one."""
+    return 1 if model.size <= MAX_PARAMETERS_OF_ONE_THREAD else 2
 
 
 def check_trainer(trainer: Any) -> Trainer:
