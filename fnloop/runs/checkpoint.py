@@ -6,7 +6,6 @@ The file is a zip of the arrays, by layer, and of `record.json`: the records tha
 import io
 import json
 import os
-import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fnloop.core.arrays import Array
-from fnloop.core.decoding import Decoder, NewerFormat, UnknownRecord, check_records
+from fnloop.core.decoding import Decoder, check_records
 from fnloop.core.encoding import Encoder, array_hash, canonical, sha256_of
 from fnloop.core.errors import CheckpointError
 from fnloop.core.fields import leaves
@@ -27,27 +26,14 @@ from fnloop.core.records import frozen
 from fnloop.core.version import __version__
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.nn.model import Params
+from fnloop.runs.damage import CONTENT_ERRORS, check_format, explain
 from fnloop.runs.files import check_file_path, replacing
 from fnloop.runs.packing import Packed, pack_data
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer
 
 FORMAT, VERSION = "fnloop checkpoint", 1
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    KeyError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    EOFError,
-    MemoryError,
-    NotImplementedError,
-    OverflowError,
-    RecursionError,
-    RuntimeError,
-)
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, *CONTENT_ERRORS)
 
 
 @frozen
@@ -291,10 +277,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array
         header = json.loads(members.pop("record.json"))
         if header["format"] != FORMAT:
             raise ValueError(f"its format is {short(header['format'])}, not {short(FORMAT)}")
-        if header["version"] > VERSION:
-            raise NewerFormat(
-                f"is of format {header['version']}, and fnloop {__version__} reads format {VERSION}: update fnloop"
-            )
+        check_format(header["version"], VERSION)
         return header, {name.removesuffix(".npy"): _array(member) for name, member in members.items()}
 
 
@@ -306,19 +289,10 @@ def _reporting_damage(path: str | os.PathLike[str], version: str = __version__) 
         path: The file.
         version: The version of the package that wrote the file, once its content is known to match its hashes.
     """
-    name = short(os.fspath(path))
     try:
         yield
-    except UnknownRecord as error:
-        other = "" if version == __version__ else f"; it was written by fnloop {short(version)}, and this is {__version__}"
-        raise CheckpointError(f"{name} {error}{other}") from error
     except _DAMAGE as error:
-        reason = str(error) or type(error).__name__
-        if version != __version__:
-            raise CheckpointError(
-                f"{name} was written by fnloop {short(version)}, and this is {__version__}, which cannot read it: {reason}"
-            ) from error
-        raise CheckpointError(f"{name} is not a checkpoint of fnloop, or is damaged: {reason}") from error
+        raise CheckpointError(f"{short(os.fspath(path))} {explain(error, 'checkpoint', version)}") from error
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:

@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from errno import EACCES
@@ -11,28 +10,19 @@ from pathlib import Path
 from time import monotonic, sleep
 from urllib.parse import quote
 
-from fnloop.core.decoding import NotData, UnknownRecord
+from fnloop.core.decoding import NotData
 from fnloop.core.errors import FnloopError, RunError
 from fnloop.core.formatting import listed, short
 from fnloop.core.version import __version__
+from fnloop.runs.damage import CONTENT_ERRORS, explain
 from fnloop.runs.files import partial_path, publish
 from fnloop.runs.manifest import FORMAT_VERSION
-from fnloop.runs.packing import MAX_JSON_LENGTH, Damage
+from fnloop.runs.packing import MAX_JSON_LENGTH
 from fnloop.runs.patience import PatientConnection, code_of, is_busy, patiently, without_forks
 from fnloop.runs.schema import check_schema, distrust_schema, own_triggers
 from fnloop.runs.store import APPLICATION_ID, TABLES
 
-_DAMAGE = (
-    sqlite3.Error,
-    struct.error,
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    MemoryError,
-    ArithmeticError,
-    RecursionError,
-)
+_DAMAGE = (sqlite3.Error, *CONTENT_ERRORS)
 
 # SQLite sets and clears the marks of WAL mode with one write to the first sector of the file. With a rollback journal, a
 # writer killed during that write would leave a file that readers, who must not write, cannot open.
@@ -60,9 +50,9 @@ def create(path: Path, fill: Callable[[sqlite3.Connection], None], publish: Call
         OSError: If the file cannot be written.
         sqlite3.Error: If SQLite cannot write it.
     """
-    partial = partial_path(path)
+    new = partial_path(path)
     try:
-        with without_forks(), closing(_connect_to_write(partial)) as connection:
+        with without_forks(), closing(_connect_to_write(new)) as connection:
             connection.execute(_NO_JOURNAL)  # a crash leaves a temporary file, and needs no journal
             connection.execute("BEGIN")  # one transaction, so that the disk is waited for once
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
@@ -72,9 +62,9 @@ def create(path: Path, fill: Callable[[sqlite3.Connection], None], publish: Call
             fill(connection)
             connection.execute("COMMIT")
         with without_forks():
-            publish(partial, path)
+            publish(new, path)
     finally:
-        partial.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -107,18 +97,12 @@ def reporting_damage(path: Path, version: str = __version__) -> Iterator[None]:
         RunError: If the file is not a run file, is damaged, holds records of unknown classes, or is of another version that
             this one cannot read.
     """
-    other = "" if version == __version__ else f"was written by fnloop {short(version)}, and this is {__version__}"
     try:
         yield
     except (FnloopError, NotData):
         raise
-    except UnknownRecord as error:
-        raise RunError(f"{short(str(path))} {error}{f'; it {other}' if other else ''}") from error
     except _DAMAGE as error:
-        reason = error or type(error).__name__
-        if other and not isinstance(error, Damage):
-            raise RunError(f"{short(str(path))} {other}, which cannot read it: {reason}") from error
-        raise RunError(f"{short(str(path))} is not a run of fnloop, or is damaged: {reason}") from error
+        raise RunError(f"{short(str(path))} {explain(error, 'run', version)}") from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:

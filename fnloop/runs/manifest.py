@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from fnloop.core.checks import Mode
-from fnloop.core.decoding import NewerFormat
 from fnloop.core.display import short_call
 from fnloop.core.encoding import canonical
 from fnloop.core.formatting import short
 from fnloop.core.version import __version__
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
+from fnloop.runs.damage import check_format
 from fnloop.runs.earlier_metrics import NO_EARLIER_METRICS, EarlierMetrics
 from fnloop.runs.packing import Packed, check_class_ids, check_size, pack, pack_data
 from fnloop.training.trainer import Trainer
@@ -184,13 +184,11 @@ def parse_manifest(texts: Mapping[str, str]) -> Manifest:
         texts: The entries as JSON, by name.
 
     Raises:
+        NewerFormat: If they are of a newer format.
         ValueError: If an entry is missing or invalid.
     """
     manifest = Manifest(**{name: _parse_entry(name, texts, parse) for name, parse in _PARSERS.items()})
-    if manifest.format > FORMAT_VERSION:
-        raise NewerFormat(
-            f"is of format {manifest.format}, and fnloop {__version__} reads format {FORMAT_VERSION}: update fnloop"
-        )
+    check_format(manifest.format, FORMAT_VERSION)
     if manifest.trainer is not None and manifest.train is None:
         raise ValueError("the run file has a trainer, but no entry for its data")
     return manifest

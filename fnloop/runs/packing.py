@@ -15,15 +15,12 @@ from fnloop.core.encoding import NOT_DATA, Encoder, array_hash, sha256_of
 from fnloop.core.fields import children_of
 from fnloop.core.formatting import short
 from fnloop.core.identity import class_id
+from fnloop.runs.damage import Damage
 
 MAX_JSON_LENGTH = 1 << 22  # characters; large values are in arrays
 MAX_JSON_VALUES = 1 << 16  # parsed, each may take a hundred bytes
 PART_BYTES = 1 << 22  # of an array in one row of the table `arrays`
 NO_RECORDS: Mapping[str, Any] = {}
-
-
-class Damage(ValueError):
-    """An array or a text in a file is missing, or does not match its hash."""
 
 
 class Packed(NamedTuple):

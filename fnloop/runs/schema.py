@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from contextlib import closing
 from functools import cache
 
-from fnloop.core.decoding import NewerFormat
 from fnloop.core.formatting import listed
-from fnloop.core.version import __version__
+from fnloop.runs.damage import check_format
 from fnloop.runs.manifest import FORMAT_VERSION
 from fnloop.runs.store import APPLICATION_ID, TABLES
 
@@ -34,9 +33,7 @@ def check_schema(connection: sqlite3.Connection) -> None:
         raise ValueError("it has neither the application id nor the format of one")
     if entry is not None and version not in (0, entry):
         raise ValueError(f"its marks are those of format {version}, and its table run those of format {entry}")
-    newest = entry or version
-    if newest > FORMAT_VERSION:
-        raise NewerFormat(f"is of format {newest}, and fnloop {__version__} reads format {FORMAT_VERSION}: update fnloop")
+    check_format(entry or version, FORMAT_VERSION)
     different = [name for name, columns in _tables(connection, expected).items() if columns != expected[name]]
     if different:
         raise ValueError(f"its tables are not those of a run: {listed(different)}")

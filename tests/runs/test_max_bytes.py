@@ -9,6 +9,7 @@ from toolz import take
 
 import fnloop as fl
 from fnloop.runs import packing, recorder
+from fnloop.runs.damage import Damage
 from fnloop.runs.packing import add_packed, array_parts, pack, read_array
 from fnloop.runs.store import TABLES, snapshot_bytes
 
@@ -47,7 +48,7 @@ def test_an_array_of_a_killed_process_is_written_again(monkeypatch):
             for add in take(count, array_parts(packed)):
                 add(connection)
             if count < 13:
-                with pytest.raises(packing.Damage):
+                with pytest.raises(Damage):
                     read_array(connection, name)
             add_packed(connection, packed)
             assert np.array_equal(read_array(connection, name), array)
