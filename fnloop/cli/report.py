@@ -1,6 +1,9 @@
 """The report of a training: scores on the test set, the trivial predictor, the confusion matrix, importances."""
 
+import json
 import math
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +20,9 @@ from fnloop.cli.scores import (
 from fnloop.core.arrays import Array
 from fnloop.core.formatting import cut_end, short
 from fnloop.core.records import frozen
-from fnloop.data.dataset import Dataset
 from fnloop.data.table_split import TableSplit
-from fnloop.fitting import Fit, fit
-from fnloop.schedulers import PiecewiseLR
+from fnloop.fitting import Fit
+from fnloop.runs.files import replacing
 from fnloop.training.evaluation import predict, predict_proba
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer
@@ -68,8 +70,12 @@ class Report:
         return {**values, "importances": _finite(self.importances)}
 
 
-def _finite(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: _or_none(value) for name, value in values.items()}
+
+
+def _or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def make_report(trainer: Trainer, state: TrainState, splits: TableSplit, seed: int) -> Report:
@@ -120,34 +126,33 @@ def _of_regression(
     )
 
 
-def refit(result: Fit, splits: TableSplit, engine: str) -> tuple[Trainer, TrainState]:
-    """Train once more, on the training and the validation rows, for the epochs and at the rates that validation chose.
+def write_report(result: Fit, splits: TableSplit, test_metrics: Mapping[str, float], scores: Report, path: Path) -> None:
+    """Write the metrics as JSON; a number that is not finite is written as null.
 
     Args:
-        result: The run with validation.
+        result: The run.
         splits: The data.
-        engine: The engine.
-
-    Returns:
-        The trainer and its last state.
+        test_metrics: The metrics on the test set.
+        scores: The scores on the test set, in the terms of the table.
+        path: The file.
     """
-    epochs = max(1, result.best.epoch)
-    rates = [float(rate) for rate in result.history["lr"][:epochs]]
-    schedule = PiecewiseLR(tuple(range(len(rates))), tuple(rates), interpolate="previous")
-    trainer = result.trainer.replace(early_stopping=None, scheduler=schedule)
-    both = Dataset(
-        np.concatenate([splits.train.x, splits.validation.x]), np.concatenate([splits.train.y, splits.validation.y])
-    )
-    again = fit(trainer, both, epochs=epochs, engine=engine, progress=False)
-    return again.trainer, again.last
+    report = {
+        "task": splits.task,
+        "target": splits.preprocessing.target,
+        "best_epoch": result.best.epoch,
+        "stop_reason": result.stop_reason,
+        "test": _finite(test_metrics),
+        **scores.as_json(splits.preprocessing.classes),
+        "columns": {column.name: column.kind for column in splits.preprocessing.schema.columns},
+        "notes": _notes_of(splits),
+        "history": {name: [_or_none(value) for value in column] for name, column in result.history.items()},
+    }
+    with replacing(path) as file:
+        file.write((json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
 
 
-def notes_of(splits: TableSplit) -> list[str]:
-    """Return everything that was noted about a table.
-
-    Args:
-        splits: The data.
-    """
+def _notes_of(splits: TableSplit) -> list[str]:
+    """Return everything that was noted about a table."""
     schema = splits.preprocessing.schema
     of_columns = [f"{column.name}: {note}" for column in schema.columns for note in column.notes]
     of_target = () if schema.target is None else schema.target.notes

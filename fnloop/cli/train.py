@@ -1,8 +1,6 @@
 """`fnloop train`: from a table to a checkpoint, a picture, the metrics and a run file."""
 
-import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -16,8 +14,8 @@ from fnloop.cli.errors import naming_options
 from fnloop.cli.format_values import format_metrics
 from fnloop.cli.options import NoRecord, Overwrite
 from fnloop.cli.output import check_folder
-from fnloop.cli.report import Report, make_report, notes_of
-from fnloop.cli.report import refit as train_again
+from fnloop.cli.refit import train_again
+from fnloop.cli.report import make_report, write_report
 from fnloop.cli.results import output_paths, raise_failures, reserve_space, write_files, write_model, written_line
 from fnloop.cli.run_file import new_run_file, next_commands, recorder, run_commands
 from fnloop.cli.signals import deferring_signals
@@ -44,7 +42,7 @@ from fnloop.data.table_format import TableFormat
 from fnloop.data.table_split import TableSplit
 from fnloop.fitting import Fit, fit
 from fnloop.runs.checkpoint import save
-from fnloop.runs.files import replacing, write_figure
+from fnloop.runs.files import write_figure
 from fnloop.schedulers import SCHEDULERS
 from fnloop.training.evaluation import evaluate
 from fnloop.training.state import StopReason, TrainState
@@ -56,7 +54,13 @@ RESULTS = "best.npz", "training.png", "metrics.json"  # the checkpoint, the pict
 Echo = Callable[[str], None]
 
 
-@naming_options(initial_lr="--lr", name="--scheduler", test="--test-fraction", validation="--validation-fraction")
+@naming_options(
+    initial_lr="--lr",
+    name="--scheduler",
+    test="--test-fraction",
+    validation="--validation-fraction",
+    kinds="--column or --drop",
+)
 def train(
     data: Annotated[
         str,
@@ -226,32 +230,3 @@ def describe_data(splits: TableSplit) -> str:
     notes = "".join(f"  note: {note}\n" for note in (*(column.notes if column else ()), *splits.notes))
     target = f"{splits.task.capitalize()}: target {short(preprocessing.target)} is {kind}."
     return f"{preprocessing.schema}\n{target}\n{notes}{counts}; {features} features."
-
-
-def write_report(result: Fit, splits: TableSplit, test_metrics: Mapping[str, float], scores: Report, path: Path) -> None:
-    """Write the metrics as JSON; a number that is not finite is written as null.
-
-    Args:
-        result: The run.
-        splits: The data.
-        test_metrics: The metrics on the test set.
-        scores: The scores on the test set, in the terms of the table.
-        path: The file.
-    """
-    report = {
-        "task": splits.task,
-        "target": splits.preprocessing.target,
-        "best_epoch": result.best.epoch,
-        "stop_reason": result.stop_reason,
-        "test": {name: _finite(value) for name, value in test_metrics.items()},
-        **scores.as_json(splits.preprocessing.classes),
-        "columns": {column.name: column.kind for column in splits.preprocessing.schema.columns},
-        "notes": notes_of(splits),
-        "history": {name: [_finite(value) for value in column] for name, column in result.history.items()},
-    }
-    with replacing(path) as file:
-        file.write((json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -14,8 +14,7 @@ from toolz import pipe
 from toolz.curried import take
 
 import fnloop as fl
-from fnloop.cli.report import make_report
-from fnloop.cli.train import write_report
+from fnloop.cli.report import make_report, write_report
 from fnloop.data.table_split import split_table
 from fnloop.testing import problems, states
 
