@@ -105,7 +105,7 @@ def _message(error: Exception) -> str:
         return f"{reason}: {short(str(error.filename))}"
     message = str(error)
     if isinstance(error, RunError) and re.search(r"open_run\(path, |records=\[", message):
-        message += "; that is for Python: a command has only what is in the file"
+        message += "; open_run is for Python: a command has only what is in the file"
     return message
 
 

@@ -48,7 +48,7 @@ def format_header(reader: Reader) -> str:
 def _end(reader: Reader, last: Row) -> str:
     """Return why and where the run stopped, when its recording ended, or that it is recorded now or was interrupted."""
     if last.stopped:
-        return f"{format_stop(last)}{_kept(reader)}"
+        return f"{format_stop(last)}{_kept(reader, last)}"
     ended = reader.ended
     if ended is not None:
         on = ended.partition(".")[0].replace("T", " ")[:40]
@@ -71,11 +71,11 @@ def format_stop(last: Row) -> str:
     return f"{last.stopped}, in epoch {last.epoch + 1}, step {last.step + 1}; the last finite state is of {where}"
 
 
-def _kept(reader: Reader) -> str:
+def _kept(reader: Reader, last: Row) -> str:
     """Return whether the last state of a run that early stopping ended also keeps the parameters of the best epoch."""
     trainer = _readable_trainer(reader)
     policy = None if trainer is None else trainer.early_stopping
-    if policy is None or not policy.restore_best:
+    if policy is None or not policy.restore_best or not last.epoch:  # no epoch was finished, so none was the best
         return ""
     return "; the last state also keeps the parameters that were best for early stopping (fl.restored)"
 

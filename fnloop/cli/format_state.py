@@ -93,7 +93,8 @@ def _format_stop(state: Any) -> str:
         return ""
     if stopped.reason != StopReason.NON_FINITE:
         return f"; stopped: {stopped.reason} ({stopped.cause})"
-    return f"; the last finite state: step {stopped.step}, in epoch {stopped.epoch}, was {stopped.reason} ({stopped.cause})"
+    failed = f"step {stopped.step}, in epoch {stopped.epoch}, was {stopped.reason} ({stopped.cause})"
+    return f"; the last finite state, because {failed}"
 
 
 def format_kept(state: Any) -> str:

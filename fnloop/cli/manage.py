@@ -119,7 +119,10 @@ def _resume(run: Run, epochs: int) -> None:
             f"fnloop resume {name} --epochs {epochs} continues"
         ) from None
     last = run.rows[-1]
-    trained = f"epochs {before.epoch + 1} to {last.epoch}" if last.epoch > before.epoch else "no epoch was finished"
+    first = before.epoch + 1
+    trained = f"epochs {first} to {last.epoch}" if last.epoch > first else f"epoch {first}"
+    if last.epoch < first:
+        trained = "no epoch was finished"
     ending = f"; stopped: {last.stopped}" if last.stopped else ""
     typer.echo(f"{run.path}: {trained}{ending}")
     typer.echo(f"Next: fnloop log {name}")

@@ -19,16 +19,16 @@ ColumnOption = Annotated[
 ]
 DropOption = Annotated[list[str] | None, typer.Option("--drop", metavar="NAME", help="Leave out a column. Repeatable.")]
 HeaderOption = Annotated[
-    bool | None, typer.Option("--header/--no-header", help="Whether the first line has the names. Default: found.")
+    bool | None, typer.Option("--header/--no-header", help="Whether the first line has the names. Default: detected.")
 ]
 MissingOption = Annotated[
     list[str] | None, typer.Option("--missing", metavar="TEXT", help="Another text of missing cells, such as -99. Repeatable.")
 ]
 DelimiterOption = Annotated[
-    str | None, typer.Option(help="Character between cells, or tab, space, comma, semicolon, bar. Default: found.")
+    str | None, typer.Option(help="Character between cells, or tab, space, comma, semicolon, bar. Default: detected.")
 ]
-DecimalOption = Annotated[str | None, typer.Option(help="Decimal mark, . or , (a comma). Default: found.")]
-EncodingOption = Annotated[str | None, typer.Option(help="Encoding of the file. Default: found.")]
+DecimalOption = Annotated[str | None, typer.Option(help="Decimal mark, . or , (a comma). Default: detected.")]
+EncodingOption = Annotated[str | None, typer.Option(help="Encoding of the file. Default: detected.")]
 GroupOption = Annotated[str | None, typer.Option(help="Column whose equal values stay in one part, such as a patient.")]
 TimeOption = Annotated[str | None, typer.Option(help="Column of times: the latest rows are the test set.")]
 SplitOption = Annotated[str | None, typer.Option(help="Column with the part of each row: train, validation or test.")]

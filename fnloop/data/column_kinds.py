@@ -135,7 +135,7 @@ def _date(texts: Array, codes: Array, name: str, kind: str) -> Column:
     formats = find_date_formats(list(texts))
     if not formats:
         example = short(str(texts[0]), 40) if len(texts) else "no text"
-        raise ValueError(f"column {short(name)} must have dates, got {example}")
+        raise ValueError(f"{'time' if kind == 'time' else 'column'} {short(name)} must have dates, got {example}")
     notes = (f"read as {_shape(formats[0])}, which could be {_shape(formats[1])}",) if formats[1:] else ()
     if kind == "date":
         notes = (*notes, f"--time {_q(name)} tests on the latest rows")

@@ -68,7 +68,7 @@ def infer_schema(
     names, kinds = [str(name) for name in frame.columns], dict(kinds or {})
     for name, kind in kinds.items():
         if name not in names:
-            raise ValueError(f"column must be one of {listed(names)}, got {short(name)}")
+            raise ValueError(f"kinds must name one of the columns {listed(names)}, got {short(name)}")
         choice(*KINDS)("column", kind)
     if target is not None and target not in names:
         raise ValueError(f"target must be one of the columns {listed(names)}, got {short(target)}")

@@ -21,6 +21,7 @@ from fnloop.data.table_format import MISSING, TableFormat
 Place = Callable[[int], str]  # where a row of a frame is, for messages: "line 17"
 TextColumns = Callable[[Sequence[str]], Sequence[str]]  # of all names, those whose cells are kept as they are written
 SCAN_BYTES = 1 << 22
+NO_ROW = "it must have a header and at least one row, got no row"
 
 
 class TableFile(NamedTuple):
@@ -77,7 +78,7 @@ def read_table(path: str, given: TableFormat | None = None, text_columns: TextCo
     except Exception as error:
         raise ValueError(f"{path}: {_reason(error)}") from None
     if not len(table.frame):
-        raise ValueError(f"{path}: it must have a header and at least one row, got no row")
+        raise ValueError(f"{path}: {NO_ROW}")
     return table
 
 
@@ -106,6 +107,8 @@ def read_chunks(path: str, given: TableFormat, text_columns: TextColumns, rows: 
             layout = find_layout(sample, given, complete=len(sample) < SAMPLE_BYTES)
             stream = io.BufferedReader(Resumed(sample, file), 1 << 16)  # type: ignore[type-var]
             for frame in _pandas_csv(stream, layout, given, text_columns(layout.names), chunksize=rows):
+                if not len(frame):
+                    raise ValueError(NO_ROW)
                 yield TableFile(frame, _place(path, layout), layout, layout.notes)
         except OSError:
             raise

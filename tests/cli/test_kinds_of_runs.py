@@ -118,9 +118,9 @@ def test_every_command_succeeds_or_says_what_is_missing(folder, monkeypatch, nam
         ),
         ("numbers", "show RUN best", "there is no best state without a metric: this run monitors none, it has no metrics"),
         ("numbers", "bisect RUN epoch>1", "predicate names epoch, which the states of this run lack"),
-        ("odd", "show RUN", "that is for Python: a command has only what is in the file"),
-        ("functions", "show RUN", "that is for Python: a command has only what is in the file"),
-        ("large", "verify RUN", "that is for Python: a command has only what is in the file"),
+        ("odd", "show RUN", "open_run is for Python: a command has only what is in the file"),
+        ("functions", "show RUN", "open_run is for Python: a command has only what is in the file"),
+        ("large", "verify RUN", "open_run is for Python: a command has only what is in the file"),
         ("first", "show RUN best", "there is no best state: no epoch of the run has a 'val_loss' that is not NaN"),
     ],
 )

@@ -259,6 +259,7 @@ def test_resume_continues_with_the_same_bits(output_of, run_command, folder, dat
     whole = fl.fit(trainer, data.train, data.validation, epochs=6, progress=False)
     assert fl.same_bits(fl.open_run(folder / "again.run").last, whole.last)
     assert "has 6 epochs already" in output_of("resume", "again.run", "--epochs", 6)
+    assert output_of("resume", "again.run", "--epochs", 7).startswith("again.run: epoch 7\n")
     assert "finished: no improvement" in output_of("resume", "lab.run")
 
 

@@ -32,6 +32,9 @@ def folder(tmp_path_factory):
     record(path / "plain.run", optimizer=SGD(), scheduler=RISING, early_stopping=policy)
     with pytest.warns(fl.NonFiniteWarning):
         record(path / "first.run", optimizer=SGD(), scheduler=JUMP)
+    policy = fl.EarlyStopping("val_loss", patience=2)
+    with pytest.warns(fl.NonFiniteWarning):
+        record(path / "at_once.run", optimizer=SGD(), scheduler=1e300, early_stopping=policy)
     x = np.random.default_rng(0).standard_normal((20, 3)).astype(np.float32)
     data = fl.Dataset(x, x.sum(1))
     trainer = fl.Trainer(
@@ -106,7 +109,7 @@ def test_a_run_that_early_stopping_ended_without_restore_best(output_of):
 
 def test_a_run_that_was_not_finite_at_the_first_step_of_an_epoch(output_of):
     """Its last state has the epoch and step of the one before; each output tells them apart."""
-    stop = "the last finite state: step 10, in epoch 4, was non-finite (the parameters, at learning rate 1e+300)"
+    stop = "the last finite state, because step 10, in epoch 4, was non-finite (the parameters, at learning rate 1e+300)"
     assert re.search(
         "^ended +non-finite, in epoch 4, step 10; the last finite state is of epoch 3, step 9$",
         output_of("log", "first.run"),
@@ -124,6 +127,13 @@ def test_a_run_that_was_not_finite_at_the_first_step_of_an_epoch(output_of):
     assert last == "3,9,0.0,0.0,0.0,non-finite"
 
 
+def test_a_run_that_was_not_finite_in_its_first_epoch(output_of):
+    """Early stopping has kept no parameters yet."""
+    ended = next(line for line in output_of("log", "at_once.run").splitlines() if line.startswith("ended "))
+    assert re.search(r"non-finite, in epoch 1, step \d; the last finite state is of epoch 0, step \d$", ended)
+    assert "keeps" not in output_of("show", "at_once.run")
+
+
 def test_a_run_that_was_not_finite_within_an_epoch(output_of, folder):
     """Its last state is within the next epoch, and has no metrics."""
     last = fl.open_run(folder / "within.run").last
@@ -134,7 +144,7 @@ def test_a_run_that_was_not_finite_within_an_epoch(output_of, folder):
     assert f"is finished: non-finite, {failed}; the last finite state is of {at}.\n" in output_of("resume", "within.run")
     output = output_of("export", "within.run", "w.npz")
     number = f"step {last.step + 1}, in epoch {last.epoch + 1}"
-    stop = f"the last finite state: {number}, was non-finite (the loss, at learning rate 3)"
+    stop = f"the last finite state, because {number}, was non-finite (the loss, at learning rate 3)"
     assert output.startswith(f"Wrote w.npz: {within}; {stop}\nIt has no metrics, which are measured at the end of an epoch.\n")
     assert f"\n{last.epoch},{last.step}," in output_of("probe", "within.run", "weight_norm")
 

@@ -99,6 +99,13 @@ def test_missing_cells_and_blank_targets_are_predicted(trained):
     assert err == "fnloop: note: column 'length': 1 cell has a value not seen in training, such as 'x' in line 3\n"
 
 
+def test_a_table_without_rows_is_not_predicted(trained):
+    """The message names the file."""
+    folder, _ = trained
+    path = write(folder / "no_rows.csv", [])
+    assert f"{path}: it must have a header and at least one row" in fails("predict", folder / "o" / "best.npz", path)
+
+
 def test_unseen_values_are_noted_once_or_refused(trained):
     """With the column, the number of cells, and the line of the first."""
     folder, _ = trained
@@ -176,10 +183,10 @@ def test_options_are_checked_before_the_table_is_read(options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--column", "nothing=number"], "--column must be one of id, name, length"),
-        (["--drop", "nothing"], "'nothing'"),
+        (["--column", "nothing=number"], "--column or --drop must name one of the columns id, name, length"),
+        (["--drop", "nothing"], "--column or --drop must name one of the columns id, name, length"),
         (["--group", "nothing"], "--group must be one of the columns"),
-        (["--time", "colour"], "column 'colour' must have dates, got "),
+        (["--time", "colour"], "--time 'colour' must have dates, got "),
         (["--split", "colour"], "column 'colour' must be train, validation or test in each row, got "),
         (["--group", "id", "--time", "when"], "--group and --time exclude one another"),
     ],
