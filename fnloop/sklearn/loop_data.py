@@ -24,6 +24,9 @@ def make_dataset(x: Array, y: Array, weights: Array | None, columns: Any = (), c
         weights: The weights, (N,), at least 0; or None.
         columns: The names of the features. Default: none.
         classes: The number of classes, if the targets are their indices. Default: 0, for other targets.
+
+    Raises:
+        ValueError: If all weights are zero.
     """
     if weights is not None:
         x, y, weights = _apply(x, y, weights)
@@ -40,6 +43,8 @@ def make_dataset(x: Array, y: Array, weights: Array | None, columns: Any = (), c
 def _apply(x: Array, y: Array, weights: Array) -> tuple[Array, Array, Array | None]:
     """Return the rows of positive weight, copied as often as their weights say, or with weights of mean 1."""
     kept = np.flatnonzero(weights > 0)
+    if not len(kept):
+        raise ValueError(f"sample_weight times class_weight must be above 0 for at least one row, got {len(weights)} zeros")
     positive = weights[kept]
     if np.array_equal(positive, np.floor(positive)) and positive.sum() <= MOST_REPEATS * len(kept):
         rows = kept.repeat(positive.astype(np.int64))

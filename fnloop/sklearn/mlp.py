@@ -65,6 +65,8 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
         )
         targets = self._encode(y, incremental)
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        if weights is not None and not weights.any():
+            raise ValueError(f"sample_weight must be above 0 for at least one row, got {len(weights)} zeros")
         rows = Rows(X, targets, weights)
         sizes = [X.shape[1], *hidden, self.n_outputs_]
         self._random_state = check_random_state(self.random_state)

@@ -43,6 +43,8 @@ def test_bad_features(estimator, x, message):
         ({"warm_start": 2}, TypeError, "warm_start must be True or False"),
         ({"engine": "torch"}, ValueError, "engine"),
         ({"class_weight": "even"}, ValueError, "balanced"),
+        ({"class_weight": {0: -1, 1: 1, 2: 1}}, ValueError, r"class_weight must be at least 0 for each class, got \{0: -1"),
+        ({"class_weight": {0: 0, 1: 0, 2: 0}}, ValueError, "class_weight must be above 0 for at least one row, got 330 zeros"),
         (
             {"trainer": network(7, 3).replace(early_stopping=fl.EarlyStopping()), "validation_fraction": 0},
             ValueError,
