@@ -156,7 +156,7 @@ def written_fields(record: Any) -> list[tuple[str, Any]]:
     cls: type = type(record)
     fields = encoded_fields(cls)
     values = [(field, getattr(record, field.name)) for field in fields]
-    return [(field.stored_name, value) for field, value in values if encoder.text(value) != field.default]
+    return [(field.stored_name, value) for field, value in values if encoder.text(value) != field.default_text]
 
 
 _Encode = Callable[[Any, Encoder], str]
@@ -182,7 +182,7 @@ def _find_encoder(cls: type) -> _Encode:
     return _callable
 
 
-@cache
+@cache  # compiled, since the text of a state is most of what recording a small network costs
 def _compiled(cls: type, splits: bool = False) -> Callable[..., str]:
     """Compile the encoder of a record class, which takes a third less time than a loop over its fields.
 
@@ -203,7 +203,7 @@ def _compiled(cls: type, splits: bool = False) -> Callable[..., str]:
     """
     names: dict[str, Any] = {"cls": cls, "head": _head, "own_head": _head(cls, Encoder()), "encoders": _ENCODERS}
     lines = ["text = head(cls, encoder) if encoder.aliases else own_head"]
-    for i, (name, key, default, default_text, encode) in enumerate(_encoders(cls)):
+    for i, (name, _, key, default, default_text, encode) in enumerate(encoded_fields(cls)):
         names |= {f"key{i}": key, f"default{i}": default, f"default_text{i}": default_text, f"encode{i}": encode}
         lines += [
             f"value = record.{name}",
@@ -225,33 +225,19 @@ def _head(cls: type, encoder: Encoder) -> str:
 
 
 class EncodedField(NamedTuple):
-    """How a field is encoded: its name in files, the text of its default, and its encoder unless that is by type."""
+    """How a field of a record class is encoded.
+
+    Attributes:
+        name: Its name.
+        stored_name: Its name in files.
+        key: The start of its text in that of a record.
+        default: Its default, `NOTHING` if it has none. A value that is the default itself needs no text.
+        default_text: The text of the default, or None.
+        encode: Its encoder; None if that depends on the type of the value.
+    """
 
     name: str
     stored_name: str
-    default: str | None
-    encode: _Encode | None
-
-
-@cache
-def encoded_fields(cls: type) -> tuple[EncodedField, ...]:
-    """Return how the fields of a record class are encoded, in order."""
-    return tuple(
-        EncodedField(
-            field.name,
-            stored_name(field),
-            _default_text(field),
-            _reference if field.metadata.get("by_reference") else None,
-        )
-        for field in attrs.fields(cls)
-        if field.init
-    )
-
-
-class _Encoding(NamedTuple):
-    """How a field is encoded: its key in the text of a record, its default and the text of it, and its encoder, if any."""
-
-    name: str
     key: str
     default: Any
     default_text: str | None
@@ -259,13 +245,16 @@ class _Encoding(NamedTuple):
 
 
 @cache
-def _encoders(cls: type) -> tuple[_Encoding, ...]:
-    """Return how the fields of a record class are encoded. A value that is the default itself needs no text."""
-    defaults = {field.name: _default(field) for field in attrs.fields(cls)}
-    return tuple(
-        _Encoding(field.name, f",{quote(field.stored_name)}:", defaults[field.name], field.default, field.encode)
-        for field in encoded_fields(cls)
-    )
+def encoded_fields(cls: type) -> tuple[EncodedField, ...]:
+    """Return how the fields of a record class are encoded, in order."""
+    return tuple(_encoded(field) for field in attrs.fields(cls) if field.init)
+
+
+def _encoded(field: "attrs.Attribute[Any]") -> EncodedField:
+    stored, default = stored_name(field), _default(field)
+    text = None if default is attrs.NOTHING else Encoder().text(default)
+    encode = _reference if field.metadata.get("by_reference") else None
+    return EncodedField(field.name, stored, f",{quote(stored)}:", default, text, encode)
 
 
 def stored_name(field: "attrs.Attribute[Any]") -> str:
@@ -279,11 +268,6 @@ def _default(field: "attrs.Attribute[Any]") -> Any:
     if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
         default = attrs.NOTHING if default.takes_self else default.factory()
     return field.converter(default) if default is not attrs.NOTHING and callable(field.converter) else default
-
-
-def _default_text(field: "attrs.Attribute[Any]") -> str | None:
-    default = _default(field)
-    return None if default is attrs.NOTHING else Encoder().text(default)
 
 
 def _reference(record: Any, encoder: Encoder) -> str:

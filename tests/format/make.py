@@ -108,7 +108,7 @@ def record_forms():
     return {
         name: {
             "version": getattr(cls, "format_version", 1),
-            "fields": {field.name: field.default for field in encoded_fields(cls)},
+            "fields": {field.name: field.default_text for field in encoded_fields(cls)},
         }
         for name, cls in sorted(RECORD_TYPES.items())
         if attrs.has(cls) and cls.__name__ not in NOT_STORED | NOT_FROZEN
