@@ -13,6 +13,7 @@ from fnloop.core.errors import FnloopError
 from fnloop.runs.environment import THREADS
 from fnloop.runs.lock import find_writer
 from fnloop.runs.manifest import Manifest, Parent
+from fnloop.runs.positions import best_row
 from fnloop.runs.reader import Reader
 from fnloop.runs.rows import Row
 from fnloop.training.state import StopReason
@@ -146,7 +147,7 @@ def _best(reader: Reader) -> dict[str, str]:
     """Return the best epoch by the monitored metric."""
     if reader.manifest.monitor is None:
         return {}
-    best, (name, mode) = _best_row(reader), reader.manifest.monitor
+    best, (name, mode) = best_row(reader), reader.manifest.monitor
     value = f"none by {name} yet" if best is None else f"epoch {best.epoch}, {name} {format_metric(name, best.metrics[name])}"
     return {"best": f"{value}{_best_before_fork(reader, name, mode)}"}
 
@@ -160,14 +161,6 @@ def _best_before_fork(reader: Reader, name: str, mode: Mode) -> str:
     index = int(np.nanargmin(values) if mode == "min" else np.nanargmax(values))
     epoch = parent.epoch - (len(earlier) - 1 - index)
     return f"; before the fork: epoch {epoch}, {name} {format_metric(name, float(values[index]))}"
-
-
-def _best_row(reader: Reader) -> Row | None:
-    """Return the row of the best epoch by the monitored metric, if there is one."""
-    if reader.manifest.monitor is None:
-        return None
-    position = reader.best_position(*reader.manifest.monitor)
-    return None if position is None else reader.row(position)
 
 
 def _parent(parent: Parent | None) -> dict[str, str]:
@@ -196,7 +189,7 @@ def format_rows(reader: Reader, last: int | None = None) -> Iterator[str]:
     """
     rows = reader.rows()
     names = _shown_metrics(reader)
-    best, shown = _best_row(reader), rows[-last:] if last else rows
+    best, shown = best_row(reader), rows[-last:] if last else rows
     table = [["epoch", "step", *map(_column, names), "seconds", "state"]]
     for row in shown:
         metrics = [format_metric(name, row.metrics[name]) if name in row.metrics else "-" for name in names]

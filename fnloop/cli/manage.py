@@ -21,6 +21,7 @@ from fnloop.core.checks import integer
 from fnloop.core.display import short_call
 from fnloop.core.formatting import short
 from fnloop.runs.checkpoint import save
+from fnloop.runs.positions import best_row
 from fnloop.runs.reader import Reader
 from fnloop.runs.run import Run, open_run
 from fnloop.schedulers import SCHEDULERS
@@ -175,11 +176,11 @@ def export(
 
 def _suggest_best(opened: Run, run: Path, epoch: int) -> None:
     """Print how to export the best state, if that is not of the epoch that was exported by default."""
-    reader = Reader(run)
-    position = None if opened.monitor is None else reader.best_position(*opened.monitor)
-    if opened.monitor is not None and position is not None and reader.row(position).epoch != epoch:
-        best = reader.row(position).epoch
-        typer.echo(f"      fnloop export {quote(str(run))} best OUT.npz writes epoch {best}, the best by {opened.monitor[0]}")
+    best = best_row(Reader(run))
+    if opened.monitor is not None and best is not None and best.epoch != epoch:
+        typer.echo(
+            f"      fnloop export {quote(str(run))} best OUT.npz writes epoch {best.epoch}, the best by {opened.monitor[0]}"
+        )
 
 
 @naming_options(path="NEWRUN")

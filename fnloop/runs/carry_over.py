@@ -12,6 +12,7 @@ from fnloop.core.warnings import warn
 from fnloop.data.dataset import Dataset
 from fnloop.metrics import is_loss
 from fnloop.runs.earlier_metrics import EarlierMetrics, Metrics
+from fnloop.runs.positions import position_of
 from fnloop.runs.replay import Replay
 from fnloop.schedulers import ClosedForm, migrate
 from fnloop.schedulers.products import Product
@@ -125,7 +126,7 @@ def _replay_early_stopping(
     if best_epoch == state.epoch:
         return evolve(stopping, best_vector=state.params.vector, best_buffers=state.buffers)
     try:
-        best = replay.at(replay.reader.position_of(best_epoch))
+        best = replay.at(position_of(replay.reader, best_epoch))
     except ValueError as error:
         old = state.early_stopping
         if isinstance(error, RunError) or old.best_epoch != best_epoch or old.best_vector is None:

@@ -14,6 +14,7 @@ from fnloop.data.dataset import Dataset
 from fnloop.runs.carry_over import carry_over, comparable_metrics
 from fnloop.runs.earlier_metrics import EarlierMetrics, earlier_metrics, joined
 from fnloop.runs.manifest import Parent, make_manifest
+from fnloop.runs.positions import position_of
 from fnloop.runs.reader import Reader, Supplied
 from fnloop.runs.replay import Replay
 from fnloop.runs.start import check_target, check_unused, start_run
@@ -49,7 +50,7 @@ def fork(
     """
     reader, target = replay.reader, check_target(path)
     check_unused(target)
-    position = reader.position_of(epoch)
+    position = position_of(reader, epoch)
     new_data = {"train": train, "validation": validation}
     for name, value in new_data.items():
         if value is not None and not isinstance(value, Dataset):

@@ -11,6 +11,7 @@ from fnloop.core.errors import NoBestError
 from fnloop.core.fields import is_record
 from fnloop.core.formatting import listed, short
 from fnloop.metrics import check_mode, known_mode, look_up
+from fnloop.runs.positions import epoch_of, position_of
 from fnloop.runs.replay import Replay
 from fnloop.runs.rows import Row
 from fnloop.streams.select import has_finite_parameters
@@ -30,8 +31,8 @@ def state_at(replay: Replay, epoch: int | None, step: int | None) -> Any:
     """
     reader = replay.reader
     if epoch is None:
-        epoch = reader.epoch_of(integer(0)("step", step))
-    position = reader.position_of(integer(0)("epoch", epoch))
+        epoch = epoch_of(reader, integer(0)("step", step))
+    position = position_of(reader, integer(0)("epoch", epoch))
     if step is None:
         return replay.at(position)
     rows, step = reader.rows(), integer(0)("step", step)

@@ -8,6 +8,7 @@ from typing import Any
 
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import evolve
+from fnloop.runs.positions import position_of
 from fnloop.runs.reader import Reader
 from fnloop.runs.rows import metrics_of
 from fnloop.training.state import TrainState
@@ -46,7 +47,7 @@ def predicate_of_run(text: str, reader: Reader) -> Callable[[Any], bool]:
 
     def predicate_within_epochs(state: Any) -> bool:
         if isinstance(state, TrainState) and state.progress.batches and not state.metrics:
-            state = evolve(state, metrics=reader.row(reader.position_of(state.epoch)).metrics)
+            state = evolve(state, metrics=reader.row(position_of(reader, state.epoch)).metrics)
         return predicate(state)
 
     return predicate_within_epochs

@@ -9,6 +9,7 @@ from fnloop.core.checks import integer
 from fnloop.core.formatting import short
 from fnloop.engines.threads import with_threads
 from fnloop.runs.parallel import MAX_TASKS, Map, map_tasks
+from fnloop.runs.positions import position_of
 from fnloop.runs.replay import Replay
 
 Result = TypeVar("Result")
@@ -40,7 +41,7 @@ def probe(replay: Replay, function: Callable[[Any], Result], epochs: Iterable[in
     if epochs is None:
         positions = [row.position for row in replay.reader.rows()]
     else:
-        positions = [replay.reader.position_of(integer(0)("epochs", epoch)) for epoch in epochs]
+        positions = [position_of(replay.reader, integer(0)("epochs", epoch)) for epoch in epochs]
     distinct = sorted(set(positions))
     values = map_tasks(map, _probe_states, _tasks(replay, function, distinct))
     value_at = dict(zip(distinct, (value for part in values for value in part), strict=True))

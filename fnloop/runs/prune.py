@@ -1,16 +1,14 @@
 """Pruning: fewer snapshots in a run file, whose states are computed again when they are asked for."""
 
-import math
 import sqlite3
 
-from fnloop.core.checks import Mode
 from fnloop.core.errors import RecordingWarning
 from fnloop.core.warnings import warn
-from fnloop.metrics import improves, known_mode
+from fnloop.metrics import known_mode
 from fnloop.runs.connection import close_writer, open_to_write, reporting_write_errors, transaction
 from fnloop.runs.lock import lock
+from fnloop.runs.positions import Criterion, best_rows
 from fnloop.runs.reader import Reader
-from fnloop.runs.rows import Row
 from fnloop.runs.store import drop_snapshots, read_snapshots
 
 
@@ -42,19 +40,12 @@ def prune(reader: Reader, keep: int) -> int:
 def _required(reader: Reader) -> set[int]:
     """Return the positions that are always kept: the first, the last, and the best by each metric."""
     rows, monitor = reader.rows(), reader.manifest.monitor
-    criteria: list[tuple[str, Mode]] = [monitor] if monitor else []
+    criteria: list[Criterion] = [monitor] if monitor else []
     for name in reader.metric_names():
         if name != "lr":
             known = known_mode(name)
             criteria += [(name, mode) for mode in ("min", "max") if known in (None, mode)]  # both if the mode is unknown
-    best: dict[tuple[str, Mode], Row] = {}
-    for row in filter(lambda row: row.metrics, rows):
-        for name, mode in criteria:
-            value = row.metrics.get(name, math.nan)
-            found = best.get((name, mode))
-            if value == value if found is None else improves(value, found.metrics[name], mode):
-                best[name, mode] = row
-    return {0, len(rows) - 1, *(row.position for row in best.values())}
+    return {0, len(rows) - 1, *(row.position for row in best_rows(rows, criteria).values())}
 
 
 def _prune(connection: sqlite3.Connection, keep: int, required: set[int]) -> int:

@@ -1,15 +1,12 @@
 """The contents of a run file, checked as they are read: rows, snapshots, trainer, data and environment."""
 
 import json
-import math
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from fnloop.core.checks import Mode
 from fnloop.core.decoding import NotData, aliases_of, has_older_forms, record_classes
 from fnloop.core.digest import same_bits
 from fnloop.core.encoding import Encoder, sha256_of
@@ -17,7 +14,6 @@ from fnloop.core.errors import RunError
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
-from fnloop.metrics import improves, look_up
 from fnloop.runs.blocks import BLOCK_ROWS, BlockHasher
 from fnloop.runs.connection import reading, reporting_damage
 from fnloop.runs.differences import check_recorded
@@ -212,56 +208,6 @@ class Reader:
         if trainer is not None:
             trees.append(json.loads(trainer.text).get("model"))  # which the snapshot names by its hash
         return has_older_forms(trees, self._custom_classes)
-
-    def position_of(self, epoch: int) -> int:
-        """Return the position of the first state with a number of finished epochs.
-
-        Args:
-            epoch: The number of finished epochs.
-
-        Raises:
-            ValueError: If the run has no such state.
-        """
-        rows = self.rows()
-        likely = epoch - rows[0].epoch
-        if 0 <= likely < len(rows) and rows[likely].epoch == epoch and (not likely or rows[likely - 1].epoch != epoch):
-            return likely
-        with reading(self.path) as connection:
-            query = "SELECT min(position) FROM states WHERE epoch = ? AND position < ?"
-            (position,) = connection.execute(query, [epoch, len(rows)]).fetchone()
-        if position is None or rows[position].epoch != epoch:
-            raise ValueError(f"epoch must be one that the run reached, {rows[0].epoch} to {rows[-1].epoch}, got {epoch}")
-        return int(position)
-
-    def epoch_of(self, step: int) -> int:
-        """Return the number of epochs that were finished after a number of steps.
-
-        Args:
-            step: The number of steps since the start of training.
-
-        Raises:
-            ValueError: If the run has no state after that many steps.
-        """
-        rows = self.rows()
-        if not rows[0].step <= step <= rows[-1].step:
-            raise ValueError(f"step must be one that the run took, {rows[0].step} to {rows[-1].step}, got {step}")
-        return rows[bisect_right(rows, step, key=lambda row: row.step) - 1].epoch
-
-    def best_position(self, metric: str, mode: Mode) -> int | None:
-        """Return the position of the epoch with the best value of a metric, or None if it is NaN in every epoch.
-
-        Args:
-            metric: A metric of the run.
-            mode: `"min"` or `"max"`.
-        """
-        position, best = None, math.nan
-        for row in self.rows():
-            metrics = row.metrics
-            if metrics:
-                value = look_up(metrics, metric)
-                if value == value if position is None else improves(value, best, mode):
-                    position, best = row.position, value
-        return position
 
     def differing(self, state: Any, row: Row) -> tuple[str, ...]:
         """Return the names of the fields in which a state differs from its row.

@@ -13,6 +13,7 @@ from fnloop.core.errors import ReplayError
 from fnloop.core.formatting import short
 from fnloop.runs.environment import observe
 from fnloop.runs.lock import lock
+from fnloop.runs.positions import best_row
 from fnloop.runs.recorder import Best, Recorder, Start
 from fnloop.runs.recording import record_states
 from fnloop.runs.replay import Replay
@@ -76,8 +77,7 @@ def resume(
 
 def _continue_run(replay: Replay, head: Row, every: int | None, max_bytes: int | None, release: Callable[[], None]) -> Writer:
     """Return the writer of the rows after the head."""
-    reader, monitor = replay.reader, replay.reader.manifest.monitor
-    best = None if monitor is None else reader.best_position(*monitor)
+    reader, best = replay.reader, best_row(replay.reader)
     start = Start(
         head.position,
         head.epoch,
@@ -86,13 +86,13 @@ def _continue_run(replay: Replay, head: Row, every: int | None, max_bytes: int |
         tuple(reader.metric_names()),
     )
     observed = partial(observe, reader.manifest.engine, replay.threads_at(head.position))
-    best_so_far, aliases = None if best is None else Best(best, reader.row(best).metrics), reader.aliases
+    best_so_far, aliases = None if best is None else Best(best.position, best.metrics), reader.aliases
     sink = Sink(reader.path)  # after all that is read: from now on readers need the log, for which a full disk has no place
     recorder = Recorder(
         sink,
         start,
         observed,
-        monitor=monitor,
+        monitor=reader.manifest.monitor,
         best=best_so_far,
         snapshot_every=every,
         max_bytes=max_bytes,
