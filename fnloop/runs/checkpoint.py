@@ -134,7 +134,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str], *, pa
         content = io.BytesIO()
         np.lib.format.write_array(content, array, allow_pickle=False)
         contents[f"{name}.npy"] = content.getvalue()
-    with replacing(check_file_path(path)) as file, zipfile.ZipFile(file, "w") as archive:
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, member in contents.items():
             archive.writestr(zipfile.ZipInfo(name), member)  # ZipInfo has a fixed date: equal states give equal files
 

@@ -10,11 +10,11 @@ from urllib.parse import quote
 from fnloop.core.errors import RunError
 from fnloop.core.formatting import short
 from fnloop.runs.connection import literal, reading, reporting_write_errors
-from fnloop.runs.files import partial_path, publish
+from fnloop.runs.files import check_target, partial_path, publish
 from fnloop.runs.manifest import FORMAT_VERSION
 from fnloop.runs.patience import code_of, patiently
 from fnloop.runs.schema import distrust_schema
-from fnloop.runs.start import check_target, check_unused
+from fnloop.runs.start import check_unused
 from fnloop.runs.store import APPLICATION_ID
 
 

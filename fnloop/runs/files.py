@@ -32,6 +32,19 @@ def check_file_path(path: Any) -> Path:
     return Path(path)
 
 
+def check_target(path: Any) -> Path:
+    """Check that a file can be created at a path, and return it.
+
+    Raises:
+        TypeError: If it is not a path.
+        OSError: If the folder does not exist or the name is too long.
+    """
+    target = check_file_path(path)
+    if not target.name or not target.parent.is_dir():
+        raise FileNotFoundError(f"path must be a file in a folder that exists, got {short(str(target))}")
+    return target
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Yield a file to write to, which replaces the file at the path at the end, or never if anything fails.
@@ -50,10 +63,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises:
         OSError: If the path cannot be written.
     """
-    path = Path(path)
-    if not path.name or not path.parent.is_dir():
-        raise FileNotFoundError(f"path must be a file in a folder that exists, got {short(str(path))}")
-    with _opened(path) as file:
+    with _opened(check_target(path)) as file:
         yield file
 
 

@@ -13,11 +13,12 @@ from fnloop.core.records import evolve
 from fnloop.data.dataset import Dataset
 from fnloop.runs.carry_over import carry_over, comparable_metrics
 from fnloop.runs.earlier_metrics import EarlierMetrics, earlier_metrics, joined
+from fnloop.runs.files import check_target
 from fnloop.runs.manifest import Parent, make_manifest
 from fnloop.runs.positions import position_of
 from fnloop.runs.reader import Reader, Supplied
 from fnloop.runs.replay import Replay
-from fnloop.runs.start import check_target, check_unused, start_run
+from fnloop.runs.start import check_unused, start_run
 from fnloop.training.loop import make_epoch
 from fnloop.training.trainer import Trainer
 

@@ -10,10 +10,11 @@ from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.runs.failures import RecordedStream, TolerantWriter
+from fnloop.runs.files import check_target
 from fnloop.runs.manifest import make_manifest
 from fnloop.runs.overwrite import check_replaceable
 from fnloop.runs.source import check_source, find_source
-from fnloop.runs.start import MAX_SNAPSHOT_BYTES, check_target, check_unused, start_run
+from fnloop.runs.start import MAX_SNAPSHOT_BYTES, check_unused, start_run
 from fnloop.runs.stream_check import Check, make_check
 from fnloop.runs.writer import Writer
 from fnloop.streams.time import timed

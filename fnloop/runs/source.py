@@ -25,7 +25,7 @@ class Source(NamedTuple):
     trainer: Trainer | None
     train: Dataset | None
     validation: Dataset | None
-    engine: str = "numpy"
+    engine: str
 
 
 def check_source(trainer: Any, train: Any, validation: Any, engine: str | None) -> None:

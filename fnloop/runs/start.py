@@ -11,7 +11,6 @@ from fnloop.core.errors import RunError
 from fnloop.core.formatting import short
 from fnloop.runs.blocks import BlockHasher
 from fnloop.runs.environment import observe
-from fnloop.runs.files import check_file_path
 from fnloop.runs.lock import lock
 from fnloop.runs.manifest import Manifest
 from fnloop.runs.packing import Packed, pack_data
@@ -77,19 +76,6 @@ def start_run(
         raise
     writer.put(state, 0.0)
     return writer
-
-
-def check_target(path: Any) -> Path:
-    """Check that a file can be created at a path, and return it.
-
-    Raises:
-        TypeError: If it is not a path.
-        OSError: If the folder does not exist or the name is too long.
-    """
-    target = check_file_path(path)
-    if not target.name or not target.parent.is_dir():
-        raise FileNotFoundError(f"path must be a file in a folder that exists, got {short(str(path))}")
-    return target
 
 
 def check_unused(path: Path, alternative: str = "") -> None:

@@ -2,8 +2,8 @@
 
     run        name, value: the manifest, as JSON: format, trainer, data, engine, monitor (see `Manifest`)
     states     a row for each state of the stream: position (0, 1, ...), epoch, step, seconds, stopped (the reason, or NULL),
-               metrics (JSON, {} for a state that finished no epoch), environment (JSON, in each row from which on it is
-               another), fields (a checksum of each field), digest
+               metrics (JSON, {} for a state that finished no epoch), environment (JSON, in each row where it changes),
+               fields (a checksum of each field), digest
     blocks     number, rows, digest, chain: the chain of hashes over the rows (see `fnloop.runs.blocks`)
     snapshots  position, content: the texts of some of the states; the SHA-256 of a text is the digest of its row
     arrays     hash, part, dtype, shape, data: the arrays that texts name by their hashes, in parts, each stored once
