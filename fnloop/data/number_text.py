@@ -12,7 +12,7 @@ _CURRENCY = "$€£¥₹"
 _NUMBER = {
     mark: re.compile(
         rf"(?P<open>\()?(?P<sign>[-+]?)(?:[{_CURRENCY}] ?(?P<sign2>[-+]?))?"
-        rf"(?P<whole>\d{{1,3}}(?:[{thousands}]\d{{3}})+|\d+|(?=[{mark}]\d))(?P<fraction>[{mark}]\d*)?"
+        rf"(?P<whole>[1-9]\d{{0,2}}(?:[{thousands}]\d{{3}})+|\d+|(?=[{mark}]\d))(?P<fraction>[{mark}]\d*)?"
         rf"(?P<exponent>[eE][-+]?\d+)? ?[%{_CURRENCY}]?(?P<close>\))?"
     )
     for mark, thousands in ((".", ",' \u00a0\u202f"), (",", ".' \u00a0\u202f"))

@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import io
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -13,9 +14,10 @@ from fnloop.data.table_format import MISSING, TableFormat
 
 CANDIDATES = "\t;|, "  # by precedence
 SAMPLE_LINES = 200
+NOT_TABLE = "#", "sep="  # comments, and the line by which Excel states the delimiter
 NOT_UTF8 = "it is not UTF-8, and is read as cp1252; --encoding overrules"
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-_DECIMAL_COMMA = re.compile(r"[-+]?\d+,(\d{1,2}|\d{4,})([eE][-+]?\d+)?$")
+_DECIMAL_COMMA = re.compile(r"[-+]?(\d+,(\d{1,2}|\d{4,})|0,\d+)([eE][-+]?\d+)?$")  # 1,234 has a separator of thousands
 _DECIMAL_POINT = re.compile(r"[-+]?\d*\.\d+([eE][-+]?\d+)?$")
 _SINGLE_QUOTED = re.compile(r"(?:^|[,;\t|])'[^']*'(?=[,;\t|]|$)", re.MULTILINE)
 
@@ -57,18 +59,23 @@ def find_layout(sample: bytes, given: TableFormat, *, complete: bool) -> Layout:
         ValueError: If the sample has no line, or is not text.
     """
     text, encoding, notes = _decode(sample, given.encoding, complete)
-    lines = text.splitlines(keepends=True)
-    skipped = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0)
+    lines = list(io.StringIO(text, newline=""))  # splitlines() also splits at characters such as U+2028
+    skipped = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith(NOT_TABLE)), 0)
     lines = lines[skipped:] if complete or len(lines) < skipped + 3 else lines[skipped:-1]
     if not "".join(lines).strip():
         raise ValueError("it must have a header and at least one row, got no line")
     quote = "'" if len(_SINGLE_QUOTED.findall("".join(lines[:SAMPLE_LINES]))) > len(lines[:SAMPLE_LINES]) // 2 else '"'
     delimiter = given.delimiter or _delimiter(lines, quote)
+    before = _lines_before(lines[:SAMPLE_LINES], delimiter, quote)
+    if before:
+        count = "1 line before the table is" if before == 1 else f"{before} lines before the table are"
+        notes += (f"{count} skipped: {short(lines[0].strip(), 60)}",)
+        lines, skipped = lines[before:], skipped + before
     rows = cells_of(lines[:SAMPLE_LINES], delimiter, quote)
     decimal = given.decimal or _decimal(rows, delimiter)
     header = _has_header(rows, decimal) if given.header is None else given.header
     names, name_notes = _names(rows, header)
-    if given.header is None and not name_notes:
+    if given.header is None:
         notes += _header_notes(rows[0], header, decimal)
     return Layout(encoding, delimiter, quote, decimal, header, names, skipped, (*notes, *name_notes))
 
@@ -88,9 +95,9 @@ def cells_of(lines: Sequence[str], delimiter: str, quote: str) -> list[list[str]
 
 
 def _decode(sample: bytes, encoding: str | None, complete: bool) -> tuple[str, str, tuple[str, ...]]:
-    if b"\0" in sample and not any(sample.startswith(bom) for bom in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ValueError("it must be text, got a file with zero bytes")
     found = encoding or next((name for bom, name in _BOMS.items() if sample.startswith(bom)), "utf-8")
+    if encoding is None and found != "utf-16" and b"\0" in sample:
+        raise ValueError("it must be text, got a file with zero bytes; if it is UTF-16, state --encoding utf-16-le")
     try:
         return codecs.getincrementaldecoder(found)().decode(sample, final=complete), found, ()
     except UnicodeDecodeError as error:
@@ -100,18 +107,32 @@ def _decode(sample: bytes, encoding: str | None, complete: bool) -> tuple[str, s
 
 
 def _delimiter(lines: Sequence[str], quote: str) -> str:
-    """The candidate that gives the most consistent number of cells, more than one, also in the first line."""
-    best, best_share = ",", 0.0
+    """The candidate that gives the most consistent number of cells, more than one, preferably also in the first line."""
+    best, best_score = ",", 0.8
     for candidate in CANDIDATES:
         counts = [len(row) for row in cells_of(lines[:SAMPLE_LINES], candidate, quote)]
         usual, frequency = Counter(counts[1:] or counts).most_common(1)[0]
         allowed = (usual, usual - 1) if candidate != " " or quote in lines[0] else (usual,)
-        if usual < 2 or counts[0] not in allowed:
+        if usual < 2 or (candidate == " " and counts[0] not in allowed):
             continue
-        share = frequency / len(counts[1:] or counts) + (counts[0] == usual)  # a header of all columns is more likely
-        if share > best_share + 0.02:
-            best, best_share = candidate, share
+        score = frequency / len(counts[1:] or counts) + (counts[0] in allowed) + (counts[0] == usual)
+        if score > best_score + 0.02:
+            best, best_score = candidate, score
     return best
+
+
+def _usual_width(rows: Sequence[Sequence[str]]) -> int:
+    return Counter(len(row) for row in rows[1:] or rows).most_common(1)[0][0]
+
+
+def _lines_before(lines: Sequence[str], delimiter: str, quote: str) -> int:
+    """The number of lines before the table, such as a title: those with fewer cells."""
+    rows = cells_of(lines, delimiter, quote)
+    fewest = _usual_width(rows) - 1  # R writes one name fewer than there are columns
+    if len(rows[0]) >= fewest:
+        return 0
+    counts = (len(cells_of([line], delimiter, quote)[0]) if line.strip() else 0 for line in lines)
+    return next((i for i, count in enumerate(counts) if count >= fewest), 0)
 
 
 def _decimal(rows: Sequence[Sequence[str]], delimiter: str) -> str:
@@ -154,13 +175,10 @@ def _header_notes(first: Sequence[str], header: bool, decimal: str) -> tuple[str
 
 
 def _names(rows: Sequence[Sequence[str]], header: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    width = Counter(len(row) for row in rows[1:] or rows).most_common(1)[0][0]
+    width = _usual_width(rows)
     if not header:
         return tuple(f"x{i}" for i in range(max(width, len(rows[0])))), ()
     first = list(rows[0])
-    if abs(len(first) - width) > 1 and not all(len(row) == len(first) for row in rows):
-        note = f"the first line has {len(first)} cells, the others {width}; it is ignored, and the columns are x0, x1, ..."
-        return tuple(f"x{i}" for i in range(width)), (note,)
     if len(first) == width - 1 and all(len(row) < width or not row[-1] for row in rows[1:]):
         first.append("")  # a delimiter at the end of each line
     elif len(first) == width - 1:

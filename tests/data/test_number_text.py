@@ -43,7 +43,7 @@ def test_what_python_prints_is_read_to_the_bit(number):
     assert parse_numbers([repr(number)]).tobytes() == np.array([number]).tobytes() or number == 0.0
 
 
-NO_NUMBERS = ["", "red", "12 kg", "1,23", "1,2345", "1.2.3", "--5", "(5", "5)", "1e", "0x10", "nan", "inf", "1_000"]
+NO_NUMBERS = ["", "red", "12 kg", "1,23", "1,2345", "1.2.3", "--5", "(5", "5)", "1e", "0x10", "nan", "inf", "1_000", "0,134"]
 
 
 @pytest.mark.parametrize("text", NO_NUMBERS)

@@ -46,9 +46,9 @@ def test_every_delimiter_is_found(tmp_path_factory, rows, delimiter):
     }
 
 
-def reads(tmp_path, text, name="t.csv", encoding="utf-8", **given):
+def reads(tmp_path, text, name="t.csv", encoding="utf-8", stated=None, **given):
     (tmp_path / name).write_bytes(text.encode(encoding))
-    return read_table(str(tmp_path / name), TableFormat(**given))
+    return read_table(str(tmp_path / name), TableFormat(encoding=stated, **given))
 
 
 def test_a_decimal_comma_is_found(tmp_path):
@@ -56,6 +56,11 @@ def test_a_decimal_comma_is_found(tmp_path):
     table = reads(tmp_path, "a;b\n1,5;x\n2,25;y\n")
     assert table.frame["a"].tolist() == [1.5, 2.25]
     assert table.layout.decimal == ","
+
+
+def test_three_decimals_below_one_are_decimals(tmp_path):
+    """A leading zero is not followed by a separator of thousands."""
+    assert reads(tmp_path, "a;b\n0,134;x\n-0,847;y\n").frame["a"].tolist() == [0.134, -0.847]
 
 
 def test_white_space_is_a_delimiter(tmp_path):
@@ -89,6 +94,31 @@ def test_the_header_is_found(tmp_path, text, names, rows):
     assert any("--header" in note for note in table.notes) == (names[0] == "x0")
 
 
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("Report 2024\n\n", ("2 lines before the table are skipped: 'Report 2024'",)),
+        ("Report of May, by hand\n", ("1 line before the table is skipped: 'Report of May, by hand'",)),
+        ("# made by hand\n", ()),
+        ("sep=;\n", ()),
+    ],
+)
+@pytest.mark.parametrize("header", [True, None])
+def test_lines_before_the_table_are_skipped(tmp_path, before, said, header):
+    """A title is noted; a comment, and the line of Excel that states the delimiter, are not. Lines count as in the file."""
+    table = reads(tmp_path, f"{before}a;b;c;d\n1;2;3;4\n5;6;7;8\n", header=header)
+    assert table.frame.to_dict("list") == {"a": [1, 5], "b": [2, 6], "c": [3, 7], "d": [4, 8]}
+    assert table.notes == said
+    assert table.place(1) == f"line {before.count(chr(10)) + 3}"
+
+
+def test_a_header_of_lines_with_missing_last_cells_is_kept(tmp_path):
+    """However many most lines lack."""
+    frame = reads(tmp_path, "a,b,c,d\n1,2\n3,4\n5,6,7,8\n").frame
+    assert frame.columns.tolist() == ["a", "b", "c", "d"]
+    assert len(frame) == 3
+
+
 def test_the_header_can_be_stated(tmp_path):
     """Either way."""
     assert len(reads(tmp_path, "a,b\nc,d\n", header=False).frame) == 2
@@ -119,6 +149,13 @@ def test_the_encoding_is_found(tmp_path, encoding):
     table = reads(tmp_path, "größe,b\né,1\nü,2\n", encoding=encoding)
     assert table.frame["größe"].tolist() == ["é", "ü"]
     assert bool(table.notes) == (encoding == "cp1252")
+
+
+def test_utf16_without_a_mark_can_be_stated(tmp_path):
+    """The error without the statement names the option."""
+    assert reads(tmp_path, "a,b\n1,ü\n", encoding="utf-16-le", stated="utf-16-le").frame["b"].tolist() == ["ü"]
+    with pytest.raises(ValueError, match="--encoding utf-16-le"):
+        reads(tmp_path, "a,b\n1,ü\n", encoding="utf-16-le")
 
 
 def test_a_late_byte_that_is_not_utf8_is_noted(tmp_path):
