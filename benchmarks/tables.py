@@ -22,7 +22,6 @@ import fnloop as fl
 from fnloop.cli.table_options import TableOptions
 from fnloop.cli.train_options import TrainOptions, make_trainer
 from fnloop.data.reading import read_table
-from fnloop.data.table_split import split_table
 
 SUFFIXES = {".csv", ".tsv", ".txt", ".gz", ".bz2", ".xz", ".jsonl", ".parquet", ".npz", ".dat", ".data"}
 
@@ -30,9 +29,7 @@ SUFFIXES = {".csv", ".tsv", ".txt", ".gz", ".bz2", ".xz", ".jsonl", ".parquet", 
 def read_and_split(path):
     """Read and split a table as `fnloop train` does."""
     table = read_table(str(path), None, TableOptions().text_columns(None, "auto"))
-    layout = table.layout
-    decimal = "." if layout is None else layout.decimal
-    return table.frame, split_table(table.frame, place=table.place, decimal=decimal, notes=table.notes)
+    return table.frame, fl.split_table(table)
 
 
 def try_table(path, train):
@@ -50,7 +47,7 @@ def try_table(path, train):
         row["schema"] = str(schema)
         if len(frame) >= 20:
             shuffled, most = frame.sample(frac=1, random_state=0), 4 * len(frame) // 5
-            some = split_table(shuffled.iloc[:most], schema.target.name).preprocessing
+            some = fl.split_table(shuffled.iloc[:most], schema.target.name).preprocessing
             unseen = some.encode(shuffled.iloc[most:].drop(columns=schema.target.name)).unseen
             row["unseen"] = {name: len(rows) for name, rows in unseen.items()}
         if train:

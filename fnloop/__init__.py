@@ -14,6 +14,7 @@ step over its batches, and a run is a lazy stream of states. Early stopping ends
 Data
     Dataset, Batch, batches             examples; the batches of an epoch
     split, Split                        divide a dataset at random, by class or by group
+    split_table, TableSplit             divide a table, and encode it by its training part
     Preprocessing                       a table to arrays: a schema, and fitted encoders of its columns
     datasets                            example datasets: datasets.lab(), digits(), iris() and others
 Model and trainer
@@ -35,6 +36,7 @@ Functions of a stream
 After training
     evaluate, outputs                   the metrics of a state; the outputs of its model
     predict, predict_proba              labels or values; probabilities of the classes
+    score_table, TableScores            scores in the terms of a table, next to those of a trivial predictor; importances
     confusion_matrix, plots             counts of predicted against true classes; pictures of runs
 Files
     record, open_run, Run               write every state of a run to one file; replay, compare and fork it
@@ -68,6 +70,7 @@ from fnloop.data.batching import Batch, batches
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.data.splits import Split, split
+from fnloop.data.table_split import TableSplit, split_table
 from fnloop.fitting import Fit, fit
 from fnloop.nn import mlp, summary
 from fnloop.runs.checkpoint import Checkpoint, load, load_checkpoint, save
@@ -88,6 +91,7 @@ from fnloop.training.loop import epochs, make_epoch, make_step, steps
 from fnloop.training.lr_range_test import LRRange, lr_range_test
 from fnloop.training.start import init_state
 from fnloop.training.state import Stopped, StopReason, TrainState, averaged, restored
+from fnloop.training.table_scores import TableScores, score_table
 from fnloop.training.trainer import Trainer
 
 __all__ = [
@@ -111,6 +115,8 @@ __all__ = [
     "Split",
     "StopReason",
     "Stopped",
+    "TableScores",
+    "TableSplit",
     "TrainState",
     "Trainer",
     "__version__",
@@ -154,7 +160,9 @@ __all__ = [
     "same_bits",
     "save",
     "schedulers",
+    "score_table",
     "split",
+    "split_table",
     "steps",
     "summary",
     "tap",

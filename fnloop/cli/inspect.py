@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any
@@ -192,8 +193,10 @@ def _probe_function(run: Run, quantity: str, data: str | None) -> Callable[[Any]
     if run.preprocessing is None:
         raise ValueError(f"{short(str(run.path))} has no preprocessing, which --data needs")
     schema = run.preprocessing.schema
-    table = read_table(str(data), schema.format, schema.text_columns)
-    return Evaluation(run.trainer, run.preprocessing.dataset(table.frame), run.engine)
+    in_order = schema.format.header is False
+    table = read_table(str(data), schema.format, partial(schema.text_columns, in_order=in_order))
+    frame = table.frame.set_axis(schema.known_names(table.frame.columns, in_order=in_order), axis=1)
+    return Evaluation(run.trainer, run.preprocessing.dataset(frame), run.engine)
 
 
 def _probe_csv(run: Run, epochs: Sequence[int] | None, results: Sequence[dict[str, float]]) -> str:

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,11 +14,12 @@ from fnloop.cli.completion import complete_data, complete_path
 from fnloop.cli.errors import naming_options
 from fnloop.cli.options import OutFile
 from fnloop.cli.output import write_chunks
-from fnloop.cli.table_options import DelimiterOption, EncodingOption
+from fnloop.cli.table_options import DecimalOption, DelimiterOption, EncodingOption, HeaderOption, MissingOption
 from fnloop.core.formatting import short
 from fnloop.core.records import evolve
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.data.reading import TableFile, read_chunks
+from fnloop.data.table_format import TableFormat
 from fnloop.runs.checkpoint import Checkpoint, load_checkpoint
 from fnloop.training import evaluation
 
@@ -43,7 +45,10 @@ def predict(
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse categories and other values that were not in the training data.")
     ] = False,
+    header: HeaderOption = None,
+    missing: MissingOption = None,
     delimiter: DelimiterOption = None,
+    decimal: DecimalOption = None,
     encoding: EncodingOption = None,
     out: OutFile = None,
 ) -> None:
@@ -51,18 +56,19 @@ def predict(
 
     Columns may be in any order, and cells may be missing. For classes the probability of each is a column. What the columns
     are, labels and the scaling of features come from the checkpoint. Rows are read, predicted and written in chunks.
+
+    The table is read as that of the training was: the same header or none, decimal mark and texts of missing cells.
     """
+    given = TableFormat(delimiter=delimiter, decimal=decimal, encoding=encoding, header=header, missing=tuple(missing or ()))
     write_chunks(
-        lambda: predictions(checkpoint, data, strict=strict, delimiter=delimiter, encoding=encoding),
+        lambda: predictions(checkpoint, data, given, strict=strict),
         out,
         CHECKPOINT=checkpoint,
         DATA=data,
     )
 
 
-def predictions(
-    checkpoint: Path, data: str, *, strict: bool = False, delimiter: str | None = None, encoding: str | None = None
-) -> Iterator[str]:
+def predictions(checkpoint: Path, data: str, given: TableFormat, *, strict: bool = False) -> Iterator[str]:
     """Yield the predictions of a checkpoint for each row of the data, as CSV, a chunk of rows at a time.
 
     What was not seen in training is counted, and noted on standard error at the end.
@@ -70,9 +76,8 @@ def predictions(
     Args:
         checkpoint: The checkpoint, with trainer and preprocessing.
         data: A file, or the name of a dataset.
+        given: What is stated about the layout of the file; the rest is that of the training, or is found.
         strict: Whether to refuse what was not seen in training.
-        delimiter: The character between cells; None to find it.
-        encoding: The encoding; None to find it.
 
     Raises:
         ValueError: If the checkpoint has no preprocessing, a column is missing, or, with `strict`, a value is unknown.
@@ -83,13 +88,22 @@ def predictions(
         raise ValueError(
             f"{short(str(checkpoint))} must be a checkpoint of `fnloop train`; it has no trainer or no preprocessing"
         )
-    given = evolve(preprocessing.schema.format, delimiter=delimiter, encoding=encoding)
+    given = given.after(preprocessing.schema.format)
+    in_order = False in (given.header, preprocessing.schema.format.header)
     rows = int(np.clip(CHUNK_NUMBERS // sum(preprocessing.widths), 100, 20_000))
     unseen: dict[str, tuple[int, str]] = {}
-    header = True
-    for chunk in read_chunks(data, given, preprocessing.schema.text_columns, rows):
-        yield _predict_chunk(loaded, preprocessing, chunk, unseen, strict, header)
-        header = False
+    first = True
+    for chunk in read_chunks(data, given, partial(preprocessing.schema.text_columns, in_order=in_order), rows):
+        if first:
+            for note in chunk.notes:
+                typer.echo(f"fnloop: note: {note}", err=True)
+            if chunk.layout is not None:
+                schema = preprocessing.schema.with_decimal(chunk.layout.decimal)
+                preprocessing = evolve(preprocessing, schema=schema)
+        names = preprocessing.schema.known_names(chunk.frame.columns, in_order=in_order)
+        chunk = chunk._replace(frame=chunk.frame.set_axis(names, axis=1))
+        yield _predict_chunk(loaded, preprocessing, chunk, unseen, strict, with_header=first)
+        first = False
     for name, (count, example) in unseen.items():
         cells = "1 cell has a value" if count == 1 else f"{count:,} cells have values"
         typer.echo(f"fnloop: note: column {short(name)}: {cells} not seen in training, such as {example}", err=True)
@@ -104,7 +118,7 @@ def _predict_chunk(
     with_header: bool,
 ) -> str:
     """The predictions of a chunk as CSV; adds the values not seen in training to `unseen`, or refuses them."""
-    frame = preprocessing.schema.named(chunk.frame)
+    frame = chunk.frame
     x, unknown = preprocessing.encode(frame)
     for name, places in unknown.items():
         count, example = unseen.get(name, (0, ""))

@@ -1,4 +1,4 @@
-"""The options that say how a table is written and what its columns are, for `fnloop train`."""
+"""The options that say how a table is written and what its columns are, for `fnloop train` and `predict`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated

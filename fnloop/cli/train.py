@@ -15,7 +15,7 @@ from fnloop.cli.format_values import format_metrics
 from fnloop.cli.options import NoRecord, Overwrite
 from fnloop.cli.output import check_folder
 from fnloop.cli.refit import train_again
-from fnloop.cli.report import make_report, write_report
+from fnloop.cli.report import write_report
 from fnloop.cli.results import output_paths, raise_failures, reserve_space, write_files, write_model, written_line
 from fnloop.cli.run_file import new_run_file, next_commands, recorder, run_commands
 from fnloop.cli.signals import deferring_signals
@@ -46,6 +46,7 @@ from fnloop.runs.files import write_figure
 from fnloop.schedulers import SCHEDULERS
 from fnloop.training.evaluation import evaluate
 from fnloop.training.state import StopReason, TrainState
+from fnloop.training.table_scores import score_table
 from fnloop.training.trainer import Trainer
 
 RUN = "training.run"
@@ -194,11 +195,11 @@ def train_and_write(
         files = model, picture, report = output_paths(out, RESULTS, overwrite)
         failures = write_model(model, partial(save, best, trainer=last_trainer, preprocessing=splits.preprocessing))
         test_metrics = evaluate(last_trainer, best, splits.test, engine=options.engine)
-        scores = make_report(last_trainer, best, splits, options.seed)
+        scores = score_table(last_trainer, best, splits, seed=options.seed, engine=options.engine)
         write_plot = partial(write_figure, plots.training(result))
         failures |= write_files({report: partial(write_report, result, splits, test_metrics, scores), picture: write_plot})
     echo("\n" + result.summary())
-    echo(f"\ntest  {format_metrics(test_metrics)}\n\n{scores.lines()}")
+    echo(f"\ntest  {format_metrics(test_metrics)}\n\n{scores}")
     echo(f"\n{written_line(files, failures)}")
     raise_failures(failures)
     more_commands = run_commands(run, options.epochs if interrupted else None)

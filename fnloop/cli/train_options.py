@@ -92,8 +92,8 @@ def read_splits(data: str, options: TrainOptions, table_options: TableOptions | 
     if data.endswith(".npz") and options.target is None and table.target is None:
         raise ValueError(f"{data}: it must hold an array 'y' to train on")
     return split_table(
-        table.frame,
-        options.target or table.target,
+        table,
+        options.target,
         task=None if options.task == "auto" else options.task,  # type: ignore[arg-type]
         test=options.test_fraction,
         validation=options.validation_fraction,
@@ -102,11 +102,6 @@ def read_splits(data: str, options: TrainOptions, table_options: TableOptions | 
         group=wanted.group,
         time=wanted.time,
         split=wanted.split,
-        place=table.place,
-        decimal="." if table.layout is None else table.layout.decimal,
-        notes=table.notes,
-        header=table.layout is None or table.layout.header,
-        missing=wanted.format.missing,
     )
 
 

@@ -9,9 +9,9 @@ from fnloop.core.checks import choice
 from fnloop.data.builtin_tables import DATASET_NAMES, builtin_table
 from fnloop.data.encoders.target import ClassEncoder
 from fnloop.data.inference import infer_schema
-from fnloop.data.table_split import TableSplit, encode_parts, split_table
+from fnloop.data.table_split import TableSplit, encode_parts
 
-__all__ = ["breast_cancer", "diabetes", "digits", "iris", "lab", "load", "split_table", "wine"]
+__all__ = ["breast_cancer", "diabetes", "digits", "iris", "lab", "load", "wine"]
 
 _name = choice(*DATASET_NAMES)
 

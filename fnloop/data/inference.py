@@ -14,6 +14,7 @@ from fnloop.data.cells import is_numeric, number_cells, text_cells
 from fnloop.data.column_kinds import ALMOST_ALL, LARGEST_EXACT, Place, guess_column, has_long_integers
 from fnloop.data.number_text import BLANKS
 from fnloop.data.schema import FEATURES, KINDS, Column, Schema
+from fnloop.data.table_format import TableFormat
 
 Task = Literal["classification", "regression"]
 MOST_CLASSES = 20  # a target of integers with more distinct values is a quantity
@@ -40,10 +41,8 @@ def infer_schema(
     task: Task | None = None,
     kinds: Mapping[str, str] | None = None,
     place: Place | None = None,
-    decimal: str = ".",
     notes: Sequence[str] = (),
-    header: bool = True,
-    missing: Sequence[str] = (),
+    table_format: TableFormat | None = None,
 ) -> Schema:
     """Return what the columns of a table are.
 
@@ -56,15 +55,14 @@ def infer_schema(
         task: `"classification"` or `"regression"`; by default inferred from the target.
         kinds: What the user states about columns: a kind, such as `{"zip": "category", "name": "dropped"}`.
         place: Returns where a row is, for messages; None for its position.
-        decimal: The decimal mark of numbers in text.
         notes: What else the user should know about the table.
-        header: Whether the file had a header.
-        missing: Texts of missing cells in addition to the usual ones.
+        table_format: How the file was written, which the schema keeps.
 
     Raises:
         ValueError: If a name is not that of a column, a kind is unknown, or the target cannot be one.
     """
-    place = place or row_number
+    place, table_format = place or row_number, table_format or TableFormat()
+    decimal = table_format.usual_decimal or "."
     names, kinds = [str(name) for name in frame.columns], dict(kinds or {})
     for name, kind in kinds.items():
         if name not in names:
@@ -95,8 +93,7 @@ def infer_schema(
         target=column,
         classes=classes,
         names=tuple(names),
-        header=header,
-        missing=tuple(missing),
+        format=table_format,
         notes=tuple(notes),
     )
 

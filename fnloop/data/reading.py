@@ -33,6 +33,7 @@ class TableFile(NamedTuple):
         layout: How the file is written; None if it is not text.
         notes: What the user should know about how it was read.
         target: The target of a dataset or of arrays, which is their last column; None if there is none.
+        given: What was stated about the layout.
     """
 
     frame: Any
@@ -40,6 +41,14 @@ class TableFile(NamedTuple):
     layout: Layout | None = None
     notes: tuple[str, ...] = ()
     target: str | None = None
+    given: TableFormat = TableFormat()
+
+    @property
+    def format(self) -> TableFormat:
+        """How to read other files of the same kind: as was stated, with or without a header, and with this decimal mark."""
+        if self.layout is None:
+            return self.given
+        return evolve(self.given, decimal=None, usual_decimal=self.layout.decimal, header=self.layout.header)
 
 
 def no_text(names: Sequence[str]) -> Sequence[str]:
@@ -149,7 +158,8 @@ def _read_text(path: str, given: TableFormat, text_columns: TextColumns) -> Tabl
             for name in again:
                 if name in bools or as_text[name].str.match(r"[-+]?0\d").any():
                     frame[name] = as_text[name]
-        return TableFile(frame, _place(path, layout), layout, (*layout.notes, *_short_lines(file, layout, frame)))
+        notes = (*layout.notes, *_short_lines(file, layout, frame))
+        return TableFile(frame, _place(path, layout), layout, notes, given=given)
 
 
 def _is_bool(series: Any) -> bool:

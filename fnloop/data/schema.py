@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
+import attrs
 import numpy as np
 
 from fnloop.core.arrays import Array
 from fnloop.core.checks import choice
 from fnloop.core.formatting import listed, short
-from fnloop.core.records import frozen
+from fnloop.core.records import evolve, frozen
 from fnloop.data.cells import date_cells, number_cells, text_cells
 from fnloop.data.table_format import TableFormat
 
@@ -79,8 +80,7 @@ class Schema:
         target: The target column; None if there is none.
         classes: The classes of the target, in order; () for a quantity.
         names: The names of all columns, in order.
-        header: Whether the file had a header.
-        missing: Texts of missing cells in addition to the usual ones.
+        format: How the file was written, as far as other files of the same kind are read in the same way.
         notes: What the user should know about the table.
     """
 
@@ -88,8 +88,7 @@ class Schema:
     target: Column | None = None
     classes: tuple[Any, ...] = ()
     names: tuple[str, ...] = ()
-    header: bool = True
-    missing: tuple[str, ...] = ()
+    format: TableFormat = attrs.field(factory=TableFormat)
     notes: tuple[str, ...] = ()
 
     @property
@@ -105,33 +104,50 @@ class Schema:
         """
         return next(column for column in self.columns if column.name == name)
 
-    def text_columns(self, names: Sequence[str]) -> tuple[str, ...]:
+    def text_columns(self, names: Sequence[str], *, in_order: bool = False) -> tuple[str, ...]:
         """Return those columns whose cells are to be read as they are written.
 
         Args:
             names: The names of a file's columns.
+            in_order: Whether the columns are known by their order.
         """
         texts = {column.name for column in self.columns if column.kind in ("category", "text")}
         if self.target is not None and self.classes:
             texts.add(self.target.name)
-        return tuple(name for name in names if name in texts)
+        known = self.known_names(names, in_order=in_order)
+        return tuple(name for name, column in zip(names, known, strict=True) if column in texts)
 
-    @property
-    def format(self) -> TableFormat:
-        """How to read other tables: with or without a header, and with the decimal mark and the missing cells of the first."""
-        commas = any(column.decimal == "," for column in self.features)
-        return TableFormat(header=self.header, decimal="," if commas else None, missing=self.missing)
-
-    def named(self, frame: Any) -> Any:
-        """Return a table whose file has no header with the names of its columns; the target may be left out.
+    def known_names(self, names: Sequence[str], *, in_order: bool) -> tuple[str, ...]:
+        """Return the names by which the schema knows the columns of a table.
 
         Args:
-            frame: The pandas frame.
+            names: The names of the table's columns.
+            in_order: Whether they mean nothing, as there is no header: then the columns are those of the schema, in order;
+                the target may be left out.
+
+        Raises:
+            ValueError: If there are more or fewer columns.
         """
-        others = [name for name in self.names if self.target is None or name != self.target.name]
-        if self.header or len(frame.columns) != len(others):
-            return frame
-        return frame.set_axis(others, axis=1)
+        if not in_order:
+            return tuple(names)
+        others = tuple(name for name in self.names if self.target is None or name != self.target.name)
+        for known in (self.names, others):
+            if len(known) == len(names):
+                return known
+        raise ValueError(
+            f"without a header the data must have the {len(others)} columns {listed(others)} in this order, with or without "
+            f"the target, got {len(names)} columns"
+        )
+
+    def with_decimal(self, decimal: str) -> "Schema":
+        """Return the schema for a file of another decimal mark: that of all columns which had the mark of the first file.
+
+        Args:
+            decimal: The decimal mark of numbers in text.
+        """
+        usual = self.format.usual_decimal or "."
+        columns = (evolve(column, decimal=decimal) if column.decimal == usual else column for column in self.columns)
+        return self if decimal == usual else evolve(self, columns=tuple(columns))
 
     def check(self, names: Sequence[str]) -> None:
         """Check that a table has all feature columns.

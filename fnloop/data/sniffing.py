@@ -19,6 +19,7 @@ NOT_UTF8 = "it is not UTF-8, and is read as cp1252; --encoding overrules"
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _DECIMAL_COMMA = re.compile(r"[-+]?(\d+,(\d{1,2}|\d{4,})|0,\d+)([eE][-+]?\d+)?$")  # 1,234 has a separator of thousands
 _DECIMAL_POINT = re.compile(r"[-+]?\d*\.\d+([eE][-+]?\d+)?$")
+_MARKED = {",": _DECIMAL_COMMA, ".": _DECIMAL_POINT}
 _SINGLE_QUOTED = re.compile(r"(?:^|[,;\t|])'[^']*'(?=[,;\t|]|$)", re.MULTILINE)
 
 
@@ -65,19 +66,20 @@ def find_layout(sample: bytes, given: TableFormat, *, complete: bool) -> Layout:
     if not "".join(lines).strip():
         raise ValueError("it must have a header and at least one row, got no line")
     quote = "'" if len(_SINGLE_QUOTED.findall("".join(lines[:SAMPLE_LINES]))) > len(lines[:SAMPLE_LINES]) // 2 else '"'
-    delimiter = given.delimiter or _delimiter(lines, quote)
+    delimiter = given.delimiter or _delimiter(lines, quote, given.decimal)
     before = _lines_before(lines[:SAMPLE_LINES], delimiter, quote)
     if before:
         count = "1 line before the table is" if before == 1 else f"{before} lines before the table are"
         notes += (f"{count} skipped: {short(lines[0].strip(), 60)}",)
         lines, skipped = lines[before:], skipped + before
     rows = cells_of(lines[:SAMPLE_LINES], delimiter, quote)
-    decimal = given.decimal or _decimal(rows, delimiter)
+    decimal, decimal_notes = _decimal_mark(rows, delimiter, given)
     header = _has_header(rows, decimal) if given.header is None else given.header
     names, name_notes = _names(rows, header)
     if given.header is None:
         notes += _header_notes(rows[0], header, decimal)
-    return Layout(encoding, delimiter, quote, decimal, header, names, skipped, (*notes, *name_notes))
+    notes += (*decimal_notes, *name_notes)
+    return Layout(encoding, delimiter, quote, decimal, header, names, skipped, notes)
 
 
 def cells_of(lines: Sequence[str], delimiter: str, quote: str) -> list[list[str]]:
@@ -106,10 +108,10 @@ def _decode(sample: bytes, encoding: str | None, complete: bool) -> tuple[str, s
     return sample.decode("cp1252", "replace"), "cp1252", (NOT_UTF8,)
 
 
-def _delimiter(lines: Sequence[str], quote: str) -> str:
+def _delimiter(lines: Sequence[str], quote: str, decimal: str | None) -> str:
     """The candidate that gives the most consistent number of cells, more than one, preferably also in the first line."""
     best, best_score = ",", 0.8
-    for candidate in CANDIDATES:
+    for candidate in CANDIDATES.replace(decimal or "\0", ""):
         counts = [len(row) for row in cells_of(lines[:SAMPLE_LINES], candidate, quote)]
         usual, frequency = Counter(counts[1:] or counts).most_common(1)[0]
         allowed = (usual, usual - 1) if candidate != " " or quote in lines[0] else (usual,)
@@ -133,6 +135,21 @@ def _lines_before(lines: Sequence[str], delimiter: str, quote: str) -> int:
         return 0
     counts = (len(cells_of([line], delimiter, quote)[0]) if line.strip() else 0 for line in lines)
     return next((i for i, count in enumerate(counts) if count >= fewest), 0)
+
+
+def _decimal_mark(rows: Sequence[Sequence[str]], delimiter: str, given: TableFormat) -> tuple[str, tuple[str, ...]]:
+    """The decimal mark that is stated, usual or found, and a note if the numbers look as if they had the other one."""
+    found = _decimal(rows, delimiter)
+    decimal = given.decimal or given.usual_decimal or found
+    if decimal == delimiter:  # numbers with decimal commas are quoted, if there are any
+        return ".", ()
+    if given.decimal or decimal == found or not any(_MARKED[found].match(cell) for row in rows for cell in row):
+        return decimal, ()
+    marks = {",": "commas", ".": "points"}
+    return decimal, (
+        f"numbers seem to have decimal {marks[found]}, and are read with decimal {marks[decimal]}, as in training; "
+        f"--decimal {found} overrules",
+    )
 
 
 def _decimal(rows: Sequence[Sequence[str]], delimiter: str) -> str:

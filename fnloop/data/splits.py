@@ -74,7 +74,7 @@ def split(
     Source: Cox 1987, A constructive procedure for unbiased controlled rounding.
 
     See Also:
-        `fnloop.datasets.split_table`, which splits a table and standardizes it
+        `fnloop.split_table`, which splits a table and encodes it
     """
     if not isinstance(data, Dataset):
         raise TypeError(f"data must be a fl.Dataset(x, y), got {short(data)}")

@@ -20,6 +20,8 @@ class TableFormat:
         encoding: The encoding, such as `"utf-8"`.
         header: Whether the first line has the names of the columns.
         missing: Texts of missing cells, in addition to those in `MISSING`.
+        usual_decimal: The decimal mark of an earlier table of the same kind. It holds unless `decimal` is stated, or it is the
+            delimiter; a note says if the numbers look otherwise.
 
     Raises:
         ValueError: If a value is not one of those. The message has the name and the value.
@@ -30,6 +32,7 @@ class TableFormat:
     encoding: str | None = None
     header: bool | None = None
     missing: tuple[str, ...] = ()
+    usual_decimal: str | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.delimiter is not None:
@@ -39,13 +42,29 @@ class TableFormat:
                     f"delimiter must be one character, or one of {', '.join(DELIMITERS)}, got {short(self.delimiter)}"
                 )
             object.__setattr__(self, "delimiter", delimiter)
-        if self.decimal not in (None, ".", ","):
-            raise ValueError(f"decimal must be '.' or ',', got {short(self.decimal)}")
+        for name, mark in (("decimal", self.decimal), ("usual_decimal", self.usual_decimal)):
+            if mark not in (None, ".", ","):
+                raise ValueError(f"{name} must be '.' or ',', got {short(mark)}")
         if self.decimal is not None and self.decimal == self.delimiter:
             raise ValueError(f"decimal must be another character than the delimiter, got {short(self.decimal)}")
         if self.encoding is not None:
             object.__setattr__(self, "encoding", _encoding(self.encoding))
         object.__setattr__(self, "missing", tuple(self.missing))
+
+    def after(self, usual: "TableFormat") -> "TableFormat":
+        """Return this format, with what it does not state from another one; texts of missing cells are those of both.
+
+        Args:
+            usual: The format of an earlier table of the same kind.
+        """
+        return TableFormat(
+            delimiter=self.delimiter or usual.delimiter,
+            decimal=self.decimal,
+            encoding=self.encoding or usual.encoding,
+            header=usual.header if self.header is None else self.header,
+            missing=(*usual.missing, *self.missing),
+            usual_decimal=usual.usual_decimal,
+        )
 
 
 def _encoding(name: Any) -> str:

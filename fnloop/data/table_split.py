@@ -18,6 +18,7 @@ from fnloop.data.encoders.target import ClassEncoder
 from fnloop.data.frames import as_pandas
 from fnloop.data.inference import Task, infer_schema, row_number
 from fnloop.data.preprocessing import Preprocessing, fit_encoders
+from fnloop.data.reading import TableFile
 from fnloop.data.schema import Schema
 from fnloop.data.splits import assign_groups, assign_rows, part_sizes
 
@@ -65,11 +66,6 @@ def split_table(
     time: str | None = None,
     split: str | None = None,
     scaling: Scaling = "robust",
-    place: Place | None = None,
-    decimal: str = ".",
-    notes: Sequence[str] = (),
-    header: bool = True,
-    missing: Sequence[str] = (),
 ) -> TableSplit:
     """Split a table, and encode it by its training part.
 
@@ -77,7 +73,7 @@ def split_table(
     Classes of fewer than 5 rows are in the training part alone. Rows without a target are left out.
 
     Args:
-        table: A frame of pandas, polars or another library, or a mapping of names to columns.
+        table: A frame of pandas, polars or another library, a mapping of names to columns, or a file that was read.
         target: Name of the target; None for the last column that can be one.
         task: `"classification"` or `"regression"`; by default inferred from the target.
         test: Fraction of all rows for the test set, in (0, 1). Default: 0.2.
@@ -88,11 +84,6 @@ def split_table(
         time: A column of dates or numbers: the latest rows are the test set, the earliest the training set.
         split: A column that has the part of each row: `train`, `validation` or `test`.
         scaling: How numbers are scaled: `"robust"` or `"standard"`.
-        place: Returns where a row is, for messages; None for its position.
-        decimal: The decimal mark of numbers in text.
-        notes: What else the user should know about the table.
-        header: Whether the file had a header, for the schema.
-        missing: Texts of missing cells in addition to the usual ones, for the schema.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -113,7 +104,8 @@ def split_table(
     given = {role: name for role, name in roles.items() if name is not None}
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} exclude one another, got {listed(map(repr, given.values()))}")
-    frame, place = as_pandas("table", table), place or row_number
+    file = table if isinstance(table, TableFile) else TableFile(table, row_number)
+    frame, place, target = as_pandas("table", file.frame), file.place, file.target if target is None else target
     if len(frame) < FEWEST_ROWS:
         raise ValueError(f"the data must have at least {FEWEST_ROWS} rows, got {len(frame)}")
     for role, name in given.items():
@@ -126,10 +118,8 @@ def split_table(
         task=_task("task", task),
         kinds=kinds,
         place=place,
-        decimal=decimal,
-        notes=notes,
-        header=header,
-        missing=missing,
+        notes=file.notes,
+        table_format=file.format,
     )
     frame, left_out = _with_target(frame, schema)
     labels = _classes(frame, schema)

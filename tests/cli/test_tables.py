@@ -161,7 +161,7 @@ def test_guesses_can_be_overruled(tmp_path):
     assert "  a: category, 5 values\n  b: left out (dropped)\n  c: number, 7 missing\n" in out
     schema = fl.load_checkpoint(tmp_path / "o" / "best.npz").preprocessing.schema
     assert [column.kind for column in schema.columns] == ["category", "dropped", "number"]
-    assert schema.missing == ("-99",)
+    assert schema.format.missing == ("-99",)
 
 
 @pytest.mark.parametrize(

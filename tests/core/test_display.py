@@ -14,8 +14,7 @@ from toolz import pipe
 from toolz.curried import take
 
 import fnloop as fl
-from fnloop.cli.report import make_report, write_report
-from fnloop.data.table_split import split_table
+from fnloop.cli.report import write_report
 from fnloop.testing import problems, states
 
 SECRET = 0.123456789  # a value of the data
@@ -176,11 +175,11 @@ def test_the_report_of_a_job_is_standard_json(tmp_path):
 
     never = lambda outputs, targets: outputs[:, 0] * math.nan  # noqa: E731
     frame = pd.DataFrame({"a": np.arange(60.0), "kind": ["x", "y", "z"] * 20, "label": ["no", "yes"] * 30})
-    splits = split_table(frame, "label")
+    splits = fl.split_table(frame, "label")
     inputs = splits.train.x.shape[1]
     trainer = fl.Trainer(model=fl.mlp([inputs, 1]), loss=fl.losses.BinaryCrossEntropy(), metrics=(never,))
     result = fl.fit(trainer, splits.train, splits.validation, epochs=2, progress=False)
-    scores = make_report(trainer, result.best, splits, 0)
+    scores = fl.score_table(trainer, result.best, splits)
     write_report(result, splits, result.evaluate(splits.test), scores, tmp_path / "metrics.json")
     report = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=refuse)
     assert report["test"]["<lambda>"] is None

@@ -167,8 +167,8 @@ def test_the_statistics_are_those_of_the_training_part():
     draw = np.random.default_rng(1)
     frame = pd.DataFrame({"x": draw.standard_normal(100), "c": draw.choice(["a", "b"], 100), "y": draw.standard_normal(100)})
     part = ["train"] * 60 + ["validation"] * 20 + ["test"] * 20
-    first = fl.datasets.split_table(frame.assign(part=part), "y", split="part").preprocessing
+    first = fl.split_table(frame.assign(part=part), "y", split="part").preprocessing
     frame.loc[60:, "x"] *= 1000
     frame.loc[60:, "c"] = "z"
-    second = fl.datasets.split_table(frame.assign(part=part), "y", split="part").preprocessing
+    second = fl.split_table(frame.assign(part=part), "y", split="part").preprocessing
     assert fl.digest(first.encoders) == fl.digest(second.encoders)

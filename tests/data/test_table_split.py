@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 import fnloop as fl
 from fnloop.data.splits import split
-from fnloop.data.table_split import split_table
 
 DRAW = np.random.default_rng(0)
 
@@ -33,7 +32,7 @@ def test_every_row_is_in_one_part_by_class(labels, seed, test):
     """Each class has its share of every part; a class of fewer than 5 rows is in the training part alone."""
     if len(set(labels)) < 2 or max(map(labels.count, set(labels))) < 5:
         return
-    parts = split_table(table(len(labels), y=labels), "y", test=test, seed=seed, scaling="standard")
+    parts = fl.split_table(table(len(labels), y=labels), "y", test=test, seed=seed, scaling="standard")
     rows = rows_of(parts)
     assert sorted(np.concatenate(rows).tolist()) == list(range(len(labels)))
     for label in set(labels):
@@ -47,7 +46,7 @@ def test_every_row_is_in_one_part_by_class(labels, seed, test):
 def test_a_split_is_that_of_a_dataset():
     """Where no class is rare."""
     y = DRAW.integers(0, 3, 100)
-    parts = split_table(table(100, y=y), "y", seed=5, scaling="standard")
+    parts = fl.split_table(table(100, y=y), "y", seed=5, scaling="standard")
     wanted = split(fl.Dataset(np.arange(100.0)[:, None], y), seed=5)
     assert [part.tolist() for part in rows_of(parts)] == [part.x[:, 0].astype(int).tolist() for part in wanted]
 
@@ -56,7 +55,9 @@ def test_a_split_is_that_of_a_dataset():
 def test_groups_stay_together(groups, seed):
     """And are no feature."""
     speaker = [f"s{i % groups}" for i in range(60)]
-    parts = split_table(table(60, speaker=speaker, y=np.arange(60) % 2), "y", group="speaker", seed=seed, scaling="standard")
+    parts = fl.split_table(
+        table(60, speaker=speaker, y=np.arange(60) % 2), "y", group="speaker", seed=seed, scaling="standard"
+    )
     found = [{speaker[row] for row in rows} for rows in rows_of(parts)]
     assert sum(map(len, found)) == groups == len(set.union(*found))
     assert parts.preprocessing.schema.column("speaker").kind == "group"
@@ -68,7 +69,7 @@ def test_the_latest_rows_are_the_test_part(kind):
     order = DRAW.permutation(50)
     when = pd.Timestamp("2024-01-01") + pd.to_timedelta(order, unit="D")
     values = {"dates": when, "texts": when.strftime("%d/%m/%Y"), "numbers": order}[kind]
-    parts = split_table(table(50, when=values, y=DRAW.standard_normal(50)), "y", time="when", scaling="standard")
+    parts = fl.split_table(table(50, when=values, y=DRAW.standard_normal(50)), "y", time="when", scaling="standard")
     times = [sorted(order[rows]) for rows in rows_of(parts)]
     assert [time for part in times for time in part] == list(range(50))
     assert len(times[2]) == 10
@@ -78,16 +79,16 @@ def test_parts_can_be_stated():
     """Under the usual names; a part that is not stated is taken from the training part."""
     stated = ["train", "Test", "valid", "TRAIN", "dev"] * 10
     frame = table(50, part=stated, y=DRAW.standard_normal(50))
-    rows = rows_of(split_table(frame, "y", split="part", scaling="standard"))
+    rows = rows_of(fl.split_table(frame, "y", split="part", scaling="standard"))
     assert [sorted({stated[row] for row in part}) for part in rows] == [["TRAIN", "train"], ["dev", "valid"], ["Test"]]
     two = ["train", "test"] * 25
-    rows = rows_of(split_table(frame.assign(part=two), "y", split="part", scaling="standard"))
+    rows = rows_of(fl.split_table(frame.assign(part=two), "y", split="part", scaling="standard"))
     assert [len(part) for part in rows] == [20, 5, 25]
 
 
 def test_rows_without_a_target_are_left_out():
     """And said."""
-    parts = split_table(table(40, y=[1.5, 2.0, None, 4.0] * 10), "y", scaling="standard")
+    parts = fl.split_table(table(40, y=[1.5, 2.0, None, 4.0] * 10), "y", scaling="standard")
     assert sum(map(len, parts_of(parts))) == 30
     assert parts.notes == ("10 rows without a target left out",)
 
@@ -108,4 +109,4 @@ def test_an_impossible_split_is_refused(options, message):
     """With the column and the row."""
     frame = table(20, part=["train", "test"] * 10, holes=["2024-01-01", None] * 10, y=np.arange(20) % 2)
     with pytest.raises(ValueError, match=message):
-        split_table(frame, "y", **options)
+        fl.split_table(frame, "y", **options)

@@ -130,7 +130,7 @@ TABLE = [
     (lambda: fl.predict(trainer(), fl.init_state(trainer()), X + 1e300), ValueError, ["x", "3.4e+38", "float32", "1e+300"]),
     (lambda: run(trainer(), fl.Dataset(X - 1e300, Y)), ValueError, ["train", "x", "1e+300"]),
     (
-        lambda: fl.datasets.split_table({"a": np.full(50, 1e200), "y": np.arange(50.0)}, "y"),
+        lambda: fl.split_table({"a": np.full(50, 1e200), "y": np.arange(50.0)}, "y"),
         ValueError,
         ["other than the target 'y'", "a: left out (constant)"],
     ),
@@ -180,19 +180,19 @@ TABLE = [
     (lambda: fl.save(fl.init_state(trainer()), ""), FileNotFoundError, ["path", "'.'", "a file"]),
     # splits
     (
-        lambda: fl.datasets.split_table({"a": np.arange(9.0), "y": np.arange(9.0)}, "y", seed=2**32),
+        lambda: fl.split_table({"a": np.arange(9.0), "y": np.arange(9.0)}, "y", seed=2**32),
         ValueError,
         ["seed", str(2**32)],
     ),
     (
-        lambda: fl.datasets.split_table(ROWS, "y", task="clasification"),
+        lambda: fl.split_table(ROWS, "y", task="clasification"),
         ValueError,
         ["task", "'regression'", "'clasification'"],
     ),
-    (lambda: fl.datasets.split_table(ROWS, "y", test="half"), TypeError, ["test", "(0, 1)", "'half'"]),
+    (lambda: fl.split_table(ROWS, "y", test="half"), TypeError, ["test", "(0, 1)", "'half'"]),
     *[
         (
-            lambda t=t, v=v: fl.datasets.split_table(ROWS, "y", test=t, validation=v),
+            lambda t=t, v=v: fl.split_table(ROWS, "y", test=t, validation=v),
             ValueError,
             ["test", repr(t), repr(v), "10 rows"],
         )
