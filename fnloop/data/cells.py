@@ -22,6 +22,17 @@ def is_numeric(series: Any) -> bool:
     return bool(pandas.api.types.is_numeric_dtype(series.dtype)) and not pandas.api.types.is_bool_dtype(series.dtype)
 
 
+def is_category(series: Any) -> bool:
+    """Return whether a column is stated to hold categories, by its dtype.
+
+    Args:
+        series: A pandas series.
+    """
+    import pandas
+
+    return isinstance(series.dtype, pandas.CategoricalDtype)
+
+
 def is_date(series: Any) -> bool:
     """Return whether a column holds dates.
 
@@ -44,8 +55,8 @@ def text_cells(series: Any) -> tuple[Array, Array]:
     """
     import pandas
 
-    if series.dtype.kind == "O" and any(isinstance(value, list | dict | set | np.ndarray) for value in series.head(100)):
-        series = series.map(lambda value: None if value is None else str(value))
+    if series.dtype.kind == "O" and pandas.api.types.infer_dtype(series).startswith("mixed"):
+        series = series.map(_hashable)
     codes, values = pandas.factorize(series)
     texts = [_text(value) for value in values.tolist()]
     distinct: dict[str, int] = {}
@@ -53,6 +64,15 @@ def text_cells(series: Any) -> tuple[Array, Array]:
     array = np.empty(len(distinct), object)
     array[:] = list(distinct)
     return array, renumbered[codes]
+
+
+def _hashable(value: Any) -> Any:
+    """A value of a column of mixed types: lists as text, and booleans, which are equal to 1 and 0."""
+    import pandas
+
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return value
+    return None if pandas.api.types.is_scalar(value) and pandas.isna(value) else str(value)
 
 
 def _text(value: Any) -> str:

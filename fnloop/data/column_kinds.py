@@ -9,7 +9,7 @@ import numpy as np
 from fnloop.core.arrays import Array
 from fnloop.core.formatting import short
 from fnloop.core.records import evolve
-from fnloop.data.cells import date_cells, is_date, is_numeric, number_cells, text_cells
+from fnloop.data.cells import date_cells, is_category, is_date, is_numeric, number_cells, text_cells
 from fnloop.data.date_text import find_date_formats
 from fnloop.data.number_text import BLANKS, parse_numbers
 from fnloop.data.schema import LEFT_OUT, Column
@@ -40,7 +40,7 @@ def guess_column(series: Any, name: str, place: Place, kind: str | None = None, 
         decimal: The decimal mark of numbers in text.
 
     Raises:
-        ValueError: If the kind is `"date"` and the cells are not dates.
+        ValueError: If the kind is `"date"` or `"number"`, and no cell is one.
     """
     if kind in LEFT_OUT and kind != "time":
         return Column(name, kind)
@@ -48,9 +48,11 @@ def guess_column(series: Any, name: str, place: Place, kind: str | None = None, 
         return _number(series, name, place, kind, decimal)
     if is_date(series) and kind in (None, "date", "time"):
         seconds = date_cells(series, "")[0]
-        distinct = len(np.unique(seconds[~np.isnan(seconds)]))
-        return _unless_constant(Column(name, kind or "date", int(np.isnan(seconds).sum()), distinct), kind)
+        distinct, notes = len(np.unique(seconds[~np.isnan(seconds)])), () if kind == "time" else (_time_note(name),)
+        return _unless_constant(Column(name, kind or "date", int(np.isnan(seconds).sum()), distinct, notes=notes), kind)
     texts, codes = text_cells(series)
+    if kind is None and is_category(series):
+        return _unless_constant(Column(name, "category", int((codes < 0).sum()), len(texts)), kind)
     if kind == "time" and is_numeric(series):
         return Column(name, "time", date_format="number")
     if kind in ("date", "time"):
@@ -71,6 +73,9 @@ def _number(series: Any, name: str, place: Place, kind: str | None, decimal: str
         return _long_integers(series, name)
     values, odd = number_cells(series, decimal)
     numbers = values[~np.isnan(values)]
+    if kind == "number" and odd.any() and not len(numbers):
+        row = int(odd.argmax())
+        raise ValueError(f"column {short(name)} must have numbers, got {short(str(series.iloc[row]), 40)} in {place(row)}")
     distinct, missing = len(np.unique(numbers)), int(np.isnan(values).sum())
     notes = _odd_notes(series, odd, name, place)
     if kind is None and distinct > 1:
@@ -138,8 +143,12 @@ def _date(texts: Array, codes: Array, name: str, kind: str) -> Column:
         raise ValueError(f"{'time' if kind == 'time' else 'column'} {short(name)} must have dates, got {example}")
     notes = (f"read as {_shape(formats[0])}, which could be {_shape(formats[1])}",) if formats[1:] else ()
     if kind == "date":
-        notes = (*notes, f"--time {_q(name)} tests on the latest rows")
+        notes = (*notes, _time_note(name))
     return Column(name, kind, int((codes < 0).sum()), len(texts), date_format=formats[0], notes=notes)
+
+
+def _time_note(name: str) -> str:
+    return f"--time {_q(name)} tests on the latest rows"
 
 
 def _shape(date_format: str) -> str:
@@ -154,7 +163,7 @@ def _guess_text(series: Any, texts: Array, codes: Array, name: str, place: Place
     numbers = _as_numbers(series, texts, counts, name, place, decimal)
     if numbers is not None:
         return numbers
-    if find_date_formats(list(texts[:2000])):
+    if find_date_formats(list(texts[:2000])) and find_date_formats(list(texts)):
         return _date(texts, codes, name, "date")
     words = np.mean([" " in text for text in texts[:1000]])
     near_unique = len(texts) >= 0.95 * present and present >= 10

@@ -14,14 +14,17 @@ def as_pandas(name: str, value: Any) -> Any:
         value: A frame of pandas, polars or another library that narwhals knows, or a mapping of names to columns.
 
     Raises:
-        TypeError: If it is not a frame in memory.
+        TypeError: If it is not a frame in memory, or has complex numbers.
         ValueError: If two columns have one name, the names have several levels, or there are no rows.
     """
     import narwhals
     import pandas
 
     if isinstance(value, Mapping):
-        value = pandas.DataFrame(dict(value))
+        try:
+            value = pandas.DataFrame(dict(value))
+        except ValueError as error:
+            raise ValueError(f"{name} must have columns of one length, got {short(dict(value))}: {error}") from None
     if not isinstance(value, pandas.DataFrame):
         frame = narwhals.from_native(value, pass_through=True)
         if not isinstance(frame, narwhals.DataFrame):
@@ -36,7 +39,21 @@ def as_pandas(name: str, value: Any) -> Any:
         raise ValueError(f"{name} must have unique column names, got {short(repeated)} twice")
     if not len(value) or not labels:
         raise ValueError(f"{name} must have at least one row and one column, got shape {value.shape}")
-    return value.set_axis(labels, axis=1).reset_index(drop=True)
+    frame = value.set_axis(labels, axis=1).reset_index(drop=True)
+    return frame.assign(**{label: _plain(name, series) for label, series in frame.items() if _is_special(series)})
+
+
+def _is_special(series: Any) -> bool:
+    import pandas
+
+    return series.dtype.kind in "cm" or isinstance(series.dtype, pandas.PeriodDtype)
+
+
+def _plain(name: str, series: Any) -> Any:
+    """Durations as seconds, and periods as the dates of their starts."""
+    if series.dtype.kind == "c":
+        raise TypeError(f"{name} must have real numbers, got {series.dtype} in column {short(series.name)}")
+    return series.dt.total_seconds() if series.dtype.kind == "m" else series.dt.to_timestamp()
 
 
 def _as_series(series: Any) -> Any:

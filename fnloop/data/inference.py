@@ -10,8 +10,9 @@ from fnloop.core.arrays import Array
 from fnloop.core.checks import choice, optional
 from fnloop.core.formatting import cut_end, listed, short
 from fnloop.core.records import evolve
-from fnloop.data.cells import is_numeric, number_cells, text_cells
+from fnloop.data.cells import LARGEST, is_category, is_date, is_numeric, number_cells, text_cells
 from fnloop.data.column_kinds import ALMOST_ALL, LARGEST_EXACT, Place, guess_column, has_long_integers
+from fnloop.data.date_text import find_date_formats
 from fnloop.data.number_text import BLANKS
 from fnloop.data.schema import FEATURES, KINDS, Column, Schema
 from fnloop.data.table_format import TableFormat
@@ -73,19 +74,19 @@ def infer_schema(
     if len(names) < 2:
         raise ValueError(f"the data must have columns other than the target {short(names[0])}, got none")
     columns = {name: guess_column(frame[name], name, place, kinds.get(name), decimal) for name in names if name != target}
+    default_note: tuple[str, ...] = ()
     if target is None:
         target = _default_target(frame, columns, kinds)
         if target != names[-1]:
-            notes = (
-                *notes,
-                f"the target is {short(target)}, as the last column, {short(names[-1])}, is {_why_not(columns[names[-1]])}",
-            )
+            why = _why_not(columns[names[-1]])
+            default_note = (f"the target is {short(target)}, as the last column, {short(names[-1])}, is {why}",)
         columns.pop(target)
     if not any(column.is_feature for column in columns.values()):
         columns = {name: _kept(frame[name], column, kinds, place, decimal) for name, column in columns.items()}
     if not any(column.is_feature for column in columns.values()):
         raise ValueError(
             f"the data must have columns other than the target {short(target)} to learn from, got none: {_described(columns)}"
+            f"{''.join(f'; {note}' for note in default_note)}"
         )
     column, classes = target_column(frame[target], target, _task("task", task), place, decimal, kinds.get(target))
     return Schema(
@@ -94,7 +95,7 @@ def infer_schema(
         classes=classes,
         names=tuple(names),
         format=table_format,
-        notes=tuple(notes),
+        notes=(*notes, *default_note),
     )
 
 
@@ -126,9 +127,10 @@ def _can_be_target(column: Column, rows: int) -> bool:
 
 
 def _why_not(column: Column) -> str:
-    return {"id": "an id", "row number": "a row number", "date": "a date"}.get(
-        column.kind, "text" if column.kind in ("text", "category") else column.kind
-    )
+    kinds = {kind: f"a {kind}" for kind in ("row number", "date")} | {
+        kind: f"the {kind}" for kind in ("group", "time", "split")
+    }
+    return {**kinds, "id": "an id", "category": "text"}.get(column.kind, column.kind)
 
 
 def target_column(
@@ -149,8 +151,9 @@ def target_column(
             regression is text.
     """
     if kind is not None and kind not in FEATURES[:2]:
-        raise ValueError(f"column {short(name)} is the target, which must be a category or a number, got {short(kind)}")
-    task = task or {"category": "classification", "number": "regression"}.get(kind or "")  # type: ignore[assignment]
+        raise ValueError(f"kinds must have a category or a number for the target {short(name)}, got {short(kind)}")
+    stated = kind or ("category" if is_category(series) else "")
+    task = task or {"category": "classification", "number": "regression"}.get(stated)  # type: ignore[assignment]
     mark = _mark(series, decimal)
     values, odd = number_cells(series, mark)
     texts, codes = text_cells(series)
@@ -169,7 +172,7 @@ def target_column(
         raise ValueError(f"target {short(name)} must have at least 2 classes, got only {short(str(texts[0]))}")
     if len(texts) > 0.5 * present.sum() and len(texts) > 2:
         raise ValueError(
-            f"target {short(name)} must be a class or a quantity, got {len(texts):,} different texts in "
+            f"target {short(name)} must be a class or a quantity, got {len(texts):,} different {_what(series, texts)} in "
             f"{present.sum():,} rows; state another --target"
         )
     rare = [texts[i] for i in np.flatnonzero(counts < 5)]
@@ -179,6 +182,15 @@ def target_column(
         notes = (*notes, f"classes of fewer than 5 rows are in the training part alone: {listed(rare, 60)}")
     column = Column(name, "category", int((~present).sum()), len(texts), mark, notes=notes)
     return column, classes_of(series, texts)
+
+
+def _what(series: Any, texts: Array) -> str:
+    """What the cells of a target are that is no class and no quantity."""
+    if all(re.fullmatch(r"-?\d+", text) for text in texts):
+        return "integers beyond 2^53 (--task regression rounds them)"
+    if is_numeric(series):
+        return f"numbers of which many are infinite or above {LARGEST:g}"
+    return "dates" if is_date(series) or find_date_formats(list(texts)) else "texts"
 
 
 def _mark(series: Any, decimal: str) -> str:
@@ -222,6 +234,10 @@ def classes_of(series: Any, texts: Array) -> tuple[Any, ...]:
         series: The pandas series.
         texts: Its distinct texts.
     """
+    if is_category(series):
+        import pandas
+
+        return classes_of(pandas.Series(series.cat.categories), texts)
     if series.dtype.kind == "b":
         return tuple(text == "True" for text in sorted(texts))
     if is_numeric(series) and not any(re.fullmatch(r"-?\d{16,}", text) for text in texts):

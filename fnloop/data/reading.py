@@ -11,9 +11,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from fnloop.core.formatting import short
 from fnloop.core.records import evolve
-from fnloop.data.builtin_tables import DATASET_NAMES, builtin_table, table_of_arrays
+from fnloop.data.builtin_tables import DATASET_NAMES, builtin_table
+from fnloop.data.formats import READERS
 from fnloop.data.sniffing import NOT_UTF8, Layout, find_layout
 from fnloop.data.streams import SAMPLE_BYTES, Resumed, check_path, file_kind, open_bytes
 from fnloop.data.table_format import MISSING, TableFormat
@@ -77,15 +77,15 @@ def read_table(path: str, given: TableFormat | None = None, text_columns: TextCo
     check_path(path)
     try:
         kind = file_kind(path)
-        if kind in _READERS:
-            frame = _READERS[kind](path)
+        if kind in READERS:
+            frame = READERS[kind](path)
             table = TableFile(frame, _row, target="target" if kind == ".npz" and "target" in frame else None)
         else:
             table = _read_text(path, given, text_columns)
-    except (OSError, MemoryError):
+    except MemoryError:
         raise
     except Exception as error:
-        raise ValueError(f"{path}: {_reason(error)}") from None
+        raise _named(error, path) from None
     if not len(table.frame):
         raise ValueError(f"{path}: {NO_ROW}")
     return table
@@ -104,7 +104,7 @@ def read_chunks(path: str, given: TableFormat, text_columns: TextColumns, rows: 
         OSError: If the file does not exist or cannot be read.
         ValueError: If the file is not a table. The message has the line.
     """
-    if file_kind(path) in _READERS or (path in DATASET_NAMES and not os.path.exists(path)):
+    if file_kind(path) in READERS or (path in DATASET_NAMES and not os.path.exists(path)):
         table = read_table(path, given, text_columns)
         for start in range(0, len(table.frame), rows):
             yield table._replace(frame=table.frame.iloc[start : start + rows])
@@ -119,10 +119,8 @@ def read_chunks(path: str, given: TableFormat, text_columns: TextColumns, rows: 
                 if not len(frame):
                     raise ValueError(NO_ROW)
                 yield TableFile(frame, _place(path, layout), layout, layout.notes)
-        except OSError:
-            raise
         except Exception as error:
-            raise ValueError(f"{path}: {_reason(error)}") from None
+            raise _named(error, path) from None
 
 
 def _sample(file: BinaryIO) -> bytes:
@@ -273,69 +271,21 @@ def _row(row: int) -> str:
     return f"row {row + 1}"
 
 
+def _named(error: Exception, path: str) -> Exception:
+    """The error with the path in its message; one of the operating system has it already."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error
+    return ValueError(f"{path}: {_reason(error)}")
+
+
 def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not all {error.encoding}: got byte {error.object[error.start]:#x}; state another --encoding"
     message = " ".join(str(error).split())
     match = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message)
     if match:
         return f"line {match[2]} must have {match[1]} cells, like the header, got {match[3]}"
-    if "EOF inside string" in message:
-        return f"a quote that is opened is not closed: {short(message)}"
+    match = re.search(r"EOF inside string starting at row (\d+)", message)
+    if match:
+        return f"a quote that is opened near line {int(match[1]) + 1} is not closed"
     return message or type(error).__name__
-
-
-def _read_npz(path: str) -> Any:
-    with open_bytes(path) as file, np.load(file, allow_pickle=False) as arrays:
-        if "x" not in arrays:
-            raise ValueError(f"it must have an array 'x', got {short(', '.join(arrays))}")
-        return table_of_arrays(arrays["x"], arrays.get("y"))
-
-
-def _read_parquet(path: str) -> Any:
-    import pandas
-
-    try:
-        with open_bytes(path) as file:
-            return pandas.read_parquet(file)
-    except ImportError:
-        raise ValueError("Parquet needs pyarrow: python -m pip install pyarrow") from None
-
-
-def _read_json_lines(path: str) -> Any:
-    import json
-
-    import pandas
-
-    with io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig") as file:
-        rows = []
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                try:
-                    row = json.loads(line)
-                except ValueError as error:
-                    raise ValueError(f"line {number} is not JSON: {error}") from None
-                if not isinstance(row, dict):
-                    raise ValueError(f"line {number} must be an object, got {short(row)}")
-                rows.append(row)
-    return pandas.DataFrame(rows)
-
-
-def _read_json(path: str) -> Any:
-    import json
-
-    import pandas
-
-    with open_bytes(path) as file:
-        rows = json.load(file)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError("JSON must be a list of objects, one for each row")
-    return pandas.DataFrame(rows)
-
-
-_READERS: dict[str, Callable[[str], Any]] = {
-    ".npz": _read_npz,
-    ".parquet": _read_parquet,
-    ".pq": _read_parquet,
-    ".json": _read_json,
-    ".jsonl": _read_json_lines,
-    ".ndjson": _read_json_lines,
-}

@@ -162,7 +162,8 @@ class Schema:
         missing = [column.name for column in self.features if column.name not in present]
         if missing:
             raise ValueError(
-                f"the data must have the columns {listed(column.name for column in self.features)}; missing: {listed(missing)}"
+                f"the data must have the columns {listed(column.name for column in self.features)}; "
+                f"missing: {listed(missing)}; got {listed(names)}"
             )
 
     def apply(self, frame: Any) -> dict[str, Cells]:

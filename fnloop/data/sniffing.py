@@ -17,6 +17,14 @@ SAMPLE_LINES = 200
 NOT_TABLE = "#", "sep="  # comments, and the line by which Excel states the delimiter
 NOT_UTF8 = "it is not UTF-8, and is read as cp1252; --encoding overrules"
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_SIGNATURES = {  # the first bytes of files that are not text
+    b"PK\x03\x04": "a spreadsheet or an archive; save the table as CSV",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet of Excel; save the table as CSV",
+    b"PAR1": "Parquet; name it .parquet",
+    b"\x1f\x8b": "a file compressed by gzip; name it .gz",
+    b"SQLite format 3": "an SQLite database; save the table as CSV",
+}
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _DECIMAL_COMMA = re.compile(r"[-+]?(\d+,(\d{1,2}|\d{4,})|0,\d+)([eE][-+]?\d+)?$")  # 1,234 has a separator of thousands
 _DECIMAL_POINT = re.compile(r"[-+]?\d*\.\d+([eE][-+]?\d+)?$")
 _MARKED = {",": _DECIMAL_COMMA, ".": _DECIMAL_POINT}
@@ -60,6 +68,9 @@ def find_layout(sample: bytes, given: TableFormat, *, complete: bool) -> Layout:
         ValueError: If the sample has no line, or is not text.
     """
     text, encoding, notes = _decode(sample, given.encoding, complete)
+    control = _CONTROL.search(text)
+    if control and "\0" not in text:
+        raise ValueError(f"it must be text, got the control character {control[0]!r}")
     lines = list(io.StringIO(text, newline=""))  # splitlines() also splits at characters such as U+2028
     skipped = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith(NOT_TABLE)), 0)
     lines = lines[skipped:] if complete or len(lines) < skipped + 3 else lines[skipped:-1]
@@ -97,6 +108,9 @@ def cells_of(lines: Sequence[str], delimiter: str, quote: str) -> list[list[str]
 
 
 def _decode(sample: bytes, encoding: str | None, complete: bool) -> tuple[str, str, tuple[str, ...]]:
+    for start, what in _SIGNATURES.items():
+        if sample.startswith(start):
+            raise ValueError(f"it must be text, got {what}")
     found = encoding or next((name for bom, name in _BOMS.items() if sample.startswith(bom)), "utf-8")
     if encoding is None and found != "utf-16" and b"\0" in sample:
         raise ValueError("it must be text, got a file with zero bytes; if it is UTF-16, state --encoding utf-16-le")

@@ -109,8 +109,10 @@ def split_table(
     if len(frame) < FEWEST_ROWS:
         raise ValueError(f"the data must have at least {FEWEST_ROWS} rows, got {len(frame)}")
     for role, name in given.items():
-        if name not in frame.columns or name == target:
+        if name not in frame.columns:
             raise ValueError(f"{role} must be one of the columns {listed(frame.columns)}, got {short(name)}")
+        if name == target:
+            raise ValueError(f"{role} must be another column than the target, got {short(name)}")
     kinds = {**(kinds or {}), **{name: role for role, name in given.items()}}
     schema = infer_schema(
         frame,
@@ -225,16 +227,20 @@ def _by_group(series: Any, name: str, classes: Array, random: tuple[float, float
     test, validation, seed = random
     texts, groups = text_cells(series)
     if (groups < 0).any():
-        raise ValueError(f"column {short(name)} has no group in {_first(series, groups < 0, place)}")
+        raise ValueError(f"group {short(name)} must have a value in each row, got none in {_first(series, groups < 0, place)}")
     if len(texts) < 3:
-        raise ValueError(f"column {short(name)} must have at least 3 groups, one for each part, got {len(texts)}")
+        raise ValueError(f"group {short(name)} must have at least 3 different values, one for each part, got {len(texts)}")
     return assign_groups(groups, classes, part_sizes(len(groups), test, validation), seed)
 
 
 def _by_time(series: Any, schema: Schema, name: str, test: float, validation: float, place: Place) -> Array:
     times = number_cells(series)[0] if is_numeric(series) else date_cells(series, schema.column(name).date_format)[0]
     if np.isnan(times).any():
-        raise ValueError(f"column {short(name)} has no time in {_first(series, np.isnan(times), place)}")
+        raise ValueError(
+            f"time {short(name)} must have a value in each row, got none in {_first(series, np.isnan(times), place)}"
+        )
+    if times.min() == times.max():
+        raise ValueError(f"time {short(name)} must have different values, but all are {short(str(series.iloc[0]), 40)}")
     part_of_row = np.empty(len(times), np.int64)
     part_of_row[np.argsort(times, kind="stable")] = np.repeat(np.arange(3), part_sizes(len(times), test, validation))
     return part_of_row
@@ -248,7 +254,7 @@ def _given(series: Any, name: str, classes: Array, random: tuple[float, float, i
         row = int(unknown.argmax())
         value = "an empty cell" if codes[row] < 0 else short(str(texts[codes[row]]), 40)
         where = _first(series, unknown, place)
-        raise ValueError(f"column {short(name)} must be train, validation or test in each row, got {value} in {where}")
+        raise ValueError(f"split {short(name)} must be train, validation or test in each row, got {value} in {where}")
     part_of_row: Array = np.array([PARTS[text.lower()] for text in texts])[codes]
     for part, fraction in ((2, test), (1, validation)):
         rest = np.flatnonzero(part_of_row == 0)

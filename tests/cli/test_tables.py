@@ -139,7 +139,7 @@ def test_missing_columns_are_named(trained):
     folder, _ = trained
     write(folder / "less.csv", [["red", 1]], ["colour", "more"])
     message = fails("predict", folder / "o" / "best.npz", folder / "less.csv")
-    assert message.endswith("missing: name, length, when, price\n")
+    assert message.endswith("missing: name, length, when, price; got colour, more\n")
 
 
 def test_a_table_without_a_header(tmp_path):
@@ -187,7 +187,7 @@ def test_options_are_checked_before_the_table_is_read(options, message):
         (["--drop", "nothing"], "--column or --drop must name one of the columns id, name, length"),
         (["--group", "nothing"], "--group must be one of the columns"),
         (["--time", "colour"], "--time 'colour' must have dates, got "),
-        (["--split", "colour"], "column 'colour' must be train, validation or test in each row, got "),
+        (["--split", "colour"], "--split 'colour' must be train, validation or test in each row, got "),
         (["--group", "id", "--time", "when"], "--group and --time exclude one another"),
     ],
 )

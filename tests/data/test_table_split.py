@@ -98,15 +98,19 @@ def test_rows_without_a_target_are_left_out():
     [
         ({"group": "nothing"}, "group must be one of the columns"),
         ({"group": "part", "time": "part"}, "group and time exclude one another"),
-        ({"group": "part"}, "at least 3 groups"),
+        ({"group": "part"}, "at least 3 different values"),
         ({"split": "row"}, "must be train, validation or test in each row, got '0' in row 0"),
-        ({"time": "holes"}, "no time in row 1"),
-        ({"group": "holes"}, "no group in row 1"),
+        ({"time": "holes"}, "time 'holes' must have a value in each row, got none in row 1"),
+        ({"group": "holes"}, "group 'holes' must have a value in each row, got none in row 1"),
         ({"time": "part"}, "must have dates, got 'train'"),
+        ({"time": "same"}, "time 'same' must have different values, but all are '3'"),
+        ({"group": "y"}, "group must be another column than the target, got 'y'"),
+        ({"kinds": {"y": "dropped"}}, "kinds must have a category or a number for the target 'y', got 'dropped'"),
+        ({"kinds": {"part": "number"}}, "column 'part' must have numbers, got 'train' in row 0"),
     ],
 )
 def test_an_impossible_split_is_refused(options, message):
     """With the column and the row."""
-    frame = table(20, part=["train", "test"] * 10, holes=["2024-01-01", None] * 10, y=np.arange(20) % 2)
+    frame = table(20, part=["train", "test"] * 10, holes=["2024-01-01", None] * 10, same=3, y=np.arange(20) % 2)
     with pytest.raises(ValueError, match=message):
         fl.split_table(frame, "y", **options)
