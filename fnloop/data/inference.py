@@ -185,7 +185,7 @@ def target_column(
 
 
 def _what(series: Any, texts: Array) -> str:
-    """What the cells of a target are that is no class and no quantity."""
+    """The plural noun for the cells of a target that is no class and no quantity."""
     if all(re.fullmatch(r"-?\d+", text) for text in texts):
         return "integers beyond 2^53 (--task regression rounds them)"
     if is_numeric(series):

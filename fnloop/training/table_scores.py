@@ -177,14 +177,20 @@ def score_classes(y: Array, probabilities: Array) -> dict[str, float]:
 
 
 def _auc(y: Array, probabilities: Array) -> float:
-    """The mean area of the classes that are in y; scikit-learn's own mean takes all classes, and has none if one is not."""
-    from sklearn.metrics import roc_auc_score
+    """The mean area of the classes that are in y, from the ranks of their probabilities (Mann and Whitney's U).
+
+    scikit-learn's mean needs all classes in y, and takes seconds for 1,000.
+    """
+    from scipy.stats import rankdata
 
     present = np.unique(y)
     if len(present) < 2:
         return math.nan
-    classes = [1] if probabilities.shape[1] == 2 else present
-    return float(np.mean([roc_auc_score(y == k, probabilities[:, k]) for k in classes]))
+    classes = np.array([1]) if probabilities.shape[1] == 2 else present
+    positive = y[:, None] == classes
+    count = positive.sum(axis=0)
+    ranks = (rankdata(probabilities[:, classes], axis=0) * positive).sum(axis=0)
+    return float(((ranks - count * (count + 1) / 2) / (count * (len(y) - count))).mean())
 
 
 def score_quantities(y: Array, predicted: Array) -> dict[str, float]:
