@@ -127,3 +127,12 @@ def test_what_cannot_be_read_is_one_line(models, data, options, message):
     done = run_here("predict", models / "usual" / "best.npz", models / "bad.csv", *options)
     assert (done.status, done.err.count("\n")) == (1, 1)
     assert message in done.err
+
+
+def test_another_decimal_mark_holds_in_a_column_with_texts(models):
+    """Where the numbers are not read as such, because one cell is no number."""
+    odd = TABLE.assign(size=["lost", *TABLE["size"][1:]])
+    wanted, _ = predict(models, "commas", text(TABLE.assign(size=[None, *TABLE["size"][1:]]), sep=";"), "--decimal", ".")
+    found, noted = predict(models, "commas", text(odd, sep=";"), "--decimal", ".")
+    assert found == wanted
+    assert "1 cell has a value not seen in training, such as 'lost' in line 2" in noted
