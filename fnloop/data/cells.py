@@ -72,6 +72,8 @@ def _hashable(value: Any) -> Any:
 
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         return value
+    if isinstance(value, np.ndarray):  # Parquet has lists as arrays
+        value = value.tolist()
     return None if pandas.api.types.is_scalar(value) and pandas.isna(value) else str(value)
 
 

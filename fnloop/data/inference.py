@@ -169,7 +169,9 @@ def target_column(
         return _quantity(series, name, values, odd, place, mark, notes), ()
     counts = np.bincount(codes[present], minlength=len(texts))
     if len(texts) < 2:
-        raise ValueError(f"target {short(name)} must have at least 2 classes, got only {short(str(texts[0]))}")
+        raise ValueError(
+            f"target {short(name)} must have at least 2 classes, got only {short(str(texts[0]))}; state another --target"
+        )
     if len(texts) > 0.5 * present.sum() and len(texts) > 2:
         raise ValueError(
             f"target {short(name)} must be a class or a quantity, got {len(texts):,} different {_what(series, texts)} in "
@@ -177,9 +179,12 @@ def target_column(
         )
     rare = [texts[i] for i in np.flatnonzero(counts < 5)]
     if len(rare) == len(texts):
-        notes = (*notes, "no class has 5 rows, so the split is not by class")
+        notes = (*notes, "no class has 5 rows, so the split is not by class; --split states the parts")
     elif rare:
-        notes = (*notes, f"classes of fewer than 5 rows are in the training part alone: {listed(rare, 60)}")
+        rare_note = (
+            f"classes of fewer than 5 rows are in the training part alone: {listed(rare, 60)}; --split states the parts"
+        )
+        notes = (*notes, rare_note)
     column = Column(name, "category", int((~present).sum()), len(texts), mark, notes=notes)
     return column, classes_of(series, texts)
 
@@ -218,7 +223,9 @@ def _quantity(series: Any, name: str, values: Array, odd: Array, place: Place, m
             f"target {short(name)} must be numbers for regression, got {short(str(series.iloc[row]), 40)} in {place(row)}"
         )
     if numbers.min() == numbers.max():
-        raise ValueError(f"target {short(name)} must have different values, but all are {numbers[0]:g}")
+        raise ValueError(
+            f"target {short(name)} must have different values, but all are {numbers[0]:g}; state another --target"
+        )
     if series.dtype.kind in "iu" and np.abs(numbers).max() > LARGEST_EXACT:
         notes = (*notes, "integers beyond 2^53 are rounded")
     if odd.any():
