@@ -14,6 +14,7 @@ from fnloop.data.table_format import MISSING, TableFormat
 
 CANDIDATES = "\t;|, "  # by precedence
 SAMPLE_LINES = 200
+MOST_CONTROLS = 0.02  # of the characters of a text: a table may have some
 NOT_TABLE = "#", "sep="  # comments, and the line by which Excel states the delimiter
 NOT_UTF8 = "it is not UTF-8, and is read as cp1252; --encoding overrules"
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -68,9 +69,9 @@ def find_layout(sample: bytes, given: TableFormat, *, complete: bool) -> Layout:
         ValueError: If the sample has no line, or is not text.
     """
     text, encoding, notes = _decode(sample, given.encoding, complete)
-    control = _CONTROL.search(text)
-    if control and "\0" not in text:
-        raise ValueError(f"it must be text, got the control character {control[0]!r}")
+    controls = _CONTROL.findall(text)
+    if len(controls) > MOST_CONTROLS * len(text):
+        raise ValueError(f"it must be text, got {len(controls):,} control characters, such as {controls[0]!r}")
     lines = list(io.StringIO(text, newline=""))  # splitlines() also splits at characters such as U+2028
     skipped = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith(NOT_TABLE)), 0)
     lines = lines[skipped:] if complete or len(lines) < skipped + 3 else lines[skipped:-1]

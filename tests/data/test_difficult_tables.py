@@ -39,6 +39,7 @@ CASES = {  # a table, and the messages of `fit` and of `split_table`; None if it
     "missing column": (table(k=[None] * N), None, None),
     "only missing": (pd.DataFrame({"a": [None] * N, "y": AB}), *["got none: a: left out .constant., 60 missing"] * 2),
     "infinite": (table(k=[np.inf, -np.inf, -0.0, 1.0] * 15), None, None),
+    "tiny": (table(k=[1e-320, 0.0, 2e-320] * 19 + [5.0, 1e150, -1e150]), None, None),
     "all infinite": (table(k=[np.inf, -np.inf] * 30), None, None),
     "long names": (table(**{"a\nb": X, "🎉": X, "z" * 5000: X}), None, None),
     "zones": (table(k=pd.date_range("2024-01-01", periods=N, tz="Europe/Berlin")), None, None),
@@ -245,7 +246,7 @@ FILES = [
     (".csv", b"\n \n", "got no line"),
     (".csv", b"a,b,y\n", "got no row"),
     (".csv", bytes(range(256)) * 20, "zero bytes"),
-    (".csv", b"\x89PNG\r\n\x1a\n" + bytes(range(1, 256)), "the control character '\\x1a'"),
+    (".csv", b"\x89PNG\r\n\x1a\n" + bytes(range(1, 256)), "control characters, such as '\\x1a'"),
     (".csv", gzip.compress(b"a,y\n1,2\n"), "name it .gz"),
     (".csv", b'a,y\n1,2\n3,"4\n', "a quote that is opened near line 3 is not closed"),
     (".xlsx", b"PK\x03\x04\0\0", "save the table as CSV"),
@@ -303,6 +304,14 @@ def test_what_the_default_target_is_due_to_is_said(tmp_path):
     """Also where nothing is left to learn from."""
     table(["a"] * N).to_csv(tmp_path / "t.csv", index=False)
     assert "the target is 'x', as the last column, 'y', is constant" in command(tmp_path, tmp_path / "t.csv")[2]
+
+
+def test_some_control_characters_are_text(tmp_path):
+    """Old systems leave them, as at the end of a cell."""
+    (tmp_path / "t.csv").write_text(
+        "x,c,y\n" + "".join(f"{i * 3},red{chr(31) * (i % 20 == 0)},{'ab'[i % 2]}\n" for i in range(N))
+    )
+    assert "c: category, 2 values" in command(tmp_path, tmp_path / "t.csv")[0]
 
 
 def test_json_lines_have_any_types(tmp_path):

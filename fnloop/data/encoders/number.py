@@ -12,6 +12,7 @@ from fnloop.data.standardization import mean_and_scale
 
 Scaling = Literal["robust", "standard"]
 CLIP = 3.0
+SMALLEST = 1e-150  # a scale; a number of 1e150 divided by a smaller one would overflow
 RARE = 0.001  # a column in which fewer than this share of the rows differ from the others is left out
 
 
@@ -113,5 +114,5 @@ def robust_scale(numbers: Array) -> float:
     """
     low, high = np.quantile(numbers, [0.25, 0.75])
     scale = float(high - low)
-    smallest = 1e-12 * float(np.abs(numbers).max())  # a smaller distance is one of rounding errors
+    smallest = max(1e-12 * float(np.abs(numbers).max()), SMALLEST)  # a smaller distance is one of rounding errors
     return scale if scale > smallest else max(float(numbers.max() / 2 - numbers.min() / 2), smallest)
