@@ -309,7 +309,7 @@ def test_what_the_default_target_is_due_to_is_said(tmp_path):
 def test_some_control_characters_are_text(tmp_path):
     """Old systems leave them, as at the end of a cell."""
     (tmp_path / "t.csv").write_text(
-        "x,c,y\n" + "".join(f"{i * 3},red{chr(31) * (i % 20 == 0)},{'ab'[i % 2]}\n" for i in range(N))
+        "x,c,y\n" + "".join(f"{i * 3},red{chr(7) * (i % 20 == 0)},{'ab'[i % 2]}\n" for i in range(N))
     )
     assert "c: category, 2 values" in command(tmp_path, tmp_path / "t.csv")[0]
 
