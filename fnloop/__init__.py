@@ -21,6 +21,7 @@ Model and trainer
     mlp, summary, nn                    a multilayer perceptron; a table of its layers; all layers
     Trainer                             everything that defines a run: model, loss, optimizer, scheduler, metrics, seed
     losses, optimizers, schedulers, get_scheduler, metrics, EarlyStopping
+    recipes                             recipes.tabular(train): a trainer whose settings follow from a table
     frozen                              the decorator for records: custom layers, losses, optimizers
     random                              random numbers addressed by seed, stream and counters
 Training
@@ -49,7 +50,7 @@ Errors
 `help(fl.Trainer)` documents each field, `help(fl.optimizers)` lists the optimizers, and `fnloop --help` lists the commands.
 """
 
-from fnloop import losses, metrics, nn, optimizers, plots, schedulers
+from fnloop import losses, metrics, nn, optimizers, plots, recipes, schedulers
 from fnloop.core import random
 from fnloop.core.digest import digest, same_bits
 from fnloop.core.errors import (
@@ -155,6 +156,7 @@ __all__ = [
     "progress",
     "random",
     "reaches",
+    "recipes",
     "record",
     "restored",
     "same_bits",

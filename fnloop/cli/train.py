@@ -78,18 +78,24 @@ def train(
         str,
         typer.Option(help="auto (chosen by the target), classification or regression.", autocompletion=complete_choice(TASKS)),
     ] = DEFAULTS.task,
-    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers, between commas.")] = DEFAULTS.hidden,
-    lr: Annotated[float, typer.Option(help="Initial learning rate.")] = DEFAULTS.lr,
+    hidden: Annotated[
+        str | None, typer.Option(help="Widths of the hidden layers, between commas. Default: 128,128.")
+    ] = DEFAULTS.hidden,
+    lr: Annotated[float | None, typer.Option(help="Initial learning rate. Default: 0.01.")] = DEFAULTS.lr,
     scheduler: Annotated[
         str,
         typer.Option(help=f"Learning-rate schedule: {', '.join(SCHEDULERS)}.", autocompletion=complete_choice(SCHEDULERS)),
     ] = DEFAULTS.scheduler,
     epochs: Annotated[int, typer.Option(help="Maximum number of epochs.")] = DEFAULTS.epochs,
-    batch_size: Annotated[int, typer.Option(help="Examples per batch.")] = DEFAULTS.batch_size,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Examples per batch. Default: by the number of rows, 16 to 256.")
+    ] = DEFAULTS.batch_size,
     patience: Annotated[
-        int, typer.Option(help="Epochs without improvement of val_loss before training stops.")
+        int | None, typer.Option(help="Epochs without improvement of val_loss before training stops. Default: never.")
     ] = DEFAULTS.patience,
-    weight_decay: Annotated[float, typer.Option(help="Decoupled weight decay.")] = DEFAULTS.weight_decay,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="Decoupled weight decay. Default: by the number of rows.")
+    ] = DEFAULTS.weight_decay,
     test_fraction: Annotated[float, typer.Option(help="Fraction of the rows in the test set.")] = DEFAULTS.test_fraction,
     validation_fraction: Annotated[
         float, typer.Option(help="Fraction of the remaining rows in the validation set.")

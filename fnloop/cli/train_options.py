@@ -2,16 +2,17 @@
 
 from typing import Any
 
+import numpy as np
+
 from fnloop.cli.table_options import TableOptions
 from fnloop.core.checks import PositiveInt, choice, integer, real
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
+from fnloop.data.dataset import Dataset
 from fnloop.data.reading import read_table
 from fnloop.data.table_split import TableSplit, split_table
 from fnloop.engines import get_engine
-from fnloop.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
-from fnloop.nn import mlp
-from fnloop.optimizers import AdamW
+from fnloop.recipes import tabular
 from fnloop.schedulers import Scheduler, get_scheduler
 from fnloop.training.early_stopping import EarlyStopping
 from fnloop.training.trainer import Trainer
@@ -26,13 +27,13 @@ class TrainOptions:
     Args:
         target: Name of the column to predict; None for the last column.
         task: `"classification"`, `"regression"`, or `"auto"`, which chooses by the target.
-        hidden: Widths of the hidden layers, between commas.
-        lr: Initial learning rate.
+        hidden: Widths of the hidden layers, between commas; None for those of `recipes.tabular`.
+        lr: Initial learning rate; None for that of the recipe.
         scheduler: Name of the schedule.
         epochs: Maximum number of epochs.
-        batch_size: Examples per batch.
-        patience: Epochs without improvement of `val_loss` before training stops.
-        weight_decay: Decoupled weight decay.
+        batch_size: Examples per batch; None for that of the recipe.
+        patience: Epochs without improvement of `val_loss` before training stops; None to train for all epochs.
+        weight_decay: Decoupled weight decay; None for that of the recipe.
         test_fraction: Fraction of the rows in the test set.
         validation_fraction: Fraction of the remaining rows in the validation set.
         seed: Seed of the split, the initial weights and the order of examples.
@@ -42,13 +43,13 @@ class TrainOptions:
 
     target: str | None = None
     task: str = "auto"
-    hidden: str = "64,64"
-    lr: float = 0.003
-    scheduler: str = "plateau"
+    hidden: str | None = None
+    lr: float | None = None
+    scheduler: str = "cosine"
     epochs: PositiveInt = 100
-    batch_size: int = 16
-    patience: int = 30
-    weight_decay: float = 1.0
+    batch_size: int | None = None
+    patience: int | None = None
+    weight_decay: float | None = None
     test_fraction: float = 0.2
     validation_fraction: float = 0.2
     seed: int = 42
@@ -73,7 +74,7 @@ def check_options(options: TrainOptions) -> None:
     real("(0, 1)")("test", options.test_fraction)
     real("(0, 1)")("validation", options.validation_fraction)
     integer(0, 2**32)("seed", options.seed)
-    _trainer(options, 1, 1, MeanSquaredError())
+    _trainer(options, Dataset(np.zeros((1, 1)), np.zeros(1)), 0)
 
 
 def read_splits(data: str, options: TrainOptions, table_options: TableOptions | None = None) -> TableSplit:
@@ -112,21 +113,25 @@ def make_trainer(splits: TableSplit, options: TrainOptions) -> Trainer:
         splits: The data.
         options: The options.
     """
-    classes = len(splits.preprocessing.classes)
-    loss = MeanSquaredError() if not classes else BinaryCrossEntropy() if classes == 2 else SoftmaxCrossEntropy()
-    outputs = classes if classes > 2 else 1
-    return _trainer(options, splits.train.x.shape[1], outputs, loss)
+    return _trainer(options, splits.train, len(splits.preprocessing.classes))
 
 
-def _trainer(options: TrainOptions, features: int, outputs: int, loss: Loss) -> Trainer:
-    return Trainer(
-        model=mlp([features, *_widths(options.hidden), outputs]),
-        loss=loss,
-        optimizer=AdamW(weight_decay=options.weight_decay),
-        scheduler=make_scheduler(options.scheduler, options.lr, options.epochs, options.patience),
-        early_stopping=EarlyStopping("val_loss", patience=options.patience),
+def _trainer(options: TrainOptions, train: Dataset, classes: int) -> Trainer:
+    trainer = tabular(
+        train,
+        epochs=options.epochs,
+        task="classification" if classes else "regression",
+        classes=classes or None,
+        hidden=None if options.hidden is None else _widths(options.hidden),
+        lr=options.lr,
         batch_size=options.batch_size,
+        weight_decay=options.weight_decay,
         seed=options.seed,
+    )
+    patience = options.patience
+    return trainer.replace(
+        scheduler=make_scheduler(options.scheduler, trainer.scheduler.init().lr, options.epochs, patience),
+        early_stopping=None if patience is None else EarlyStopping("val_loss", patience=patience),
     )
 
 
@@ -138,18 +143,21 @@ def _widths(hidden: str) -> list[int]:
     return [integer(1)("hidden", width) for width in widths]
 
 
-def make_scheduler(name: str, lr: float, epochs: int, patience: int) -> Scheduler:
+def make_scheduler(name: str, lr: float, epochs: int, patience: int | None) -> Scheduler:
     """Return a schedule that fits a number of epochs.
 
     Args:
         name: The name of the schedule.
         lr: The initial learning rate.
         epochs: The number of epochs that `step` and `cosine` are spread over.
-        patience: The patience of early stopping; `plateau` has half of it.
+        patience: The patience of early stopping, of which `plateau` has half; None for the patience of 30 epochs.
     """
     arguments: dict[str, dict[str, Any]] = {
         "step": {"step_size": max(1, epochs // 3)},
         "cosine": {"T_max": max(1, epochs)},
-        "plateau": {"patience": max(1, patience // 2), "min_lr": min(1e-6, lr) if lr > 0 else 0.0},
+        "plateau": {
+            "patience": max(1, (30 if patience is None else patience) // 2),
+            "min_lr": min(1e-6, lr) if lr > 0 else 0.0,
+        },
     }
     return get_scheduler(name, lr, **arguments.get(name.lower(), {}))

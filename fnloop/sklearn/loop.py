@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fnloop.core.arrays import Array
-from fnloop.core.checks import boolean, real
+from fnloop.core.checks import Task, boolean, real
 from fnloop.core.digest import digest
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
@@ -60,7 +60,7 @@ class TrainerEstimator(BaseEstimator):  # type: ignore[misc]
         self.engine = engine
 
     @abstractmethod
-    def _encode(self, y: Array, continues: bool) -> tuple[Array, str, tuple[int, ...]]:
+    def _encode(self, y: Array, continues: bool) -> tuple[Array, Task, tuple[int, ...]]:
         """Return the targets as the loss takes them, the task, and the numbers of outputs that fit."""
 
     def _weights(self, y: Array, sample_weight: Array | None) -> Array | None:
@@ -91,7 +91,7 @@ class TrainerEstimator(BaseEstimator):  # type: ignore[misc]
             raise TypeError(f"record must be the path of a run file, or None, got {short(self.record)}")
         continues = boolean("warm_start", self.warm_start) and hasattr(self, "state_")
         data, task, counts = self._read(X, y, sample_weight, continues)
-        trainer = self._choose(data, counts, task, continues, validates=fraction > 0)
+        trainer = self._choose(data, counts, task, continues)
         train, validation = split_off(data, fraction, task == "classification", trainer.seed) if fraction else (data, None)
         result = fit_trainer(
             trainer,
@@ -113,7 +113,7 @@ class TrainerEstimator(BaseEstimator):  # type: ignore[misc]
         """Train for one epoch more, without validation, early stopping and recording."""
         continues = hasattr(self, "state_")
         data, task, counts = self._read(X, y, sample_weight, continues)
-        trainer = self._choose(data, counts, task, continues, validates=False).replace(early_stopping=None)
+        trainer = self._choose(data, counts, task, continues).replace(early_stopping=None)
         start = self._last if continues else None
         epochs = 1 if start is None else start.epoch + 1
         result = fit_trainer(trainer, data, epochs=epochs, start=start, engine=self.engine, progress=False)
@@ -126,7 +126,7 @@ class TrainerEstimator(BaseEstimator):  # type: ignore[misc]
         y: Any,
         sample_weight: Any,
         continues: bool,
-    ) -> tuple[Dataset, str, tuple[int, ...]]:
+    ) -> tuple[Dataset, Task, tuple[int, ...]]:
         X, y = validate_data(self, X, y, multi_output=True, y_numeric=is_regressor(self), dtype=DTYPES, reset=not continues)
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         weights = self._weights(y, weights)
@@ -135,10 +135,8 @@ class TrainerEstimator(BaseEstimator):  # type: ignore[misc]
         data = make_dataset(X, targets, weights, columns, max(2, counts[0]) if task == "classification" else 0)
         return self._scale_targets(data, continues), task, counts
 
-    def _choose(self, data: Dataset, counts: tuple[int, ...], task: str, continues: bool, validates: bool) -> Trainer:
+    def _choose(self, data: Dataset, counts: tuple[int, ...], task: Task, continues: bool) -> Trainer:
         trainer = choose_trainer(self.trainer, data, counts, task, self.epochs)
-        if self.trainer is None and not validates:
-            trainer = trainer.replace(early_stopping=None)
         seed = self.trainer_.seed if continues else choose_seed(self.random_state, trainer.seed)
         return trainer.replace(seed=seed)
 

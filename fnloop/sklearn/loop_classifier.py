@@ -10,6 +10,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from fnloop.core.arrays import Array
+from fnloop.core.checks import Task
 from fnloop.core.formatting import short
 from fnloop.sklearn.docstrings import insert
 from fnloop.sklearn.loop import TrainerEstimator
@@ -26,7 +27,7 @@ class LoopClassifier(ClassifierMixin, TrainerEstimator):  # type: ignore[misc]
     Args:
         trainer: A `fl.Trainer`, or a function from `(n_features, n_outputs)` to one. Two classes have one output, or two if
             the trainer cannot be made for one; more classes have one each, and so have the labels of an indicator matrix.
-            Default: None, a multilayer perceptron whose batch size and weight decay follow from the number of rows.
+            Default: None, that of `fl.recipes.tabular`, for features of any scale.
         class_weight: A weight of at least 0 for each class, as a dict, or `"balanced"`. Default: None, which weighs all alike.
         {parameters}
 
@@ -85,7 +86,7 @@ class LoopClassifier(ClassifierMixin, TrainerEstimator):  # type: ignore[misc]
             raise ValueError(f"class_weight must be at least 0 for each class, got {short(self.class_weight)}")
         return weights if sample_weight is None else weights * sample_weight
 
-    def _encode(self, y: Any, continues: bool) -> tuple[Array, str, tuple[int, ...]]:
+    def _encode(self, y: Any, continues: bool) -> tuple[Array, Task, tuple[int, ...]]:
         check_classification_targets(y)
         if type_of_target(y) == "multilabel-indicator":
             targets = dense(y).astype(np.int64)

@@ -7,6 +7,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import column_or_1d
 
 from fnloop.core.arrays import Array
+from fnloop.core.checks import Task
 from fnloop.core.records import evolve
 from fnloop.data.dataset import Dataset
 from fnloop.sklearn.docstrings import insert
@@ -43,7 +44,7 @@ class LoopRegressor(RegressorMixin, TrainerEstimator):  # type: ignore[misc]
     _shift: Any
     _scale: Any
 
-    def _encode(self, y: Any, continues: bool) -> tuple[Array, str, tuple[int, ...]]:
+    def _encode(self, y: Any, continues: bool) -> tuple[Array, Task, tuple[int, ...]]:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return np.asarray(y, np.float64), "regression", (1 if y.ndim == 1 else y.shape[1],)

@@ -4,49 +4,34 @@ from typing import Any
 
 import numpy as np
 
+from fnloop.core.checks import Task
 from fnloop.core.formatting import short
 from fnloop.core.records import evolve
 from fnloop.data.dataset import Dataset
 from fnloop.engines.threads import own_threads
-from fnloop.nn import Sequential, mlp
-from fnloop.nn.layer import Layer
+from fnloop.nn import Sequential
 from fnloop.nn.model import Params
 from fnloop.nn.normalization import BatchNorm
-from fnloop.optimizers import AdamW
-from fnloop.schedulers import CosineAnnealingLR
-from fnloop.training.early_stopping import EarlyStopping
+from fnloop.recipes.table import HIDDEN, network, tabular
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer
 
-LOSSES = {"multilabel": "bce", "regression": "mse"}  # of the default trainer; for classification it depends on the outputs
 
-
-def default_trainer(train: Dataset, outputs: int, task: str, epochs: int) -> Trainer:
-    """Return the trainer of an estimator that is given none: an MLP whose batch size and decay follow from the rows.
+def default_trainer(train: Dataset, outputs: int, task: Task, epochs: int) -> Trainer:
+    """Return the trainer of an estimator that is given none: that of `recipes.tabular`, with features of any scale.
 
     Args:
         train: The training data.
         outputs: The number of outputs.
-        task: `"classification"`, `"multilabel"` or `"regression"`.
+        task: The task.
         epochs: The number of epochs.
     """
-    features, batch_size = train.x.shape[1], 16
-    while batch_size < 256 and len(train) > 200 * batch_size:
-        batch_size *= 2
-    steps = -(-len(train) // batch_size)
-    layers: tuple[Layer, ...] = (BatchNorm(features), *mlp([features, 128, 128, outputs], "silu").layers)
-    return Trainer(
-        model=Sequential(features, layers),
-        loss=LOSSES.get(task, "bce" if outputs == 1 else "cross_entropy"),
-        optimizer=AdamW(b2=0.95, weight_decay=min(1.0, 20 / steps)),
-        scheduler=CosineAnnealingLR(0.003, epochs),
-        early_stopping=EarlyStopping("val_loss", patience=30),
-        batch_size=batch_size,
-        metrics=(),
-    )
+    features = train.x.shape[1]
+    model = Sequential(features, (BatchNorm(features), *network(features, HIDDEN, outputs).layers))
+    return tabular(train, task=task, classes=max(2, outputs), epochs=epochs).replace(model=model, metrics=())
 
 
-def choose_trainer(given: Any, train: Dataset, outputs: tuple[int, ...], task: str, epochs: int) -> Trainer:
+def choose_trainer(given: Any, train: Dataset, outputs: tuple[int, ...], task: Task, epochs: int) -> Trainer:
     """Return the trainer that was given, that the given function makes, or the default.
 
     Args:

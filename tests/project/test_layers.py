@@ -14,7 +14,7 @@ LAYERS = [  # from the lowest to the highest: the only statement of their order
     {"data", "nn", "losses", "metrics", "schedulers", "optimizers"},
     {"engines"},
     {"training"},
-    {"streams"},
+    {"streams", "recipes"},
     {"runs"},
     {"plots"},
     {"fitting"},
