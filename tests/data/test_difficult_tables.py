@@ -90,7 +90,10 @@ def command(folder, path, *options):
     return done.out, predicted.out, ""
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name != "lists late"])
+SLOW = [pytest.param(name, marks=pytest.mark.thorough) for name in CASES if name == "1,000 classes"]
+
+
+@pytest.mark.parametrize("name", [*SLOW, *(name for name in CASES if name not in ("lists late", "1,000 classes"))])
 def test_the_command_takes_or_refuses_it(tmp_path, name):
     """In one line; a row is predicted for each row of the file."""
     frame, _, of_split = CASES[name]
@@ -106,7 +109,6 @@ def test_the_command_takes_or_refuses_it(tmp_path, name):
 def test_five_thousand_columns():
     """Are features."""
     assert taken(WIDE).shape == (40, 5000)
-    assert fl.split_table(WIDE, "y").train.x.shape[1] == 5000
     assert fl.Dataset(WIDE.drop(columns="y"), WIDE["y"]).x.shape == (40, 5000)
 
 
