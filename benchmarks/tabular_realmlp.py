@@ -73,8 +73,11 @@ def serve():
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever is printed does not disturb the answers
     warnings.simplefilter("ignore")
-    import numpy as np
-
+    try:
+        import numpy as np
+        import pytabkit  # noqa: F401
+    except ImportError as error:
+        sys.exit(str(error))
     few = {"number": np.arange(40.0), "category": np.array(["a", "b"] * 20, object)}
     answer_to(Request(few, np.arange(40.0), few, "regression", 0, {"n_epochs": 1}))
     pickle.dump("ready", channel)
