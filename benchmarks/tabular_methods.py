@@ -43,7 +43,7 @@ def timed(function, train, test, target, task, seed):
 
 
 def fnloop(train, test, target, task, seed):
-    """What a user gets: the preprocessing and the recipe, with a fifth of the training rows for validation."""
+    """The preprocessing and the recipe as a user gets them, with a fifth of the training rows for validation."""
     schema = infer_schema(train, target, task=task)
     classes = np.zeros(len(train), int) if task == "regression" else np.unique(train[target], return_inverse=True)[1]
     part = assign_rows(classes, part_sizes(len(train), 0.0, 0.2), seed)
