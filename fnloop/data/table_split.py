@@ -42,6 +42,7 @@ class TableSplit:
         test: The test set.
         preprocessing: How the table became arrays; fitted on the training set.
         task: `"classification"` or `"regression"`.
+        rows: The rows of the training, the validation and the test set, counted from 0 in the table.
         notes: What the user should know about the split.
     """
 
@@ -50,6 +51,7 @@ class TableSplit:
     test: Dataset
     preprocessing: Preprocessing
     task: Task
+    rows: tuple[Array, Array, Array]
     notes: tuple[str, ...] = ()
 
 
@@ -95,6 +97,8 @@ def split_table(
         >>> parts = split_table(table, "y")
         >>> len(parts.train), len(parts.validation), len(parts.test)
         (13, 3, 4)
+        >>> sorted(np.concatenate(parts.rows).tolist()) == list(range(20))
+        True
 
     See Also:
         `fnloop.split`, which splits a dataset
@@ -135,7 +139,7 @@ def encode_parts(
     """Return the three parts of a table as datasets, encoded by the first.
 
     Args:
-        frame: The pandas frame; each row has a target.
+        frame: The pandas frame; each row has a target, and its label is its place in the table.
         schema: What its columns are.
         parts: The rows of each part.
         scaling: How numbers are scaled.
@@ -145,8 +149,15 @@ def encode_parts(
     preprocessing = fit_encoders(schema, tables[0], scaling)
     train, validation, test = (preprocessing.dataset(part) for part in tables)
     task: Task = "classification" if schema.classes else "regression"
+    rows = tuple(part.index.to_numpy(np.int64) for part in tables)
     return TableSplit(
-        train=train, validation=validation, test=test, preprocessing=preprocessing, task=task, notes=tuple(notes)
+        train=train,
+        validation=validation,
+        test=test,
+        preprocessing=preprocessing,
+        task=task,
+        rows=(rows[0], rows[1], rows[2]),
+        notes=tuple(notes),
     )
 
 

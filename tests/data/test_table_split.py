@@ -35,6 +35,7 @@ def test_every_row_is_in_one_part_by_class(labels, seed, test):
     parts = fl.split_table(table(len(labels), y=labels), "y", test=test, seed=seed, scaling="standard")
     rows = rows_of(parts)
     assert sorted(np.concatenate(rows).tolist()) == list(range(len(labels)))
+    assert [part.tolist() for part in parts.rows] == [part.tolist() for part in rows]
     for label in set(labels):
         counts = [sum(labels[row] == label for row in part) for part in rows]
         if labels.count(label) < 5:
@@ -87,9 +88,11 @@ def test_parts_can_be_stated():
 
 
 def test_rows_without_a_target_are_left_out():
-    """And said."""
-    parts = fl.split_table(table(40, y=[1.5, 2.0, None, 4.0] * 10), "y", scaling="standard")
+    """And said. The others are known by their places in the table, whatever its row labels are."""
+    frame = table(40, y=[1.5, 2.0, None, 4.0] * 10).set_index(np.arange(40)[::-1])
+    parts = fl.split_table(frame, "y", scaling="standard")
     assert sum(map(len, parts_of(parts))) == 30
+    assert [part.tolist() for part in parts.rows] == [part.tolist() for part in rows_of(parts)]
     assert parts.notes == ("10 rows without a target left out",)
 
 

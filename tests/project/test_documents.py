@@ -54,10 +54,11 @@ def test_files_that_a_document_names_exist(name):
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.name)
 def test_notebooks_run_and_keep_their_outputs(path):
-    """Every cell runs, and its outputs are of the stored kinds; numbers may differ from machine to machine."""
+    """Every cell runs in the folder, as in Jupyter, and its outputs are of the stored kinds; numbers may differ."""
     kept = nbformat.read(path, as_version=4)
     again = nbformat.read(path, as_version=4)
-    NotebookClient(again, timeout=300, kernel_name="python3").execute()
+    folder = {"metadata": {"path": str(path.parent)}}
+    NotebookClient(again, timeout=300, kernel_name="python3", resources=folder).execute()
     for old, new in zip(kept.cells, again.cells, strict=True):
         if old.cell_type == "code":
             assert kinds(old) == kinds(new), old.source
