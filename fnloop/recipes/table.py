@@ -142,6 +142,8 @@ def _objective(train: Dataset, task: Task | None, classes: int | None) -> tuple[
     if task == "regression":
         return MeanSquaredError(), y.shape[1] if y.ndim == 2 else 1
     if task == "multilabel":
+        if y.ndim != 2:
+            raise ValueError(f"train: y must be of shape (N, K) for task='multilabel', got {y.shape}")
         return BinaryCrossEntropy(label_smoothing=LABEL_SMOOTHING), y.shape[1]
     count = _count_classes(train) if classes is None else integer(2)("classes", classes)
     if count == 2:

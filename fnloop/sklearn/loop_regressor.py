@@ -22,9 +22,8 @@ class LoopRegressor(RegressorMixin, TrainerEstimator):  # type: ignore[misc]
     {description}
 
     Args:
-        trainer: A `fl.Trainer`, or a function from `(n_features, n_outputs)` to one. Default: None, a multilayer perceptron
-            whose batch size and weight decay follow from the number of rows, and which is trained on targets of mean 0 and
-            deviation 1.
+        trainer: A `fl.Trainer`, or a function from `(n_features, n_outputs)` to one. Default: None, that of
+            `fl.recipes.tabular`, for features of any scale; it is trained on targets of mean 0 and deviation 1.
         {parameters}
 
     {attributes}
