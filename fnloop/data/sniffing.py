@@ -71,7 +71,7 @@ def find_layout(sample: bytes, given: TableFormat, *, complete: bool) -> Layout:
     text, encoding, notes = _decode(sample, given.encoding, complete)
     controls = _CONTROL.findall(text)
     if len(controls) > MOST_CONTROLS * len(text):
-        raise ValueError(f"it must be text, got {len(controls):,} control characters, such as {controls[0]!r}")
+        raise ValueError(f"it must be text, got {len(controls):,} control characters, such as {short(controls[0])}")
     lines = list(io.StringIO(text, newline=""))  # splitlines() also splits at characters such as U+2028
     skipped = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith(NOT_TABLE)), 0)
     lines = lines[skipped:] if complete or len(lines) < skipped + 3 else lines[skipped:-1]
