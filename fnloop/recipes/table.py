@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fnloop.core.checks import Task, choice, integer, optional
+from fnloop.core.checks import Task, choice, integer, optional, real, sequence_of
 from fnloop.data.dataset import Dataset
 from fnloop.data.names import unique_labels
 from fnloop.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
@@ -44,16 +44,16 @@ def tabular(
         batch_size = 16, doubled up to 256 while an epoch has more than 200 steps
         weight_decay = min(4, 20 / steps of an epoch)
 
-    The decay of an epoch is thus the same for any number of steps. The network has two hidden layers of 128 units with SiLU
-    and dropout of 0.2. AdamW with b2 = 0.95 trains it, at a rate that falls from 0.01 to 0 along half a cosine. The loss of
-    classes has a label smoothing of 0.05.
+    Below the maximum, the decay over an epoch is thus the same for any number of steps. The network has two hidden layers of
+    128 units with SiLU and a dropout of 0.2. AdamW with b2 = 0.95 trains it, at a rate that falls from 0.01 to 0 along half a
+    cosine. The loss of classes has a label smoothing of 0.05.
 
     Args:
         train: The training data, x of shape (N, D).
         epochs: The number of epochs that the schedule is for. Default: `100`, that of `fl.fit`.
-        task: `"classification"`, `"multilabel"` or `"regression"`. Default: None, by the targets: numbers with a fraction are
-            quantities; integers, booleans and text are classes, or with shape (N, K) labels.
-        classes: The number of classes. Default: None, those of the targets.
+        task: `"classification"`, `"multilabel"` or `"regression"`. Default: None, by the targets: floats are quantities;
+            integers, booleans and text are classes, or several labels if their shape is (N, K).
+        classes: The number of classes. Default: None, that of the different targets. State it if a class has no rows.
         hidden: The widths of the hidden layers. Default: None, 128 and 128.
         lr: The initial learning rate. Default: None, 0.01.
         batch_size: The number of examples in a batch. Default: None, by the rule.
@@ -83,10 +83,10 @@ def tabular(
     loss, outputs = _objective(train, task, classes)
     size = choose_batch_size(rows) if batch_size is None else integer(1)("batch_size", batch_size)
     return Trainer(
-        model=network(features, HIDDEN if hidden is None else hidden, outputs),
+        model=network(features, HIDDEN if hidden is None else sequence_of(integer(1))("hidden", hidden), outputs),
         loss=loss,
         optimizer=AdamW(b2=SECOND_MOMENT, weight_decay=choose_decay(rows, size) if weight_decay is None else weight_decay),
-        scheduler=CosineAnnealingLR(RATE if lr is None else lr, integer(1)("epochs", epochs)),
+        scheduler=CosineAnnealingLR(RATE if lr is None else real("(0, inf)")("lr", lr), integer(1)("epochs", epochs)),
         batch_size=size,
         seed=seed,
     )
@@ -119,7 +119,7 @@ def choose_batch_size(rows: int) -> int:
 
 
 def choose_decay(rows: int, batch_size: int) -> float:
-    """Return the weight decay, which is the same for an epoch whatever its number of steps.
+    """Return the weight decay: 20 by the number of steps of an epoch, at most 4.
 
     Args:
         rows: The number of training examples.
@@ -160,10 +160,7 @@ def _guess(train: Dataset) -> Task:
 
 
 def _count_classes(train: Dataset) -> int:
-    """Return the number of classes: of labels the different ones, of codes from 0 on the highest and one."""
-    y = train.y
-    if train.classes:
-        return len(train.classes)
-    labels = unique_labels(y)
-    are_codes = y.dtype.kind in "iu" and y.min() >= 0 and y.max() < 2 * len(labels)
-    return max(2, int(y.max()) + 1 if are_codes else len(labels))
+    count = len(train.classes or unique_labels(train.y))
+    if count < 2:
+        raise ValueError(f"train: y must have at least 2 classes, got {count}; classes=2 states their number")
+    return count

@@ -28,7 +28,8 @@ def default_trainer(train: Dataset, outputs: int, task: Task, epochs: int) -> Tr
     """
     features = train.x.shape[1]
     model = Sequential(features, (BatchNorm(features), *network(features, HIDDEN, outputs).layers))
-    return tabular(train, task=task, classes=max(2, outputs), epochs=epochs).replace(model=model, metrics=())
+    trainer = tabular(train, task=task, classes=max(2, outputs), epochs=epochs)  # two classes have one output
+    return trainer.replace(model=model, metrics=())
 
 
 def choose_trainer(given: Any, train: Dataset, outputs: tuple[int, ...], task: Task, epochs: int) -> Trainer:

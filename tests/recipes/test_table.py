@@ -65,6 +65,16 @@ def test_the_loss_and_the_outputs_follow_from_the_targets(y, loss, outputs):
     assert np.isfinite(fl.fit(trainer, data, epochs=1, progress=False).last.metrics["loss"])
 
 
+@pytest.mark.parametrize("labels", [(1, 2, 3), (0, 1, 3), (3, 5, 100)])
+def test_integers_are_labels_whatever_they_start_with(labels):
+    """As many classes as there are different ones; predictions are the labels."""
+    data = table(np.array(labels).repeat(20))
+    trainer = fl.recipes.tabular(data)
+    state = fl.fit(trainer, data, epochs=2, progress=False).last
+    assert trainer.model.outputs == 3
+    assert {*fl.predict(trainer, state, data.x).tolist()} <= {*labels}
+
+
 def test_a_stated_task_overrules_the_guess():
     """Whole numbers can be quantities, and a class may have no rows."""
     data = table(np.arange(30) % 3)
@@ -107,13 +117,22 @@ def test_the_weight_decay_can_be_overruled():
         ({"classes": 1}, ValueError, "classes must be an integer of at least 2, got 1"),
         ({"batch_size": 2.5}, TypeError, "batch_size must be an integer of at least 1, got 2.5"),
         ({"task": "multilabel"}, ValueError, "y must be of shape"),
-        ({"lr": -1}, ValueError, "-1"),
+        ({"lr": -1}, ValueError, r"lr must be a real number in \(0, inf\), got -1"),
+        ({"hidden": (8, 0)}, ValueError, r"hidden\[1\] must be an integer of at least 1, got 0"),
+        ({"weight_decay": "a"}, TypeError, "weight_decay must be a real number"),
     ],
 )
 def test_bad_arguments_are_named(arguments, error, words):
     """With their value, and what is allowed."""
     with pytest.raises(error, match=words):
         fl.recipes.tabular(table(np.arange(30) % 3), **arguments)
+
+
+def test_one_class_is_refused():
+    """Unless their number is stated."""
+    with pytest.raises(ValueError, match="train: y must have at least 2 classes, got 1; classes=2 states their number"):
+        fl.recipes.tabular(table(np.zeros(9, int)))
+    assert fl.recipes.tabular(table(np.zeros(9, int)), classes=2).model.outputs == 1
 
 
 def test_what_is_no_table_is_refused():
