@@ -79,7 +79,7 @@ def train(
         typer.Option(help="auto (chosen by the target), classification or regression.", autocompletion=complete_choice(TASKS)),
     ] = DEFAULTS.task,
     hidden: Annotated[
-        str | None, typer.Option(help="Widths of the hidden layers, between commas. Default: 128,128.")
+        str | None, typer.Option(help="Widths of the hidden layers, between commas. Default: 128 each, two or three layers.")
     ] = DEFAULTS.hidden,
     lr: Annotated[float | None, typer.Option(help="Initial learning rate. Default: 0.01.")] = DEFAULTS.lr,
     scheduler: Annotated[

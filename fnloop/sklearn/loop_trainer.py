@@ -12,7 +12,7 @@ from fnloop.engines.threads import own_threads
 from fnloop.nn import Sequential
 from fnloop.nn.model import Params
 from fnloop.nn.normalization import BatchNorm
-from fnloop.recipes.table import HIDDEN, network, tabular
+from fnloop.recipes.table import network, tabular
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer
 
@@ -26,8 +26,8 @@ def default_trainer(train: Dataset, outputs: int, task: Task, epochs: int) -> Tr
         task: The task.
         epochs: The number of epochs.
     """
-    features = train.x.shape[1]
-    model = Sequential(features, (BatchNorm(features), *network(features, HIDDEN, outputs).layers))
+    rows, features = train.x.shape
+    model = Sequential(features, (BatchNorm(features), *network(rows, features, outputs).layers))
     trainer = tabular(train, task=task, classes=max(2, outputs), epochs=epochs)  # two classes have one output
     return trainer.replace(model=model, metrics=())
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 import fnloop as fl
 from fnloop.losses import BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
-from fnloop.recipes.table import choose_batch_size, choose_decay
+from fnloop.nn import Activation, Dropout
+from fnloop.recipes.table import choose_batch_size, choose_decay, network
 
 rows = st.integers(1, 10**7)
 
@@ -31,6 +32,17 @@ def test_the_decay_of_an_epoch_is_the_same_for_any_number_of_steps(rows, size):
     """Unless a step would shrink the weights too much."""
     steps = -(-rows // size)
     assert choose_decay(rows, size) * steps == pytest.approx(20) or choose_decay(rows, size) == 4 <= 20 / steps
+
+
+@given(st.integers(1, 10**6), st.integers(1, 9), st.integers(1, 9))
+def test_the_network_has_a_third_layer_and_less_dropout_from_3000_rows_on(rows, features, outputs):
+    """Each hidden layer has 128 units, SiLU and dropout; the last layer has none."""
+    *hidden, last = network(rows, features, outputs).layers
+    rate = 0.2 if rows < 3000 else 0.1
+    assert [layer.outputs for layer in hidden[::3]] == [128, 128, 128][: 2 if rows < 3000 else 3]
+    assert hidden[1::3] == [Activation("silu")] * (len(hidden) // 3)
+    assert hidden[2::3] == [Dropout(rate)] * (len(hidden) // 3)
+    assert last.outputs == outputs
 
 
 @given(st.integers(2, 6), st.integers(1, 5), st.integers(0, 2**31))
