@@ -32,8 +32,7 @@ NOT_STORED = {
     "Summary",
     "TableSplit",
 }
-NOT_STORED |= {"Verification"}
-NOT_FROZEN = {"Preprocessing"}  # tables get another form before the first release
+NOT_STORED |= {"Layout", "TableScores", "Verification"}
 
 
 def record(name, trainer, train, validation, epochs=4, **options):
@@ -111,7 +110,7 @@ def record_forms():
             "fields": {field.name: field.default_text for field in encoded_fields(cls)},
         }
         for name, cls in sorted(RECORD_TYPES.items())
-        if attrs.has(cls) and cls.__name__ not in NOT_STORED | NOT_FROZEN
+        if attrs.has(cls) and cls.__name__ not in NOT_STORED
     }
 
 
