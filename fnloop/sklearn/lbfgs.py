@@ -3,11 +3,13 @@
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from fnloop.core.arrays import Array
 from fnloop.engines.numpy.gradient import make_gradient
 from fnloop.engines.threads import with_threads
 from fnloop.sklearn.mlp_rows import Rows, iteration_batches
+from fnloop.sklearn.mlp_warnings import warn
 from fnloop.sklearn.solver import NOT_FINITE, Settings, sum_of_squares
 from fnloop.training.measurement import quiet
 
@@ -26,7 +28,6 @@ def minimize(settings: Settings, vector: Array, rows: Rows, mlp: Any) -> tuple[A
     """
     from scipy.optimize import minimize as scipy_minimize
     from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
-    from sklearn.utils.optimize import _check_optimize_result
 
     point, gradient = np.array(vector), np.empty_like(vector)
     computation = settings.computation()
@@ -48,4 +49,18 @@ def minimize(settings: Settings, vector: Array, rows: Rows, mlp: Any) -> tuple[A
         )
     if not np.isfinite(result.x).all():
         raise ValueError(NOT_FINITE.format("a parameter"))
-    return result.x, float(result.fun), _check_optimize_result("lbfgs", result, mlp.max_iter)
+    iterations = min(result.nit, mlp.max_iter)
+    if result.status != 0:
+        warn(_explanation(result, iterations, mlp.max_iter), ConvergenceWarning)
+    return result.x, np.float64(result.fun), iterations
+
+
+def _explanation(result: Any, iterations: int, most: int) -> str:
+    """Return the text of the warning that the minimization did not converge, which is scikit-learn's."""
+    text = f"lbfgs failed to converge after {iterations} iteration(s) (status={result.status}):\n{result.message}\n"
+    if iterations == most:
+        text += f"\nIncrease the number of iterations to improve the convergence (max_iter={most})."
+    return (
+        f"{text}\nYou might also want to scale the data as shown in:\n"
+        "    https://scikit-learn.org/stable/modules/preprocessing.html"
+    )

@@ -1,6 +1,7 @@
 """The core of `LoopClassifier` and `LoopRegressor`: `fnloop.fit` on arrays."""
 
 import os
+import warnings
 from abc import abstractmethod
 from typing import Any, Self
 
@@ -12,11 +13,13 @@ from fnloop.core.arrays import Array
 from fnloop.core.checks import Task, boolean, real
 from fnloop.core.digest import digest
 from fnloop.core.formatting import short
+from fnloop.core.records import evolve
 from fnloop.data.dataset import Dataset
 from fnloop.fitting import Fit
 from fnloop.fitting import fit as fit_trainer
 from fnloop.runs.run import Run, open_run
 from fnloop.sklearn.loop_data import make_dataset, split_off
+from fnloop.sklearn.loop_scaling import RobustScaling, fit_scaling
 from fnloop.sklearn.loop_trainer import choose_seed, choose_trainer, in_double
 from fnloop.streams.select import update_best
 from fnloop.training.evaluation import outputs
@@ -35,6 +38,7 @@ class TrainerEstimator(BaseEstimator):  # type: ignore[misc]
     _last: TrainState
     _validated: str | None
     _run_path: str | None
+    _feature_scaling: RobustScaling | None
 
     def __init__(
         self,
@@ -71,6 +75,12 @@ class TrainerEstimator(BaseEstimator):  # type: ignore[misc]
         """Return the data with the targets that the trainer sees."""
         return data
 
+    def _scale_features(self, data: Dataset, continues: bool) -> Dataset:
+        """Return the data with the features that the trainer sees."""
+        if not continues:
+            self._feature_scaling = fit_scaling(data.x) if self.trainer is None else None
+        return data if self._feature_scaling is None else evolve(data, x=self._feature_scaling(data.x))
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for `epochs` epochs, or until early stopping ends the run.
 
@@ -104,6 +114,9 @@ class TrainerEstimator(BaseEstimator):  # type: ignore[misc]
             overwrite=self.overwrite,
             progress=self.verbose,
         )
+        if continues and result.last.epoch == self._last.epoch:
+            warnings.warn(_nothing_trained(self.epochs, self._last.epoch, result.stop_reason), stacklevel=2)
+            return self
         validated = None if validation is None else digest(validation)
         self._keep(result, continues, validated)
         self._run_path = None if self.record is None else os.path.abspath(os.fspath(self.record))
@@ -133,12 +146,14 @@ class TrainerEstimator(BaseEstimator):  # type: ignore[misc]
         targets, task, counts = self._encode(y, continues)
         columns = getattr(self, "feature_names_in_", ())
         data = make_dataset(X, targets, weights, columns, max(2, counts[0]) if task == "classification" else 0)
-        return self._scale_targets(data, continues), task, counts
+        return self._scale_targets(self._scale_features(data, continues), continues), task, counts
 
     def _choose(self, data: Dataset, counts: tuple[int, ...], task: Task, continues: bool) -> Trainer:
         trainer = choose_trainer(self.trainer, data, counts, task, self.epochs)
-        seed = self.trainer_.seed if continues else choose_seed(self.random_state, trainer.seed)
-        return trainer.replace(seed=seed)
+        if not continues:
+            return trainer.replace(seed=choose_seed(self.random_state, trainer.seed))
+        model = self.trainer_.model if self.trainer is None else trainer.model  # the default depends on the number of rows
+        return trainer.replace(seed=self.trainer_.seed, model=model)
 
     def _keep(self, result: Fit, continues: bool, validated: str | None) -> None:
         """Keep the result as fitted attributes; `validated` is the digest of the validation set, or None."""
@@ -166,7 +181,15 @@ class TrainerEstimator(BaseEstimator):  # type: ignore[misc]
         """Return the outputs of the model for each row, (N, K), float64."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=DTYPES, reset=False)
-        return outputs(*in_double(self.trainer_, self.state_), X)
+        seen = X if self._feature_scaling is None else self._feature_scaling(X)
+        return outputs(*in_double(self.trainer_, self.state_), seen)
+
+
+def _nothing_trained(epochs: int, done: int, stop_reason: str) -> str:
+    """Return the text of the warning that a warm start had no epoch to train."""
+    if epochs <= done:
+        return f"no epoch was trained: epochs={epochs} counts those of the fits before, which were {done} (warm_start=True)"
+    return f"no epoch was trained: the run had ended after {done} ({stop_reason}); fit anew with warm_start=False"
 
 
 def _better(before: TrainState | None, result: Fit) -> TrainState:

@@ -27,7 +27,7 @@ class LoopClassifier(ClassifierMixin, TrainerEstimator):  # type: ignore[misc]
     Args:
         trainer: A `fl.Trainer`, or a function from `(n_features, n_outputs)` to one. Two classes have one output, or two if
             the trainer cannot be made for one; more classes have one each, and so have the labels of an indicator matrix.
-            Default: None, that of `fl.recipes.tabular`, for features of any scale.
+            Default: None, that of `fl.recipes.tabular`, on robustly scaled features.
         class_weight: A weight of at least 0 for each class, as a dict, or `"balanced"`. Default: None, which weighs all alike.
         {parameters}
 

@@ -4,6 +4,10 @@ DESCRIPTION = """
 The result does not depend on the order of the rows, and equal rows are never in both the training and the validation set.
 Whole sample weights are repeated rows if their mean is at most 10; others are scaled to a mean of 1. Sparse features are
 refused. Predictions are computed by NumPy in float64.
+
+A trainer that is given sees the features as they are. The default one sees them with any scale removed, and outliers clipped
+smoothly, as the numbers of `fl.Preprocessing` are, by the rows of the first `fit` or `partial_fit`; so do `run_` and functions
+such as `fl.predict` with `trainer_` and `state_`.
 """
 
 PARAMETERS = """

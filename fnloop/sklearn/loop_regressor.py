@@ -13,6 +13,7 @@ from fnloop.data.dataset import Dataset
 from fnloop.sklearn.docstrings import insert
 from fnloop.sklearn.loop import TrainerEstimator
 from fnloop.sklearn.loop_docs import ATTRIBUTES, DESCRIPTION, PARAMETERS
+from fnloop.sklearn.targets import check_numbers
 
 
 @insert(description=DESCRIPTION, parameters=PARAMETERS, attributes=ATTRIBUTES)
@@ -23,7 +24,7 @@ class LoopRegressor(RegressorMixin, TrainerEstimator):  # type: ignore[misc]
 
     Args:
         trainer: A `fl.Trainer`, or a function from `(n_features, n_outputs)` to one. Default: None, that of
-            `fl.recipes.tabular`, for features of any scale; it is trained on targets of mean 0 and deviation 1.
+            `fl.recipes.tabular`, on robustly scaled features and targets of mean 0 and deviation 1.
         {parameters}
 
     {attributes}
@@ -46,6 +47,7 @@ class LoopRegressor(RegressorMixin, TrainerEstimator):  # type: ignore[misc]
     def _encode(self, y: Any, continues: bool) -> tuple[Array, Task, tuple[int, ...]]:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        check_numbers(y)
         return np.asarray(y, np.float64), "regression", (1 if y.ndim == 1 else y.shape[1],)
 
     def _scale_targets(self, data: Dataset, continues: bool) -> Dataset:

@@ -9,16 +9,14 @@ from fnloop.core.formatting import short
 from fnloop.core.records import evolve
 from fnloop.data.dataset import Dataset
 from fnloop.engines.threads import own_threads
-from fnloop.nn import Sequential
 from fnloop.nn.model import Params
-from fnloop.nn.normalization import BatchNorm
-from fnloop.recipes.table import network, tabular
+from fnloop.recipes.table import tabular
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer
 
 
 def default_trainer(train: Dataset, outputs: int, task: Task, epochs: int) -> Trainer:
-    """Return the trainer of an estimator that is given none: that of `recipes.tabular`, with features of any scale.
+    """Return the trainer of an estimator that is given none: that of `recipes.tabular`.
 
     Args:
         train: The training data.
@@ -26,10 +24,8 @@ def default_trainer(train: Dataset, outputs: int, task: Task, epochs: int) -> Tr
         task: The task.
         epochs: The number of epochs.
     """
-    rows, features = train.x.shape
-    model = Sequential(features, (BatchNorm(features), *network(rows, features, outputs).layers))
     trainer = tabular(train, task=task, classes=max(2, outputs), epochs=epochs)  # two classes have one output
-    return trainer.replace(model=model, metrics=())
+    return trainer.replace(metrics=())
 
 
 def choose_trainer(given: Any, train: Dataset, outputs: tuple[int, ...], task: Task, epochs: int) -> Trainer:

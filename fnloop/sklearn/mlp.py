@@ -73,13 +73,15 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
         self._alpha = float(self.alpha if weights is None else self.alpha / weights.mean())
         network = make_network(sizes, self.activation, self._alpha)
         if starts:
-            self.n_layers_, self.t_, self.loss_curve_, self._waits = len(sizes), 0, [], 0
-            self.best_loss_ = self.validation_scores_ = self.best_validation_score_ = None
+            self.n_layers_, self.t_ = len(sizes), 0
             batches = 1 if self.solver == "lbfgs" else -(-len(rows) // check_batch_size(self.batch_size, len(rows)))
             self._dtype = choose_dtype(X, targets, batches)
             arrays = initial_arrays(sizes, self.activation, self._random_state)
             self.coefs_, self.intercepts_ = ([a.astype(X.dtype) for a in kind] for kind in arrays)
         self._check_shapes(network)
+        if self.solver != "lbfgs" and (starts or not hasattr(self, "loss_curve_")):
+            self.loss_curve_, self._waits = [], 0
+            self.best_loss_ = self.validation_scores_ = self.best_validation_score_ = None
         if self.solver == "lbfgs":
             fit_lbfgs(self, network, rows)
         else:

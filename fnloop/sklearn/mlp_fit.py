@@ -1,6 +1,5 @@
 """How a multilayer perceptron is fitted: iterations until it no longer improves, or L-BFGS."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from fnloop.nn import Sequential
 from fnloop.sklearn.lbfgs import minimize
 from fnloop.sklearn.mlp_parameters import check_batch_size
 from fnloop.sklearn.mlp_rows import Rows, iteration_batches
+from fnloop.sklearn.mlp_warnings import warn
 from fnloop.sklearn.network import to_arrays, to_vector
 from fnloop.sklearn.objectives import PlainEpsilonAdam, Velocity, make_loss
 from fnloop.sklearn.solver import NOT_FINITE, Iterate, Settings, compute_outputs, make_iterate, start_carry
@@ -33,7 +33,7 @@ def fit_stochastic(mlp: Any, network: Sequential, rows: Rows, *, incremental: bo
     rows = rows.cast(mlp._dtype)
     train, validation = _split(mlp, rows) if mlp.early_stopping else (rows, None)
     if mlp.batch_size != "auto" and mlp.batch_size > len(train):
-        warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5)
+        warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
     settings = _settings(mlp, network, mlp._dtype, check_batch_size(mlp.batch_size, len(train)))
     iterate = _start(mlp, settings, incremental)
     order, best = np.arange(len(train)), mlp._carry.vector.copy()
@@ -48,14 +48,13 @@ def fit_stochastic(mlp: Any, network: Sequential, rows: Rows, *, incremental: bo
             if _is_finished(mlp) or incremental:
                 break
         else:
-            warnings.warn(
+            warn(
                 f"Stochastic Optimizer: Maximum iterations ({mlp.max_iter}) reached and the optimization hasn't converged "
                 "yet.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=5)
+        warn("Training interrupted by user.")
     vector = mlp._carry.vector if validation is None else best
     if not np.isfinite(vector).all():
         raise ValueError(NOT_FINITE.format("a parameter"))
@@ -113,7 +112,7 @@ def _shuffled(order: Any, random_state: np.random.RandomState) -> Any:
 def _iterate(mlp: Any, iterate: Iterate, batches: Any, n: int) -> None:
     """Train for one iteration over n rows, and record its loss with the penalty."""
     mlp._carry, loss, squares = iterate(mlp._carry, batches, mlp._rate)
-    mlp.loss_ = (loss / mlp._loss_divisor + mlp._alpha / 2 * squares) / n
+    mlp.loss_ = np.float64((loss / mlp._loss_divisor + mlp._alpha / 2 * squares) / n)
     mlp.n_iter_ += 1
     mlp.t_ += n
     mlp.loss_curve_.append(mlp.loss_)

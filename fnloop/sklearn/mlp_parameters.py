@@ -19,9 +19,12 @@ def hidden_sizes(value: Any) -> list[int]:
         value: A number, or a sequence of numbers.
 
     Raises:
+        TypeError: If a width is not an integer.
         ValueError: If a width is not above 0.
     """
     widths = list(value) if isinstance(value, Iterable) else [value]
+    if not all(isinstance(width, int | np.integer) for width in widths):
+        raise TypeError(f"hidden_layer_sizes must be integers, got {widths}")
     if any(width <= 0 for width in widths):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {widths}.")
     return [int(width) for width in widths]

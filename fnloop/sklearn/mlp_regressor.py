@@ -12,6 +12,7 @@ from fnloop.core.arrays import Array
 from fnloop.sklearn.docstrings import insert
 from fnloop.sklearn.mlp import MultilayerPerceptron, can_fit_partially
 from fnloop.sklearn.mlp_docs import ATTRIBUTES, DESCRIPTION, PARAMETERS
+from fnloop.sklearn.targets import check_numbers
 
 
 @insert(description=DESCRIPTION, parameters=PARAMETERS, attributes=ATTRIBUTES)
@@ -44,6 +45,7 @@ class MLPRegressor(MultilayerPerceptron, neural_network.MLPRegressor):  # type: 
     def _encode(self, y: Any, incremental: bool) -> Array:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        check_numbers(y)
         if self.loss == "poisson" and (y < 0).any():
             raise ValueError(f"y must be at least 0 for loss='poisson', got {y.min()}")
         self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]

@@ -83,6 +83,7 @@ def test_bad_targets_of_a_loop():
     [
         ({"hidden_layer_sizes": (3, 0)}, "hidden_layer_sizes must be > 0"),
         ({"hidden_layer_sizes": -1}, "hidden_layer_sizes"),
+        ({"hidden_layer_sizes": (3, 2.5)}, r"hidden_layer_sizes must be integers, got \[3, 2.5\]"),
         ({"activation": "gelu"}, "'activation' parameter"),
         ({"momentum": 2}, "'momentum' parameter"),
         ({"early_stopping": True, "validation_fraction": 0.003}, "validation set is too small.*validation_fraction=0.003"),
@@ -91,8 +92,17 @@ def test_bad_targets_of_a_loop():
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
 def test_bad_parameters_of_a_perceptron(parameters, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         MLPClassifier(**{"max_iter": 3, **parameters}).fit(X, THREE)
+
+
+@pytest.mark.parametrize("regressor", [MLPRegressor(), LoopRegressor()], ids=str)
+@pytest.mark.parametrize(
+    "y", [np.array(["a", "b"])[TWO], VALUE.astype(str), TWO.astype("M8[D]")], ids=["text", "digits", "dates"]
+)
+def test_targets_that_are_no_numbers(regressor, y):
+    with pytest.raises(ValueError, match="y must be numbers for a regressor, got values of dtype"):
+        regressor.fit(X, y)
 
 
 def test_what_a_perceptron_cannot_continue():

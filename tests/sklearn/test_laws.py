@@ -1,6 +1,7 @@
 """Laws of the estimators: parts of a fit, weights and repeated rows, the order of rows, seeds, refits."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +9,7 @@ from sklearn.base import clone
 
 import fnloop as fl
 from fnloop.sklearn import LoopClassifier, LoopRegressor, MLPClassifier, MLPRegressor
+from fnloop.sklearn.loop_scaling import fit_scaling
 from tests.sklearn.data import LABELS, THREE, TWO, VALUE, VALUES, WEIGHTS, X
 from tests.sklearn.test_tools import line, network
 
@@ -210,6 +212,66 @@ def test_class_weights_multiply_weights_of_rows():
     factors = np.array([1.0, 0.5, 4.0])
     one = LoopClassifier(network, epochs=2, class_weight=dict(enumerate(factors))).fit(X, THREE, sample_weight=WEIGHTS)
     assert bits(one) == bits(LoopClassifier(network, epochs=2).fit(X, THREE, sample_weight=factors[THREE] * WEIGHTS))
+
+
+@pytest.mark.parametrize("kind", [LoopClassifier, LoopRegressor])
+def test_features_of_any_scale(kind):
+    """The default trainer sees robustly scaled features; neither units, offsets nor one absurd value make it useless."""
+    y = TWO if kind is LoopClassifier else VALUE
+    score = kind(epochs=8).fit(X, y).score(X, y)
+    assert score > 0.6
+    outlier = X.copy()
+    outlier[0] *= 1e9
+    for x in (X * 2.0**-40, X * 2.0**60, (X + 2**30) * 10, outlier, X * 10.0 ** np.arange(-20, 22, 6), X * 1e200):
+        assert kind(epochs=8).fit(x, y).score(x, y) > score - 0.1
+    assert np.isfinite(kind(epochs=1).fit(X, y).predict(1e300 * X)).all()
+
+
+@pytest.mark.filterwarnings("ignore:start")
+def test_later_rows_may_be_more_than_the_first():
+    """The default network, whose depth depends on the number of rows, stays that of the first."""
+    many, y = np.tile(X, (10, 1)), np.tile(THREE, 10)
+    part = LoopClassifier().partial_fit(X, THREE).partial_fit(many, y)
+    model = part.trainer_.model
+    assert model != LoopClassifier(epochs=1, validation_fraction=0).fit(many, y).trainer_.model
+    warm = LoopClassifier(epochs=1, warm_start=True).fit(X, THREE).set_params(epochs=2).fit(many, y)
+    assert warm.trainer_.model == model
+    assert part.state_.epoch == warm.trainer_.scheduler.T_max == 2
+
+
+def test_features_of_a_given_trainer_are_left_alone():
+    given = LoopClassifier(network, epochs=2).fit(X, THREE)
+    assert not np.array_equal(given.predict_proba(X), given.predict_proba(2 * X))
+    state = LoopClassifier(network(7, 3), epochs=2).fit(X, THREE).state_
+    assert fl.same_bits(state.params, given.state_.params)
+
+
+def test_the_scaling_is_that_of_preprocessing():
+    """For columns of numbers that are all there; a constant column is kept."""
+    frame = pd.DataFrame(X, columns=list("abcdefg")).assign(target=VALUE)
+    expected = fl.Preprocessing.fit(frame, "target").features(frame.drop(columns="target"))
+    np.testing.assert_allclose(fit_scaling(X)(X), expected, rtol=1e-12)
+    constant = fit_scaling(np.full((4, 1), 7.0))
+    np.testing.assert_array_equal(constant(np.array([[7.0]])), 0)
+
+
+@pytest.mark.filterwarnings("ignore:start")
+@each_loop
+def test_a_warm_start_without_an_epoch_left(loop, y):
+    """It warns and changes nothing: after as many epochs, on other rows, and after parts of a fit."""
+    fitted = clone(loop).set_params(warm_start=True).fit(X, y)
+    before = bits(fitted)
+    for rows in slice(None), slice(100, None):
+        with pytest.warns(UserWarning, match=r"no epoch was trained: epochs=6 counts those of the fits before, which were 6"):
+            fitted.fit(X[rows], y[rows])
+        assert bits(fitted) == before
+    part = clone(loop).set_params(warm_start=True, epochs=1).partial_fit(X, y)
+    with pytest.warns(UserWarning, match="no epoch was trained"):
+        part.fit(X, y)
+    stopping = fl.EarlyStopping("loss", patience=1, min_delta=1e9)
+    stopped = clone(loop).set_params(trainer=lambda d, k: loop.trainer(d, k).replace(early_stopping=stopping), warm_start=True)
+    with pytest.warns(UserWarning, match=r"the run had ended after 2 \(no improvement\)"):
+        stopped.fit(X, y).fit(X, y)
 
 
 def test_targets_of_any_scale():

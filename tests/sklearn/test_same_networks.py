@@ -1,5 +1,7 @@
 """With the same `random_state`, `MLPClassifier` and `MLPRegressor` become the networks that scikit-learn's become."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
@@ -42,14 +44,20 @@ def fit_both(name, x, y, weights=None, **parameters):
     return [getattr(package, name)(**parameters).fit(x, y, weights) for package in (neural_network, ours)]
 
 
+def fitted_attributes(mlp):
+    return {name for name in vars(mlp) if name.endswith("_")}
+
+
 def assert_same(theirs, mine, x, atol):
     for a, b in zip(theirs.coefs_ + theirs.intercepts_, mine.coefs_ + mine.intercepts_, strict=True):
         np.testing.assert_allclose(b, a, atol=atol)
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
     for name in ATTRIBUTES:
         assert getattr(theirs, name) == getattr(mine, name), name
+    assert fitted_attributes(theirs) == fitted_attributes(mine)
+    assert isinstance(mine.loss_, np.float64)
     for name in CURVES:
-        expected, found = getattr(theirs, name, None), getattr(mine, name)
+        expected, found = getattr(theirs, name, None), getattr(mine, name, None)
         if expected is None:
             assert not found, name
         else:
@@ -111,6 +119,16 @@ def test_parts_of_a_fit(name, y):
         assert_same(*both, X, 1e-5)
 
 
+def test_a_warm_start_with_another_solver():
+    """After L-BFGS, which has no curve, Adam begins one."""
+    both = [package.MLPClassifier(5, solver="lbfgs", max_iter=3, random_state=0) for package in (neural_network, ours)]
+    for mlp in both:
+        mlp.fit(X, TWO)
+    mine = both[1].set_params(solver="adam", warm_start=True).fit(X, TWO)
+    assert fitted_attributes(both[0]) == fitted_attributes(mine) - {*CURVES[1:]}
+    assert len(mine.loss_curve_) == mine.n_iter_
+
+
 def test_squares_that_would_overflow_float32():
     """Large targets, or large features in either format, are trained on in float64."""
     theirs, mine = fit_both("MLPRegressor", X, 1e25 * VALUE)
@@ -139,6 +157,26 @@ def test_scores_on_real_data(name, load):
         for package in (neural_network, ours)
     ]
     assert abs(scores[0] - scores[1]) < 0.01
+
+
+WARN = [{"max_iter": 3}, {"solver": "lbfgs", "max_iter": 3}, {"solver": "lbfgs", "max_fun": 2}, {"batch_size": 999}]
+
+
+@pytest.mark.parametrize("parameters", WARN, ids=str)
+def test_warnings_are_those_of_scikit_learn(parameters):
+    """With the same words and classes, at the line of the caller; a filter by scikit-learn's module applies to them."""
+    found = []
+    for package in neural_network, ours:
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            package.MLPClassifier(3, random_state=0, **parameters).fit(X, TWO)
+        found.append([(warning.category, str(warning.message)) for warning in seen])
+    assert found[0] == found[1] != []
+    assert {warning.filename for warning in seen} == {__file__}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", module="sklearn")
+        ours.MLPClassifier(3, random_state=0, **parameters).fit(X, TWO)
 
 
 def test_verbose_prints_what_scikit_learn_prints(capsys):
