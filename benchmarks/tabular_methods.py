@@ -19,9 +19,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import fnloop as fl
-from fnloop.data.inference import infer_schema
-from fnloop.data.preprocessing import fit_encoders
-from fnloop.data.splits import assign_rows, part_sizes
 
 METHODS = "fnloop", "mlp", "mlp-es", "hgb", "realmlp"
 MOST_LEVELS = 250  # of a category, for gradient boosting
@@ -44,12 +41,12 @@ def timed(function, train, test, target, task, seed):
 
 def fnloop(train, test, target, task, seed):
     """The preprocessing and the recipe as a user gets them, with a fifth of the training rows for validation."""
-    schema = infer_schema(train, target, task=task)
     classes = np.zeros(len(train), int) if task == "regression" else np.unique(train[target], return_inverse=True)[1]
-    part = assign_rows(classes, part_sizes(len(train), 0.0, 0.2), seed)
-    preprocessing = fit_encoders(schema, train[part == 0])
-    training, validation = (preprocessing.dataset(train[part == i]) for i in range(2))
-    trainer = fl.recipes.tabular(training, task=task, classes=len(schema.classes) or None, seed=seed)
+    rows = fl.split(fl.Dataset(np.arange(len(train))[:, None], classes), test=0, validation=0.2, seed=seed)
+    parts = [train.iloc[part.x[:, 0].astype(int)] for part in (rows.train, rows.validation)]
+    preprocessing = fl.Preprocessing.fit(parts[0], target, task=task)
+    training, validation = map(preprocessing.dataset, parts)
+    trainer = fl.recipes.tabular(training, task=task, classes=len(preprocessing.classes) or None, seed=seed)
     result = fl.fit(trainer.replace(threads=1), training, validation, progress=False)
     return preprocessing.decode(result.predict(preprocessing.features(test)))
 
