@@ -10,11 +10,12 @@ from fnloop.engines.numpy.gradient import make_gradient
 from fnloop.engines.threads import with_threads
 from fnloop.sklearn.mlp_rows import Rows, iteration_batches
 from fnloop.sklearn.mlp_warnings import warn
+from fnloop.sklearn.perceptron import Perceptron
 from fnloop.sklearn.solver import NOT_FINITE, Settings, sum_of_squares
 from fnloop.training.measurement import quiet
 
 
-def minimize(settings: Settings, vector: Array, rows: Rows, mlp: Any) -> tuple[Array, float, int]:
+def minimize(settings: Settings, vector: Array, rows: Rows, mlp: Perceptron) -> tuple[Array, float, int]:
     """Return the parameters that minimize the loss, the loss, and the number of iterations.
 
     Args:
@@ -38,7 +39,7 @@ def minimize(settings: Settings, vector: Array, rows: Rows, mlp: Any) -> tuple[A
     def value_and_gradient(at: Array) -> tuple[float, Array]:
         point[:] = at
         (total, *_), _ = gradient_of(batch, (), 0)
-        return (total / mlp._loss_divisor + mlp._alpha / 2 * sum_of_squares(weights)) / len(rows), gradient.copy()
+        return settings.reported(total, sum_of_squares(weights), len(rows)), gradient.copy()
 
     options = {"maxfun": mlp.max_fun, "maxiter": mlp.max_iter, "gtol": mlp.tol}
     options |= _get_additional_lbfgs_options_dict("iprint", 1 if mlp.verbose is True or mlp.verbose >= 1 else -1)

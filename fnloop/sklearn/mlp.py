@@ -10,10 +10,11 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fnloop.core.arrays import Array
 from fnloop.nn import Sequential
-from fnloop.sklearn.mlp_fit import fit_lbfgs, fit_stochastic
+from fnloop.sklearn.mlp_fit import fit_lbfgs, fit_once, fit_stochastic, make_settings
 from fnloop.sklearn.mlp_parameters import check_batch_size, choose_dtype, hidden_sizes
 from fnloop.sklearn.mlp_rows import Rows
 from fnloop.sklearn.network import initial_arrays, make_network
+from fnloop.sklearn.perceptron import Progress
 
 
 class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
@@ -26,6 +27,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
     n_outputs_: int
     out_activation_: str
     loss_curve_: list[float]
+    _progress: Progress | None = None
 
     @abstractmethod
     def _encode(self, y: Any, incremental: bool) -> Array:
@@ -69,23 +71,27 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"sample_weight must be above 0 for at least one row, got {len(weights)} zeros")
         rows = Rows(X, targets, weights)
         sizes = [X.shape[1], *hidden, self.n_outputs_]
-        self._random_state = check_random_state(self.random_state)
-        self._alpha = float(self.alpha if weights is None else self.alpha / weights.mean())
-        network = make_network(sizes, self.activation, self._alpha)
+        random_state = check_random_state(self.random_state)
+        alpha = float(self.alpha if weights is None else self.alpha / weights.mean())
+        network = make_network(sizes, self.activation, alpha)
         if starts:
-            self.n_layers_, self.t_ = len(sizes), 0
+            self.n_layers_, self.t_, self._progress = len(sizes), 0, None
             batches = 1 if self.solver == "lbfgs" else -(-len(rows) // check_batch_size(self.batch_size, len(rows)))
             self._dtype = choose_dtype(X, targets, batches)
-            arrays = initial_arrays(sizes, self.activation, self._random_state)
+            arrays = initial_arrays(sizes, self.activation, random_state)
             self.coefs_, self.intercepts_ = ([a.astype(X.dtype) for a in kind] for kind in arrays)
         self._check_shapes(network)
         if self.solver != "lbfgs" and (starts or not hasattr(self, "loss_curve_")):
-            self.loss_curve_, self._waits = [], 0
+            self.loss_curve_ = []
             self.best_loss_ = self.validation_scores_ = self.best_validation_score_ = None
         if self.solver == "lbfgs":
-            fit_lbfgs(self, network, rows)
+            fit_lbfgs(self, network, rows, alpha)
+            return self
+        settings = make_settings(self, network, self._dtype, alpha)
+        if incremental:
+            self._progress = fit_once(self, settings, rows, random_state, self._progress)
         else:
-            fit_stochastic(self, network, rows, incremental=incremental)
+            self._progress = fit_stochastic(self, settings, rows, random_state, self._progress, self._validation_score)
         return self
 
     def _check_shapes(self, network: Sequential) -> None:

@@ -43,8 +43,6 @@ class MLPClassifier(MultilayerPerceptron, neural_network.MLPClassifier):  # type
         `LoopClassifier`
     """
 
-    _loss_divisor = 1.0
-
     def _encode(self, y: Any, incremental: bool) -> Array:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)

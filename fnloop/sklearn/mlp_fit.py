@@ -1,51 +1,130 @@
 """How a multilayer perceptron is fitted: iterations until it no longer improves, or L-BFGS."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
+from fnloop.core.arrays import Array
+from fnloop.engines.base import Examples
 from fnloop.nn import Sequential
+from fnloop.optimizers import Elementwise
 from fnloop.sklearn.lbfgs import minimize
 from fnloop.sklearn.mlp_parameters import check_batch_size
 from fnloop.sklearn.mlp_rows import Rows, iteration_batches
 from fnloop.sklearn.mlp_warnings import warn
 from fnloop.sklearn.network import to_arrays, to_vector
-from fnloop.sklearn.objectives import PlainEpsilonAdam, Velocity, make_loss
+from fnloop.sklearn.objectives import PlainEpsilonAdam, Velocity, make_loss, reported_divisor
+from fnloop.sklearn.perceptron import Perceptron, Progress, Score
 from fnloop.sklearn.solver import NOT_FINITE, Iterate, Settings, compute_outputs, make_iterate, start_carry
 
 SMALLEST_RATE = 1e-6  # the adaptive learning rate is not divided further
 
 
-def fit_lbfgs(mlp: Any, network: Sequential, rows: Rows) -> None:
-    """Fit by L-BFGS, in float64."""
-    settings = _settings(mlp, network, "float64", len(rows))
+def make_settings(mlp: Perceptron, network: Sequential, dtype: str, alpha: float) -> Settings:
+    """Return the settings of a fit, with a batch size for any number of rows.
+
+    Args:
+        mlp: The estimator.
+        network: Its network.
+        dtype: The dtype of all computation.
+        alpha: The weight of the penalty.
+    """
+    loss = make_loss(mlp.loss, mlp.out_activation_, mlp.n_outputs_)
+    optimizer: Elementwise = PlainEpsilonAdam(b1=mlp.beta_1, b2=mlp.beta_2, eps=mlp.epsilon)
+    if mlp.solver == "sgd":
+        optimizer = Velocity(momentum=mlp.momentum, nesterov=mlp.nesterovs_momentum)
+    return Settings(network, loss, optimizer, 1, dtype, alpha, reported_divisor(mlp.loss, mlp.n_outputs_))
+
+
+def fit_lbfgs(mlp: Perceptron, network: Sequential, rows: Rows, alpha: float) -> None:
+    """Fit by L-BFGS, in float64.
+
+    Args:
+        mlp: The estimator, whose weights are changed.
+        network: Its network.
+        rows: The examples.
+        alpha: The weight of the penalty.
+    """
+    settings = make_settings(mlp, network, "float64", alpha)._replace(batch_size=len(rows))
     vector = to_vector(mlp.coefs_, mlp.intercepts_, "float64")
     vector, mlp.loss_, mlp.n_iter_ = minimize(settings, vector, rows, mlp)
-    mlp.coefs_, mlp.intercepts_ = to_arrays(network, vector.astype(mlp.coefs_[0].dtype))
+    _set_weights(mlp, settings, vector)
 
 
-def fit_stochastic(mlp: Any, network: Sequential, rows: Rows, *, incremental: bool) -> None:
-    """Fit by iterations over batches: a single one if it is incremental, else until nothing improves."""
-    if mlp.early_stopping and incremental:
+def fit_once(
+    mlp: Perceptron, settings: Settings, rows: Rows, random_state: np.random.RandomState, progress: Progress | None
+) -> Progress:
+    """Fit by one iteration, which continues with the state of the optimizer, and return the progress after it.
+
+    Args:
+        mlp: The estimator, whose weights and fitted attributes are changed.
+        settings: The settings.
+        rows: The examples.
+        random_state: The generator of the order of the rows.
+        progress: That of the fits before, or None.
+
+    Raises:
+        ValueError: If early stopping is asked for, or training diverges; the weights stay as they were.
+    """
+    if mlp.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True")
-    rows = rows.cast(mlp._dtype)
-    train, validation = _split(mlp, rows) if mlp.early_stopping else (rows, None)
-    if mlp.batch_size != "auto" and mlp.batch_size > len(train):
-        warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
-    settings = _settings(mlp, network, mlp._dtype, check_batch_size(mlp.batch_size, len(train)))
-    iterate = _start(mlp, settings, incremental)
-    order, best = np.arange(len(train)), mlp._carry.vector.copy()
+    rows = rows.cast(settings.dtype)
+    settings = _with_batches(mlp, settings, len(rows))
+    if progress is None or len(progress.carry.slots) != len(settings.optimizer.slots):
+        progress = _begin(mlp, settings, progress)
+    iterate, progress = _start(mlp, settings, progress)
+    order = _shuffled(np.arange(len(rows)), random_state) if mlp.shuffle else None
+    progress = _iterate(mlp, settings, iterate, progress, iteration_batches(rows, settings.batch_size, order), len(rows))
+    progress, _ = _judge(mlp, progress, None)
+    progress, _ = _continue(mlp, progress)
+    _set_weights(mlp, settings, progress.carry.vector)
+    return progress
+
+
+def fit_stochastic(
+    mlp: Perceptron,
+    settings: Settings,
+    rows: Rows,
+    random_state: np.random.RandomState,
+    progress: Progress | None,
+    score: Score,
+) -> Progress:
+    """Fit by iterations over batches until nothing improves, and return the progress after them.
+
+    Args:
+        mlp: The estimator, whose weights and fitted attributes are changed.
+        settings: The settings.
+        rows: The examples.
+        random_state: The generator of the validation set and the order of the rows.
+        progress: That of the fits before, or None. The optimizer starts anew.
+        score: The score by which early stopping selects.
+
+    Raises:
+        ValueError: If the validation set is too small, or training diverges; the weights stay as they were.
+    """
+    rows = rows.cast(settings.dtype)
+    train, validation = _split(mlp, rows, random_state) if mlp.early_stopping else (rows, None)
+    settings = _with_batches(mlp, settings, len(train))
+    iterate, progress = _start(mlp, settings, _begin(mlp, settings, progress))
+    order, best = np.arange(len(train)), progress.carry.vector.copy()
     try:
         for _ in range(mlp.max_iter):
             if mlp.shuffle:
-                order = _shuffled(order, mlp._random_state)
+                order = _shuffled(order, random_state)
             batches = iteration_batches(train, settings.batch_size, order if mlp.shuffle else None)
-            _iterate(mlp, iterate, batches, len(train))
-            if _improves(mlp, settings, validation) and validation is not None:
-                best = mlp._carry.vector.copy()
-            if _is_finished(mlp) or incremental:
+            progress = _iterate(mlp, settings, iterate, progress, batches, len(train))
+            value = None
+            if validation is not None:
+                outputs = compute_outputs(settings, progress.carry.vector, validation)
+                value = score(outputs, validation.y, validation.weights)
+            progress, is_best = _judge(mlp, progress, value)
+            if is_best and validation is not None:
+                best = progress.carry.vector.copy()
+            progress, ends = _continue(mlp, progress)
+            if ends:
                 break
         else:
             warn(
@@ -55,26 +134,28 @@ def fit_stochastic(mlp: Any, network: Sequential, rows: Rows, *, incremental: bo
             )
     except KeyboardInterrupt:
         warn("Training interrupted by user.")
-    vector = mlp._carry.vector if validation is None else best
+    _set_weights(mlp, settings, progress.carry.vector if validation is None else best)
+    return progress
+
+
+def _with_batches(mlp: Perceptron, settings: Settings, n: int) -> Settings:
+    """Return the settings with the batch size for n rows."""
+    if mlp.batch_size != "auto" and mlp.batch_size > n:
+        warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
+    return settings._replace(batch_size=check_batch_size(mlp.batch_size, n))
+
+
+def _set_weights(mlp: Perceptron, settings: Settings, vector: Array) -> None:
     if not np.isfinite(vector).all():
         raise ValueError(NOT_FINITE.format("a parameter"))
-    mlp.coefs_, mlp.intercepts_ = to_arrays(network, vector.astype(mlp.coefs_[0].dtype))
+    mlp.coefs_, mlp.intercepts_ = to_arrays(settings.network, vector.astype(mlp.coefs_[0].dtype))
 
 
-def _settings(mlp: Any, network: Sequential, dtype: str, batch_size: int) -> Settings:
-    loss = make_loss(mlp.loss, mlp.out_activation_, mlp.n_outputs_)
-    if mlp.solver == "sgd":
-        optimizer: Any = Velocity(momentum=mlp.momentum, nesterov=mlp.nesterovs_momentum)
-    else:
-        optimizer = PlainEpsilonAdam(b1=mlp.beta_1, b2=mlp.beta_2, eps=mlp.epsilon)
-    return Settings(network, loss, optimizer, batch_size, dtype)
-
-
-def _split(mlp: Any, rows: Rows) -> tuple[Rows, Rows]:
+def _split(mlp: Perceptron, rows: Rows, random_state: np.random.RandomState) -> tuple[Rows, Rows]:
     """Split as scikit-learn does: stratified for two classes."""
     arrays = [rows.x, rows.y] if rows.weights is None else list(rows)
     stratify = rows.y if mlp.out_activation_ == "logistic" and mlp.n_outputs_ == 1 else None
-    parts = train_test_split(*arrays, random_state=mlp._random_state, test_size=mlp.validation_fraction, stratify=stratify)
+    parts = train_test_split(*arrays, random_state=random_state, test_size=mlp.validation_fraction, stratify=stratify)
     train, validation = Rows(*parts[::2]), Rows(*parts[1::2])
     if len(validation) < 2:
         raise ValueError(
@@ -84,22 +165,22 @@ def _split(mlp: Any, rows: Rows) -> tuple[Rows, Rows]:
     return train, validation
 
 
-def _start(mlp: Any, settings: Settings, incremental: bool) -> Iterate:
-    """Continue with the optimizer's state if the fit is incremental, else with a new one; the weights are `coefs_`.
-
-    It returns the function of one iteration.
-    """
+def _begin(mlp: Perceptron, settings: Settings, progress: Progress | None) -> Progress:
+    """Return the progress before the first update of an optimizer; iterations without improvement count on."""
     vector = to_vector(mlp.coefs_, mlp.intercepts_, settings.dtype)
-    continues = incremental and hasattr(mlp, "_carry") and len(mlp._carry.slots) == len(settings.optimizer.slots)
-    if not continues:
-        mlp._carry, mlp._rate = start_carry(settings, vector), float(mlp.learning_rate_init)
-    iterate, mlp._carry = make_iterate(settings, mlp._carry._replace(vector=vector))
+    return Progress(start_carry(settings, vector), float(mlp.learning_rate_init), 0 if progress is None else progress.waits)
+
+
+def _start(mlp: Perceptron, settings: Settings, progress: Progress) -> tuple[Iterate, Progress]:
+    """Return the function of one iteration and the progress to start from, with the weights `coefs_`."""
+    vector = to_vector(mlp.coefs_, mlp.intercepts_, settings.dtype)
+    iterate, carry = make_iterate(settings, progress.carry._replace(vector=vector))
     if mlp.early_stopping and mlp.validation_scores_ is None:
         mlp.validation_scores_, mlp.best_validation_score_ = [], -np.inf
     if not mlp.early_stopping and mlp.best_loss_ is None:
         mlp.best_loss_ = np.inf
     mlp.n_iter_ = 0
-    return iterate
+    return iterate, progress._replace(carry=carry)
 
 
 def _shuffled(order: Any, random_state: np.random.RandomState) -> Any:
@@ -109,48 +190,54 @@ def _shuffled(order: Any, random_state: np.random.RandomState) -> Any:
     return order[rows]
 
 
-def _iterate(mlp: Any, iterate: Iterate, batches: Any, n: int) -> None:
+def _iterate(
+    mlp: Perceptron, settings: Settings, iterate: Iterate, progress: Progress, batches: Iterable[Examples], n: int
+) -> Progress:
     """Train for one iteration over n rows, and record its loss with the penalty."""
-    mlp._carry, loss, squares = iterate(mlp._carry, batches, mlp._rate)
-    mlp.loss_ = np.float64((loss / mlp._loss_divisor + mlp._alpha / 2 * squares) / n)
+    carry, losses, squares = iterate(progress.carry, batches, progress.rate)
+    mlp.loss_ = settings.reported(losses, squares, n)
     mlp.n_iter_ += 1
     mlp.t_ += n
     mlp.loss_curve_.append(mlp.loss_)
     if mlp.verbose:
         print(f"Iteration {mlp.n_iter_}, loss = {mlp.loss_:.8f}")
+    return progress._replace(carry=carry)
 
 
-def _improves(mlp: Any, settings: Settings, validation: Rows | None) -> bool:
-    """Update the best value and the iterations without improvement, and return whether the value is the best so far."""
-    if validation is None:
+def _judge(mlp: Perceptron, progress: Progress, score: float | None) -> tuple[Progress, bool]:
+    """Record the score, and return the progress with the iterations without improvement, and whether this is the best."""
+    if score is None:
+        assert mlp.best_loss_ is not None
         value, best = -mlp.loss_, -mlp.best_loss_
         mlp.best_loss_ = min(mlp.loss_, mlp.best_loss_)
     else:
-        outputs = compute_outputs(settings, mlp._carry.vector, validation)
-        value, best = mlp._validation_score(outputs, validation.y, validation.weights), mlp.best_validation_score_
+        assert mlp.validation_scores_ is not None
+        assert mlp.best_validation_score_ is not None
+        value, best = score, mlp.best_validation_score_
         mlp.validation_scores_.append(value)
         mlp.best_validation_score_ = value if value > best else best
         if mlp.verbose:
             print(f"Validation score: {value:f}")
-    mlp._waits = mlp._waits + 1 if value < best + mlp.tol else 0
-    return bool(value > best)
+    return progress._replace(waits=progress.waits + 1 if value < best + mlp.tol else 0), bool(value > best)
 
 
-def _is_finished(mlp: Any) -> bool:
-    """Return whether training ends, and set the learning rate of the next iteration."""
+def _continue(mlp: Perceptron, progress: Progress) -> tuple[Progress, bool]:
+    """Return the progress with the learning rate of the next iteration, and whether training ends."""
+    rate = progress.rate
     if mlp.solver == "sgd" and mlp.learning_rate == "invscaling":
-        mlp._rate = mlp.learning_rate_init / (mlp.t_ + 1) ** mlp.power_t
-    if mlp._waits <= mlp.n_iter_no_change:
-        return False
+        rate = mlp.learning_rate_init / (mlp.t_ + 1) ** mlp.power_t
+    if progress.waits <= mlp.n_iter_no_change:
+        return progress._replace(rate=rate), False
     what = "Validation score" if mlp.early_stopping else "Training loss"
     text = f"{what} did not improve more than tol={mlp.tol:f} for {mlp.n_iter_no_change} consecutive epochs."
     adaptive = mlp.solver == "sgd" and mlp.learning_rate == "adaptive"
-    ends = not adaptive or mlp._rate <= SMALLEST_RATE
+    ends = not adaptive or rate <= SMALLEST_RATE
+    waits = progress.waits
     if ends:
         text += " Learning rate too small. Stopping." if adaptive else " Stopping."
     else:
-        mlp._rate, mlp._waits = mlp._rate / 5.0, 0
-        text += f" Setting learning rate to {mlp._rate:f}"
+        rate, waits = rate / 5.0, 0
+        text += f" Setting learning rate to {rate:f}"
     if mlp.verbose:
         print(text)
-    return ends
+    return progress._replace(rate=rate, waits=waits), ends

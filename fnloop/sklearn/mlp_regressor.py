@@ -52,11 +52,6 @@ class MLPRegressor(MultilayerPerceptron, neural_network.MLPRegressor):  # type: 
         self.out_activation_ = "exp" if self.loss == "poisson" else "identity"
         return np.asarray(y)
 
-    @property
-    def _loss_divisor(self) -> float:
-        """The sum of squares over outputs is followed, as in scikit-learn, but their mean is reported."""
-        return float(self.n_outputs_) if self.loss == "squared_error" else 1.0
-
     @available_if(can_fit_partially)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one iteration over the rows of X, from the present weights and the present state of the optimizer.

@@ -57,6 +57,16 @@ def make_loss(name: str, out_activation: str, outputs: int) -> Loss:
     return BinaryCrossEntropy() if outputs == 1 else ScaledLoss(BinaryCrossEntropy(), float(outputs))
 
 
+def reported_divisor(name: str, outputs: int) -> float:
+    """Return what the followed loss is divided by to be reported: scikit-learn follows a sum of squares, and reports a mean.
+
+    Args:
+        name: As of `make_loss`.
+        outputs: The number of outputs.
+    """
+    return float(outputs) if name == "squared_error" else 1.0
+
+
 @frozen
 class Velocity(Elementwise):
     """Gradient descent with a velocity that keeps the learning rates of earlier updates.

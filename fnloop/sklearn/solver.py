@@ -33,6 +33,8 @@ class Settings(NamedTuple):
         optimizer: The optimizer.
         batch_size: Examples in a batch.
         dtype: The dtype of all computation.
+        alpha: The weight of the penalty.
+        divisor: What the loss is divided by to be reported.
     """
 
     network: Sequential
@@ -40,6 +42,18 @@ class Settings(NamedTuple):
     optimizer: Elementwise
     batch_size: int
     dtype: str
+    alpha: float
+    divisor: float
+
+    def reported(self, losses: float, squares: float, n: int) -> float:
+        """Return the loss to report.
+
+        Args:
+            losses: The sum of the losses over the examples.
+            squares: The sum of w² over the weights, summed over the batches.
+            n: The number of examples.
+        """
+        return np.float64((losses / self.divisor + self.alpha / 2 * squares) / n)
 
     def computation(self) -> Computation:
         """Return what the engine computes."""

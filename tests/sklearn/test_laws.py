@@ -60,6 +60,17 @@ def test_partial_fits_are_the_iterations_of_a_fit(kind, y):
 
 
 @each_mlp
+def test_a_part_that_diverges_leaves_no_trace(kind, y):
+    """The weights and the state of the optimizer stay those before it, and so does what further parts make of them."""
+    first = {"classes": [0, 1, 2]} if kind is MLPClassifier else {}
+    one, other = (kind(solver="sgd", random_state=0, batch_size=50).partial_fit(X, y, **first) for _ in range(2))
+    with pytest.raises(ValueError, match="non-finite"):
+        one.partial_fit(np.vstack([X, 1e30 * X]), np.concatenate([y, y]))
+    assert bits(one) == bits(other)
+    assert bits(one.partial_fit(X, y)) == bits(other.partial_fit(X, y))
+
+
+@each_mlp
 def test_a_warm_start_is_the_rest_of_a_fit(kind, y):
     """To the bit, for an optimizer that remembers nothing."""
     plain = {"solver": "sgd", "momentum": 0.0, "shuffle": False, "random_state": 0, "n_iter_no_change": np.inf}
