@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from fnloop.cli.errors import naming_options
 from fnloop.cli.options import OutFile
 from fnloop.cli.output import write_chunks
 from fnloop.cli.table_options import DecimalOption, DelimiterOption, EncodingOption, HeaderOption, MissingOption
+from fnloop.core.display import pluralize
 from fnloop.core.formatting import short
 from fnloop.core.records import evolve
 from fnloop.data.preprocessing import Preprocessing
@@ -92,9 +94,10 @@ def predictions(checkpoint: Path, data: str, given: TableFormat, *, strict: bool
     in_order = False in (given.header, preprocessing.schema.format.header)
     rows = int(np.clip(CHUNK_NUMBERS // sum(preprocessing.widths), 100, 20_000))
     unseen: dict[str, tuple[int, str]] = {}
-    first = True
-    for chunk in read_chunks(data, given, partial(preprocessing.schema.text_columns, in_order=in_order), rows):
-        if first:
+    done = 0
+    chunks = read_chunks(data, given, partial(preprocessing.schema.text_columns, in_order=in_order), rows)
+    while (chunk := _next(chunks, done)) is not None:
+        if not done:
             for note in chunk.notes:
                 typer.echo(f"fnloop: note: {note}", err=True)
             if chunk.layout is not None:
@@ -102,11 +105,29 @@ def predictions(checkpoint: Path, data: str, given: TableFormat, *, strict: bool
                 preprocessing = evolve(preprocessing, schema=schema)
         names = preprocessing.schema.known_names(chunk.frame.columns, in_order=in_order)
         chunk = chunk._replace(frame=chunk.frame.set_axis(names, axis=1))
-        yield _predict_chunk(loaded, preprocessing, chunk, unseen, strict, with_header=first)
-        first = False
+        with _after(done):
+            text = _predict_chunk(loaded, preprocessing, chunk, unseen, strict, with_header=not done)
+        yield text
+        done += len(chunk.frame)
     for name, (count, example) in unseen.items():
         cells = "1 cell has a value" if count == 1 else f"{count:,} cells have values"
         typer.echo(f"fnloop: note: column {short(name)}: {cells} not seen in training, such as {example}", err=True)
+
+
+def _next(chunks: Iterator[TableFile], done: int) -> TableFile | None:
+    with _after(done):
+        return next(chunks, None)
+
+
+@contextmanager
+def _after(done: int) -> Iterator[None]:
+    """Add to an error the number of rows before it, which may be written already."""
+    try:
+        yield
+    except ValueError as error:
+        if not done:
+            raise
+        raise ValueError(f"{error}; the predictions end after {pluralize(done, 'row')}") from None
 
 
 def _predict_chunk(

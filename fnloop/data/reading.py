@@ -1,5 +1,6 @@
 """Tables from files: read by pandas, with the layout that was found or stated, whole or in chunks."""
 
+import codecs
 import csv
 import io
 import os
@@ -114,6 +115,9 @@ def read_chunks(path: str, given: TableFormat, text_columns: TextColumns, rows: 
         try:
             sample = _sample(file)
             layout = find_layout(sample, given, complete=len(sample) < SAMPLE_BYTES)
+            if given.encoding is None and layout.encoding == "utf-8" and path != "-" and not _is_utf8(path):
+                layout = find_layout(sample, evolve(given, encoding="cp1252"), complete=len(sample) < SAMPLE_BYTES)
+                layout = evolve(layout, notes=(NOT_UTF8, *layout.notes))
             stream = io.BufferedReader(Resumed(sample, file), 1 << 16)  # type: ignore[type-var]
             for frame in _pandas_csv(stream, layout, given, text_columns(layout.names), chunksize=rows):
                 if not len(frame):
@@ -121,6 +125,19 @@ def read_chunks(path: str, given: TableFormat, text_columns: TextColumns, rows: 
                 yield TableFile(frame, _place(path, layout), layout, layout.notes)
         except Exception as error:
             raise _named(error, path) from None
+
+
+def _is_utf8(path: str) -> bool:
+    """Whether the whole of a file is UTF-8; its first bytes do not tell, and its rows are written as they are read."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with open_bytes(path) as file:
+        try:
+            while block := file.read(SCAN_BYTES):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+    return True
 
 
 def _sample(file: BinaryIO) -> bytes:
@@ -133,31 +150,37 @@ def _sample(file: BinaryIO) -> bytes:
 def _read_text(path: str, given: TableFormat, text_columns: TextColumns) -> TableFile:
     file: BinaryIO = io.BytesIO(open_bytes(path).read()) if path == "-" else open_bytes(path)
     with file:
-        sample = _sample(file)
-        layout = find_layout(sample, given, complete=len(sample) < SAMPLE_BYTES)
-        texts = list(text_columns(layout.names))
-        file.seek(0)
         try:
-            frame = _pandas_csv(file, layout, given, texts)
-        except Warning:
-            number, cells = next((i, len(row)) for i, row in _numbered(file, layout) if len(row) > len(layout.names))
-            raise ValueError(f"line {number} must have {len(layout.names)} cells, like the header, got {cells}") from None
-        except UnicodeDecodeError as error:
-            if given.encoding is None and path != "-":
-                table = _read_text(path, evolve(given, encoding="cp1252"), text_columns)
-                return table._replace(notes=(NOT_UTF8, *table.notes))
-            raise ValueError(f"byte {error.start} is not {layout.encoding}; state another --encoding") from None
-        others = [name for name in frame.columns if name not in texts]
-        again = [name for name in others if frame[name].dtype.kind == "i" or _is_bool(frame[name])]
-        bools = [name for name in again if frame[name].dtype.kind != "i"]
-        if bools or (again and _has_leading_zeros(file, layout)):
-            file.seek(0)
-            as_text = _pandas_csv(file, layout, given, again, again)
-            for name in again:
-                if name in bools or as_text[name].str.match(r"[-+]?0\d").any():
-                    frame[name] = as_text[name]
-        notes = (*layout.notes, *_short_lines(file, layout, frame))
-        return TableFile(frame, _place(path, layout), layout, notes, given=given)
+            return _read_open(file, path, given, text_columns)
+        except UnicodeDecodeError:
+            if given.encoding is not None:
+                raise
+        file.seek(0)
+        table = _read_open(file, path, evolve(given, encoding="cp1252"), text_columns)
+        return table._replace(notes=(NOT_UTF8, *table.notes), given=given)
+
+
+def _read_open(file: BinaryIO, path: str, given: TableFormat, text_columns: TextColumns) -> TableFile:
+    sample = _sample(file)
+    layout = find_layout(sample, given, complete=len(sample) < SAMPLE_BYTES)
+    texts = list(text_columns(layout.names))
+    file.seek(0)
+    try:
+        frame = _pandas_csv(file, layout, given, texts)
+    except Warning:
+        number, cells = next((i, len(row)) for i, row in _numbered(file, layout) if len(row) > len(layout.names))
+        raise ValueError(f"line {number} must have {len(layout.names)} cells, like the header, got {cells}") from None
+    others = [name for name in frame.columns if name not in texts]
+    again = [name for name in others if frame[name].dtype.kind == "i" or _is_bool(frame[name])]
+    bools = [name for name in again if frame[name].dtype.kind != "i"]
+    if bools or (again and _has_leading_zeros(file, layout)):
+        file.seek(0)
+        as_text = _pandas_csv(file, layout, given, again, again)
+        for name in again:
+            if name in bools or as_text[name].str.match(r"[-+]?0\d").any():
+                frame[name] = as_text[name]
+    notes = (*layout.notes, *_short_lines(file, layout, frame))
+    return TableFile(frame, _place(path, layout), layout, notes, given=given)
 
 
 def _is_bool(series: Any) -> bool:
@@ -275,7 +298,7 @@ def _named(error: Exception, path: str) -> Exception:
     """The error with the path in its message; one of the operating system has it already."""
     if isinstance(error, OSError) and error.errno is not None:
         return error
-    return ValueError(f"{path}: {_reason(error)}")
+    return ValueError(f"{'standard input' if path == '-' else path}: {_reason(error)}")
 
 
 def _reason(error: Exception) -> str:

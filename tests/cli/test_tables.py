@@ -134,6 +134,22 @@ def test_a_stream_is_predicted_in_chunks(trained):
         assert predicted(folder, large)[0] == rows * 4
 
 
+def test_an_error_in_a_stream_tells_how_many_rows_are_predicted(trained):
+    """A stream is written as it is read, so that what is wrong at its end is found after its first rows were written."""
+    folder, _ = trained
+    lines = (folder / "t.csv").read_bytes().splitlines()
+    data = b"\n".join([lines[0], *lines[1:] * 300, lines[1].replace(b"words", b"w\xf6rds")])
+    with mock.patch("sys.stdin", io.TextIOWrapper(io.BytesIO(data))):
+        done = run_here("predict", folder / "o" / "best.npz", "-")
+    assert done.status == 1
+    written = len(done.out.splitlines()) - 1
+    assert 0 < written < 24_000
+    assert done.err.endswith(f"got byte 0xf6; state another --encoding; the predictions end after {written} rows\n")
+    write(folder / "t2.csv", [], [])
+    (folder / "t2.csv").write_bytes(data)
+    assert len(predicted(folder, folder / "t2.csv")[0]) == 24_001
+
+
 def test_missing_columns_are_named(trained):
     """All of them, in one line."""
     folder, _ = trained

@@ -148,6 +148,24 @@ def test_quantities_come_back_in_their_units():
     np.testing.assert_allclose(preprocessing.decode(preprocessing.dataset(frame).y), np.arange(40) + 0.5)
 
 
+@pytest.mark.parametrize("mean", [0.0, 1e7, 1e12])
+def test_predictions_of_quantities_keep_their_digits(mean):
+    """Models predict float32, which has 7 digits; those of a quantity far from 0 are more than that (torchmetrics#3077)."""
+    y = mean + np.arange(40.0)
+    preprocessing = fl.Preprocessing.fit({"a": np.arange(40.0) % 7, "y": y}, "y")
+    encoded = preprocessing.target_encoder.encode(pd.Series(y)).astype(np.float32)
+    np.testing.assert_allclose(preprocessing.decode(encoded), y, rtol=0, atol=1e-5 + 1e-15 * mean)
+
+
+@pytest.mark.parametrize("indices", [[2], [-1], [0.5], [[0, 3]]])
+def test_no_label_is_that_of_an_index_of_no_class(indices):
+    """Not even -1, the index of a missing label."""
+    preprocessing = fl.Preprocessing.fit({"a": np.arange(40.0) % 7, "y": ["cat", "dog"] * 20}, "y")
+    assert preprocessing.decode([1, 0]).tolist() == ["dog", "cat"]
+    with pytest.raises(ValueError, match="predicted must be indices of classes, integers from 0 to 1, got "):
+        preprocessing.decode(indices)
+
+
 def test_a_checkpoint_keeps_it(tmp_path):
     """To the bit, with every kind of encoder."""
     frame = pd.DataFrame(

@@ -151,6 +151,22 @@ def test_the_encoding_is_found(tmp_path, encoding):
     assert bool(table.notes) == (encoding == "cp1252")
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "-"])
+def test_the_encoding_is_that_of_the_whole_file(tmp_path, name):
+    """Also if the first byte that is not UTF-8 is late, and whether the file is read whole or in chunks; no other file has
+    this encoding for that reason."""
+    data = ("a,b\n" + "é,1\n" * 70_000).encode("cp1252").replace(b"\xe9", b"e", 69_999)
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    with mock.patch("sys.stdin", io.TextIOWrapper(io.BytesIO(data))):
+        table = read_table("-" if name == "-" else str(tmp_path / name))
+    assert (table.frame["a"].iloc[-1], table.frame["a"].iloc[0], table.format.encoding) == ("é", "e", None)
+    assert sum("cp1252" in note for note in table.notes) == 1
+    if name != "-":
+        chunks = list(read_chunks(str(tmp_path / name), TableFormat(), lambda names: ["a"], 50_000))
+        assert [text for chunk in chunks for text in chunk.frame["a"]] == table.frame["a"].tolist()
+        assert chunks[0].notes == table.notes
+
+
 def test_utf16_without_a_mark_can_be_stated(tmp_path):
     """The error without the statement names the option."""
     assert reads(tmp_path, "a,b\n1,ü\n", encoding="utf-16-le", stated="utf-16-le").frame["b"].tolist() == ["ü"]

@@ -44,8 +44,15 @@ class ClassEncoder:
 
         Args:
             predicted: The indices, (N,).
+
+        Raises:
+            ValueError: If one is not the index of a class.
         """
-        return np.array(self.classes)[predicted]
+        indices: Array = np.asarray(predicted)
+        last = len(self.classes) - 1
+        if indices.dtype.kind not in "iu" or ((indices < 0) | (indices > last)).any():
+            raise ValueError(f"predicted must be indices of classes, integers from 0 to {last}, got {short(predicted)}")
+        return np.array(self.classes)[indices]
 
 
 @frozen
@@ -73,12 +80,12 @@ class QuantityEncoder:
         return (number_cells(series, self.decimal)[0] - self.mean) / self.scale
 
     def decode(self, predicted: Array) -> Array:
-        """Return predictions in the units of the target.
+        """Return predictions in the units of the target, float64: float32 lacks the digits of a mean far above the spread.
 
         Args:
             predicted: Standardized predictions, (N,).
         """
-        return predicted * self.scale + self.mean
+        return np.asarray(predicted, np.float64) * self.scale + self.mean
 
 
 def fit_quantity(name: str, series: Any, decimal: str) -> QuantityEncoder:
