@@ -5,11 +5,13 @@ import re
 import signal
 import sys
 import warnings
+from ast import literal_eval
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from errno import ENOENT
 from functools import wraps
 from inspect import Parameter, signature
+from shlex import quote
 from typing import Any, TypeVar
 
 import typer
@@ -37,7 +39,7 @@ def naming_options(**others: str) -> Callable[[Command], Command]:
                 command(*args, **kwargs)
             except (ValueError, TypeError, FileNotFoundError) as error:
                 message = str(error)
-                renamed = with_options(message, options)
+                renamed = as_options(with_options(message, options))
                 if renamed == message:
                     raise
                 raise (FileNotFoundError if isinstance(error, OSError) else ValueError)(renamed) from error
@@ -63,6 +65,42 @@ def with_options(message: str, options: dict[str, str]) -> str:
         return message
     words = [options.get(word.partition("[")[0], word) for word in start[0].split()]
     return " ".join(words) + message[start.end() :]
+
+
+_TEXT = r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""  # as repr() writes it
+_ARGUMENT = re.compile(rf"\bkinds=\{{{_TEXT}: {_TEXT}\}}|\b(group|time|task)={_TEXT}|\bmissing=\[{_TEXT}\]|\bsplit=(?= )")
+
+
+def as_options(text: str) -> str:
+    """Replace the arguments that a note of a table names, as they are written in Python, with the options of the command.
+
+    Args:
+        text: The note.
+
+    Examples:
+        >>> as_options("kinds={'zip code': 'category'} overrules; group='nest' keeps its rows in one part")
+        '--column "zip code"=category overrules; --group nest keeps its rows in one part'
+    """
+    return _ARGUMENT.sub(_as_option, text)
+
+
+def _as_option(match: re.Match[str]) -> str:
+    column, kind, name, value, missing = (literal_eval(part) if part and part[0] in "'\"" else part for part in match.groups())
+    if kind == "dropped":
+        return f"--drop {_shell_word(column)}"
+    if kind:
+        return f"--column {_shell_word(column)}={kind}"
+    if missing:
+        return f"--missing {_shell_word(missing)}"
+    return f"--{name} {_shell_word(value)}" if name else "--split"
+
+
+def _shell_word(text: str) -> str:
+    if re.fullmatch(r"[\w.:/@%+-]+", text):
+        return text
+    if not text.isprintable():
+        return repr(text)
+    return quote(text) if re.search(r'[$`"!\\]', text) else f'"{text}"'
 
 
 def exit_status(command: Callable[..., Any], signals: Sequence[int]) -> int:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from fnloop.cli.errors import as_options
 from fnloop.data.table_split import TableSplit
 from fnloop.fitting import Fit
 from fnloop.runs.files import replacing
@@ -53,4 +54,4 @@ def _notes_of(splits: TableSplit) -> list[str]:
     schema = splits.preprocessing.schema
     of_columns = [f"{column.name}: {note}" for column in schema.columns for note in column.notes]
     of_target = () if schema.target is None else schema.target.notes
-    return [*schema.notes, *of_columns, *of_target, *splits.notes]
+    return [as_options(note) for note in (*schema.notes, *of_columns, *of_target, *splits.notes)]

@@ -10,7 +10,7 @@ import typer
 
 from fnloop import plots
 from fnloop.cli.completion import complete_choice, complete_data, complete_path
-from fnloop.cli.errors import naming_options
+from fnloop.cli.errors import as_options, naming_options
 from fnloop.cli.format_values import format_metrics
 from fnloop.cli.options import NoRecord, Overwrite
 from fnloop.cli.output import check_folder
@@ -37,6 +37,7 @@ from fnloop.cli.train_options import DEFAULTS, TASKS, TrainOptions, check_option
 from fnloop.core.display import pluralize
 from fnloop.core.errors import NoBestError
 from fnloop.core.formatting import cut_end, short
+from fnloop.core.records import evolve
 from fnloop.data.builtin_tables import DATASET_NAMES
 from fnloop.data.table_format import TableFormat
 from fnloop.data.table_split import TableSplit
@@ -236,4 +237,5 @@ def describe_data(splits: TableSplit) -> str:
     features = splits.train.x.shape[1]
     notes = "".join(f"  note: {note}\n" for note in (*(column.notes if column else ()), *splits.notes))
     target = f"{splits.task.capitalize()}: target {short(preprocessing.target)} is {kind}."
-    return f"{preprocessing.schema}\n{target}\n{notes}{counts}; {features} features."
+    columns = evolve(preprocessing.schema, target=None)
+    return as_options(f"{columns}\n{target}\n{notes}{counts}; {features} features.")

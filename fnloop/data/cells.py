@@ -8,6 +8,7 @@ from fnloop.core.arrays import Array
 from fnloop.data.date_text import parse_dates, seconds_of
 from fnloop.data.number_text import parse_numbers
 
+LARGEST_EXACT = 2**53  # float64 cannot represent all larger integers
 LARGEST = 1e150  # the square of a larger number overflows float64
 
 

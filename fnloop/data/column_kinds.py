@@ -1,4 +1,7 @@
-"""Guess what a column is from its cells; every guess that could be wrong has a note with the option that overrules it."""
+"""Guess what a column is from its cells; every guess that could be wrong has a note with the argument that overrules it.
+
+Notes name arguments as they are written in Python, such as `kinds={'zip': 'category'}`; commands print their options instead.
+"""
 
 import re
 from collections.abc import Callable
@@ -9,7 +12,7 @@ import numpy as np
 from fnloop.core.arrays import Array
 from fnloop.core.formatting import short
 from fnloop.core.records import evolve
-from fnloop.data.cells import date_cells, is_category, is_date, is_numeric, number_cells, text_cells
+from fnloop.data.cells import LARGEST_EXACT, date_cells, is_category, is_date, is_numeric, number_cells, text_cells
 from fnloop.data.date_text import find_date_formats
 from fnloop.data.number_text import BLANKS, parse_numbers
 from fnloop.data.schema import LEFT_OUT, Column
@@ -17,7 +20,6 @@ from fnloop.data.schema import LEFT_OUT, Column
 MANY = 0.3  # of the cells are numbers: then a column of text has a note
 ALMOST_ALL = 0.9  # of the cells are numbers: then the column is one of numbers
 MOST_CATEGORIES = 100  # a text column with more distinct values is encoded by its n-grams
-LARGEST_EXACT = 2**53  # float64 cannot represent all larger integers
 _ID_NAME = re.compile(
     r"(^|[\W_])(id|uuid|guid|key|rownames?)$|^index$|^(id|uuid)[\W_]|(?-i:[a-z](Id|ID)$)|^unnamed|^column 1$", re.I
 )
@@ -82,9 +84,9 @@ def _number(series: Any, name: str, place: Place, kind: str | None, decimal: str
         if len(numbers) >= 10 and distinct == len(numbers) == len(series) and _whole(numbers):
             left_out = _number_id(numbers, name)
             if left_out:
-                return Column(name, left_out, missing, distinct, notes=(f"--column {_q(name)}=number overrules",))
+                return Column(name, left_out, missing, distinct, notes=(f"{_kind(name, 'number')} overrules",))
             if (np.diff(numbers) == 1).all():
-                notes = (*notes, f"counts the rows; --drop {_q(name)} leaves it out")
+                notes = (*notes, f"counts the rows; {_kind(name, 'dropped')} leaves it out")
         notes = (*notes, *_group_note(numbers, name, distinct))
     return _unless_constant(Column(name, "number", missing, distinct, decimal, notes=notes), kind)
 
@@ -104,7 +106,9 @@ def _long_integers(series: Any, name: str) -> Column:
     """Integers that float64 cannot represent exactly: codes, unless the user states that they are numbers."""
     distinct = int(series.nunique())
     kind = "constant" if distinct == 1 else "category" if distinct <= min(MOST_CATEGORIES, len(series) // 2) else "id"
-    return Column(name, kind, 0, distinct, notes=(f"integers beyond 2^53; --column {_q(name)}=number rounds them",))
+    return Column(
+        name, kind, int(series.isna().sum()), distinct, notes=(f"integers beyond 2^53; {_kind(name, 'number')} rounds them",)
+    )
 
 
 def _whole(numbers: Array) -> bool:
@@ -121,7 +125,7 @@ def _number_id(numbers: Array, name: str) -> str:
 def _group_note(numbers: Array, name: str, distinct: int) -> tuple[str, ...]:
     named = _GROUP_NAME.search(name) or _ID_NAME.search(name)
     if named and _whole(numbers) and 2 < distinct <= len(numbers) / 2:
-        return (f"looks like a group; --group {_q(name)} keeps its rows in one part",)
+        return (f"looks like a group; group={name!r} keeps its rows in one part",)
     return ()
 
 
@@ -131,9 +135,9 @@ def _odd_notes(series: Any, odd: Array, name: str, place: Place) -> tuple[str, .
         return ()
     rows = np.flatnonzero(odd)
     row = int(next((i for i in rows[:1000] if str(series.iloc[i]).strip() not in BLANKS), rows[0]))
-    what = "is no number" if len(rows) == 1 else "are no numbers"
+    what = "cell is no number and counts" if len(rows) == 1 else "cells are no numbers and count"
     first = f"{short(str(series.iloc[row]), 40)} in {place(row)}"
-    return (f"{len(rows):,} {what} and missing ({first}); --column {_q(name)}=category overrules",)
+    return (f"{len(rows):,} {what} as missing ({first}); {_kind(name, 'category')} overrules",)
 
 
 def _date(texts: Array, codes: Array, name: str, kind: str) -> Column:
@@ -148,7 +152,7 @@ def _date(texts: Array, codes: Array, name: str, kind: str) -> Column:
 
 
 def _time_note(name: str) -> str:
-    return f"--time {_q(name)} tests on the latest rows"
+    return f"time={name!r} tests on the latest rows"
 
 
 def _shape(date_format: str) -> str:
@@ -168,14 +172,17 @@ def _guess_text(series: Any, texts: Array, codes: Array, name: str, place: Place
     words = np.mean([" " in text for text in texts[:1000]])
     near_unique = len(texts) >= 0.95 * present and present >= 10
     if near_unique and (words < 0.5 or _ID_NAME.search(name)):
-        return Column(name, "id", missing, len(texts), notes=(f"--column {_q(name)}=text overrules",))
+        return Column(name, "id", missing, len(texts), notes=(f"{_kind(name, 'text')} overrules",))
     mixed = _mixed_note(texts, counts, name, decimal)
     if len(texts) > MOST_CATEGORIES or near_unique:
         note = "nearly every row has another text" if near_unique else "encoded by its n-grams"
-        return Column(name, "text", missing, len(texts), notes=(*mixed, f"{note}; --drop {_q(name)} leaves it out"))
-    notes = ("codes with leading zeros stay text",) if all(re.fullmatch(r"\d+", text) for text in texts) else mixed
+        return Column(name, "text", missing, len(texts), notes=(*mixed, f"{note}; {_kind(name, 'dropped')} leaves it out"))
+    notes = mixed
+    if all(re.fullmatch(r"[-+]?\d+", text) for text in texts):
+        why = f"integers beyond 2^53; {_kind(name, 'number')} rounds them"
+        notes = (why if _has_long_integers(texts) else "codes with leading zeros stay text",)
     if _GROUP_NAME.search(name) and 2 < len(texts) <= present / 2:
-        notes = (*notes, f"looks like a group; --group {_q(name)} keeps its rows in one part")
+        notes = (*notes, f"looks like a group; group={name!r} keeps its rows in one part")
     return Column(name, "category", missing, len(texts), notes=notes)
 
 
@@ -186,7 +193,7 @@ def _mixed_note(texts: Array, counts: Array, name: str, decimal: str) -> tuple[s
     if is_number.all() or count < MANY * counts.sum():
         return ()
     example = short(str(texts[int((~is_number).argmax())]), 40)
-    return (f"{count:,} cells are numbers, others text ({example}); --column {_q(name)}=number overrules",)
+    return (f"{count:,} cells are numbers, others text ({example}); {_kind(name, 'number')} overrules",)
 
 
 def _as_numbers(series: Any, texts: Array, counts: Array, name: str, place: Place, decimal: str) -> Column | None:
@@ -209,8 +216,8 @@ def _as_numbers(series: Any, texts: Array, counts: Array, name: str, place: Plac
 
 
 def _has_long_integers(texts: Array) -> bool:
-    return any(len(text) > 15 and text.isdecimal() and int(text) > LARGEST_EXACT for text in texts)
+    return any(re.fullmatch(r"[-+]?\d{16,}", text) and abs(int(text)) > LARGEST_EXACT for text in texts)
 
 
-def _q(name: str) -> str:
-    return f'"{name}"' if re.search(r"\s", name) else name
+def _kind(name: str, kind: str) -> str:
+    return f"kinds={{{name!r}: {kind!r}}}"

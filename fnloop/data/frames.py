@@ -1,6 +1,7 @@
 """Frames of any library as pandas frames."""
 
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
 from fnloop.core.formatting import short
@@ -23,12 +24,13 @@ def as_pandas(name: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         try:
             value = pandas.DataFrame(dict(value))
-        except ValueError as error:
-            raise ValueError(f"{name} must have columns of one length, got {short(dict(value))}: {error}") from None
+        except ValueError:
+            raise ValueError(f"{name} must have columns of one length, got {short(dict(value))}") from None
     if not isinstance(value, pandas.DataFrame):
         frame = narwhals.from_native(value, pass_through=True)
         if not isinstance(frame, narwhals.DataFrame):
             hint = "; read it with collect()" if isinstance(frame, narwhals.LazyFrame) else ""
+            hint = "; read the file with pandas.read_csv" if isinstance(value, str | PathLike) else hint
             raise TypeError(f"{name} must be a frame in memory, got {short(value)}{hint}")
         value = pandas.DataFrame({label: _as_series(frame[label]) for label in frame.columns})
     if value.columns.nlevels > 1:

@@ -10,15 +10,17 @@ from fnloop.core.arrays import Array
 from fnloop.core.checks import choice, optional
 from fnloop.core.formatting import cut_end, listed, short
 from fnloop.core.records import evolve
-from fnloop.data.cells import LARGEST, is_category, is_date, is_numeric, number_cells, text_cells
-from fnloop.data.column_kinds import ALMOST_ALL, LARGEST_EXACT, Place, guess_column, has_long_integers
+from fnloop.core.signatures import did_you_mean
+from fnloop.data.cells import LARGEST, LARGEST_EXACT, is_category, is_date, is_numeric, number_cells, text_cells
+from fnloop.data.column_kinds import ALMOST_ALL, Place, guess_column, has_long_integers
 from fnloop.data.date_text import find_date_formats
-from fnloop.data.number_text import BLANKS
+from fnloop.data.number_text import BLANKS, parse_number
 from fnloop.data.schema import FEATURES, KINDS, Column, Schema
 from fnloop.data.table_format import TableFormat
 
 Task = Literal["classification", "regression"]
 MOST_CLASSES = 20  # a target of integers with more distinct values is a quantity
+_INFINITE = re.compile(r"[-+]?inf(inity)?", re.I)
 _task = optional(choice("classification", "regression"))
 
 
@@ -64,13 +66,17 @@ def infer_schema(
     """
     place, table_format = place or row_number, table_format or TableFormat()
     decimal = table_format.usual_decimal or "."
-    names, kinds = [str(name) for name in frame.columns], dict(kinds or {})
+    names, kinds = [str(name) for name in frame.columns], check_kinds(kinds)
     for name, kind in kinds.items():
         if name not in names:
-            raise ValueError(f"kinds must name one of the columns {listed(names)}, got {short(name)}")
-        choice(*KINDS)("column", kind)
+            raise ValueError(
+                f"kinds must name one of the columns {listed(names)}, got {short(name)}{did_you_mean(name, names)}"
+            )
+        choice(*KINDS)(f"kinds[{name!r}]", kind)
     if target is not None and target not in names:
-        raise ValueError(f"target must be one of the columns {listed(names)}, got {short(target)}")
+        raise ValueError(
+            f"target must be one of the columns {listed(names)}, got {short(target)}{did_you_mean(target, names)}"
+        )
     if len(names) < 2:
         raise ValueError(f"the data must have columns other than the target {short(names[0])}, got none")
     columns = {name: guess_column(frame[name], name, place, kinds.get(name), decimal) for name in names if name != target}
@@ -99,8 +105,22 @@ def infer_schema(
     )
 
 
+def check_kinds(kinds: Any) -> dict[str, str]:
+    """Return the kinds of columns that the user states as a dictionary.
+
+    Args:
+        kinds: A mapping of names to kinds; None for none.
+
+    Raises:
+        TypeError: If it is not a mapping.
+    """
+    if not isinstance(kinds, Mapping | None):
+        raise TypeError(f"kinds must be a mapping of columns to kinds, such as {{'zip': 'category'}}, got {short(kinds)}")
+    return dict(kinds or {})
+
+
 def _described(columns: Mapping[str, Column]) -> str:
-    return cut_end("; ".join(map(str, list(columns.values())[:10])), 300)
+    return cut_end("; ".join(str(evolve(column, notes=())) for column in list(columns.values())[:10]), 300)
 
 
 def _kept(series: Any, column: Column, kinds: Mapping[str, str], place: Place, decimal: str) -> Column:
@@ -167,32 +187,50 @@ def target_column(
         task, notes = _infer_task(numbers, len(texts), int(odd.sum()), int(present.sum()))
     if task == "regression":
         return _quantity(series, name, values, odd, place, mark, notes), ()
+    if stated != "category":
+        notes = (*notes, *_spelling_notes(texts, codes, name, place, mark))
     counts = np.bincount(codes[present], minlength=len(texts))
     if len(texts) < 2:
         raise ValueError(
-            f"target {short(name)} must have at least 2 classes, got only {short(str(texts[0]))}; state another --target"
+            f"target {short(name)} must have at least 2 classes, got only {short(str(texts[0]))}; state another target"
         )
     if len(texts) > 0.5 * present.sum() and len(texts) > 2:
         raise ValueError(
             f"target {short(name)} must be a class or a quantity, got {len(texts):,} different {_what(series, texts)} in "
-            f"{present.sum():,} rows; state another --target"
+            f"{present.sum():,} rows; state another target"
         )
     rare = [texts[i] for i in np.flatnonzero(counts < 5)]
     if len(rare) == len(texts):
-        notes = (*notes, "no class has 5 rows, so the split is not by class; --split states the parts")
+        notes = (*notes, "no class has 5 rows, so the split is not by class; split= states the parts")
     elif rare:
-        rare_note = (
-            f"classes of fewer than 5 rows are in the training part alone: {listed(rare, 60)}; --split states the parts"
-        )
+        rare_note = f"classes of fewer than 5 rows are in the training part alone: {listed(rare, 60)}; split= states the parts"
         notes = (*notes, rare_note)
     column = Column(name, "category", int((~present).sum()), len(texts), mark, notes=notes)
     return column, classes_of(series, texts)
 
 
+def _spelling_notes(texts: Array, codes: Array, name: str, place: Place, mark: str) -> tuple[str, ...]:
+    """A note about classes that are one number, written differently; an infinite number among numbers is no class."""
+    values = [float(text) if _INFINITE.fullmatch(text) else parse_number(text, mark) for text in texts]
+    numbers = [value for value in values if value is not None]
+    if len(numbers) < len(values):
+        return ()
+    first: dict[float, str] = {}
+    for i, (text, number) in enumerate(zip(texts, numbers, strict=True)):
+        if not np.isfinite(number):
+            raise ValueError(
+                f"target {short(name)} must have finite numbers, got {short(text)} in {place(int((codes == i).argmax()))}; "
+                f"missing=[{text!r}] leaves its rows out, kinds={{{name!r}: 'category'}} takes it for a class"
+            )
+        if first.setdefault(number, text) != text:
+            return (f"{short(first[number])} and {short(text)} are one number, and different classes",)
+    return ()
+
+
 def _what(series: Any, texts: Array) -> str:
     """The plural noun for the cells of a target that is no class and no quantity."""
     if all(re.fullmatch(r"-?\d+", text) for text in texts):
-        return "integers beyond 2^53 (--task regression rounds them)"
+        return "integers beyond 2^53 (task='regression' rounds them)"
     if is_numeric(series):
         return f"numbers of which many are infinite or above {LARGEST:g}"
     return "dates" if is_date(series) or find_date_formats(list(texts)) else "texts"
@@ -208,9 +246,9 @@ def _infer_task(numbers: Array, distinct_texts: int, odd: int, present: int) -> 
     distinct = np.unique(numbers)
     if (distinct == np.floor(distinct)).all():
         if len(distinct) <= min(MOST_CLASSES, len(numbers) // 2):
-            note = () if len(distinct) <= 2 else (f"{len(distinct)} integers are classes; --task regression overrules",)
+            note = () if len(distinct) <= 2 else (f"{len(distinct)} integers are classes; task='regression' overrules",)
             return "classification", note
-        return "regression", (f"{len(distinct):,} integers are a quantity; --task classification overrules",)
+        return "regression", (f"{len(distinct):,} integers are a quantity; task='classification' overrules",)
     return "regression", ()
 
 
@@ -223,9 +261,7 @@ def _quantity(series: Any, name: str, values: Array, odd: Array, place: Place, m
             f"target {short(name)} must be numbers for regression, got {short(str(series.iloc[row]), 40)} in {place(row)}"
         )
     if numbers.min() == numbers.max():
-        raise ValueError(
-            f"target {short(name)} must have different values, but all are {numbers[0]:g}; state another --target"
-        )
+        raise ValueError(f"target {short(name)} must have different values, but all are {numbers[0]:g}; state another target")
     if series.dtype.kind in "iu" and np.abs(numbers).max() > LARGEST_EXACT:
         notes = (*notes, "integers beyond 2^53 are rounded")
     if odd.any():

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fnloop.core.arrays import Array
+from fnloop.core.checks import choice
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import frozen
 from fnloop.data.dataset import Dataset
@@ -16,7 +17,9 @@ from fnloop.data.encoders.target import ClassEncoder, QuantityEncoder, fit_quant
 from fnloop.data.encoders.text import TextEncoder
 from fnloop.data.frames import as_pandas
 from fnloop.data.inference import Task, infer_schema
+from fnloop.data.missing_cells import check_missing, without_missing
 from fnloop.data.schema import Cells, Schema
+from fnloop.data.table_format import TableFormat
 
 Encoder = NumberEncoder | CategoryEncoder | TextEncoder | DateEncoder
 
@@ -51,6 +54,7 @@ class Preprocessing:
         >>> print(preprocessing.schema)
           size: number, 1 missing
           colour: category, 2 values
+          target price: a quantity
         >>> preprocessing.features(table).shape
         (4, 4)
     """
@@ -67,6 +71,7 @@ class Preprocessing:
         *,
         task: Task | None = None,
         kinds: Mapping[str, str] | None = None,
+        missing: Sequence[Any] = (),
         scaling: Scaling = "robust",
     ) -> "Preprocessing":
         """Return the preprocessing that is fitted to a table, which should be the training part.
@@ -76,14 +81,17 @@ class Preprocessing:
             target: Name of the target; None for the last column that can be one.
             task: `"classification"` or `"regression"`; by default inferred from the target.
             kinds: Kinds of columns that overrule the guesses, such as `{"zip": "category", "name": "dropped"}`.
+            missing: Texts and numbers that mean a missing cell, such as `["unknown", -99]`, here and in other tables.
             scaling: `"robust"` (median, quartiles, smooth clip) or `"standard"` (mean and standard deviation).
 
         Raises:
-            TypeError: If `frame` is not a frame.
+            TypeError: If `frame` is not a frame, or another argument has the wrong type.
             ValueError: If a column does not exist, a kind is unknown, or the target cannot be one.
         """
-        table = as_pandas("frame", frame)
-        return fit_encoders(infer_schema(table, target, task=task, kinds=kinds), table, scaling)
+        table_format = TableFormat(missing=check_missing("missing", missing))
+        table = without_missing(as_pandas("frame", frame), table_format.missing)
+        schema = infer_schema(table, target, task=task, kinds=kinds, table_format=table_format)
+        return fit_encoders(schema, table, scaling)
 
     @property
     def target(self) -> str:
@@ -109,7 +117,7 @@ class Preprocessing:
         Raises:
             ValueError: If a feature column is missing.
         """
-        table = as_pandas("frame", frame)
+        table = self._read(frame)
         cells = self.schema.apply(table)
         x, unseen, start = np.empty((len(table), sum(self.widths))), {}, 0
         for encoder in self.encoders:
@@ -118,6 +126,9 @@ class Preprocessing:
             if unknown.any():
                 unseen[encoder.column] = np.flatnonzero(unknown)
         return Encoded(x, unseen)
+
+    def _read(self, frame: Any) -> Any:
+        return without_missing(as_pandas("frame", frame), self.schema.format.missing)
 
     def features(self, frame: Any) -> Array:
         """Return the features of a table: (N, D), float64.
@@ -139,7 +150,7 @@ class Preprocessing:
         Raises:
             ValueError: If a column is missing, a label is unknown, or no row has a target.
         """
-        table = as_pandas("frame", frame)
+        table = self._read(frame)
         self.schema.check(list(table.columns))
         if self.target not in table.columns:
             raise ValueError(f"the data must have the target column {short(self.target)}, got {listed(table.columns)}")
@@ -171,6 +182,7 @@ def fit_encoders(schema: Schema, frame: Any, scaling: Scaling = "robust") -> Pre
     """
     if schema.target is None:
         raise ValueError("schema must have a target, got None")
+    scaling = choice("robust", "standard")("scaling", scaling)
     name = schema.target.name
     cells = schema.apply(frame)
     kinds = {column.name: column.kind for column in schema.features}

@@ -14,6 +14,7 @@ import numpy as np
 
 from fnloop.core.records import evolve
 from fnloop.data.builtin_tables import DATASET_NAMES, builtin_table
+from fnloop.data.cells import LARGEST_EXACT
 from fnloop.data.formats import READERS
 from fnloop.data.sniffing import NOT_UTF8, Layout, find_layout
 from fnloop.data.streams import SAMPLE_BYTES, Resumed, check_path, file_kind, open_bytes
@@ -170,17 +171,36 @@ def _read_open(file: BinaryIO, path: str, given: TableFormat, text_columns: Text
     except Warning:
         number, cells = next((i, len(row)) for i, row in _numbered(file, layout) if len(row) > len(layout.names))
         raise ValueError(f"line {number} must have {len(layout.names)} cells, like the header, got {cells}") from None
-    others = [name for name in frame.columns if name not in texts]
-    again = [name for name in others if frame[name].dtype.kind == "i" or _is_bool(frame[name])]
-    bools = [name for name in again if frame[name].dtype.kind != "i"]
-    if bools or (again and _has_leading_zeros(file, layout)):
+    again = [name for name in frame.columns if name not in texts and (_may_be_codes(frame[name]) or _is_bool(frame[name]))]
+    sure = [name for name in again if _is_bool(frame[name]) or _is_rounded(frame[name])]
+    if sure or (again and _has_leading_zeros(file, layout)):
         file.seek(0)
         as_text = _pandas_csv(file, layout, given, again, again)
         for name in again:
-            if name in bools or as_text[name].str.match(r"[-+]?0\d").any():
+            if _is_bool(frame[name]) or as_text[name].str.match(r"[-+]?0\d").any() or _are_long(frame[name], as_text[name]):
                 frame[name] = as_text[name]
     notes = (*layout.notes, *_short_lines(file, layout, frame))
     return TableFile(frame, _place(path, layout), layout, notes, given=given)
+
+
+def _may_be_codes(series: Any) -> bool:
+    """Whether pandas has read whole numbers, which may have lost leading zeros; they are floats beside missing cells."""
+    if series.dtype.kind != "f":
+        return bool(series.dtype.kind == "i")
+    if not (series.isna().any() or _is_rounded(series)):
+        return False
+    present = series[np.isfinite(series)]
+    return bool(len(present)) and bool((present == np.floor(present)).all())
+
+
+def _is_rounded(series: Any) -> bool:
+    """Whether pandas has read floats, which cannot represent all integers of their size."""
+    return bool(series.dtype.kind == "f" and series.abs().max() > LARGEST_EXACT)
+
+
+def _are_long(series: Any, as_text: Any) -> bool:
+    """Whether a column of floats is written as integers, of which some are rounded."""
+    return _is_rounded(series) and bool(as_text.dropna().str.fullmatch(r"[-+]?\d+").all())
 
 
 def _is_bool(series: Any) -> bool:

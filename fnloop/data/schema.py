@@ -185,7 +185,14 @@ class Schema:
             counts = {kind: sum(column.kind == kind for column in self.columns) for kind in KINDS}
             summary = listed(f"{count:,} {kind}" for kind, count in counts.items() if count)
             columns = [*noted, f"... ({len(self.columns):,} columns: {summary})"]
-        return "\n".join(f"  {line}" for line in (*columns, *(f"note: {note}" for note in self.notes)))
+        target = () if self.target is None else (_target_line(self.target, self.classes),)
+        return "\n".join(f"  {line}" for line in (*columns, *target, *(f"note: {note}" for note in self.notes)))
+
+
+def _target_line(column: Column, classes: Sequence[Any]) -> str:
+    facts = [f"{len(classes):,} classes ({listed(classes, 60)})" if classes else "a quantity"]
+    facts += [f"{column.missing:,} missing"] if column.missing else []
+    return "; ".join([f"target {short(column.name, 60)[1:-1]}: {', '.join(facts)}", *column.notes])
 
 
 def cells_of(series: Any, column: Column) -> Cells:

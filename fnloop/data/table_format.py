@@ -62,7 +62,7 @@ class TableFormat:
             decimal=self.decimal,
             encoding=self.encoding or usual.encoding,
             header=usual.header if self.header is None else self.header,
-            missing=(*usual.missing, *self.missing),
+            missing=tuple(dict.fromkeys((*usual.missing, *self.missing))),
             usual_decimal=usual.usual_decimal,
         )
 

@@ -9,14 +9,16 @@ from fnloop.core.arrays import Array
 from fnloop.core.checks import choice, integer, optional, real
 from fnloop.core.display import pluralize
 from fnloop.core.formatting import listed, short
-from fnloop.core.records import frozen
+from fnloop.core.records import evolve, frozen
+from fnloop.core.signatures import did_you_mean
 from fnloop.data.cells import date_cells, is_numeric, number_cells, text_cells
 from fnloop.data.column_kinds import Place
 from fnloop.data.dataset import Dataset
 from fnloop.data.encoders.number import Scaling
 from fnloop.data.encoders.target import ClassEncoder
 from fnloop.data.frames import as_pandas
-from fnloop.data.inference import Task, infer_schema, row_number
+from fnloop.data.inference import Task, check_kinds, infer_schema, row_number
+from fnloop.data.missing_cells import check_missing, without_missing
 from fnloop.data.preprocessing import Preprocessing, fit_encoders
 from fnloop.data.reading import TableFile
 from fnloop.data.schema import Schema
@@ -64,6 +66,7 @@ def split_table(
     validation: float = 0.2,
     seed: int = 42,
     kinds: Mapping[str, str] | None = None,
+    missing: Sequence[Any] = (),
     group: str | None = None,
     time: str | None = None,
     split: str | None = None,
@@ -82,6 +85,7 @@ def split_table(
         validation: Fraction of the other rows for the validation set, in (0, 1). Default: 0.2.
         seed: Seed of the random split, in [0, 2^32). Default: 42.
         kinds: Kinds of columns that overrule the guesses, such as `{"zip": "category", "name": "dropped"}`.
+        missing: Texts and numbers that mean a missing cell, such as `["unknown", -99]`, here and in tables to predict.
         group: A column whose equal values stay in one part, such as a patient.
         time: A column of dates or numbers: the latest rows are the test set, the earliest the training set.
         split: A column that has the part of each row: `train`, `validation` or `test`.
@@ -109,23 +113,28 @@ def split_table(
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} exclude one another, got {listed(map(repr, given.values()))}")
     file = table if isinstance(table, TableFile) else TableFile(table, row_number)
-    frame, place, target = as_pandas("table", file.frame), file.place, file.target if target is None else target
+    place, target = file.place, file.target if target is None else target
+    table_format = evolve(file.format, missing=(*file.format.missing, *check_missing("missing", missing)))
+    frame = without_missing(as_pandas("table", file.frame), table_format.missing)
     if len(frame) < FEWEST_ROWS:
         raise ValueError(f"the data must have at least {FEWEST_ROWS} rows, got {len(frame)}")
     for role, name in given.items():
+        if not isinstance(name, str):
+            raise TypeError(f"{role} must be the name of a column, got {short(name)}")
         if name not in frame.columns:
-            raise ValueError(f"{role} must be one of the columns {listed(frame.columns)}, got {short(name)}")
+            close = did_you_mean(name, frame.columns)
+            raise ValueError(f"{role} must be one of the columns {listed(frame.columns)}, got {short(name)}{close}")
         if name == target:
             raise ValueError(f"{role} must be another column than the target, got {short(name)}")
-    kinds = {**(kinds or {}), **{name: role for role, name in given.items()}}
+    roles_of = {name: role for role, name in given.items()}
     schema = infer_schema(
         frame,
         target,
         task=_task("task", task),
-        kinds=kinds,
+        kinds={**check_kinds(kinds), **roles_of},
         place=place,
         notes=file.notes,
-        table_format=file.format,
+        table_format=table_format,
     )
     frame, left_out = _with_target(frame, schema)
     labels = _classes(frame, schema)

@@ -117,7 +117,11 @@ def test_what_was_stated_for_the_training_holds(tmp_path):
         (text(TABLE, header=False), [], "missing: size, code, day; got "),
         (text(TABLE).encode("utf-16-le"), [], "--encoding utf-16-le"),
         (b"size,code,day\n" + b"1,001,2024-01-05\n" * 20_000 + b"1,\xe9,2024-01-05\n", ["--encoding", "utf-8"], "byte 0xe9"),
-        (b"size,code,day\n" + b"1,001,2024-01-05\n" * 40_000 + b"1,2,3,4\n", [], "got 4; the predictions end after 40000 rows"),
+        (
+            b"size,code,day\n" + b"1,001,2024-01-05\n" * 40_000 + b"1,2,3,4\n",
+            [],
+            "got 4; the predictions end after 40000 rows",
+        ),
         (text(TABLE), ["--decimal", "x"], "--decimal must be '.' or ','"),
         (text(TABLE), ["--decimal", ",", "--delimiter", ","], "--decimal must be another character"),
     ],

@@ -3,12 +3,16 @@
 import csv
 import io
 import json
+import shlex
 from unittest import mock
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import fnloop as fl
+from fnloop.cli.errors import as_options
 from tests.cli.support import run_here
 
 HEADER = ["id", "name", "length", "colour", "when", "price", "kind"]
@@ -73,6 +77,16 @@ def test_the_schema_is_printed(trained):
     assert "  when: date; --time when tests on the latest rows\n" in out
     assert "  price: number, 12 missing; '$1' is read as 1\n" in out
     assert "Classification: target 'kind' is 2 classes: 007, cat." in out
+
+
+@given(
+    st.text(st.characters(exclude_categories=["C", "Z"]) | st.sampled_from(" '\"\\$=")), st.sampled_from(["number", "dropped"])
+)
+def test_notes_name_options_that_a_shell_reads(name, kind):
+    """Whatever the name of the column is. In Python the same note has the argument."""
+    words = ["--drop", name] if kind == "dropped" else ["--column", f"{name}={kind}"]
+    assert shlex.split(as_options(f"kinds={{{name!r}: {kind!r}}}; overrules")) == [*words[:-1], f"{words[-1]};", "overrules"]
+    assert shlex.split(as_options(f"group={name!r} keeps its rows")) == ["--group", name, "keeps", "its", "rows"]
 
 
 def test_predictions_keep_every_row_and_its_order(trained):

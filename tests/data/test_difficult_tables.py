@@ -32,7 +32,10 @@ CASES = {  # a table, and the messages of `fit` and of `split_table`; None if it
     "two rows": (pd.DataFrame({"x": [1.0, 2.0], "y": ["a", "b"]}), None, "at least 5 rows, got 2"),
     "long integers": (table(k=np.arange(N) + 2**60), None, None),
     "long classes": (table(np.arange(N) % 2 + 2**60), None, None),
-    "long target": (table(np.arange(N) + 2**60), *[r"different integers beyond 2\^53 \(--task regression rounds them\)"] * 2),
+    "long target": (
+        table(np.arange(N) + 2**60),
+        *[r"different integers beyond 2\^53 \((task='regression'|--task regression) rounds"] * 2,
+    ),
     "mixed types": (table(k=[1, "two", 3.5, None] * 15), None, None),
     "mixed target": (table([1, "two", 3.5, "007"] * 15), None, None),
     "booleans": (table([True, False, None] * 20, k=[True, False] * 30), None, None),

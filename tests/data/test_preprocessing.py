@@ -1,5 +1,7 @@
 """Encoders agree with scikit-learn's where the meaning is the same; a preprocessing knows the training part alone."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -16,7 +18,9 @@ from fnloop.data.encoders.category import fit_category
 from fnloop.data.encoders.date import fit_date
 from fnloop.data.encoders.number import NumberEncoder, fit_number
 from fnloop.data.encoders.text import TextEncoder
+from fnloop.data.reading import read_table
 from fnloop.data.schema import Cells
+from fnloop.data.table_format import TableFormat
 from fnloop.runs.checkpoint import load_checkpoint, save
 
 NOTHING = np.empty(0, object)
@@ -190,3 +194,74 @@ def test_the_statistics_are_those_of_the_training_part():
     frame.loc[60:, "c"] = "z"
     second = fl.split_table(frame.assign(part=part), "y", split="part").preprocessing
     assert fl.digest(first.encoders) == fl.digest(second.encoders)
+
+
+def messy(missing):
+    """A table with the same cells missing, marked by texts and numbers, or as they are in pandas."""
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "size": draw.standard_normal(60),
+            "count": draw.integers(0, 90, 60),
+            "colour": draw.choice(["red", "blue"], 60),
+            "code": draw.integers(0, 3, 60) + 2**60 + 1,
+            "when": pd.date_range("2024-01-01", periods=60),
+            "kind": draw.choice(["cat", "dog"], 60),
+        }
+    )
+    marks = {"size": -99.0, "count": -99, "colour": "unknown", "code": -99, "kind": "unknown"}
+    for i, (name, mark) in enumerate(marks.items()):
+        rows = np.arange(i, 60, 10)
+        if missing:
+            frame.loc[rows, name] = mark
+        else:
+            frame[name] = (frame[name].astype("Int64") if name == "code" else frame[name]).mask(np.isin(np.arange(60), rows))
+    return frame
+
+
+def as_polars(frame):
+    return pl.DataFrame({name: [None if pd.isna(cell) else cell for cell in frame[name]] for name in frame})
+
+
+@pytest.mark.parametrize("convert", [lambda frame: frame, as_polars, lambda frame: frame.astype(str).to_dict("list")])
+def test_stated_texts_are_missing_cells(tmp_path, convert):
+    """As if the cells were missing, in the training and in new tables, from frames and in a file that the command reads."""
+    marked, plain = messy(True), messy(False)
+    table = fl.split_table(convert(marked), missing=["unknown", -99, "-99.0"])
+    expected = fl.split_table(plain)
+    features = [part.x.tolist() for part in (expected.train, expected.validation, expected.test)]
+    assert [part.x.tolist() for part in (table.train, table.validation, table.test)] == features
+    assert table.notes == expected.notes == ("6 rows without a target left out",)
+    preprocessing = table.preprocessing
+    np.testing.assert_array_equal(preprocessing.features(convert(marked)), expected.preprocessing.features(plain))
+    fitted = fl.Preprocessing.fit(convert(marked), missing=["unknown", -99, "-99.0"])
+    assert {column.name: column.missing for column in fitted.schema.columns}["code"] == 6
+    marked.to_csv(tmp_path / "t.csv", index=False)
+    read = read_table(str(tmp_path / "t.csv"), TableFormat(missing=("unknown", "-99", "-99.0")))
+    np.testing.assert_array_equal(fl.split_table(read).train.x, table.train.x)
+
+
+@pytest.mark.parametrize("missing", ["-99", -99, None, [None], [True], {"a": 1}])
+def test_missing_texts_are_checked(missing):
+    """A text alone would be a sequence of its letters."""
+    frame = {"a": np.arange(40.0) % 7, "y": ["cat", "dog"] * 20}
+    for function in (fl.split_table, fl.Preprocessing.fit):
+        with pytest.raises(TypeError, match="missing must be a sequence of texts of missing cells"):
+            function(frame, missing=missing)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scaling": "minmax"}, "scaling must be one of 'robust', 'standard', got 'minmax'"),
+        ({"kinds": ["a"]}, "kinds must be a mapping of columns to kinds"),
+        ({"kinds": {"A": "text"}}, "kinds must name one of the columns a, y, got 'A', did you mean 'a'?"),
+        ({"target": "Y"}, "target must be one of the columns a, y, got 'Y', did you mean 'y'?"),
+    ],
+)
+def test_wrong_arguments_are_refused(options, message):
+    """With their name and value, and what is close to it."""
+    frame = {"a": np.arange(40.0) % 7, "y": ["cat", "dog"] * 20}
+    for function in (fl.split_table, fl.Preprocessing.fit):
+        with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+            function(frame, **options)

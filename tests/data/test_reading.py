@@ -143,6 +143,21 @@ def test_codes_and_booleans_stay_as_they_are_written(tmp_path):
     assert frame["n"].dtype.kind == "i"
 
 
+@pytest.mark.parametrize("empty", ["", "NA", "inf"])
+def test_codes_are_kept_beside_missing_cells(tmp_path, empty):
+    """Leading zeros, and the digits of integers beyond 2^53; other numbers are numbers. pandas reads all of them as floats."""
+    rows = "00501,1152921504606846977,7,1e18\n" + f"{empty},,,\n" + "10501,-1152921504606846978,8,2e18\n"
+    frame = reads(tmp_path, f"zip,big,n,large\n{rows}").frame
+    assert frame["zip"].iloc[[0, 2]].tolist() == ["00501", "10501"]
+    assert frame["big"].dropna().tolist() == ["1152921504606846977", "-1152921504606846978"]
+    assert frame["n"].dropna().tolist() == [7.0, 8.0]
+    assert frame["large"].dropna().tolist() == [1e18, 2e18]
+    assert reads(tmp_path, "big,n\n" + "99999999999999999999,1\n-99999999999999999998,2\n").frame["big"].map(str).tolist() == [
+        "99999999999999999999",
+        "-99999999999999999998",
+    ]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_the_encoding_is_found(tmp_path, encoding):
     """A file that is not UTF-8 has a note; a byte order mark is no part of a name."""

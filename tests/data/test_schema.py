@@ -34,7 +34,7 @@ def test_one_odd_cell_among_numbers_leaves_them_numbers(odd):
         assert odd in "".join(found.notes)
     if odd == "abc":
         assert "row 400" in found.notes[0]
-        assert "--column a=category" in found.notes[0]
+        assert "kinds={'a': 'category'} overrules" in found.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -82,18 +82,22 @@ def test_kinds(name, values, kind):
         (["b", "a"] * 50, ("a", "b"), ""),
         ([True, False] * 50, (False, True), ""),
         ([1, 0] * 50, (0, 1), ""),
-        ([3, 1, 2] * 50, (1, 2, 3), "--task regression"),
+        ([3, 1, 2] * 50, (1, 2, 3), "task='regression' overrules"),
         (["10", "9"] * 50, ("9", "10"), ""),
-        (np.arange(100), (), "--task classification"),
+        (np.arange(100), (), "task='classification' overrules"),
         (np.linspace(0, 1, 100), (), ""),
         ([f"{i}.5" for i in range(100)], (), ""),
         ([*map(str, range(100)), "x"], (), "'x' in row 100"),
         (["a"] * 50 + ["b"] * 50 + ["c"], ("a", "b", "c"), "training part alone: c"),
         ([f"c{i % 1000}" for i in range(20_000)], None, ""),
+        (["1", "2"] * 20 + ["1.0"] * 5, ("1", "1.0", "2"), "'1' and '1.0' are one number, and different classes"),
+        (["1", "2"] * 20 + ["$2"] * 5, ("$2", "1", "2"), "'2' and '$2' are one number, and different classes"),
+        ([*np.arange(40.0), np.inf], (), "'inf' in row 40 is no number"),
+        (["low", "inf"] * 20, ("inf", "low"), ""),
     ],
 )
 def test_targets(values, classes, said):
-    """Are classes or a quantity by a rule that is said, with the option that overrules it; labels are as they were written."""
+    """Are classes or a quantity by a rule that is said, with the argument that overrules it; labels are as written."""
     schema = infer_schema(pd.DataFrame({"x": DRAW.standard_normal(len(values)), "y": pd.Series(values)}), "y")
     assert len(schema.classes) == 1000 if classes is None else schema.classes == classes
     assert list(map(type, schema.classes)) == list(map(type, classes or schema.classes))
@@ -106,6 +110,12 @@ def test_targets(values, classes, said):
         (["a"] * 20, "at least 2 classes, got only 'a'"),
         ([None] * 20, "all 20 cells are missing"),
         ([f"text {i}" for i in range(20)], "20 different texts in 20 rows"),
+        (["0", "1"] * 9 + ["-inf", "0"], r"finite numbers, got '-inf' in row 18; missing=\['-inf'\] leaves its rows out"),
+        (
+            [0.0, 1.0] * 9 + [np.inf, 0.0],
+            r"finite numbers, got 'inf' in row 18; missing=\['inf'\] leaves its rows out, kinds=",
+        ),
+        (["0", "1"] * 9 + ["1e999", "0"], "finite numbers, got '1e999' in row 18"),
     ],
 )
 def test_impossible_targets_are_refused(values, message):
@@ -199,10 +209,15 @@ def test_mixed_types_are_noted():
     """With an example of the fewer."""
     found = column([*map(str, range(40)), *["low", "high"] * 30])
     assert found.kind == "category"
-    assert found.notes == ("40 cells are numbers, others text ('low'); --column a=number overrules",)
+    assert found.notes == ("40 cells are numbers, others text ('low'); kinds={'a': 'number'} overrules",)
 
 
 def test_a_schema_is_data():
-    """It prints one line a column."""
+    """It prints one line a column, that of the target with its classes."""
     assert isinstance(PREPROCESSING.schema, Schema)
-    assert len(str(PREPROCESSING.schema).splitlines()) == 6
+    lines = str(PREPROCESSING.schema).splitlines()
+    assert (len(lines), lines[-1]) == (7, "  target y: 2 classes (cat, dog)")
+    quantity = infer_schema(pd.DataFrame({"x": DRAW.standard_normal(40), "y": [*range(39), None]}), "y")
+    assert str(quantity).splitlines()[-1] == (
+        "  target y: a quantity, 1 missing; 39 integers are a quantity; task='classification' overrules"
+    )
