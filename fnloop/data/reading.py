@@ -184,7 +184,7 @@ def _read_open(file: BinaryIO, path: str, given: TableFormat, text_columns: Text
 
 
 def _may_be_codes(series: Any) -> bool:
-    """Whether pandas has read whole numbers, which may have lost leading zeros; they are floats beside missing cells."""
+    """Whether pandas has read whole numbers, which may have lost leading zeros; they are floats with missing cells."""
     if series.dtype.kind != "f":
         return bool(series.dtype.kind == "i")
     if not (series.isna().any() or _is_rounded(series)):

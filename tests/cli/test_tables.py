@@ -149,7 +149,7 @@ def test_a_stream_is_predicted_in_chunks(trained):
 
 
 def test_an_error_in_a_stream_tells_how_many_rows_are_predicted(trained):
-    """A stream is written as it is read, so that what is wrong at its end is found after its first rows were written."""
+    """A stream is written while it is read, so that what is wrong at its end is found after its first rows were written."""
     folder, _ = trained
     lines = (folder / "t.csv").read_bytes().splitlines()
     data = b"\n".join([lines[0], *lines[1:] * 300, lines[1].replace(b"words", b"w\xf6rds")])
