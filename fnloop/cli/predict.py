@@ -17,10 +17,11 @@ from fnloop.cli.options import OutFile
 from fnloop.cli.output import write_chunks
 from fnloop.cli.table_options import DecimalOption, DelimiterOption, EncodingOption, HeaderOption, MissingOption
 from fnloop.core.display import pluralize
-from fnloop.core.formatting import short
+from fnloop.core.formatting import listed, short
 from fnloop.core.records import evolve
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.data.reading import TableFile, read_chunks
+from fnloop.data.schema import Schema
 from fnloop.data.table_format import TableFormat
 from fnloop.runs.checkpoint import Checkpoint, load_checkpoint
 from fnloop.training import evaluation
@@ -103,6 +104,7 @@ def predictions(checkpoint: Path, data: str, given: TableFormat, *, strict: bool
             if chunk.layout is not None:
                 schema = preprocessing.schema.with_decimal(chunk.layout.decimal)
                 preprocessing = evolve(preprocessing, schema=schema)
+            _check_header(preprocessing.schema, chunk)
         names = preprocessing.schema.known_names(chunk.frame.columns, in_order=in_order)
         chunk = chunk._replace(frame=chunk.frame.set_axis(names, axis=1))
         with _after(done):
@@ -112,6 +114,16 @@ def predictions(checkpoint: Path, data: str, given: TableFormat, *, strict: bool
     for name, (count, example) in unseen.items():
         cells = "1 cell has a value" if count == 1 else f"{count:,} cells have values"
         typer.echo(f"fnloop: note: column {short(name)}: {cells} not seen in training, such as {example}", err=True)
+
+
+def _check_header(schema: Schema, chunk: TableFile) -> None:
+    """Check that the first line has a name of the training, where it is taken for names."""
+    names = schema.names
+    if chunk.layout is not None and chunk.layout.header and schema.format.header and not set(names) & set(chunk.layout.names):
+        raise ValueError(
+            f"the first line must have names of columns, such as {listed(names, 60)}, got {listed(chunk.layout.names, 60)}; "
+            "if the file has no header, state --no-header"
+        )
 
 
 def _next(chunks: Iterator[TableFile], done: int) -> TableFile | None:

@@ -215,15 +215,16 @@ def _spelling_notes(texts: Array, codes: Array, name: str, place: Place, mark: s
     numbers = [value for value in values if value is not None]
     if len(numbers) < len(values):
         return ()
-    first: dict[float, str] = {}
+    first: dict[float, str] = {}  # by the exact value: long integers may be equal as floats
     for i, (text, number) in enumerate(zip(texts, numbers, strict=True)):
         if not np.isfinite(number):
             raise ValueError(
                 f"target {short(name)} must have finite numbers, got {short(text)} in {place(int((codes == i).argmax()))}; "
                 f"missing=[{text!r}] leaves its rows out, kinds={{{name!r}: 'category'}} takes it for a class"
             )
-        if first.setdefault(number, text) != text:
-            return (f"{short(first[number])} and {short(text)} are one number, and different classes",)
+        exact = int(text) if re.fullmatch(r"[-+]?\d+", text) else number
+        if first.setdefault(exact, text) != text:
+            return (f"{short(first[exact])} and {short(text)} are one number, and different classes",)
     return ()
 
 

@@ -114,7 +114,9 @@ def test_what_was_stated_for_the_training_holds(tmp_path):
     ("data", "options", "message"),
     [
         (text(TABLE[["size", "code"]], header=False), ["--no-header"], "3 columns size, code, day in this order"),
-        (text(TABLE, header=False), [], "missing: size, code, day; got "),
+        (text(TABLE, header=False), [], "such as size, code, day, kind, got "),
+        (text(TABLE, header=False), [], "; if the file has no header, state --no-header"),
+        (text(TABLE[["size", "day"]]), [], "missing: code; got size, day"),
         (text(TABLE).encode("utf-16-le"), [], "--encoding utf-16-le"),
         (b"size,code,day\n" + b"1,001,2024-01-05\n" * 20_000 + b"1,\xe9,2024-01-05\n", ["--encoding", "utf-8"], "byte 0xe9"),
         (

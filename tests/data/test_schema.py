@@ -92,6 +92,7 @@ def test_kinds(name, values, kind):
         ([f"c{i % 1000}" for i in range(20_000)], None, ""),
         (["1", "2"] * 20 + ["1.0"] * 5, ("1", "1.0", "2"), "'1' and '1.0' are one number, and different classes"),
         (["1", "2"] * 20 + ["$2"] * 5, ("$2", "1", "2"), "'2' and '$2' are one number, and different classes"),
+        ([str(2**60 + i % 2) for i in range(40)], (str(2**60), str(2**60 + 1)), ""),
         ([*np.arange(40.0), np.inf], (), "'inf' in row 40 is no number"),
         (["low", "inf"] * 20, ("inf", "low"), ""),
     ],
@@ -102,6 +103,7 @@ def test_targets(values, classes, said):
     assert len(schema.classes) == 1000 if classes is None else schema.classes == classes
     assert list(map(type, schema.classes)) == list(map(type, classes or schema.classes))
     assert said in " ".join(schema.target.notes)
+    assert ("are one number" in said) == ("are one number" in " ".join(schema.target.notes))
 
 
 @pytest.mark.parametrize(
