@@ -220,7 +220,7 @@ def _spelling_notes(texts: Array, codes: Array, name: str, place: Place, mark: s
         if not np.isfinite(number):
             raise ValueError(
                 f"target {short(name)} must have finite numbers, got {short(text)} in {place(int((codes == i).argmax()))}; "
-                f"missing=[{text!r}] leaves its rows out, kinds={{{name!r}: 'category'}} takes it for a class"
+                f"missing=[{short(text)}] leaves its rows out, kinds={{{short(name)}: 'category'}} takes it for a class"
             )
         exact = int(text) if re.fullmatch(r"[-+]?\d+", text) else number
         if first.setdefault(exact, text) != text:

@@ -101,7 +101,7 @@ def test_bad_parameters_of_a_perceptron(parameters, message):
     "y", [np.array(["a", "b"])[TWO], VALUE.astype(str), TWO.astype("M8[D]")], ids=["text", "digits", "dates"]
 )
 def test_targets_that_are_no_numbers(regressor, y):
-    with pytest.raises(ValueError, match="y must be numbers for a regressor, got values of dtype"):
+    with pytest.raises(ValueError, match="y must be numbers for a regressor, got dtype"):
         regressor.fit(X, y)
 
 
