@@ -34,6 +34,9 @@ Training
 Functions of a stream
     best, top, last, every, history, moving_average, what_if
     tap, until, until_seconds, reaches, progress
+Many runs
+    sweep, Sweep                        many trainers in one fold; each has the bits of its own run
+    grid, sample, spaces                the trainers of a sweep: all combinations, or draws from distributions
 After training
     evaluate, outputs                   the metrics of a state; the outputs of its model
     predict, predict_proba              labels or values; probabilities of the classes
@@ -74,6 +77,10 @@ from fnloop.data.splits import Split, split
 from fnloop.data.table_split import TableSplit, split_table
 from fnloop.fitting import Fit, fit
 from fnloop.nn import mlp, summary
+from fnloop.populations import spaces
+from fnloop.populations.candidates import grid, sample
+from fnloop.populations.results import Sweep
+from fnloop.populations.sweep import sweep
 from fnloop.runs.checkpoint import Checkpoint, load, load_checkpoint, save
 from fnloop.runs.checkpointing import checkpoint
 from fnloop.runs.recording import record
@@ -116,6 +123,7 @@ __all__ = [
     "Split",
     "StopReason",
     "Stopped",
+    "Sweep",
     "TableScores",
     "TableSplit",
     "TrainState",
@@ -134,6 +142,7 @@ __all__ = [
     "fit",
     "frozen",
     "get_scheduler",
+    "grid",
     "history",
     "init_state",
     "last",
@@ -160,13 +169,16 @@ __all__ = [
     "record",
     "restored",
     "same_bits",
+    "sample",
     "save",
     "schedulers",
     "score_table",
+    "spaces",
     "split",
     "split_table",
     "steps",
     "summary",
+    "sweep",
     "tap",
     "top",
     "until",

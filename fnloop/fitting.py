@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from fnloop.streams.history import append_metrics
 from fnloop.streams.progress import progress as show_progress
 from fnloop.streams.select import update_best
 from fnloop.streams.time import deadline, timed
+from fnloop.training.epoch_stream import EpochStream
 from fnloop.training.evaluation import evaluate, predict, predict_proba
 from fnloop.training.loop import epochs as stream_of_epochs
 from fnloop.training.loss_scale import loss_scale
@@ -188,6 +189,7 @@ HINTS = {  # for arguments of similar functions in other packages
     **dict.fromkeys(("batch_size", "loss", "optimizer", "metrics", "seed"), "it is a field of the trainer"),
 }
 Predicate = Callable[[TrainState], Any]
+StreamFunction = Callable[[Iterable[TrainState]], Iterable[TrainState]]
 
 
 @explain_calls(HINTS)
@@ -257,10 +259,51 @@ def fit(
     lines_every = int(progress) if isinstance(progress, bool) else integer(0)("progress", progress)
     trainer = check_trainer(trainer).resolve(train)
     stream = stream_of_epochs(trainer, train, validation, start=start, engine=engine)
-    chosen = monitor
-    monitor, mode = trainer.monitored(validation is not None, chosen)
-    scale = loss_scale(trainer, train)
+    recorder = record if record is None or callable(record) else record_to(record, monitor=monitor, overwrite=overwrite)
     first_epoch = 0 if start is None else start.epoch
+    fitting = fit_stream(
+        stream,
+        epochs=epochs,
+        first_epoch=first_epoch,
+        monitor=monitor,
+        recorder=recorder,
+        until=until,
+        seconds=seconds,
+        shown=show_progress(total=epochs, every=lines_every) if lines_every else None,
+    )
+    return result_of(fitting)
+
+
+def fit_stream(
+    stream: EpochStream,
+    *,
+    epochs: int,
+    first_epoch: int = 0,
+    monitor: str | None = None,
+    recorder: StreamFunction | None = None,
+    until: Predicate | None = None,
+    seconds: float | None = None,
+    shown: StreamFunction | None = None,
+    timer: Callable[[Iterable[TrainState]], Iterator[tuple[TrainState, float]]] = timed,
+) -> Generator[TrainState, None, Fit]:
+    """Yield the states of a stream, up to the end of the run, and return the result.
+
+    `fit` is this function with the stream of `epochs`.
+
+    Args:
+        stream: The stream; its trainer is resolved.
+        epochs: As in `fit`.
+        first_epoch: The epoch of the first state. Default: `0`.
+        monitor: As in `fit`.
+        recorder: A function of the stream that records it, and passes it on. Default: None.
+        until: As in `fit`.
+        seconds: As in `fit`.
+        shown: A function of the stream that shows it, and passes it on. Default: None.
+        timer: A function of the stream that returns each state with the seconds that it took. Default: `timed`.
+    """
+    trainer, has_validation = stream.trainer, stream.validation is not None
+    monitor, mode = trainer.monitored(has_validation, monitor)
+    scale = loss_scale(trainer, stream.train)
     conditions: list[tuple[StopReason, Predicate]] = []
     if until is not None:
         if not callable(until):
@@ -270,17 +313,16 @@ def fit(
         time_is_up = deadline(real("(0, inf)")("seconds", seconds))
         conditions.append((StopReason.TIME, lambda state: first_epoch < state.epoch < epochs and time_is_up(state)))
     ending = _Ending(conditions)
-    recorder = record if record is None or callable(record) else record_to(record, monitor=chosen, overwrite=overwrite)
     result = None
-    names = [*trainer.metric_names(validation is not None), "lr", "seconds"]
+    names = [*trainer.metric_names(has_validation), "lr", "seconds"]
     try:
         with ExitStack() as at_end:
             recorded: Iterable[TrainState] = stream if recorder is None else recorder(stream)
             at_end.callback(getattr(recorded, "close", lambda: None))  # also after Ctrl-C between two states
             states: Iterable[TrainState] = take_until(ending, take(max(0, epochs - first_epoch) + 1, recorded))
-            if lines_every:
-                states = show_progress(states, total=epochs, every=lines_every)
-            result = evolve(_collect(trainer, states, ending, monitor, mode, names), loss_scale=scale)
+            timed_states = timer(states if shown is None else shown(states))
+            result = yield from _collect(trainer, timed_states, ending, monitor, mode, names)
+            result = evolve(result, loss_scale=scale)
     except KeyboardInterrupt:  # while the run file was being closed
         if result is None:
             raise
@@ -302,19 +344,34 @@ class _Ending:
         return self.reason is not None
 
 
+def result_of(fitting: Generator[TrainState, None, Fit]) -> Fit:
+    """Return the result of `fit_stream`, whose states are read and dropped."""
+    while True:
+        try:
+            next(fitting)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+
 def _collect(
-    trainer: Trainer, states: Iterable[TrainState], ending: _Ending, monitor: str, mode: Mode, names: Iterable[str]
-) -> Fit:
+    trainer: Trainer,
+    states: Iterable[tuple[TrainState, float]],
+    ending: _Ending,
+    monitor: str,
+    mode: Mode,
+    names: Iterable[str],
+) -> Generator[TrainState, None, Fit]:
     """The result of a stream that `ending` ends; its history has all names, even if no epoch was finished."""
     history: dict[str, list[float]] = {name: [] for name in names}
     last: Any = None
     best_state, previous_epoch, interrupted = None, 0, False
     try:
-        for state, seconds in timed(states):
+        for state, seconds in states:
             if last is not None and state.epoch > previous_epoch:
                 append_metrics(history, {**state.metrics, "seconds": seconds})
             last, previous_epoch = state, state.epoch
             best_state = update_best(best_state, state, monitor, mode)
+            yield state
     except KeyboardInterrupt:
         if not any(history.values()) and best_state is None:  # nothing was trained
             raise

@@ -23,8 +23,8 @@ class Slot(NamedTuple):
     kind: str = ""
 
     def view(self, vector: Any) -> Any:
-        """Return the array as a view into the vector."""
-        return vector[self.start : self.stop].reshape(self.shape)
+        """Return the array as a view into the vector, or for a population, (K, P), that of each member, (K, *shape)."""
+        return vector[..., self.start : self.stop].reshape(*vector.shape[:-1], *self.shape)
 
 
 def lay_out(layers: Sequence[Sequence[tuple[int, ...]]], kinds: Sequence[Sequence[str]] = ()) -> tuple[Slot, ...]:

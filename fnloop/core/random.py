@@ -21,6 +21,7 @@ class Stream(IntEnum):
     DROPOUT = 2
     NOISE = 3
     SPLIT = 5
+    SEARCH = 6
 
 
 def words(n: int, seed: int, stream: Stream, *counters: int) -> Array:

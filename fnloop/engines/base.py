@@ -129,4 +129,4 @@ def apply_weights(
 ) -> tuple[AnyArray, Callable[[], AnyArray]]:
     """Multiply the loss of each example, and its gradient, by the example's weight; without weights, return them unchanged."""
     losses, backward = loss
-    return loss if weights is None else (losses * weights, lambda: backward() * weights[:, None])
+    return loss if weights is None else (losses * weights, lambda: backward() * weights[..., None])

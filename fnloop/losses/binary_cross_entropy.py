@@ -59,6 +59,7 @@ class BinaryCrossEntropy(weighting.ClassWeighted, Loss):
     class_weights: ClassWeights = None
 
     metrics = ("accuracy",)
+    stacks = True
 
     def __attrs_post_init__(self) -> None:
         pairs = self.class_weights if self.class_weights and isinstance(self.class_weights[0], tuple) else ()
@@ -85,15 +86,16 @@ class BinaryCrossEntropy(weighting.ClassWeighted, Loss):
     def forward(self, outputs: AnyArray, targets: AnyArray) -> tuple[AnyArray, Backward]:
         """Return the loss of each example, (N,), and the backward function."""
         xp, z, y = namespace(outputs), outputs, targets.reshape(outputs.shape)
+        scale = 1 / (z.shape[-2] * z.shape[-1])
         # The loss of the class that z favours, plus a small remainder: added last, neither loses its digits.
         favoured, e = xp.heaviside(z, 0.5), xp.exp(xp.minimum(z, -z))
         remainder = xp.log1p(e)
         if not self.label_smoothing and self.class_weights is None:
             gap = favoured - y
-            return _mean(z * gap + remainder), lambda: (gap - xp.sign(z) * (e / (1 + e))) * (1 / z.size)
+            return _mean(z * gap + remainder), lambda: (gap - xp.sign(z) * (e / (1 + e))) * scale
         zeros, ones = self._shares(y, z.dtype)
         mass, gap = zeros + ones, favoured * zeros - (1 - favoured) * ones
-        return _mean(z * gap + mass * remainder), lambda: (gap - xp.sign(z) * (mass * e / (1 + e))) * (1 / z.size)
+        return _mean(z * gap + mass * remainder), lambda: (gap - xp.sign(z) * (mass * e / (1 + e))) * scale
 
     def _shares(self, y: AnyArray, dtype: Any) -> tuple[AnyArray, AnyArray]:
         """Return the smoothed and weighted targets of classes 0 and 1, computed separately: 1 - y would lose digits."""
@@ -127,4 +129,4 @@ class BinaryCrossEntropy(weighting.ClassWeighted, Loss):
 
 def _mean(losses: AnyArray) -> AnyArray:
     """Return the mean over labels, (N,)."""
-    return losses.reshape(-1) if losses.shape[1] == 1 else losses.sum(1) / losses.shape[1]
+    return losses[..., 0] if losses.shape[-1] == 1 else losses.sum(-1) / losses.shape[-1]

@@ -88,7 +88,8 @@ def _check_labels(targets: Array, outputs: int) -> None:
 
 def one_hot(labels: AnyArray, z: AnyArray) -> AnyArray:
     """Return a one-hot column for each integer label, (K, N), in the shape and dtype of z."""
-    return (labels.reshape(-1) == indices(len(z), labels.dtype)[:, None]).astype(z.dtype)
+    classes = indices(z.shape[-2], labels.dtype)[:, None]
+    return (labels.reshape(*z.shape[:-2], 1, z.shape[-1]) == classes).astype(z.dtype)
 
 
 def with_classes_first(
@@ -104,13 +105,13 @@ def with_classes_first(
         outputs: The outputs of the model, (N, K).
         targets: The targets, as labels or as rows.
     """
-    z, are_rows = outputs.T.copy(), targets.shape == outputs.shape
-    if len(z) > 1:
-        losses, backward = forward(z, targets.T if are_rows else one_hot(targets, z))
-        return losses, lambda: backward().T
+    z, are_rows = outputs.mT.copy(), targets.shape == outputs.shape
+    if z.shape[-2] > 1:
+        losses, backward = forward(z, targets.mT if are_rows else one_hot(targets, z))
+        return losses, lambda: backward().mT
     pair, y = namespace(z).concatenate, targets.reshape(z.shape)
-    losses, backward = forward(pair([z * 0, z]), pair([1 - y, y]))
-    return losses, lambda: backward()[1:].T
+    losses, backward = forward(pair([z * 0, z], -2), pair([1 - y, y], -2))
+    return losses, lambda: backward()[..., 1:, :].mT
 
 
 def predict(outputs: Array) -> Array:

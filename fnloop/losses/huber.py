@@ -30,6 +30,8 @@ class Huber(Regression):
 
     delta: Positive = 1.0
 
+    stacks = True
+
     def rho(self, error: AnyArray) -> tuple[AnyArray, Slope]:
         """Return the Huber function of the error, and its slope."""
         near = namespace(error).clip(error, -self.delta, self.delta)

@@ -21,6 +21,8 @@ class LogCosh(Regression):
         targets: (N, K), or (N,) for K = 1; the values y.
     """
 
+    stacks = True
+
     def rho(self, error: AnyArray) -> tuple[AnyArray, Slope]:
         """Return log cosh of the error, and its slope."""
         xp = namespace(error)

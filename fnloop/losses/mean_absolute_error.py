@@ -21,6 +21,8 @@ class MeanAbsoluteError(Regression):
 
     metrics = ("r2",)
 
+    stacks = True
+
     def rho(self, error: AnyArray) -> tuple[AnyArray, Slope]:
         """Return the absolute error, and its slope."""
         sign = namespace(error).sign(error)

@@ -25,6 +25,7 @@ class MeanSquaredError(Regression):
     """
 
     metrics = ("r2",)
+    stacks = True
 
     def rho(self, error: AnyArray) -> tuple[AnyArray, Slope]:
         """Return the squared error, and its slope."""

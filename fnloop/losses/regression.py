@@ -54,7 +54,8 @@ class Regression(Loss):
         """Return the loss of each example, (N,), and the backward function."""
         error = outputs - targets.reshape(outputs.shape)
         values, slope = self.rho(error)
-        return values.sum(1) / values.shape[1], lambda: slope(1 / error.size)
+        rows, columns = error.shape[-2:]
+        return values.sum(-1) / columns, lambda: slope(1 / (rows * columns))
 
     def probabilities(self, outputs: Array) -> Array:
         """Raise a TypeError: the outputs are values."""

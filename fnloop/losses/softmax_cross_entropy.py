@@ -6,6 +6,7 @@ from fnloop.core.arrays import AnyArray
 from fnloop.core.constants import constant_array, ones
 from fnloop.core.namespace import namespace
 from fnloop.core.records import frozen
+from fnloop.core.stacking import product
 from fnloop.losses import weighting
 from fnloop.losses.classes import LabelSmoothing, with_classes_first
 from fnloop.losses.classification import Classification
@@ -49,6 +50,8 @@ class SoftmaxCrossEntropy(weighting.ClassWeighted, Classification):
     label_smoothing: LabelSmoothing = 0.0
     class_weights: ClassWeights = None
 
+    stacks = True
+
     def check_outputs(self, outputs: int) -> None:
         """Check that there are at least two classes, and a weight for each."""
         if outputs < 2:
@@ -61,14 +64,15 @@ class SoftmaxCrossEntropy(weighting.ClassWeighted, Classification):
 
     def _forward(self, z: AnyArray, y: AnyArray) -> tuple[AnyArray, Backward]:
         z, exp, rest = shifted_exponentials(z)
-        log, one = namespace(z).log1p(rest), ones(len(z), z.dtype)
+        log, classes = namespace(z).log1p(rest), z.shape[-2]
+        one = ones(classes, z.dtype)
         if self.label_smoothing:
-            y = y * (1 - self.label_smoothing) + self.label_smoothing / len(z)
+            y = y * (1 - self.label_smoothing) + self.label_smoothing / classes
         if self.class_weights is None:
-            return log - (z * y).T.dot(one), lambda: mean_gradient(exp, rest, y)
+            return log - product((z * y).mT, one), lambda: mean_gradient(exp, rest, y)
         y = y * constant_array(self.resolved_weights(), z.dtype)[:, None]
         mass = one @ y
-        return mass * log - one @ (z * y), lambda: mean_gradient(mass * exp, rest, y)
+        return mass * log - one @ (z * y), lambda: mean_gradient(mass[..., None, :] * exp, rest, y)
 
 
 def shifted_exponentials(z: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray]:
@@ -77,11 +81,11 @@ def shifted_exponentials(z: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray]:
     The exponentials of an example sum to 1 + rest, where the 1 is that of the highest logit. So log1p(rest) keeps its digits
     when one class has nearly all of the probability.
     """
-    z = z - z.max(0)
-    xp, one = namespace(z), ones(len(z), z.dtype)
+    z = z - z.max(-2, keepdims=True)
+    xp, one = namespace(z), ones(z.shape[-2], z.dtype)
     exp = xp.exp(z)
     highest = xp.floor(exp)  # 1 for the highest logit and for its ties, else 0
-    return z, exp, (exp - highest).T.dot(one) + (highest.T.dot(one) - 1)
+    return z, exp, product((exp - highest).mT, one) + (product(highest.mT, one) - 1)
 
 
 def mean_gradient(exp: AnyArray, rest: AnyArray, y: AnyArray) -> AnyArray:
@@ -89,4 +93,5 @@ def mean_gradient(exp: AnyArray, rest: AnyArray, y: AnyArray) -> AnyArray:
 
     The difference exp - y is taken first: it is 0 for a confident correct prediction, and y rest keeps its digits.
     """
-    return (exp - y - y * rest) * (1 / y.shape[1] / (1 + rest))
+    rest = rest[..., None, :]
+    return (exp - y - y * rest) * (1 / y.shape[-1] / (1 + rest))

@@ -35,14 +35,14 @@ class Accuracy(ClassesOrLabels, Metric):
 
     name = "accuracy"
     mode = "max"
+    stacks = True
 
     def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
         """Return the number of correct predictions, for several labels that of each label."""
-        count = namespace(outputs).count_nonzero
         if self.multilabel:
-            return list(count(correct_labels(outputs, targets), 0))
+            return [count(labels) for labels in namespace(outputs).moveaxis(correct_labels(outputs, targets), -1, 0)]
         if outputs.shape[-1] == 1:
-            return [count((outputs > 0).ravel() == (targets > 0.5).ravel())]
+            return [count((outputs[..., 0] > 0) == (targets.reshape(outputs.shape[:-1]) > 0.5))]
         return [count(outputs.argmax(-1) == labels_of(targets, outputs))]
 
     def width(self, outputs: int) -> int:
@@ -136,4 +136,9 @@ def correct_labels(outputs: AnyArray, targets: AnyArray) -> AnyArray:
 
 def labels_of(targets: AnyArray, outputs: AnyArray) -> AnyArray:
     """Return the class of each target, (N,), from labels or rows."""
-    return targets.argmax(-1) if targets.shape == outputs.shape else targets.ravel()
+    return targets.argmax(-1) if targets.shape == outputs.shape else targets.reshape(outputs.shape[:-1])
+
+
+def count(correct: AnyArray) -> Any:
+    """Return how many are true, a number; for a population, (K, N), how many of each member, (K,)."""
+    return namespace(correct).count_nonzero(correct) if correct.ndim == 1 else correct.sum(-1)

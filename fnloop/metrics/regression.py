@@ -28,6 +28,7 @@ class R2(Metric):
     name = "r2"
     task = "regression"
     mode = "max"
+    stacks = True
 
     def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
         """Return the number of examples, and four statistics of each output.
@@ -35,9 +36,10 @@ class R2(Metric):
         They are the first target, and the sums of the differences d from it, of d², and of the squared residuals.
         """
         y = targets.reshape(outputs.shape).astype(widest(outputs))
-        d, residual = y - y[0], y - outputs
-        columns = namespace(y).stack((y[0], d.sum(0), (d * d).sum(0), (residual * residual).sum(0)), 1)
-        return [len(y), *columns.reshape(-1)]
+        first, residual = y[..., :1, :], y - outputs
+        d = y - first
+        columns = (first[..., 0, :], d.sum(-2), (d * d).sum(-2), (residual * residual).sum(-2))
+        return [y.shape[-2], *_by_output(namespace(y).stack(columns, -1))]
 
     def merge(self, a: Statistics, b: Statistics) -> list[Any]:
         """Return the statistics of both sets, with the differences of b taken from the first target of a."""
@@ -77,11 +79,12 @@ class RMSE(Metric):
     name = "rmse"
     task = "regression"
     mode = "min"
+    stacks = True
 
     def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
         """Return the sum of squared errors of each output."""
         y = targets.reshape(outputs.shape).astype(widest(outputs))
-        return list(((y - outputs) ** 2).sum(0))
+        return list(_by_output(((y - outputs) ** 2).sum(-2)[..., None]))
 
     def width(self, outputs: int) -> int:
         """Return the number of outputs."""
@@ -104,11 +107,13 @@ class MAE(Metric):
     name = "mae"
     task = "regression"
     mode = "min"
+    stacks = True
 
     def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
         """Return the sum over examples of the mean absolute error of their outputs."""
         y = targets.reshape(outputs.shape).astype(widest(outputs))
-        return [abs(y - outputs).sum() / outputs.shape[1]]
+        error = abs(y - outputs)
+        return [error.reshape(*error.shape[:-2], -1).sum(-1) / outputs.shape[-1]]
 
     def width(self, outputs: int) -> int:
         """Return 1."""
@@ -117,3 +122,8 @@ class MAE(Metric):
     def value(self, sums: Array, examples: float) -> float:
         """Return the mean absolute error."""
         return float(sums[0] / examples)
+
+
+def _by_output(statistics: AnyArray) -> AnyArray:
+    """Return the statistics of each output, (K, S), one after the other, (K S,); members of a population are the last axis."""
+    return namespace(statistics).moveaxis(statistics.reshape(*statistics.shape[:-2], -1), -1, 0)

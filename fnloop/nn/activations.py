@@ -144,6 +144,7 @@ class Activation(Layer):
     name: Annotated[str, choice(*ACTIVATIONS)]
 
     random = False
+    stacks = True
 
     def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
         """Return the activation of x, the backward function, and no buffers."""

@@ -9,6 +9,7 @@ from fnloop.core.arrays import AnyArray, Array
 from fnloop.core.checks import Flag, PositiveInt, choice
 from fnloop.core.constants import ones
 from fnloop.core.records import frozen
+from fnloop.core.stacking import product
 from fnloop.core.sums import total
 from fnloop.nn.initializers import INITIALIZERS, initial_weights
 from fnloop.nn.layer import Context, Forward, Layer
@@ -72,6 +73,7 @@ class Dense(Layer):
     bias: Flag = True
 
     random = False
+    stacks = True
 
     @property
     def params(self) -> type[DenseParams] | type[WeightParams]:
@@ -90,27 +92,31 @@ class Dense(Layer):
 
     def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
         """Return the outputs, the backward function, and no buffers."""
-        if x.ndim != 2:
+        if x.ndim != params.weights.ndim:
             raise ValueError(f"Dense takes (N, {self.inputs}); put a Flatten before it for more dimensions")
-        y = x.dot(params.weights)
+        y = product(x, params.weights)
         if self.bias:
-            y += params.biases
+            y += params.biases if y.ndim == 2 else params.biases[:, None]
 
         def backward(dy: AnyArray, grads: Any, need_dx: bool) -> AnyArray | None:
-            x.T.dot(dy, grads.weights)
+            product(x.mT, dy, grads.weights)
             if self.bias:
                 sum_rows(dy, grads.biases)
             if not need_dx:
                 return None
-            transposed = params.weights.T
-            return dy.dot(transposed.copy() if len(dy) * transposed.size in TRANSPOSE_BY_COPY else transposed)
+            transposed = params.weights.mT
+            by_copy = dy.shape[-2] * self.inputs * self.outputs in TRANSPOSE_BY_COPY
+            return product(dy, transposed.copy() if by_copy else transposed)
 
         return y, backward, ()
 
 
 def sum_rows(dy: Array, out: Array) -> None:
     """Write the sum over the rows of dy to `out`: by BLAS if there are few rows, else in a way whose error does not grow."""
-    if len(dy) <= SUM_BY_BLAS:
-        ones(len(dy), dy.dtype).dot(dy, out)
+    rows = dy.shape[-2]
+    if rows > SUM_BY_BLAS:
+        out[...] = total(dy, keep=dy.ndim - 2)
+    elif dy.ndim == 2:
+        ones(rows, dy.dtype).dot(dy, out)
     else:
-        out[...] = total(dy)
+        np.matmul(ones(rows, dy.dtype), dy, out=out)

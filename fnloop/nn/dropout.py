@@ -32,11 +32,13 @@ class Dropout(Layer):
 
     rate: Annotated[float, real("[0, 1)")] = 0.5
 
+    stacks = True
+
     def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
         """Return the scaled values, the backward function, and no buffers."""
         if context.draw is None or not self.rate:
             return x, lambda dy, grads, need_dx: dy if need_dx else None, ()
-        drawn = context.draw(x.size, context.address).reshape(x.shape)
+        drawn = context.draw(x.size // context.members, context.address).reshape(x.shape)
         mask = (drawn >= self.rate).astype(x.dtype)
         mask *= 1 / (1 - self.rate)
         return x * mask, lambda dy, grads, need_dx: dy * mask if need_dx else None, ()

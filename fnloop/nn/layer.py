@@ -23,11 +23,14 @@ class Context(NamedTuple):
         draw: In training, `draw(n, address)` returns n uniform numbers in [0, 1). They depend on the trainer's seed, the step
             and the address only, and are the same on every engine. None outside training.
         address: The address of this layer, to pass to `draw`.
+        members: The number of members of a population, K. If it is not 1, all arrays may have a leading axis of members: x,
+            parameters and buffers; `draw` then returns n numbers for each member, (K, n).
     """
 
     buffers: tuple[Any, ...] = ()
     draw: Draw | None = None
     address: int = 0
+    members: int = 1
 
 
 EVALUATION = Context()

@@ -1,5 +1,6 @@
 """Normalization to mean 0 and variance 1, followed by a learned scale and shift."""
 
+import math
 from dataclasses import KW_ONLY
 from typing import Annotated, Any, NamedTuple
 
@@ -31,6 +32,7 @@ class Normalization(Layer):
     __slots__ = ()
     params = NormParams
     random = False
+    stacks = True
     features: PositiveInt
 
     @property
@@ -80,7 +82,7 @@ class LayerNorm(Normalization):
             dz = _write_gradients(dy, z, grads, params)
             return (dz - dz.mean(-1, keepdims=True) - z * (dz * z).mean(-1, keepdims=True)) / root if need_dx else None
 
-        return z * params.scale + params.shift, backward, ()
+        return z * _like(params.scale, x) + _like(params.shift, x), backward, ()
 
 
 @frozen
@@ -125,37 +127,44 @@ class BatchNorm(Normalization):
         """Return the scaled and shifted values, the backward function, and the new running mean and variance."""
         expect(x, ..., self.features)
         running_mean, running_variance = context.buffers
-        n = x.size // self.features
+        scale, shift, keep = _like(params.scale, x), _like(params.shift, x), params.scale.ndim - 1
+        n = math.prod(x.shape[keep:-1])
         if context.draw is None or n == 1:
-            root = (running_variance + self.eps) ** 0.5
-            z = (x - running_mean) / root
+            root = (_like(running_variance, x) + self.eps) ** 0.5
+            z = (x - _like(running_mean, x)) / root
 
             def backward_running(dy: AnyArray, grads: NormParams, need_dx: bool) -> AnyArray | None:
                 dz = _write_gradients(dy, z, grads, params)
                 return dz / root if need_dx else None
 
-            return z * params.scale + params.shift, backward_running, context.buffers
-        batch_mean = mean(x)
-        centred = x - batch_mean
-        variance = mean(centred * centred)
-        root = _root(variance + self.eps)
+            return z * scale + shift, backward_running, context.buffers
+        batch_mean = mean(x, keep)
+        centred = x - _like(batch_mean, x)
+        variance = mean(centred * centred, keep)
+        root = _like(_root(variance + self.eps), x)
         z = centred / root
 
         def backward(dy: AnyArray, grads: NormParams, need_dx: bool) -> AnyArray | None:
             dz = _write_gradients(dy, z, grads, params)
-            return (dz - mean(dz) - z * mean(dz * z)) / root if need_dx else None
+            return (dz - _like(mean(dz, keep), x) - z * _like(mean(dz * z, keep), x)) / root if need_dx else None
 
-        keep = 1 - self.momentum
+        rest = 1 - self.momentum
         unbiased = n / (n - 1) * variance
-        updated = keep * running_mean + self.momentum * batch_mean, keep * running_variance + self.momentum * unbiased
-        return z * params.scale + params.shift, backward, updated
+        updated = rest * running_mean + self.momentum * batch_mean, rest * running_variance + self.momentum * unbiased
+        return z * scale + shift, backward, updated
 
 
 def _write_gradients(dy: AnyArray, z: AnyArray, grads: NormParams, params: NormParams) -> AnyArray:
     """Write the gradients of scale and shift, and return the gradient of z."""
-    grads.scale[...] = total(dy * z)
-    grads.shift[...] = total(dy)
-    return dy * params.scale
+    keep = params.scale.ndim - 1
+    grads.scale[...] = total(dy * z, keep)
+    grads.shift[...] = total(dy, keep)
+    return dy * _like(params.scale, dy)
+
+
+def _like(channels: AnyArray, x: AnyArray) -> AnyArray:
+    """Return (C,), or (K, C) for K members of a population, in a shape that broadcasts against x, (..., C) or (K, ..., C)."""
+    return channels if channels.ndim == 1 else channels.reshape(len(channels), *(1,) * (x.ndim - 2), -1)
 
 
 def _root(variance: AnyArray) -> AnyArray:

@@ -5,6 +5,7 @@ from typing import Any
 
 from fnloop.core.arrays import AnyArray, Array
 from fnloop.core.records import frozen
+from fnloop.core.stacking import can_stack
 from fnloop.nn.layer import Context, Forward, Layer, OneLayer, checked_forward
 
 
@@ -46,6 +47,11 @@ class Residual(Layer):
     def buffers(self) -> tuple[Array, ...]:
         """The inner layer's initial buffers."""
         return self.layer.buffers
+
+    @property
+    def stacks(self) -> bool:
+        """Whether the inner layer takes a leading axis of members."""
+        return can_stack(self.layer)
 
     def initial(self, seed: int, address: int) -> tuple[Array, ...]:
         """Return the inner layer's initial parameters."""

@@ -15,6 +15,7 @@ from fnloop.core.formatting import short
 from fnloop.core.parameters import Slot, lay_out
 from fnloop.core.records import frozen
 from fnloop.core.signatures import explain_calls
+from fnloop.core.stacking import can_stack
 from fnloop.nn.activations import ACTIVATIONS, DEFAULT_INITIALIZER, Activation
 from fnloop.nn.dense import Dense
 from fnloop.nn.kinds import parameter_names
@@ -99,6 +100,11 @@ class Sequential(Layer):
     def random(self) -> bool:
         """Whether a layer draws random numbers."""
         return any(layer.random for layer in self.layers)
+
+    @property
+    def stacks(self) -> bool:
+        """Whether all layers take a leading axis of members."""
+        return all(map(can_stack, self.layers))
 
     @property
     def buffers(self) -> tuple[Array, ...]:
@@ -200,7 +206,7 @@ def _own(layers: Iterable[Layer]) -> Iterator[tuple[int, slice] | None]:
 def _context_of(own: tuple[int, slice], chain: Context) -> Context:
     """Return the context of a layer in a chain: its buffers and address."""
     i, buffers = own
-    return Context(chain.buffers[buffers], chain.draw, child_address(chain.address, i))
+    return Context(chain.buffers[buffers], chain.draw, child_address(chain.address, i), chain.members)
 
 
 @explain_calls(

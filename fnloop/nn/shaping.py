@@ -18,10 +18,12 @@ class Flatten(Layer):
     """
 
     random = False
+    stacks = True
 
     def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
         """Return the rows, the backward function, and no buffers."""
-        y = x.reshape(len(x), math.prod(x.shape[1:]))
+        rows = x.shape[: 1 + (context.members > 1)]
+        y = x.reshape(*rows, math.prod(x.shape[len(rows) :]))
         return y, lambda dy, grads, need_dx: dy.reshape(x.shape) if need_dx else None, ()
 
 
@@ -43,8 +45,9 @@ class Reshape(Layer):
     shape: Extents
 
     random = False
+    stacks = True
 
     def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
         """Return the reshaped examples, the backward function, and no buffers."""
-        y = x.reshape(len(x), *self.shape)
+        y = x.reshape(*x.shape[: 1 + (context.members > 1)], *self.shape)
         return y, lambda dy, grads, need_dx: dy.reshape(x.shape) if need_dx else None, ()

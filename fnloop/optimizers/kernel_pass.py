@@ -56,6 +56,9 @@ def make_pass(
         params: The parameters, (P,). Only `apply` changes them.
         layout: The place of each array in the vector, `model.layout`. By default the vector is one array of layer 0.
         block: Elements of a block.
+
+    Shapes:
+        gradient, slots and params: (P,); or (K, P) for K members of a population, in one block, and without a layout.
     """
     stages = []
     for group in _split_into_stages(kernels):
@@ -99,7 +102,7 @@ def _split_arrays(
     by_array = any(kernel.depends_on in ("layer", "arrays") for kernel in kernels)
     size = max(1, params.size) if any(kernel.per_element_scalars for kernel in kernels) else block
     arrays: list[tuple[Mapping[str, Any], list[_Block]]] = []
-    for index, place in enumerate((by_array and layout) or (Slot(0, params.size, params.shape),)):
+    for index, place in enumerate((by_array and layout) or (Slot(0, params.shape[-1], params.shape[-1:]),)):
         values, array, *slot_views = (place.view(flat) for flat in (gradient, params, *slots))
         slots_of_kernels = [slot_views[a:b] for a, b in pairwise(ends)]
         blocks = [

@@ -29,11 +29,11 @@ def make_advance(trainer: Trainer, train: Dataset, engine: str) -> Advance:
         first = state.progress.batches
         if first == stop:
             return state
-        rates, scheduler = _next_rates(trainer, state, stop - first)
+        rates, scheduler = next_rates(trainer, state, stop - first)
         with quiet():
-            carry = fold(_carry_of(state), rates, state.epoch, first)
+            carry = fold(carry_of(state), rates, state.epoch, first)
         examples = min(stop * size, plan.examples) - first * size
-        return carry.fault or _with_carry(state, carry, rates, scheduler, examples, plan)
+        return carry.fault or with_carry(state, carry, rates, scheduler, examples, plan)
 
     return advance
 
@@ -44,14 +44,14 @@ def make_update(trainer: Trainer, engine: str) -> Update:
 
     def update(state: TrainState, batch: Batch) -> TrainState | Fault:
         with quiet():
-            rates, scheduler = _next_rates(trainer, state, 1)
-            carry = step(_carry_of(state), rates[0], batch.cast(trainer.dtype))
-        return carry.fault or _with_carry(state, carry, rates, scheduler, len(batch.x), None)
+            rates, scheduler = next_rates(trainer, state, 1)
+            carry = step(carry_of(state), rates[0], batch.cast(trainer.dtype))
+        return carry.fault or with_carry(state, carry, rates, scheduler, len(batch.x), None)
 
     return update
 
 
-def _next_rates(trainer: Trainer, state: TrainState, n: int) -> tuple[list[float], LearningRateState]:
+def next_rates(trainer: Trainer, state: TrainState, n: int) -> tuple[list[float], LearningRateState]:
     """Return the learning rates of the next n steps, and the scheduler's state after them."""
     scheduler = state.scheduler
     if trainer.schedule_every == "epoch":
@@ -63,7 +63,7 @@ def _next_rates(trainer: Trainer, state: TrainState, n: int) -> tuple[list[float
     return rates, scheduler
 
 
-def _carry_of(state: TrainState) -> Carry:
+def carry_of(state: TrainState) -> Carry:
     return Carry(
         vector=state.params.vector,
         buffers=state.buffers,
@@ -74,7 +74,7 @@ def _carry_of(state: TrainState) -> Carry:
     )
 
 
-def _with_carry(
+def with_carry(
     state: TrainState,
     carry: Carry,
     rates: Sequence[float],

@@ -93,11 +93,12 @@ def make_epoch(trainer: Trainer, train: Dataset, validation: Dataset | None = No
     See Also:
         make_step, epochs
     """
-    return _make_epoch(prepare(trainer, train, validation, engine), engine)
+    return make_prepared_epoch(prepare(trainer, train, validation, engine), engine)
 
 
-def _make_epoch(prepared: Preparation, engine: str) -> Epoch:
-    trainer, names, train, measure = prepared
+def make_prepared_epoch(prepared: Preparation, engine: str) -> Epoch:
+    """Return the function of `make_epoch`, for a trainer and data that are prepared."""
+    trainer, names, train, measure, _ = prepared
     end_epoch, fold = make_epoch_end(trainer, measure), _make_fold(trainer, train, engine)
     batches = make_plan(trainer, train).batches
 
@@ -194,7 +195,7 @@ def epochs(
         steps, make_epoch
     """
     prepared = prepare(trainer, train, validation, engine)
-    epoch = _make_epoch(prepared, engine)
+    epoch = make_prepared_epoch(prepared, engine)
     first = start_from(prepared, start, train, engine)
     states = warn_non_finite(take_until(is_stopped, toolz.iterate(epoch, first)))
     return EpochStream(trainer, train, validation, engine, states)
@@ -230,7 +231,7 @@ def steps(
         epochs, make_step
     """
     prepared = prepare(trainer, train, validation, engine)
-    resolved, _, examples, measure = prepared
+    resolved, _, examples, measure, _ = prepared
     batches = make_plan(resolved, examples).batches
     end_epoch, advance = make_epoch_end(resolved, measure), make_advance(resolved, examples, engine)
 

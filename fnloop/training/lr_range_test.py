@@ -142,7 +142,7 @@ def lr_range_test(
     threshold = real("(1, inf)")("diverge_threshold", diverge_threshold)
     check_trainer(trainer).check_state(state, "state")
     trainer = evolve(trainer, scheduler=schedule, schedule_every="step", early_stopping=None, non_finite="stop")
-    trainer, _, train, _ = prepare(trainer, train, None, "numpy")
+    trainer, _, train, *_ = prepare(trainer, train, None, "numpy")
     adapted = adapt(trainer, state, train, False, "state").state
     start = evolve(adapted, scheduler=schedule.init(), stopped=None, names=Names())
     lrs, losses, reason = [], [], StopReason.NON_FINITE

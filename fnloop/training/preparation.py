@@ -18,12 +18,14 @@ class Preparation(NamedTuple):
         names: The columns and classes of the training data.
         train: The training data, encoded.
         measure: Measures a state on the validation data; None without validation data.
+        validation: The validation data, encoded, or None.
     """
 
     trainer: Trainer
     names: Names
     train: Dataset
     measure: Measure | None
+    validation: Dataset | None
 
 
 def prepare(trainer: Trainer, train: Dataset, validation: Dataset | None, engine: str) -> Preparation:
@@ -43,7 +45,7 @@ def prepare(trainer: Trainer, train: Dataset, validation: Dataset | None, engine
     trainer.check_monitored(validation is not None)
     try_functions(trainer, train, validation, engine)
     measure = None if validation is None else make_measure(trainer, validation, engine)
-    return Preparation(trainer, names, train, measure)
+    return Preparation(trainer, names, train, measure, validation)
 
 
 def encode_datasets(trainer: Trainer, train: Dataset, validation: Dataset | None) -> tuple[Names, Dataset, Dataset | None]:

@@ -18,6 +18,7 @@ LAYERS = [  # from the lowest to the highest: the only statement of their order
     {"runs"},
     {"plots"},
     {"fitting"},
+    {"populations"},
     {"sklearn", "testing"},
     {"cli"},
     {"__main__"},

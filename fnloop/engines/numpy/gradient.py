@@ -54,17 +54,17 @@ def sum_up(metrics: Sequence[Metric], losses: Array, outputs: Array, targets: Ar
 def _make_context(model: Model, seed: int) -> Callable[[Arrays, int], Context]:
     """Return the function `context_of(buffers, index)`; a model without buffers and random numbers has one for all batches."""
     if model.random or model.buffers:
-        return lambda buffers, index: Context(buffers, _make_draw(seed, index))
-    shared = Context((), _refuse_draw)
+        return lambda buffers, index: Context(buffers, make_draw(seed, index))
+    shared = Context((), refuse_draw)
     return lambda buffers, index: shared
 
 
-def _refuse_draw(n: int, address: int) -> Array:
+def refuse_draw(n: int, address: int) -> Array:
     """Raise an error: no layer of the model draws. A context has this function only to show that this is training."""
     raise ForwardError("a layer draws random numbers although its `random` is False; a layer that draws must set it to True")
 
 
-def _make_draw(seed: int, index: int) -> Callable[[int, int], Array]:
+def make_draw(seed: int, index: int) -> Callable[[int, int], Array]:
     """Return the function that layers draw with, for the (micro-)batch of that index in the run."""
     return lambda n, address: uniform(n, seed, Stream.DROPOUT, index, address)
 

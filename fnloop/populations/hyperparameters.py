@@ -1,0 +1,111 @@
+"""Hyperparameters of a trainer by name, wherever they are among its parts."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fnloop.core.digest import same_bits
+from fnloop.core.display import short_call
+from fnloop.core.fields import NodeType, field_names, is_record, leaves
+from fnloop.core.formatting import listed
+from fnloop.core.records import evolve
+from fnloop.core.signatures import did_you_mean
+from fnloop.training.trainer import Trainer
+
+LEARNING_RATES = "initial_lr", "max_lr"  # what `lr` means: the first that the schedule has
+
+
+def with_hyperparameters(trainer: Trainer, values: Mapping[str, Any]) -> Trainer:
+    """Return the trainer with other hyperparameters.
+
+    A name is a field of the trainer, such as `seed`; `lr`, the initial or highest rate of its schedule; the name of a field
+    that exactly one of its parts has, such as `weight_decay`; or a path, such as `"optimizer.b1"`.
+
+    Args:
+        trainer: The trainer.
+        values: The new values, by name.
+
+    Raises:
+        TypeError: If a value is not of its type, or a path does not exist.
+        ValueError: If a name is unknown, or several parts have a field of that name; or a value is not allowed.
+
+    Examples:
+        >>> import fnloop as fl
+        >>> trainer = fl.Trainer(model=fl.mlp([2, 1]), loss="mse", optimizer="adamw")
+        >>> with_hyperparameters(trainer, {"lr": 0.1, "weight_decay": 0.0}).scheduler
+        ConstantLR(0.1)
+    """
+    for name, value in values.items():
+        trainer = _with_one(trainer, name, value)
+    return trainer
+
+
+def _with_one(trainer: Trainer, name: str, value: Any) -> Trainer:
+    if name in field_names(Trainer) or "." in name:
+        return trainer.replace(**{name: value})
+    places = {path: path.rpartition(".")[2] for path, _ in leaves(trainer)}
+    for field in LEARNING_RATES if name == "lr" else (name,):
+        found = [path for path, last in places.items() if last == field]
+        if len(found) > 1:
+            raise ValueError(f"{name} is a hyperparameter of several parts: {listed(found)}; state a path")
+        if found:
+            return _replace(trainer, field, value)  # type: ignore[no-any-return]
+    names = dict.fromkeys([*field_names(Trainer), "lr", *_names(trainer)])
+    raise ValueError(f"{name} is not a hyperparameter of the trainer{did_you_mean(name, names)}; it has {listed(names)}")
+
+
+def _names(trainer: Trainer) -> Iterator[str]:
+    """Yield the names of the fields of all parts but the model."""
+    for part in (trainer.optimizer, trainer.scheduler, trainer.early_stopping, trainer.loss):
+        for path, value in leaves(part):
+            name = path.rpartition(".")[2]
+            if name.isidentifier() and not isinstance(value, NodeType):
+                yield name
+
+
+def _replace(value: Any, name: str, new: Any) -> Any:
+    """Return a copy of a tree of records in which the field of that name has another value."""
+    if isinstance(value, tuple):
+        items = tuple(_replace(item, name, new) for item in value)
+        return value if all(a is b for a, b in zip(items, value, strict=True)) else items
+    if not is_record(value):
+        return value
+    old = {field: getattr(value, field) for field in field_names(type(value))}
+    changed = {field: new if field == name else _replace(inner, name, new) for field, inner in old.items()}
+    changes = {field: inner for field, inner in changed.items() if inner is not old[field]}
+    return evolve(value, **changes) if changes else value
+
+
+def varying(trainers: Sequence[Trainer]) -> dict[str, list[Any]]:
+    """Return the hyperparameters in which trainers differ, with the value of each trainer.
+
+    Their names are the last parts of their paths where these differ, else the paths. Parts of other classes are shown as calls.
+
+    Args:
+        trainers: The trainers.
+
+    Examples:
+        >>> import fnloop as fl
+        >>> trainer = fl.Trainer(model=fl.mlp([2, 1]), loss="mse", scheduler=0.1)
+        >>> varying([trainer, trainer.replace(seed=1)])
+        {'seed': [0, 1]}
+    """
+    by_path = dict(_varying(list(trainers), ""))
+    names = [path.rpartition(".")[2] for path in by_path]
+    return {
+        name if names.count(name) == 1 else path: [short_call(value) if is_record(value) else value for value in values]
+        for (path, values), name in zip(by_path.items(), names, strict=True)
+    }
+
+
+def _varying(values: list[Any], path: str) -> Iterator[tuple[str, list[Any]]]:
+    first = values[0]
+    if all(value is first or same_bits(value, first) for value in values):
+        return
+    if is_record(first) and len(set(map(type, values))) == 1:
+        for name in field_names(type(first)):
+            yield from _varying([getattr(value, name) for value in values], f"{path}.{name}" if path else name)
+    elif isinstance(first, tuple) and all(type(value) is tuple and len(value) == len(first) for value in values):
+        for i in range(len(first)):
+            yield from _varying([value[i] for value in values], f"{path}[{i}]")
+    else:
+        yield path, values

@@ -1,0 +1,42 @@
+"""Progress of a population: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import TextIO
+
+from fnloop.training.state import TrainState
+
+LINES = 10  # plain lines of a run
+
+
+def show_members(total: int, file: TextIO | None = None) -> Callable[[Mapping[int, TrainState]], None]:
+    """Return a function that shows how far a population is.
+
+    Args:
+        total: The number of epochs.
+        file: Where to write. Default: None, standard error.
+    """
+    stream = sys.stderr if file is None else file
+    every = max(1, total // LINES)
+
+    def show(states: Mapping[int, TrainState]) -> None:
+        epoch = max((state.epoch for state in states.values()), default=0)
+        if epoch and (stream.isatty() or epoch % every == 0 or epoch == total):
+            end = "\n" if not stream.isatty() or epoch == total else ""
+            print(f"{chr(13) * stream.isatty()}{members_line(states, total)}", end=end, file=stream, flush=True)
+
+    return show
+
+
+def members_line(states: Mapping[int, TrainState], total: int) -> str:
+    """Return one line about an epoch of a population.
+
+    Args:
+        states: The state of each member that still trains.
+        total: The number of epochs.
+    """
+    epoch = max(state.epoch for state in states.values())
+    name = next((name for state in states.values() for name in ("val_loss", "loss") if name in state.metrics), None)
+    values = [state.metrics[name] for state in states.values() if name in state.metrics] if name else []
+    best = f", lowest {name} {min(values):.4f}" if values else ""
+    return f"epoch {epoch:>{len(str(total))}}/{total}: {len(states)} members train{best}"

@@ -1,0 +1,144 @@
+"""An epoch of a population: the states of many trainers of one kind, advanced together to the bits of their own runs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import toolz
+
+from fnloop.core.columns import ColumnError
+from fnloop.core.digest import digest
+from fnloop.data.dataset import Dataset
+from fnloop.engines.numpy.population import make_population_fold
+from fnloop.engines.numpy.population_measure import make_population_measure
+from fnloop.engines.threads import with_threads
+from fnloop.training.advance import carry_of, next_rates, with_carry
+from fnloop.training.engine import computation_of
+from fnloop.training.epoch_end import end_epoch
+from fnloop.training.loop import make_prepared_epoch
+from fnloop.training.measurement import Metrics, metrics_from_sums, quiet
+from fnloop.training.preparation import Preparation, prepare
+from fnloop.training.state import TrainState
+from fnloop.training.state_checks import make_plan
+from fnloop.training.trainer import Trainer
+
+CACHE = 2 << 20  # bytes of the arrays of a group; more is slower
+
+States = Mapping[int, TrainState]
+
+
+def kind_of(trainer: Trainer) -> str:
+    """Return the digest of all that the members of one population share.
+
+    They may differ in seed, schedule, early stopping, `non_finite`, and the numbers of the optimizer.
+
+    Args:
+        trainer: A resolved trainer.
+    """
+    parts = trainer.optimizer.parts
+    shared = (trainer.model, trainer.loss, trainer.metrics, trainer.dtype)
+    numbers = (trainer.batch_size, trainer.accumulate, trainer.blas_threads())
+    return digest((shared, numbers, tuple(map(_class_of, parts)), tuple(tuple(part.slots) for part in parts)))
+
+
+def _class_of(part: Any) -> str:
+    return f"{type(part).__module__}.{type(part).__qualname__}"
+
+
+def members_at_once(trainer: Trainer) -> int:
+    """Return the number of members whose arrays fit into the cache together; 1 if a solo run is as fast.
+
+    Args:
+        trainer: The trainer of a member.
+    """
+    model = trainer.model
+    arrays = 2 + len(trainer.optimizer.init(model.init(0).vector[:0]).slots)
+    values = arrays * model.size + 4 * trainer.batch_size * sum(slot.shape[-1] for slot in model.layout if slot.shape)
+    return max(1, CACHE // (values * (4 if trainer.dtype == "float32" else 8)))
+
+
+def prepare_population(trainers: Sequence[Trainer], train: Dataset, validation: Dataset | None) -> list[Preparation]:
+    """Return the trainers of one kind, with the same encoded data.
+
+    Args:
+        trainers: Resolved trainers.
+        train: The training data.
+        validation: The validation data, or None.
+
+    Raises:
+        ValueError: If the data does not fit the trainers, or one monitors a metric that the run does not produce.
+    """
+    for trainer in trainers:
+        trainer.check_monitored(validation is not None)
+    first = prepare(trainers[0], train, validation, "numpy")
+    return [first._replace(trainer=trainer) for trainer in trainers]
+
+
+def make_population_epoch(prepared: Sequence[Preparation]) -> Callable[[States], dict[int, TrainState]]:
+    """Return the pure function `epoch(states) -> states`: for each member the state that its own `make_epoch` returns.
+
+    The states are by the index of the member; a member without a state is left out, and costs nothing.
+
+    Args:
+        prepared: The trainers, all of one kind, and their data.
+    """
+    first = prepared[0]
+    at_once = members_at_once(first.trainer)
+    solo = toolz.memoize(lambda index: make_prepared_epoch(prepared[index], "numpy"))
+    measure = _make_measure(first)
+
+    def epoch(states: States) -> dict[int, TrainState]:
+        result: dict[int, TrainState] = {}
+        for in_step in toolz.groupby(lambda index: _position(states[index]), states).values():
+            for group in toolz.partition_all(at_once, in_step):
+                trained = _fold([prepared[i] for i in group], [states[i] for i in group]) if len(group) > 1 else []
+                sound = {index: state for index, state in zip(group, trained, strict=False) if state is not None}
+                for index, measured in zip(sound, measure([*sound.values()]), strict=True):
+                    result[index] = end_epoch(prepared[index].trainer, sound[index], measured)
+                for index in set(group) - set(sound):
+                    result[index] = solo(index)(states[index])
+        return result
+
+    return lambda states: with_threads(first.trainer.blas_threads(), epoch, states)
+
+
+def _position(state: TrainState) -> tuple[int, int, int, int]:
+    """Return what is the same for members that are trained together."""
+    return state.epoch, state.progress.batches, state.step, state.optimizer.count
+
+
+def _fold(prepared: Sequence[Preparation], states: Sequence[TrainState]) -> list[TrainState | None]:
+    """Return each member's state after the last batch of the epoch; None if anything was not finite."""
+    plans = [make_plan(member.trainer, member.train) for member in prepared]
+    first, batches = states[0].progress.batches, plans[0].batches
+    rates, schedulers = zip(
+        *(next_rates(member.trainer, state, batches - first) for member, state in zip(prepared, states, strict=True)),
+        strict=True,
+    )
+    fold = make_population_fold([computation_of(member.trainer) for member in prepared], prepared[0].train)
+    try:
+        with quiet():
+            carries = fold([carry_of(state) for state in states], rates, states[0].epoch, first)
+    except ColumnError:
+        return [None] * len(states)
+    examples = plans[0].examples - first * plans[0].examples_per_update
+    return [
+        None if carry is None else with_carry(state, carry, rates_of_member, scheduler, examples, plan)
+        for state, carry, rates_of_member, scheduler, plan in zip(states, carries, rates, schedulers, plans, strict=True)
+    ]
+
+
+def _make_measure(member: Preparation) -> Callable[[Sequence[TrainState]], list[Metrics]]:
+    """Return the function from the states of members to their metrics on the validation data."""
+    trainer, measure, validation = member.trainer, member.measure, member.validation
+    if validation is None or measure is None:
+        return lambda states: [{}] * len(states)
+    sums_of = make_population_measure(computation_of(trainer), validation)
+
+    def measure_all(states: Sequence[TrainState]) -> list[Metrics]:
+        if len(states) < 2 or trainer.whole_metrics():
+            return list(map(measure, states))
+        with quiet():
+            sums = sums_of([state.params.vector for state in states], [state.buffers for state in states])
+            return [metrics_from_sums(trainer, of_member, len(validation)) for of_member in sums]
+
+    return measure_all
