@@ -14,9 +14,9 @@ class ColumnError(TypeError):
 class Column:
     """K numbers, one for each member, that take the place of a hyperparameter of all members.
 
-    Arithmetic with numbers and other columns is that of Python's floats, member by member. Where a column meets an array, whose
-    first axis is that of the members, it is rounded to the array's dtype, as a Python float is. So each member gets the bits
-    that its own number gives it. A comparison, or a truth value, on which members differ raises a `ColumnError`.
+    Arithmetic with numbers and other columns is that of Python's floats, member by member. Where a column meets an array,
+    whose first axis is that of the members, it is rounded to the array's dtype, as a Python float is. So each member gets the
+    bits that its own number gives it. A comparison, or a truth value, on which members differ raises a `ColumnError`.
 
     Args:
         values: The numbers.

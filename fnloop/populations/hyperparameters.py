@@ -78,7 +78,7 @@ def _replace(value: Any, name: str, new: Any) -> Any:
 def varying(trainers: Sequence[Trainer]) -> dict[str, list[Any]]:
     """Return the hyperparameters in which trainers differ, with the value of each trainer.
 
-    Their names are the last parts of their paths where these differ, else the paths. Parts of other classes are shown as calls.
+    Their names are the last parts of their paths where these differ, else the paths. Records are shown as calls.
 
     Args:
         trainers: The trainers.

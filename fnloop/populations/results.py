@@ -14,7 +14,6 @@ from fnloop.training.trainer import Trainer
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 
 @frozen
@@ -88,12 +87,6 @@ class Sweep(Sequence[Fit]):
         changed = varying(self.trainers)
         frame = pd.DataFrame(of_runs).rename(columns=lambda name: f"best_{name}" if name in changed else name)
         return pd.concat([pd.DataFrame(changed, index=frame.index), frame], axis=1)
-
-    def plot(self) -> "Figure":
-        """Return a figure of the best values against each hyperparameter that varies, as `fnloop.plots.sweep` draws it."""
-        from fnloop.plots.sweep import sweep
-
-        return sweep(self)
 
     def __repr__(self) -> str:
         return one_line("Sweep", self._facts())

@@ -90,7 +90,7 @@ class log_uniform(Distribution):
 
     def quantile(self, u: float) -> float:
         """Return low (high / low)^u."""
-        return self.low * (self.high / self.low) ** u
+        return float(self.low * (self.high / self.low) ** u)
 
 
 @frozen

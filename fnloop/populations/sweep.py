@@ -110,9 +110,7 @@ def _check_trainers(trainers: Any) -> list[Trainer]:
     for index, trainer in enumerate(members):
         twin = first.setdefault(digest(trainer), index)
         if twin != index:
-            raise ValueError(
-                f"trainers must all differ, but number {index} equals number {twin}: both have seed={trainer.seed}"
-            )
+            raise ValueError(f"trainers must all differ, but {index} equals {twin}, also in seed={trainer.seed}")
     return members
 
 

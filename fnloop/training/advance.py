@@ -64,6 +64,7 @@ def next_rates(trainer: Trainer, state: TrainState, n: int) -> tuple[list[float]
 
 
 def carry_of(state: TrainState) -> Carry:
+    """Return the part of a state that an engine folds."""
     return Carry(
         vector=state.params.vector,
         buffers=state.buffers,

@@ -1,7 +1,7 @@
 """The fold of a population on NumPy: K models of one kind, whose parameters are the rows of a matrix."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from fnloop.core.arrays import Array, read_only
 from fnloop.core.columns import column
 from fnloop.core.random import permutation
 from fnloop.data.dataset import Dataset
-from fnloop.engines.base import Arrays, Carry, Computation, Examples
+from fnloop.engines.base import Carry, Computation, Examples
 from fnloop.engines.numpy.fold import aligned, descend, freeze, is_finite
 from fnloop.engines.numpy.population_gradient import make_population_gradient
 from fnloop.metrics.metric import make_merge
@@ -17,16 +17,6 @@ from fnloop.optimizers.combining import combine
 from fnloop.optimizers.kernel_pass import make_pass
 
 PopulationFold = Callable[[Sequence[Carry], Sequence[Sequence[float]], int, int], list[Carry | None]]
-
-
-class _Stack(NamedTuple):
-    """The carry of a population; sums are (K,) arrays, and buffers have a leading axis."""
-
-    buffers: Arrays
-    count: int
-    step: int
-    sums: list[Any]
-    is_finite: bool
 
 
 def make_population_fold(computations: Sequence[Computation], data: Dataset) -> PopulationFold:
