@@ -8,7 +8,7 @@ import numpy as np
 
 
 class ColumnError(TypeError):
-    """A use of a column that has no one meaning for all members: they have to be computed one after the other."""
+    """A use of a column that has no one meaning for all members: they have to be computed one by one."""
 
 
 class Column:

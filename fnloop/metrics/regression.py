@@ -125,5 +125,5 @@ class MAE(Metric):
 
 
 def _by_output(statistics: AnyArray) -> AnyArray:
-    """Return the statistics of each output, (K, S), one after the other, (K S,); members of a population are the last axis."""
+    """Return the statistics of each output, (K, S), as one axis, (K S,); members of a population are the last axis."""
     return namespace(statistics).moveaxis(statistics.reshape(*statistics.shape[:-2], -1), -1, 0)

@@ -42,7 +42,7 @@ def sweep(
 
     Trainers of one kind train together, as one fold over stacked arrays: those that share model, loss, metrics, batch size,
     dtype and the classes of the optimizer's parts. They may differ in seed, schedule, early stopping, and every number of the
-    optimizer. A member that has stopped costs nothing more. The kinds train one after the other.
+    optimizer. A member that has stopped costs nothing more. The kinds train in sequence.
 
     Args:
         trainers: The trainers; `grid` and `sample` make them.

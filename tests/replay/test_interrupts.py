@@ -165,7 +165,7 @@ def test_an_interrupted_fit_reports_a_failed_recording(tmp_path, monkeypatch):
     trainer, train, validation = tiny()
     monkeypatch.setattr(Recorder, "add", fails)
     monkeypatch.setattr(writer, "PAUSE", 5)
-    monkeypatch.setattr(sys.modules["fnloop.fitting"], "update_best", interrupt)
+    monkeypatch.setattr(sys.modules["fnloop.fitting.run"], "update_best", interrupt)
     with pytest.warns(fl.RecordingWarning, match="disk full"):
         result = fl.fit(trainer, train, validation, epochs=9, record=tmp_path / "a.run", progress=False)
     assert result.stop_reason == "interrupted"

@@ -87,7 +87,7 @@ def _make_draws(seeds: Sequence[int]) -> Callable[[int], Callable[[int, int], Ar
 
 
 def _make_one_by_one(computations: Sequence[Computation], matrix: Array, gradient: Array) -> PopulationGradient:
-    """Return the gradients of the members one after the other."""
+    """Return the gradients of the members, computed one by one."""
     members = [make_gradient(computation, matrix[k], gradient[k]) for k, computation in enumerate(computations)]
 
     def gradient_of(examples: Examples, buffers: Arrays, index: int) -> tuple[StackedSums, Arrays]:
