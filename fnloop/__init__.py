@@ -37,6 +37,7 @@ Functions of a stream
 Many runs
     sweep, Sweep                        many trainers in one fold; each has the bits of its own run
     grid, sample, spaces                the trainers of a sweep: all combinations, or draws from distributions
+    compare, Comparison                 trainers over seeds, with paired differences and their intervals
 After training
     evaluate, outputs                   the metrics of a state; the outputs of its model
     predict, predict_proba              labels or values; probabilities of the classes
@@ -79,6 +80,8 @@ from fnloop.fitting import Fit, fit
 from fnloop.nn import mlp, summary
 from fnloop.populations import spaces
 from fnloop.populations.candidates import grid, sample
+from fnloop.populations.compare import compare
+from fnloop.populations.comparison import Comparison
 from fnloop.populations.results import Sweep
 from fnloop.populations.sweep import sweep
 from fnloop.runs.checkpoint import Checkpoint, load, load_checkpoint, save
@@ -106,6 +109,7 @@ __all__ = [
     "Batch",
     "Checkpoint",
     "CheckpointError",
+    "Comparison",
     "Dataset",
     "EarlyStopping",
     "EngineError",
@@ -133,6 +137,7 @@ __all__ = [
     "batches",
     "best",
     "checkpoint",
+    "compare",
     "confusion_matrix",
     "datasets",
     "digest",

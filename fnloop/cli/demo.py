@@ -149,7 +149,7 @@ def _fit_schedules(data: TableSplit) -> dict[str, Fit] | None:
 def _compare(fits: Mapping[str, Fit], data: TableSplit) -> tuple["Figure", str]:
     """Return the comparison as a picture and as text."""
     test_metrics = {name: fit.evaluate(data.test) for name, fit in fits.items()}
-    return plots.schedulers(fits, test_metrics), comparison_table(fits, test_metrics)
+    return plots.comparison(fits, test_metrics), comparison_table(fits, test_metrics)
 
 
 def comparison_table(fits: Mapping[str, Fit], test_metrics: Mapping[str, Mapping[str, float]]) -> str:
@@ -159,7 +159,7 @@ def comparison_table(fits: Mapping[str, Fit], test_metrics: Mapping[str, Mapping
         fits: The run of each schedule.
         test_metrics: The metrics of each schedule on the test set.
     """
-    rows = plots.comparison(fits, test_metrics)
+    rows = plots.comparison_rows(fits, test_metrics)
     columns = "validation", "test accuracy", "test loss", "final lr"
     lines = [" ".join([f"{'scheduler':12}", f"{'best ' + rows[0]['monitor']:>13}", *(f"{name:>13}" for name in columns[1:])])]
     lines += [" ".join([f"{row['scheduler']:12}", *(f"{row[name]:13.4g}" for name in columns)]) for row in rows]

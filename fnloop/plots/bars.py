@@ -1,6 +1,7 @@
-"""Bars with their values, and the spread of several values."""
+"""Bars with their values, and points with their mean: the spread of several values."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +48,37 @@ def draw_bars(
     for position, of_name in enumerate(values.values()):
         _annotate(axes, position, of_name, format_value)
     format_axes(axes, title, title.lower(), x_label="")
-    rotation: dict[str, Any] = {"rotation": 20, "ha": "right"} if sum(map(len, values)) > 45 else {}
-    axes.set_xticks(range(len(values)), list(values), **rotation)
+    _name_positions(axes, values)
+
+
+def draw_points(axes: "Axes", values: Mapping[str, Sequence[float]], title: str) -> None:
+    """Draw a point for each finite value of each name, side by side, and their mean as a line.
+
+    Args:
+        axes: The axes.
+        values: Names to their values, at least one each.
+        title: The title.
+    """
+    finite = {name: [value for value in of_name if math.isfinite(value)] for name, of_name in values.items()}
+    for i, known in enumerate(finite.values()):
+        color = COLOURS[i % len(COLOURS)]
+        offsets = [0.0] if len(known) < 2 else [0.5 * k / (len(known) - 1) - 0.25 for k in range(len(known))]
+        axes.plot([i + offset for offset in offsets], known, "o", color=color, markersize=4, alpha=0.7)
+        if known:
+            axes.plot([i - 0.35, i + 0.35], [fmean(known)] * 2, "-", color="#000000", linewidth=1.5)
+    drawn = [value for known in finite.values() for value in known]
+    if drawn and needs_log_scale(drawn):
+        axes.set_yscale("log")
+    format_axes(axes, title, "", x_label="")
+    axes.set_xlim(-0.6, len(values) - 0.4)
+    _name_positions(axes, values)
+
+
+def _name_positions(axes: "Axes", names: Iterable[str]) -> None:
+    """Write the names below the positions 0, 1, 2, ...; obliquely if they are long."""
+    labels = list(names)
+    rotation: dict[str, Any] = {"rotation": 20, "ha": "right"} if sum(map(len, labels)) > 45 else {}
+    axes.set_xticks(range(len(labels)), labels, **rotation)
     axes.grid(visible=False, axis="x")
 
 

@@ -116,7 +116,7 @@ def rank(groups: Sequence[RunGroup]) -> list[RunGroup]:
     return sorted(groups, key=score)
 
 
-def comparison(fits: Fits, tests: Tests) -> list[dict[str, Any]]:
+def comparison_rows(fits: Fits, tests: Tests) -> list[dict[str, Any]]:
     """Return one row for each scheduler, the best by validation first; for `pandas.DataFrame`.
 
     A row is a dictionary with
@@ -139,12 +139,12 @@ def comparison(fits: Fits, tests: Tests) -> list[dict[str, Any]]:
 
     Examples:
         >>> fits = {"slow": {"loss": [0.9, 0.8], "lr": [0.1, 0.1]}, "fast": {"loss": [0.5, 0.6], "lr": [1.0, 1.0]}}
-        >>> rows = comparison(fits, {"slow": {"loss": 0.8}, "fast": {"loss": 0.6}})
+        >>> rows = comparison_rows(fits, {"slow": {"loss": 0.8}, "fast": {"loss": 0.6}})
         >>> [(row["scheduler"], row["validation"], row["test loss"]) for row in rows]
         [('fast', 0.5, 0.6), ('slow', 0.8, 0.8)]
 
     See Also:
-        `schedulers`, the figure
+        `comparison`, the figure
     """
     return [_row(group) for group in rank(group_runs(fits, tests))]
 
@@ -168,7 +168,7 @@ def best_performer(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the scheduler that is best by validation; of equals, the first. Test results are not used.
 
     Args:
-        rows: The rows of `comparison`.
+        rows: The rows of `comparison_rows`.
 
     Examples:
         >>> best_performer([
@@ -178,7 +178,7 @@ def best_performer(rows: Sequence[Mapping[str, Any]]) -> str:
         'fast'
     """
     mode = known_mode(rows[0]["monitor"])
-    if mode is None:  # only the trainer knows it, and `comparison` has ranked the rows by it
+    if mode is None:  # only the trainer knows it, and `comparison_rows` has ranked the rows by it
         return str(rows[0]["scheduler"])
     sign = 1 if mode == "min" else -1
     return str(min(rows, key=lambda row: (math.isnan(row["validation"]), sign * row["validation"]))["scheduler"])
@@ -188,7 +188,7 @@ def highest(rows: Sequence[Mapping[str, Any]], metric: str) -> str:
     """Return the scheduler with the best test value of a metric, to report next to the choice.
 
     Args:
-        rows: The rows of `comparison`.
+        rows: The rows of `comparison_rows`.
         metric: Name of a test metric, such as `"accuracy"`.
 
     Examples:

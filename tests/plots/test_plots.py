@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fnloop as fl
-from fnloop.plots import best_performer, comparison, highest, verdict
+from fnloop.plots import best_performer, comparison_rows, highest, verdict
 from fnloop.plots.figure import PlainFormatter, PlainLogLocator
 from fnloop.training.loss_scale import loss_scale
 from fnloop.training.lr_range_test import LRRange
@@ -284,7 +284,7 @@ def fits():
 def test_the_comparison_draws_rates_and_bars(fits):
     """The learning rates are those of the histories; the bars start at zero."""
     tests = {"constant": {"loss": 0.3, "accuracy": 0.9}, "step": {"loss": 0.2, "accuracy": 0.9}}
-    figure = fl.plots.schedulers(fits, tests)
+    figure = fl.plots.comparison(fits, tests)
     panels = axes_of(figure)
     assert len(panels) == 6
     rates = {name: values for name, values in y_of_lines(panels[5]).items() if name in fits}
@@ -302,13 +302,13 @@ def test_the_best_is_chosen_by_validation(fits):
     chosen = min(fits, key=lambda name: fits[name].best.metrics["val_loss"])
     (other,) = fits.keys() - {chosen}
     tests = {chosen: {"loss": 0.3, "accuracy": 0.5}, other: {"loss": 0.1, "accuracy": 1.0}}
-    rows = comparison(fits, tests)
+    rows = comparison_rows(fits, tests)
     assert [row["scheduler"] for row in rows] == [chosen, other]
     assert rows[0]["validation"] == fits[chosen].best.metrics["val_loss"]
     assert rows[0]["final lr"] == fits[chosen].history["lr"][-1]
     assert (best_performer(rows), highest(rows, "accuracy")) == (chosen, other)
     assert best_performer(rows[::-1]) == chosen
-    title = fl.plots.schedulers(fits, tests).get_suptitle()
+    title = fl.plots.comparison(fits, tests).get_suptitle()
     assert title.startswith(f"Best by validation: {chosen} (val_loss")
     assert f"Highest test accuracy (not used to choose): {other} (1)" in title
 
@@ -318,10 +318,10 @@ def test_several_fits_have_a_mean_and_a_spread(fits):
     a, b = fits["constant"], fits["step"]
     short = fl.fit(a.trainer, LAB.train, LAB.validation, epochs=3, progress=False)
     tests = {"both": [{"loss": 0.2, "r2": 0.5}, {"loss": 0.4, "r2": 0.9}], "one": {"loss": 0.1, "r2": 0.1}}
-    (row, _) = sorted(comparison({"both": [a, b], "one": short}, tests), key=lambda row: row["scheduler"])
+    (row, _) = sorted(comparison_rows({"both": [a, b], "one": short}, tests), key=lambda row: row["scheduler"])
     assert (row["runs"], row["test r2"]) == (2, pytest.approx(0.7))
     assert row["spread"]["test r2"] == pytest.approx(np.std([0.5, 0.9], ddof=1))
-    panels = axes_of(fl.plots.schedulers({"both": [a, short], "one": b}, {"both": tests["both"], "one": tests["one"]}))
+    panels = axes_of(fl.plots.comparison({"both": [a, short], "one": b}, {"both": tests["both"], "one": tests["one"]}))
     mean = y_of_lines(panels[0])["both"]
     assert mean[:3] == [(p + q) / 2 for p, q in zip(a.history["loss"], short.history["loss"], strict=False)]
     assert mean[3:] == a.history["loss"][3:]
@@ -329,27 +329,40 @@ def test_several_fits_have_a_mean_and_a_spread(fits):
     assert [bar.get_height() for bar in panels[3].patches] == [pytest.approx(0.7), 0.1]
 
 
-def test_the_comparison_without_test_data_has_a_message(fits):
-    """In the panel of the test metric."""
-    assert "no test data" in text_of(axes_of(fl.plots.schedulers(fits))[3])
+def test_the_comparison_without_test_data_draws_the_best_values(fits):
+    """A point for each fit, and a line at the mean."""
+    panel = axes_of(fl.plots.comparison({"both": [*fits.values()]}))[3]
+    points, mean = (list(line.get_ydata()) for line in panel.get_lines())
+    assert points == [fit.best.metrics["val_loss"] for fit in fits.values()]
+    assert mean == pytest.approx([np.mean(points)] * 2)
+
+
+def test_a_band_is_a_standard_deviation_within_the_values():
+    """It never leaves the values, as it would below 0."""
+    runs = [{**WHOLE, "loss": [value, 0.5, 0.25]} for value in (0.1, 0.1, 0.1, 2.0)]
+    (band,) = axes_of(fl.plots.comparison({"all": runs}))[0].collections
+    (low, high) = np.ptp(band.get_paths()[0].vertices[:, 1]), band.get_paths()[0].vertices[:, 1].max()
+    values = [0.1, 0.1, 0.1, 2.0]
+    assert high == pytest.approx(np.mean(values) + np.std(values))
+    assert high - low == pytest.approx(0.1)
 
 
 def test_invalid_comparisons(fits):
     """No fits, and names, numbers or metrics that do not match."""
     with pytest.raises(ValueError, match="at least one Fit"):
-        fl.plots.schedulers({})
+        fl.plots.comparison({})
     one = {"accuracy": 1.0, "loss": 0.0}
     with pytest.raises(ValueError, match="names of fits, constant, step, got constant"):
-        fl.plots.schedulers(fits, {"constant": one})
+        fl.plots.comparison(fits, {"constant": one})
     with pytest.raises(ValueError, match="one for each of its 1 fits, got 2"):
-        fl.plots.schedulers(fits, {"constant": [one, one], "step": one})
+        fl.plots.comparison(fits, {"constant": [one, one], "step": one})
     with pytest.raises(ValueError, match="'step' must have accuracy, loss; missing: accuracy"):
-        comparison(fits, {"constant": one, "step": {"loss": 0.0}})
+        comparison_rows(fits, {"constant": one, "step": {"loss": 0.0}})
     other = fl.fit(fits["step"].trainer, LAB.train, epochs=1, progress=False)
     with pytest.raises(ValueError, match="by the same metric, got val_loss, loss"):
-        fl.plots.schedulers({"a": fits["step"], "b": other})
+        fl.plots.comparison({"a": fits["step"], "b": other})
     with pytest.raises(ValueError, match="must have 'lr'"):
-        fl.plots.schedulers({"a": {"loss": [1.0]}})
+        fl.plots.comparison({"a": {"loss": [1.0]}})
 
 
 def range_test(loss, smoothed):
@@ -392,6 +405,6 @@ def test_drawing_touches_no_global_state():
 def test_a_metric_without_a_direction_is_not_reported(fits):
     """The first metric whose better direction is known is reported."""
     tests = {name: {"loss": 0.5, "own": 3.0, "accuracy": 0.9} for name in fits}
-    assert "Highest test accuracy" in fl.plots.schedulers(fits, tests).get_suptitle()
+    assert "Highest test accuracy" in fl.plots.comparison(fits, tests).get_suptitle()
     only = {name: {"loss": 0.5, "own": 3.0} for name in fits}
-    assert "Lowest test loss" in fl.plots.schedulers(fits, only).get_suptitle()
+    assert "Lowest test loss" in fl.plots.comparison(fits, only).get_suptitle()

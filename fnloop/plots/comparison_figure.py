@@ -1,12 +1,12 @@
-"""The figure that compares fits with different schedulers, or with any other difference."""
+"""The figure that compares fits with different schedulers, or with any other difference, over seeds."""
 
 import math
 from collections.abc import Sequence
-from statistics import fmean
+from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
 from fnloop.metrics import mode_of
-from fnloop.plots.bars import draw_bars
+from fnloop.plots.bars import draw_bars, draw_points
 from fnloop.plots.drawing import (
     draw_line,
     format_axes,
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from fnloop.plots.figure import NotebookFigure
 
 
-def schedulers(fits: Fits, tests: Tests | None = None) -> "NotebookFigure":
-    """Compare fits that differ in their scheduler, in six panels; the learning rates are those that the runs used.
+def comparison(fits: Fits, tests: Tests | None = None) -> "NotebookFigure":
+    """Compare fits that differ in their scheduler or anything else, in six panels; the rates are those that the runs used.
 
     The title names the best by validation and, as a report only, the best by test. Of several fits a line is the mean, with a
-    band from the smallest to the largest value; a bar is the mean, with a tick for each fit.
+    band of one standard deviation, which ends at the smallest and the largest value; a bar is the mean, with a tick for each.
 
     Args:
         fits: Names to a `Fit`, or to a list of fits that differ in their seeds.
@@ -38,17 +38,18 @@ def schedulers(fits: Fits, tests: Tests | None = None) -> "NotebookFigure":
             for no test.
 
     Returns:
-        The figure: loss, validation loss, validation metric; test metric, final learning rate, learning rates.
+        The figure: loss, validation loss, validation metric; test metric, or without a test the best value of each fit; final
+        learning rate, learning rates.
 
     Raises:
         ValueError: If there are no fits, or names, numbers or metrics do not match.
 
     Examples:
-        >>> schedulers({"constant": {"loss": [0.9, 0.8], "lr": [0.1, 0.1]}}).get_suptitle()
+        >>> comparison({"constant": {"loss": [0.9, 0.8], "lr": [0.1, 0.1]}}).get_suptitle()
         'Best by training, without validation data: constant (loss 0.8)'
 
     See Also:
-        `comparison`, the same as rows
+        `comparison_rows`, the same as rows
     """
     from fnloop.plots.figure import plain_number
 
@@ -60,7 +61,8 @@ def schedulers(fits: Fits, tests: Tests | None = None) -> "NotebookFigure":
     _draw_curves(axes[0, 1], groups, "val_loss", "Validation loss", log=True)
     _draw_curves(axes[0, 2], groups, f"val_{metric}", f"Validation {metric_label(metric)}")
     if tests is None:
-        show_message(axes[1, 0], f"Test {metric_label(metric)}", "no test data")
+        best_values = {group.name: group.best_values for group in groups}
+        draw_points(axes[1, 0], best_values, f"Best {metric_label(groups[0].monitor)} of each run")
     else:
         reported = reported_metric(groups[0].tests)
         values = {group.name: group.test_values(reported) for group in groups}
@@ -106,7 +108,7 @@ def _draw_curves(axes: "Axes", groups: Sequence[RunGroup], metric: str, title: s
         steps = {"drawstyle": "steps-mid"} if metric == "lr" else {}
         draw_line(axes, epochs, means, label=group.name, **style, **steps)
         if len(group.runs) > 1:
-            low, high = ([pick(values, default=math.nan) for values in values_by_epoch] for pick in (min, max))
+            low, high = zip(*map(_band, values_by_epoch), strict=True)
             axes.fill_between(epochs, low, high, color=style["color"], alpha=0.15, linewidth=0)
     limit_r2_axis(axes, metric, [value for run in runs for value in run.history[metric]])
     if metric == "lr":
@@ -114,6 +116,14 @@ def _draw_curves(axes: "Axes", groups: Sequence[RunGroup], metric: str, title: s
     if log:
         set_log_scale(axes, *(run.history[metric] for run in runs))
     format_axes(axes, title, metric_label(metric.removeprefix("val_")))
+
+
+def _band(values: Sequence[float]) -> tuple[float, float]:
+    """The mean plus and minus a standard deviation, within the values; NaN without values."""
+    if not values or not all(map(math.isfinite, values)):
+        return math.nan, math.nan
+    mean, spread = fmean(values), pstdev(values)
+    return max(min(values), mean - spread), min(max(values), mean + spread)
 
 
 def _format_metric(value: float) -> str:

@@ -1,0 +1,124 @@
+"""`compare`: trainers over many seeds, on common random numbers."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from fnloop.core.checks import integer
+from fnloop.core.digest import digest
+from fnloop.core.formatting import listed, short
+from fnloop.data.dataset import Dataset
+from fnloop.populations.comparison import Comparison
+from fnloop.populations.sweep import sweep
+from fnloop.training.trainer import Trainer, check_trainer
+
+_seed = integer(0, 2**64)
+
+
+def compare(
+    trainers: Mapping[str, Trainer],
+    train: Dataset,
+    validation: Dataset | None = None,
+    *,
+    seeds: int | Iterable[int] = 16,
+    epochs: int = 100,
+    metric: str | None = None,
+    progress: bool = True,
+) -> Comparison:
+    """Train each of several trainers with the same seeds, in one sweep, and compare their best values.
+
+    With the same seed, trainers of one architecture start from the same parameters and see the examples in the same order.
+    So the differences between two trainers are compared seed by seed, which needs far fewer seeds than comparing means.
+
+    The value of a run is that of its best epoch. On the data that chose the epoch it is too good: report a test set besides.
+
+    Args:
+        trainers: The trainers, by name; their own seeds are not used.
+        train: The training set.
+        validation: The validation set; None for no validation metrics.
+        seeds: The seeds, or their number: 16 (the default) is 0 to 15.
+        epochs: The number of epochs of each run, at least 1.
+        metric: Name of the metric to compare, which selects the best states. Default: None, for which it is the one that early
+            stopping monitors; without early stopping, `"val_loss"`, or `"loss"` without a validation set.
+        progress: Whether to show progress.
+
+    Raises:
+        KeyboardInterrupt: If Ctrl-C is pressed.
+        NonFiniteError: If a trainer has `non_finite="raise"`, and a loss or an update is not finite.
+        TypeError: If an argument has the wrong type.
+        ValueError: If there are no trainers, two are equal or monitor different metrics, a seed is invalid or given twice, or
+            the data does not match a trainer.
+
+    Examples:
+        >>> import fnloop as fl
+        >>> data = fl.datasets.iris()
+        >>> slow = fl.Trainer(model=fl.mlp([4, 8, 3]), loss="cross_entropy", scheduler=0.001)
+        >>> trainers = {"slow": slow, "fast": slow.replace(scheduler=0.05)}
+        >>> result = fl.compare(trainers, data.train, data.validation, seeds=4, epochs=5, progress=False)
+        >>> result.ranked, result.differences["slow"].shown
+        (('fast', 'slow'), True)
+
+    See Also:
+        `Comparison`, the result; `cross_validate`, `sweep`
+    """
+    candidates = check_candidates(trainers)
+    numbers = _check_seeds(seeds)
+    monitor = common_metric(candidates, validation is not None, metric)
+    members = [trainer.replace(seed=seed) for trainer in candidates.values() for seed in numbers]
+    fits = sweep(members, train, validation, epochs=epochs, monitor=monitor, progress=progress)
+    size = len(numbers)
+    return Comparison({name: fits[i * size : (i + 1) * size] for i, name in enumerate(candidates)}, numbers)
+
+
+def check_candidates(trainers: Any) -> dict[str, Trainer]:
+    """Return the trainers by name, which differ in more than their seeds.
+
+    Args:
+        trainers: The argument of `compare`.
+
+    Raises:
+        TypeError: If it does not map names to trainers.
+        ValueError: If it is empty, or two trainers are equal.
+    """
+    if not isinstance(trainers, Mapping):
+        raise TypeError(f'trainers must map names to trainers, such as {{"adam": trainer}}, got {short(trainers)}')
+    if not trainers:
+        raise ValueError("trainers must have at least one trainer, got none")
+    first: dict[str, str] = {}
+    for name, trainer in trainers.items():
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"trainers must have names that are text, got {short(name)}")
+        twin = first.setdefault(digest(check_trainer(trainer).replace(seed=0)), name)
+        if twin != name:
+            raise ValueError(f"trainers must differ in more than their seeds, but {short(name)} equals {short(twin)}")
+    return dict(trainers)
+
+
+def common_metric(trainers: Mapping[str, Trainer], has_validation: bool, metric: str | None) -> str:
+    """Return the metric by which all trainers are compared.
+
+    Args:
+        trainers: The trainers, by name.
+        has_validation: Whether there is validation data.
+        metric: The name of the metric; None for the one that they all monitor.
+
+    Raises:
+        ValueError: If a trainer does not produce it, its better direction is unknown, or they monitor different ones.
+    """
+    monitored = {name: trainer.monitored(has_validation, metric) for name, trainer in trainers.items()}
+    found = dict.fromkeys(monitored.values())
+    if len(found) > 1:
+        ways = listed(f"{name} ({mode})" for name, mode in found)
+        raise ValueError(f"metric must be stated, because the trainers monitor different ones: {ways}")
+    return next(iter(found))[0]
+
+
+def _check_seeds(seeds: Any) -> tuple[int, ...]:
+    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+        return tuple(range(integer(1)("seeds", seeds)))
+    numbers: Sequence[int] = [_seed(f"seeds[{i}]", seed) for i, seed in enumerate(seeds)]
+    if not numbers:
+        raise ValueError("seeds must have at least one seed, got none")
+    if len(set(numbers)) < len(numbers):
+        twice = next(seed for seed in numbers if numbers.count(seed) > 1)
+        raise ValueError(f"seeds must all differ, got {twice} more than once")
+    return tuple(numbers)

@@ -1,0 +1,184 @@
+"""The result of `compare`: a metric of several trainers over seeds, with paired differences."""
+
+import math
+from collections.abc import Mapping
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING
+
+from fnloop.core.display import html_table, one_line, pluralize
+from fnloop.core.records import frozen
+from fnloop.data.dataset import Dataset
+from fnloop.fitting import Fit
+from fnloop.populations.differences import Difference, paired_difference
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@frozen
+class Comparison:
+    """The result of `compare`.
+
+    A run without a best state, such as one that diverged in its first epoch, has the value NaN. It is counted, and left out of
+    means and differences; a trainer with such runs ranks after all that have fewer.
+
+    Args:
+        fits: The results of each trainer by name, one for each seed.
+        seeds: The seeds.
+
+    See Also:
+        `compare`
+    """
+
+    fits: Mapping[str, tuple[Fit, ...]]
+    seeds: tuple[int, ...]
+
+    @property
+    def metric(self) -> str:
+        """The metric that is compared."""
+        return self._any().monitor
+
+    @property
+    def values(self) -> dict[str, tuple[float, ...]]:
+        """The metric of the best state of each run, by trainer and in the order of the seeds; NaN without a best state."""
+        return {name: tuple(map(_value, fits)) for name, fits in self.fits.items()}
+
+    @property
+    def ranked(self) -> tuple[str, ...]:
+        """The names of the trainers, best first."""
+        sign = 1 if self._any().trainer.mode_of(self.metric) == "min" else -1
+
+        def rank(name: str) -> tuple[int, float]:
+            values = _finite(all_values[name])
+            return len(all_values[name]) - len(values), sign * fmean(values) if values else math.inf
+
+        all_values = self.values
+        return tuple(sorted(all_values, key=rank))
+
+    @property
+    def best(self) -> str:
+        """The name of the first trainer in the ranking. Of those that show no difference to it, each may be the best."""
+        return self.ranked[0]
+
+    @property
+    def differences(self) -> dict[str, Difference]:
+        """The paired difference of every other trainer to the best one, with its confidence interval, best first."""
+        values, (best, *others) = self.values, self.ranked
+        return {name: paired_difference(values[name], values[best]) for name in others}
+
+    def table(self) -> "pd.DataFrame":
+        """Return a frame with a row for each trainer, best first.
+
+        Its columns are the mean of the metric and its standard deviation over seeds, the number of runs and of those without
+        a best state, the mean `difference` to the best trainer, the ends of its 95 % confidence interval, and whether that
+        excludes 0.
+        """
+        import pandas as pd
+
+        values, differences = self.values, self.differences
+        rows = []
+        for name in self.ranked:
+            known, difference = _finite(values[name]), differences.get(name)
+            rows.append(
+                {
+                    self.metric: fmean(known) if known else math.nan,
+                    "std": stdev(known) if len(known) > 1 else math.nan,
+                    "runs": len(values[name]),
+                    "failed": len(values[name]) - len(known),
+                    "difference": math.nan if difference is None else difference.mean,
+                    "low": math.nan if difference is None else difference.low,
+                    "high": math.nan if difference is None else difference.high,
+                    "shown": None if difference is None or difference.pairs < 2 else difference.shown,
+                }
+            )
+        return pd.DataFrame(rows, index=pd.Index(self.ranked, name="trainer"))
+
+    def summary(self) -> str:
+        """Return the comparison in plain words, a line for each trainer, best first."""
+        differences, names = self.differences, self.ranked
+        width = max(map(len, names))
+        columns = [(name, _spread(self.values[name]), str(differences.get(name, ""))) for name in names]
+        widest = [max(len(row[i]) for row in columns) for i in (1, 2)]
+        lines = [f"{self.metric} over {pluralize(len(self.seeds), 'seed')}: mean ± standard deviation, best first"]
+        if differences:
+            lines[0] += "; difference to the best [95 % interval]"
+        for name, spread, difference in columns:
+            note = self._note(name, differences.get(name))
+            line = f"{name:{width}}  {spread:>{widest[0]}}  {difference:{widest[1]}}  {note}"
+            lines.append(line.rstrip())
+        return "\n".join(lines)
+
+    def _note(self, name: str, difference: Difference | None) -> str:
+        failed = len(self.seeds) - len(_finite(self.values[name]))
+        notes = [f"{failed} of {pluralize(len(self.seeds), 'run')} without a best state"] if failed else []
+        if difference is not None and difference.pairs > 1:
+            notes.insert(0, "a difference at 95 %" if difference.shown else "no difference shown at 95 %")
+        return "; ".join(notes)
+
+    def evaluate(self, data: Dataset) -> "pd.DataFrame":
+        """Return the metrics of the best states on other data, such as a test set: a row for each trainer and seed.
+
+        Args:
+            data: The dataset.
+        """
+        import pandas as pd
+
+        rows = {
+            (name, seed): fit.evaluate(data)
+            for name in self.ranked
+            for seed, fit in zip(self.seeds, self.fits[name], strict=True)
+            if fit.best_state is not None
+        }
+        return pd.DataFrame(list(rows.values()), index=pd.MultiIndex.from_tuples(rows, names=["trainer", "seed"]))
+
+    def plot(self) -> "Figure":
+        """Return the figure of the comparison, as `fnloop.plots.comparison` draws it, with the runs that finished an epoch.
+
+        Raises:
+            ValueError: If none did.
+        """
+        from fnloop.plots import comparison
+
+        drawn = {name: [fit for fit in self.fits[name] if fit.metrics["loss"]] for name in self.ranked}
+        left_out = {name: len(self.seeds) - len(fits) for name, fits in drawn.items()}
+        figure = comparison({name: fits for name, fits in drawn.items() if fits})
+        notes = [f"{pluralize(n, 'run')} of {name} without an epoch" for name, n in left_out.items() if n]
+        figure.suptitle("  ".join([figure.get_suptitle(), *(f"({note})" for note in notes)]))
+        return figure
+
+    def __repr__(self) -> str:
+        return one_line("Comparison", self._facts())
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        return html_table("Comparison", {name: _spread(self.values[name]) for name in self.ranked})
+
+    def _facts(self) -> dict[str, str]:
+        close = [name for name, difference in self.differences.items() if difference.pairs > 1 and not difference.shown]
+        facts = {"trainers": f"{len(self.fits)}", "seeds": f"{len(self.seeds)}", "best": repr(self.best)}
+        return {
+            **facts,
+            self.metric: _spread(self.values[self.best]),
+            **({"no difference shown to": ", ".join(map(repr, close))} if close else {}),
+        }
+
+    def _any(self) -> Fit:
+        return next(iter(self.fits.values()))[0]
+
+
+def _value(fit: Fit) -> float:
+    return math.nan if fit.best_state is None else float(fit.best_state.metrics[fit.monitor])
+
+
+def _finite(values: tuple[float, ...]) -> list[float]:
+    return [value for value in values if math.isfinite(value)]
+
+
+def _spread(values: tuple[float, ...]) -> str:
+    known = _finite(values)
+    if not known:
+        return "none"
+    return f"{fmean(known):.4g} ± {stdev(known):.2g}" if len(known) > 1 else f"{known[0]:.4g}"
