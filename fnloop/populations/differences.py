@@ -48,7 +48,7 @@ def paired_difference(values: Sequence[float], reference: Sequence[float]) -> Di
     """Return the mean of `values - reference`, pair by pair; pairs with a value that is not finite are left out.
 
     The interval is the bias-corrected and accelerated one of the bootstrap, which is seeded; for fewer than 10 pairs, where
-    such an interval is too narrow, Student's.
+    that one would be too narrow, Student's.
 
     Args:
         values: The values.

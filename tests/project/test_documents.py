@@ -11,7 +11,8 @@ from hypothesis import settings
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "benchmarks/README.md", "docs/run-file.md", "docs/sql.md", "docs/tables.md"]
+PAGES = ["comparing", "run-file", "sql", "tables"]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "benchmarks/README.md", *(f"docs/{page}.md" for page in PAGES)]
 
 
 def python_blocks(name):
@@ -46,6 +47,11 @@ def test_recipes_run(tmp_path):
     """The recipe of each kind of part, and the laws that it passes."""
     run_program(python_blocks("CONTRIBUTING.md"), tmp_path)
     assert (tmp_path / "rate.png").exists()
+
+
+def test_the_page_about_comparing_runs(tmp_path):
+    """Its examples are one program."""
+    run_program(python_blocks("docs/comparing.md"), tmp_path)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
