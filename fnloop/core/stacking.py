@@ -23,6 +23,18 @@ def can_stack(part: Any) -> bool:
     return False
 
 
+def repeated(array: Any, members: int) -> Any:
+    """Return an array with a copy for each member, (K, ...).
+
+    A view would save the memory, but NumPy then puts the axis of the members last in the results, where sums have other bits.
+
+    Args:
+        array: The array.
+        members: The number of members, K.
+    """
+    return np.repeat(array[None], members, axis=0)
+
+
 def product(a: Any, b: Any, out: Any = None) -> Any:
     """Return the matrix product of a, or of each matrix in it, with a matrix or vector b.
 

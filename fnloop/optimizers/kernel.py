@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from fnloop.core.arrays import AnyArray, Array, read_only
+from fnloop.core.columns import Column
 from fnloop.core.random import normal
 
 Scalars = Any  # a number, a tuple of numbers or None; under JAX arrays of one number for each update
@@ -107,4 +108,6 @@ class Kernel:
 
 def as_number(scalar: Any) -> Any:
     """Return a NumPy number as a Python float, which does not widen the arrays it meets; an array is returned unchanged."""
+    if isinstance(scalar, Column):
+        return Column([*map(float, scalar.values)])
     return float(scalar) if np.ndim(scalar) == 0 else scalar

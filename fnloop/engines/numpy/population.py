@@ -8,6 +8,7 @@ import numpy as np
 from fnloop.core.arrays import Array, read_only
 from fnloop.core.columns import column
 from fnloop.core.random import permutation
+from fnloop.core.stacking import repeated
 from fnloop.data.dataset import Dataset
 from fnloop.engines.base import Carry, Computation, Examples
 from fnloop.engines.numpy.fold import aligned, descend, freeze, is_finite
@@ -127,7 +128,6 @@ def stacked_batches(
 
 
 def _gather(array: Array, rows: Array, members: int, dtype: str) -> Array:
-    """Return the rows of each member, as views of the same memory if all members have one order."""
+    """Return the rows of each member; `rows` is one row if all members have one order."""
     gathered = np.asarray(array).take(rows, axis=0).astype(dtype, copy=False)
-    gathered.flags.writeable = False
-    return gathered if len(rows) == members else np.broadcast_to(gathered, (members, *gathered.shape[1:]))
+    return read_only(gathered if len(rows) == members else repeated(gathered[0], members))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fnloop.core.arrays import Array
-from fnloop.core.stacking import can_stack
+from fnloop.core.stacking import can_stack, repeated
 from fnloop.data.dataset import Dataset
 from fnloop.engines.base import ROWS, Arrays, Computation, Sums, apply_weights
 from fnloop.engines.numpy.measure import make_measure
@@ -47,11 +47,8 @@ def make_population_measure(computation: Computation, data: Dataset) -> Populati
 
 
 def _part(array: Array | None, start: int, members: int, dtype: str) -> Any:
-    """Return some rows, for each member a view of the same memory."""
-    if array is None:
-        return None
-    rows = np.asarray(array[start : start + ROWS]).astype(dtype, copy=False)
-    return np.broadcast_to(rows, (members, *rows.shape))
+    """Return some rows, with a copy for each member."""
+    return None if array is None else repeated(np.asarray(array[start : start + ROWS]).astype(dtype, copy=False), members)
 
 
 def _stack_buffers(buffers: Sequence[Arrays]) -> Arrays:
