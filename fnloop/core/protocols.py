@@ -29,7 +29,7 @@ def missing_members(value: Any, protocol: type) -> tuple[str, ...]:
     """Return the names of the protocol's members that a value lacks; an instance of a subclass lacks none."""
     if protocol in type(value).__mro__:
         return ()
-    return tuple(name for name in members_of(protocol) if not _has(value, name))
+    return tuple(name for name in _not_in_class(type(value), protocol) if not hasattr(value, name))
 
 
 def fulfils(value: Any, protocol: type) -> bool:
@@ -47,6 +47,7 @@ def fulfils(value: Any, protocol: type) -> bool:
     return not isinstance(value, type) and not missing_members(value, protocol)
 
 
-def _has(value: Any, name: str) -> bool:
-    """Return whether a value has an attribute; one that its class defines, such as a property, is not evaluated."""
-    return any(name in vars(kind) for kind in type(value).__mro__) or hasattr(value, name)
+@lru_cache(maxsize=256)
+def _not_in_class(kind: type, protocol: type) -> tuple[str, ...]:
+    """Return the names of the protocol's members that no class of a value defines; a property of a class is not evaluated."""
+    return tuple(name for name in members_of(protocol) if not any(name in vars(base) for base in kind.__mro__))

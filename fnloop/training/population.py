@@ -1,13 +1,14 @@
 """An epoch of a population: the states of many trainers of one kind, advanced together to the bits of their own runs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import toolz
 
 from fnloop.core.columns import ColumnError
 from fnloop.core.digest import digest
 from fnloop.data.dataset import Dataset
+from fnloop.engines import Computation
 from fnloop.engines.numpy.population import make_population_fold
 from fnloop.engines.numpy.population_measure import make_population_measure
 from fnloop.engines.threads import with_threads
@@ -17,11 +18,11 @@ from fnloop.training.epoch_end import end_epoch
 from fnloop.training.loop import make_prepared_epoch
 from fnloop.training.measurement import Metrics, metrics_from_sums, quiet
 from fnloop.training.preparation import Preparation, prepare
-from fnloop.training.state import TrainState
+from fnloop.training.state import EpochPlan, TrainState
 from fnloop.training.state_checks import make_plan
 from fnloop.training.trainer import Trainer
 
-CACHE = 2 << 20  # bytes of the arrays of a group; more is slower
+CACHE = 3 << 20  # bytes of the arrays of a group: somewhat more than a second-level cache of 2 MiB; more is slower
 
 States = Mapping[int, TrainState]
 
@@ -56,6 +57,21 @@ def members_at_once(trainer: Trainer) -> int:
     return max(1, CACHE // (values * (4 if trainer.dtype == "float32" else 8)))
 
 
+def split_evenly(members: Sequence[int], at_once: int) -> list[Sequence[int]]:
+    """Return the members in as few groups as possible, of nearly equal sizes.
+
+    Args:
+        members: The members.
+        at_once: The largest size of a group.
+
+    Examples:
+        >>> split_evenly(range(7), 3)
+        [range(0, 2), range(2, 4), range(4, 7)]
+    """
+    n, groups = len(members), -(-len(members) // at_once)
+    return [members[i * n // groups : (i + 1) * n // groups] for i in range(groups)]
+
+
 def prepare_population(trainers: Sequence[Trainer], train: Dataset, validation: Dataset | None) -> list[Preparation]:
     """Return the trainers of one kind, with the same encoded data.
 
@@ -85,12 +101,15 @@ def make_population_epoch(prepared: Sequence[Preparation]) -> Callable[[States],
     at_once = members_at_once(first.trainer)
     solo = toolz.memoize(lambda index: make_prepared_epoch(prepared[index], "numpy"))
     measure = _make_measure(first)
+    members = [
+        _Member(member.trainer, computation_of(member.trainer), make_plan(member.trainer, member.train)) for member in prepared
+    ]
 
     def epoch(states: States) -> dict[int, TrainState]:
         result: dict[int, TrainState] = {}
         for in_step in toolz.groupby(lambda index: _position(states[index]), states).values():
-            for group in toolz.partition_all(at_once, in_step):
-                trained = _fold([prepared[i] for i in group], [states[i] for i in group]) if len(group) > 1 else []
+            for group in split_evenly(in_step, at_once):
+                trained = _fold([members[i] for i in group], first.train, [states[i] for i in group]) if len(group) > 1 else []
                 sound = {index: state for index, state in zip(group, trained, strict=False) if state is not None}
                 for index, measured in zip(sound, measure([*sound.values()]), strict=True):
                     result[index] = end_epoch(prepared[index].trainer, sound[index], measured)
@@ -106,24 +125,28 @@ def _position(state: TrainState) -> tuple[int, int, int, int]:
     return state.epoch, state.progress.batches, state.step, state.optimizer.count
 
 
-def _fold(prepared: Sequence[Preparation], states: Sequence[TrainState]) -> list[TrainState | None]:
+class _Member(NamedTuple):
+    """What an epoch needs of a member."""
+
+    trainer: Trainer
+    computation: Computation
+    plan: EpochPlan
+
+
+def _fold(members: Sequence[_Member], train: Dataset, states: Sequence[TrainState]) -> list[TrainState | None]:
     """Return each member's state after the last batch of the epoch; None if anything was not finite."""
-    plans = [make_plan(member.trainer, member.train) for member in prepared]
-    first, batches = states[0].progress.batches, plans[0].batches
-    rates, schedulers = zip(
-        *(next_rates(member.trainer, state, batches - first) for member, state in zip(prepared, states, strict=True)),
-        strict=True,
-    )
-    fold = make_population_fold([computation_of(member.trainer) for member in prepared], prepared[0].train)
+    plan, first = members[0].plan, states[0].progress.batches
+    pairs = [next_rates(member.trainer, state, plan.batches - first) for member, state in zip(members, states, strict=True)]
+    fold = make_population_fold([member.computation for member in members], train)
     try:
         with quiet():
-            carries = fold([carry_of(state) for state in states], rates, states[0].epoch, first)
+            carries = fold([carry_of(state) for state in states], [rates for rates, _ in pairs], states[0].epoch, first)
     except ColumnError:
         return [None] * len(states)
-    examples = plans[0].examples - first * plans[0].examples_per_update
+    examples = plan.examples - first * plan.examples_per_update
     return [
-        None if carry is None else with_carry(state, carry, rates_of_member, scheduler, examples, plan)
-        for state, carry, rates_of_member, scheduler, plan in zip(states, carries, rates, schedulers, plans, strict=True)
+        None if carry is None else with_carry(state, carry, rates, scheduler, examples, member.plan)
+        for state, carry, (rates, scheduler), member in zip(states, carries, pairs, members, strict=True)
     ]
 
 

@@ -11,7 +11,8 @@ from fnloop.core.random import permutation
 from fnloop.core.stacking import repeated
 from fnloop.data.dataset import Dataset
 from fnloop.engines.base import Carry, Computation, Examples
-from fnloop.engines.numpy.fold import aligned, descend, freeze, is_finite
+from fnloop.engines.numpy.fold import aligned, descend, is_finite
+from fnloop.engines.numpy.memory import keep_freed_memory
 from fnloop.engines.numpy.population_gradient import make_population_gradient
 from fnloop.metrics.metric import make_merge
 from fnloop.optimizers.combining import combine
@@ -30,6 +31,7 @@ def make_population_fold(computations: Sequence[Computation], data: Dataset) -> 
         computations: A computation for each member. They differ only in the seed and the optimizer.
         data: The training data.
     """
+    keep_freed_memory()
     seeds = [computation.seed for computation in computations]
     size, dtype = computations[0].update_size, computations[0].dtype
 
@@ -56,7 +58,7 @@ def _fold_batches(
     merge = make_merge(computations[0].metrics, computations[0].model.outputs)
     sums = [np.array(values) for values in zip(*(carry.sums for carry in carries), strict=True)]
     count, step, sound = carries[0].optimizer_count, carries[0].step, np.ones(len(carries), bool)
-    for lr, examples in zip(map(column, zip(*rates, strict=True)), batches, strict=True):
+    for lr, examples in zip(_columns(rates), batches, strict=True):
         batch_sums, buffers = gradient_of(examples, buffers, step)
         if checks_gradient and not is_finite(gradient):
             sound &= np.isfinite(gradient).all(1)
@@ -70,9 +72,9 @@ def _fold_batches(
     of_members = np.array(sums).T.tolist()
     return [
         Carry(
-            vector=freeze(aligned(matrix[k])),
+            vector=read_only(matrix[k].copy()),
             buffers=tuple(read_only(array[k].copy()) for array in buffers),
-            slots=tuple(freeze(aligned(array[k])) for array in slots),
+            slots=tuple(read_only(array[k].copy()) for array in slots),
             optimizer_count=count,
             step=step,
             sums=of_members[k],
@@ -81,6 +83,15 @@ def _fold_batches(
         else None
         for k in range(len(carries))
     ]
+
+
+def _columns(rates: Sequence[Sequence[float]]) -> Iterator[Any]:
+    """Yield the rates of all members for each batch; equal ones are one column, which keeps its arrays."""
+    before, lr = None, None
+    for of_batch in zip(*rates, strict=True):
+        if of_batch != before:
+            before, lr = of_batch, column(of_batch)
+        yield lr
 
 
 def _make_pass(
