@@ -12,6 +12,7 @@ import fnloop as fl
 from fnloop import nn
 from fnloop.core.digest import same_bits
 from fnloop.core.errors import NonFiniteWarning
+from fnloop.core.records import evolve
 from fnloop.training import population
 from fnloop.training.population import kind_of, make_population_epoch, prepare_population
 from tests.populations.members import populations
@@ -139,3 +140,21 @@ class Negated(nn.Dense):
 def test_a_subclass_with_its_own_computation_is_computed_member_by_member():
     base = fl.Trainer(model=nn.Sequential(10, [Negated(10, 1)]), loss="bce")
     check_sweep(fl.grid(base, seed=range(3)), LAB.train, LAB.validation, 1)
+
+
+def test_dropout_draws_by_the_seed_and_the_step_of_each_member():
+    layers = nn.Dense(10, 6), nn.BatchNorm(6), nn.Dropout(0.5), nn.Dense(6, 1)
+    base = fl.Trainer(model=nn.Sequential(10, layers), loss="bce", batch_size=200)
+    members = fl.grid(base, seed=range(3))
+    states = [fl.init_state(trainer, LAB.train) for trainer in members]
+    check_epochs(members, LAB.train, LAB.validation, [evolve(state, step=7 * (i % 2)) for i, state in enumerate(states)], 1)
+
+
+@pytest.mark.parametrize("metrics", [("r2", "rmse", "mae"), ("rmse",)])
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber", fl.losses.LogCosh()])
+def test_sums_over_data_that_members_share_have_the_bits_of_solo_runs(loss, metrics):
+    """The axis of the members must not be the last in memory, which NumPy prefers for a view of one array for all."""
+    data = fl.Dataset(np.random.default_rng(0).normal(size=(13, 3)), np.random.default_rng(1).normal(size=13))
+    base = fl.Trainer(model=fl.mlp([3, 4, 1]), loss=loss, metrics=metrics, optimizer="sgd", dtype="float64")
+    members = fl.grid(base, lr=np.linspace(0.01, 0.1, 9).tolist())
+    check_epochs(members, data, data, [fl.init_state(trainer, data) for trainer in members], 1)
