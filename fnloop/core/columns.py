@@ -74,7 +74,7 @@ class Column:
     def _refuse(self, *_: Any, **__: Any) -> Any:
         raise ColumnError("a column of numbers is neither an array nor a number")
 
-    __array__ = __float__ = __int__ = __index__ = __complex__ = __round__ = __hash__ = _refuse  # type: ignore[assignment]
+    __array__ = __float__ = __int__ = __index__ = __complex__ = __round__ = __hash__ = _refuse
 
     def __bool__(self) -> bool:
         return _common(map(bool, self.values))

@@ -29,7 +29,8 @@ def missing_members(value: Any, protocol: type) -> tuple[str, ...]:
     """Return the names of the protocol's members that a value lacks; an instance of a subclass lacks none."""
     if protocol in type(value).__mro__:
         return ()
-    return tuple(name for name in _not_in_class(type(value), protocol) if not hasattr(value, name))
+    kind: type = type(value)
+    return tuple(name for name in _not_in_class(kind, protocol) if not hasattr(value, name))
 
 
 def fulfils(value: Any, protocol: type) -> bool:

@@ -32,7 +32,6 @@ class Normalization(Layer):
     __slots__ = ()
     params = NormParams
     random = False
-    stacks = True
     features: PositiveInt
 
     @property
@@ -70,6 +69,8 @@ class LayerNorm(Normalization):
     features: PositiveInt
     _: KW_ONLY
     eps: Positive = 1e-5
+
+    stacks = True
 
     def forward(self, params: NormParams, x: AnyArray, context: Context) -> Forward:
         """Return the scaled and shifted vectors, the backward function, and no buffers."""
@@ -117,6 +118,8 @@ class BatchNorm(Normalization):
     _: KW_ONLY
     momentum: Annotated[float, real("(0, 1]")] = 0.1
     eps: Positive = 1e-5
+
+    stacks = True
 
     @property
     def buffers(self) -> tuple[Array, ...]:

@@ -126,7 +126,7 @@ def _position(state: TrainState) -> tuple[int, int, int, int]:
 
 
 class _Member(NamedTuple):
-    """What an epoch needs of a member."""
+    """The parts of a member that an epoch uses."""
 
     trainer: Trainer
     computation: Computation

@@ -1,6 +1,7 @@
 """Which parts take an axis of members, and products and copies along it."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +9,7 @@ import fnloop as fl
 from fnloop import losses, metrics, nn
 from fnloop.core.digest import same_bits
 from fnloop.core.stacking import can_stack, product, repeated
+from fnloop.testing import catalog
 
 
 @fl.frozen
@@ -80,3 +82,23 @@ def test_an_array_is_repeated_in_memory_of_its_own():
     assert result.shape == (3, 2, 3)
     assert result.flags.c_contiguous
     assert (result + 1).flags.c_contiguous
+
+
+RESIDUALS = "residual", "residual of a chain"
+STACKED_LAYERS = {"dense", "dense without bias", "dropout", "no dropout", "flatten", "reshape", *RESIDUALS}
+    "dense",
+    "dense without bias",
+    "dropout",
+    "no dropout",
+    "flatten",
+    "reshape",
+    "residual",
+    "residual of a chain",
+}
+
+
+@pytest.mark.parametrize("name", catalog.LAYERS)
+def test_the_layers_that_take_an_axis_of_members(name):
+    """A layer that lost `stacks`, for example because its base class states it, would only be slow."""
+    stacks = name in STACKED_LAYERS or any(word in name for word in ("activation", "softmax", "norm"))
+    assert can_stack(catalog.LAYERS[name].layer) == stacks
