@@ -86,15 +86,6 @@ def test_an_array_is_repeated_in_memory_of_its_own():
 
 RESIDUALS = "residual", "residual of a chain"
 STACKED_LAYERS = {"dense", "dense without bias", "dropout", "no dropout", "flatten", "reshape", *RESIDUALS}
-    "dense",
-    "dense without bias",
-    "dropout",
-    "no dropout",
-    "flatten",
-    "reshape",
-    "residual",
-    "residual of a chain",
-}
 
 
 @pytest.mark.parametrize("name", catalog.LAYERS)
