@@ -36,6 +36,7 @@ Functions of a stream
     tap, until, until_seconds, reaches, progress
 Many runs
     sweep, Sweep                        many trainers in one fold; each has the bits of its own run
+    ensemble, Ensemble                  several trained models that predict by their mean; with the spread among them
     grid, sample, spaces                the trainers of a sweep: all combinations, or draws from distributions
     compare, Comparison                 trainers over seeds, with paired differences and their intervals
 After training
@@ -82,6 +83,7 @@ from fnloop.populations import spaces
 from fnloop.populations.candidates import grid, sample
 from fnloop.populations.compare import compare
 from fnloop.populations.comparison import Comparison
+from fnloop.populations.ensemble import ensemble
 from fnloop.populations.results import Sweep
 from fnloop.populations.sweep import sweep
 from fnloop.runs.checkpoint import Checkpoint, load, load_checkpoint, save
@@ -97,6 +99,7 @@ from fnloop.streams.tap import tap
 from fnloop.streams.time import until_seconds
 from fnloop.training.confusion_matrix import confusion_matrix
 from fnloop.training.early_stopping import EarlyStopping
+from fnloop.training.ensemble import Ensemble
 from fnloop.training.evaluation import evaluate, outputs, predict, predict_proba
 from fnloop.training.loop import epochs, make_epoch, make_step, steps
 from fnloop.training.lr_range_test import LRRange, lr_range_test
@@ -113,6 +116,7 @@ __all__ = [
     "Dataset",
     "EarlyStopping",
     "EngineError",
+    "Ensemble",
     "Fit",
     "FnloopError",
     "LRRange",
@@ -141,6 +145,7 @@ __all__ = [
     "confusion_matrix",
     "datasets",
     "digest",
+    "ensemble",
     "epochs",
     "evaluate",
     "every",

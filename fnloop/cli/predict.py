@@ -24,7 +24,7 @@ from fnloop.data.reading import TableFile, read_chunks
 from fnloop.data.schema import Schema
 from fnloop.data.table_format import TableFormat
 from fnloop.runs.checkpoint import Checkpoint, load_checkpoint
-from fnloop.training import evaluation
+from fnloop.training.ensemble import Ensemble
 
 CHUNK_NUMBERS = 2_000_000  # of the features of one chunk: 16 MB
 
@@ -48,6 +48,10 @@ def predict(
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse categories and other values that were not in the training data.")
     ] = False,
+    spread: Annotated[
+        bool,
+        typer.Option("--spread", help="Add a column: the standard deviation among the members of `fnloop train --members`."),
+    ] = False,
     header: HeaderOption = None,
     missing: MissingOption = None,
     delimiter: DelimiterOption = None,
@@ -61,17 +65,21 @@ def predict(
     are, labels and the scaling of features come from the checkpoint. Rows are read, predicted and written in chunks.
 
     The table is read as that of the training was: the same header or none, decimal mark and texts of missing cells.
+
+    The spread of an ensemble is that of the predicted class's probability, or of the quantity, in its units.
     """
     given = TableFormat(delimiter=delimiter, decimal=decimal, encoding=encoding, header=header, missing=tuple(missing or ()))
     write_chunks(
-        lambda: predictions(checkpoint, data, given, strict=strict),
+        lambda: predictions(checkpoint, data, given, strict=strict, spread=spread),
         out,
         CHECKPOINT=checkpoint,
         DATA=data,
     )
 
 
-def predictions(checkpoint: Path, data: str, given: TableFormat, *, strict: bool = False) -> Iterator[str]:
+def predictions(
+    checkpoint: Path, data: str, given: TableFormat, *, strict: bool = False, spread: bool = False
+) -> Iterator[str]:
     """Yield the predictions of a checkpoint for each row of the data, as CSV, a chunk of rows at a time.
 
     What was not seen in training is counted, and noted on standard error at the end.
@@ -81,15 +89,22 @@ def predictions(checkpoint: Path, data: str, given: TableFormat, *, strict: bool
         data: A file, or the name of a dataset.
         given: What is stated about the layout of the file; the rest is that of the training, or is found.
         strict: Whether to refuse what was not seen in training.
+        spread: Whether to add the spread among the members of an ensemble.
 
     Raises:
-        ValueError: If the checkpoint has no preprocessing, a column is missing, or, with `strict`, a value is unknown.
+        ValueError: If the checkpoint has no preprocessing, or, with `spread`, no ensemble; a column is missing; or, with
+            `strict`, a value is unknown.
     """
     loaded = load_checkpoint(checkpoint)
-    preprocessing = loaded.preprocessing
-    if loaded.trainer is None or preprocessing is None:
+    preprocessing, model = loaded.preprocessing, _model_of(loaded)
+    if model is None or preprocessing is None:
         raise ValueError(
             f"{short(str(checkpoint))} must be a checkpoint of `fnloop train`; it has no trainer or no preprocessing"
+        )
+    if spread and len(model) == 1:
+        raise ValueError(
+            f"--spread needs the checkpoint of an ensemble, which `fnloop train --members 8` writes; "
+            f"{short(str(checkpoint))} has one model"
         )
     given = given.after(preprocessing.schema.format)
     in_order = False in (given.header, preprocessing.schema.format.header)
@@ -108,7 +123,7 @@ def predictions(checkpoint: Path, data: str, given: TableFormat, *, strict: bool
         names = preprocessing.schema.known_names(chunk.frame.columns, in_order=in_order)
         chunk = chunk._replace(frame=chunk.frame.set_axis(names, axis=1))
         with _after(done):
-            text = _predict_chunk(loaded, preprocessing, chunk, unseen, strict, with_header=not done)
+            text = _predict_chunk(model, preprocessing, chunk, unseen, strict, spread=spread, with_header=not done)
         yield text
         done += len(chunk.frame)
     for name, (count, example) in unseen.items():
@@ -124,6 +139,13 @@ def _check_header(schema: Schema, chunk: TableFile) -> None:
             f"the first line must have names of columns, such as {listed(names, 60)}, got {listed(chunk.layout.names, 60)}; "
             "if the file has no header, state --no-header"
         )
+
+
+def _model_of(checkpoint: Checkpoint) -> Ensemble | None:
+    """Return the model of a checkpoint as an ensemble, of one member if it has a single state; None without a trainer."""
+    if isinstance(checkpoint.state, Ensemble) or checkpoint.trainer is None:
+        return checkpoint.state if isinstance(checkpoint.state, Ensemble) else None
+    return Ensemble((checkpoint.trainer,), (checkpoint.state,))
 
 
 def _next(chunks: Iterator[TableFile], done: int) -> TableFile | None:
@@ -143,11 +165,13 @@ def _after(done: int) -> Iterator[None]:
 
 
 def _predict_chunk(
-    loaded: Checkpoint,
+    model: Ensemble,
     preprocessing: Preprocessing,
     chunk: TableFile,
     unseen: dict[str, tuple[int, str]],
     strict: bool,
+    *,
+    spread: bool,
     with_header: bool,
 ) -> str:
     """The predictions of a chunk as CSV; adds the values not seen in training to `unseen`, or refuses them."""
@@ -160,11 +184,13 @@ def _predict_chunk(
         unseen[name] = count + len(places), example
         if strict:
             raise ValueError(f"column {short(name)} has a value that was not seen in training: {example}")
-    trainer: Any = loaded.trainer
-    header, columns = ["prediction"], [preprocessing.decode(evaluation.predict(trainer, loaded.state, x)).tolist()]
+    header, columns = ["prediction"], [preprocessing.decode(model.predict(x)).tolist()]
     if preprocessing.classes:
         header += [f"p({name})" for name in preprocessing.classes]
-        columns += [[f"{p:.6f}" for p in column] for column in evaluation.predict_proba(trainer, loaded.state, x).T]
+        columns += [[f"{p:.6f}" for p in column] for column in model.predict_proba(x).T]
+    if spread:
+        header.append("spread")
+        columns.append([f"{value:.6g}" for value in preprocessing.in_units(model.spread(x))])
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     if with_header:

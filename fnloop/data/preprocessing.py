@@ -168,6 +168,14 @@ class Preprocessing:
         """
         return self.target_encoder.decode(predicted)
 
+    def in_units(self, deviations: Array) -> Array:
+        """Return the spread of an ensemble in the terms of the table: that of a quantity is multiplied by its scale.
+
+        Args:
+            deviations: What `Ensemble.spread` returns, (N,).
+        """
+        return self.target_encoder.in_units(deviations)
+
 
 def fit_encoders(schema: Schema, frame: Any, scaling: Scaling = "robust") -> Preprocessing:
     """Return the preprocessing of a schema, fitted to a table.

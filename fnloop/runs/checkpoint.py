@@ -29,6 +29,7 @@ from fnloop.nn.model import Params
 from fnloop.runs.damage import CONTENT_ERRORS, check_format, explain
 from fnloop.runs.files import check_file_path, replacing
 from fnloop.runs.packing import Packed, pack_data
+from fnloop.training.ensemble import Ensemble
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer
 
@@ -41,8 +42,8 @@ class Checkpoint:
     """The content of a checkpoint file.
 
     Args:
-        state: The state, or its parameters alone.
-        trainer: The trainer, if it was saved.
+        state: The state, or its parameters alone, or an ensemble.
+        trainer: The trainer, if it was saved; None for an ensemble, which has its own.
         preprocessing: The preprocessing, if it was saved.
     """
 
@@ -66,25 +67,26 @@ class StateSummary(NamedTuple):
 
 
 def save(
-    state: TrainState | Params,
+    state: TrainState | Params | Ensemble,
     path: str | os.PathLike[str],
     *,
     trainer: Trainer | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> None:
-    """Write a state, or `state.params` alone, to a file.
+    """Write a state, or `state.params` alone, or an ensemble to a file.
 
     The content goes to a temporary file in the same folder, which is flushed and then renamed: at any time the path has the
     former file or the new one, whole.
 
     Args:
-        state: The state, or its parameters.
+        state: The state, or its parameters, or an ensemble.
         path: Path of the file, by convention with the suffix `.npz`; an existing file is replaced.
         trainer: Also saved if given, with the loss, the optimizer and the scheduler.
         preprocessing: Also saved if given, so that the file alone is enough for predictions.
 
     Raises:
-        TypeError: If `state` is neither of these, or something holds a value that is not data, such as a function.
+        TypeError: If `state` is none of these, or something holds a value that is not data, such as a function.
+        ValueError: If there is a trainer besides those of an ensemble.
         OSError: If the file cannot be written.
 
     Examples:
@@ -96,11 +98,13 @@ def save(
     See Also:
         load, load_checkpoint, checkpoint
     """
-    if not isinstance(state, TrainState | Params):
-        raise TypeError(f"state must be a TrainState or Params, got {type(state).__name__}")
+    if not isinstance(state, TrainState | Params | Ensemble):
+        raise TypeError(f"state must be a TrainState, Params or an Ensemble, got {type(state).__name__}")
     for name, value, kind in (("trainer", trainer, Trainer), ("preprocessing", preprocessing, Preprocessing)):
         if value is not None and not isinstance(value, kind):
             raise TypeError(f"{name} must be a {kind.__name__} or None, got {short(value)}")
+    if trainer is not None and isinstance(state, Ensemble):
+        raise ValueError(f"trainer must be None for an ensemble, which has those of its members, got {short(trainer)}")
     write_checkpoint(Checkpoint(state, trainer, preprocessing), path)
 
 
@@ -141,14 +145,16 @@ def write_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str], *, pa
 
 def _members(checkpoint: Checkpoint, packed: Packed) -> dict[str, list[tuple[str, Array]]]:
     """Return for each array, by its hash, the names and arrays of its members; parameters are split by layer."""
-    params: Params = checkpoint.state if isinstance(checkpoint.state, Params) else checkpoint.state.params
+    states = checkpoint.state.states if isinstance(checkpoint.state, Ensemble) else [checkpoint.state]
+    all_params: list[Params] = [state if isinstance(state, Params) else state.params for state in states]
+    layers = {id(params.vector): params.layers for params in all_params}
     by_hash: dict[str, list[tuple[str, Array]]] = {}
     for path, array in leaves(checkpoint):
         if isinstance(array, np.ndarray) and ".model." not in path:
             name = path.replace("[", ".").replace("]", "")
             parts = (
-                _arrays_of(params.layers, f"{name.removesuffix('vector')}layers")
-                if array is params.vector
+                _arrays_of(layers[id(array)], f"{name.removesuffix('vector')}layers")
+                if id(array) in layers
                 else [(name, array)]
             )
             by_hash.setdefault(array_hash(array), list(parts))
@@ -166,7 +172,7 @@ def _arrays_of(layers: Any, path: str) -> Iterator[tuple[str, Array]]:
 
 
 def load(path: str | os.PathLike[str], *, records: Iterable[type] = ()) -> Any:
-    """Read the state, or the parameters alone, of a checkpoint file, to the bit.
+    """Read the state, or the parameters alone, or the ensemble, of a checkpoint file, to the bit.
 
     Args:
         path: Path of the file.
@@ -243,7 +249,7 @@ def _join(names: Mapping[str, Iterable[str]], members: Mapping[str, Array]) -> I
 
 
 def read_summary(path: str | os.PathLike[str]) -> tuple[StateSummary, dict[str, Array]]:
-    """Read the summary of a checkpoint's state and its parameters by layer, without building records.
+    """Read the summary of a checkpoint's state and its parameters by layer, without building records; empty for an ensemble.
 
     Raises:
         CheckpointError: If the file is not a checkpoint, or is damaged.
@@ -252,6 +258,8 @@ def read_summary(path: str | os.PathLike[str]) -> tuple[StateSummary, dict[str, 
     header, members = _read(path)
     with _reporting_damage(path):
         state = header["record"]["state"]
+        if state["@"] == "fnloop.Ensemble":
+            return StateSummary(0, {}, None), {}
         has_state = state["@"] != "fnloop.Params"
         summary, prefix = (state, "state.params.layers.") if has_state else (header.get("params_of"), "state.layers.")
         params = {name.removeprefix(prefix): array for name, array in members.items() if name.startswith(prefix)}

@@ -1,5 +1,6 @@
 """Functions of a state and data: metrics, outputs, predictions and probabilities."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fnloop.core.arrays import Array
@@ -8,7 +9,7 @@ from fnloop.data.dataset import FEATURE_NDIMS, Dataset, check_array
 from fnloop.data.names import select_columns
 from fnloop.training.encoding import encode
 from fnloop.training.engine import compute_outputs
-from fnloop.training.measurement import make_measure, quiet
+from fnloop.training.measurement import make_measure, measure_outputs, quiet
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer, check_trainer
 
@@ -37,11 +38,35 @@ def evaluate(trainer: Trainer, state: TrainState, data: Dataset, *, engine: str 
     See Also:
         predict, outputs
     """
+    return make_measure(trainer, _encoded(trainer, state, data), engine)(state)
+
+
+def evaluate_outputs(
+    trainer: Trainer, state: TrainState, data: Dataset, outputs_of: Callable[[Array], Array]
+) -> dict[str, float]:
+    """Return the loss and the metrics of other outputs than the model's, by name.
+
+    Args:
+        trainer: The trainer, which has the loss and the metrics.
+        state: The state, which has the names of the columns and classes.
+        data: The dataset.
+        outputs_of: The function from the features to the outputs.
+
+    Raises:
+        TypeError: If trainer, state or data are of another type.
+        ValueError: If the data does not fit the model and the loss.
+    """
+    encoded = _encoded(trainer, state, data)
+    return measure_outputs(trainer, encoded, outputs_of(encoded.x))
+
+
+def _encoded(trainer: Trainer, state: TrainState, data: Dataset) -> Dataset:
+    """Return the dataset as the trainer takes it."""
     check_trainer(trainer).check_state(state, "state")
     trainer.check_resolved()
     data = encode(data, state.names, "data")
     trainer.check_data(data, "data")
-    return make_measure(trainer, data, engine)(state)
+    return data
 
 
 def outputs(trainer: Trainer, state: TrainState, data: Any, *, engine: str = "numpy") -> Array:
@@ -75,13 +100,29 @@ def outputs(trainer: Trainer, state: TrainState, data: Any, *, engine: str = "nu
     See Also:
         predict, predict_proba, evaluate
     """
+    x = read_examples(trainer, state, data)
+    with quiet():
+        return compute_outputs(trainer, state, x, engine)
+
+
+def read_examples(trainer: Trainer, state: TrainState, data: Any) -> Array:
+    """Return examples as the model takes them: (N, ...), the columns in the order of the training data.
+
+    Args:
+        trainer: The trainer.
+        state: The state, which has the names of the columns.
+        data: The examples, as the data of `outputs`.
+
+    Raises:
+        TypeError: If the data is neither a dataset nor features, or not of numbers.
+        ValueError: If the data does not fit the model, lacks a column, or has a value that is missing or not finite.
+    """
     check_trainer(trainer).check_state(state, "state")
     array, columns = (data.x, data.columns) if isinstance(data, Dataset) else read_features("x", data, state.names.columns)
     check_array("x", array, ndims=FEATURE_NDIMS, columns=columns)
     x = select_columns(array, columns, state.names.columns, "x")
     trainer.check_features(x, "data")
-    with quiet():
-        return compute_outputs(trainer, state, x, engine)
+    return x
 
 
 def predict(trainer: Trainer, state: TrainState, x: Any, *, engine: str = "numpy") -> Array:

@@ -7,9 +7,7 @@ import numpy as np
 from fnloop.core.arrays import Array
 from fnloop.core.random import Stream, words
 from fnloop.data.dataset import Dataset
-from fnloop.training.evaluation import evaluate, outputs
-from fnloop.training.state import TrainState
-from fnloop.training.trainer import Trainer
+from fnloop.training.ensemble import Ensemble
 
 REPEATS = 5
 MOST_COLUMNS = 100
@@ -17,8 +15,7 @@ MOST_ROWS, MOST_NUMBERS = 2000, 1_000_000  # of the features that a loss is comp
 
 
 def permutation_importances(
-    trainer: Trainer,
-    state: TrainState,
+    model: Ensemble,
     data: Dataset,
     columns: Sequence[tuple[str, int]],
     *,
@@ -33,8 +30,7 @@ def permutation_importances(
     largest correlation with an output of the model.
 
     Args:
-        trainer: The trainer.
-        state: The state.
+        model: The model, or several.
         data: The dataset.
         columns: The columns of the table, with the number of features of each, in the order of the features.
         seed: Seed of the permutations.
@@ -46,11 +42,11 @@ def permutation_importances(
     x, y, starts = data.x[:rows], data.y[:rows], np.cumsum([0, *(width for _, width in columns)])
     chosen: Sequence[int] = range(len(columns))
     if len(columns) > MOST_COLUMNS:
-        strongest = np.maximum.reduceat(_correlations(x, outputs(trainer, state, x, engine=engine)), starts[:-1])
+        strongest = np.maximum.reduceat(_correlations(x, model.outputs(x, engine=engine)), starts[:-1])
         chosen = np.argsort(-strongest, kind="stable")[:MOST_COLUMNS].tolist()
 
     def loss(features: Array) -> float:
-        return evaluate(trainer, state, Dataset(features, y), engine=engine)["loss"]
+        return model.evaluate(Dataset(features, y), engine=engine)["loss"]
 
     base, found, permuted = loss(x), {}, np.array(x)
     for i in chosen:

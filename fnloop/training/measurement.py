@@ -11,6 +11,7 @@ from fnloop.core.arrays import Array
 from fnloop.core.digest import same_bits
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
+from fnloop.engines.numpy.measure import sums_of_outputs
 from fnloop.engines.threads import with_threads
 from fnloop.metrics import Whole
 from fnloop.training.engine import computation_of, compute_outputs, select_engine
@@ -63,6 +64,24 @@ def make_measure(trainer: Trainer, data: Dataset, engine: str) -> Measure:
             return metrics
 
     return measure
+
+
+def measure_outputs(trainer: Trainer, data: Dataset, outputs: Array) -> Metrics:
+    """Return the loss and the metrics of outputs on the data, by name.
+
+    Args:
+        trainer: A resolved trainer.
+        data: The data, encoded.
+        outputs: The outputs for each row of the data, (N, K), whose dtype is that of the computation.
+    """
+    computation = computation_of(trainer)._replace(dtype=str(outputs.dtype))
+    measure_whole = make_whole_measure(trainer, data)
+    with quiet():
+        sums = with_threads(trainer.blas_threads(), sums_of_outputs, computation, data, outputs)
+        metrics = metrics_from_sums(trainer, sums, len(data))
+        if measure_whole is not None:
+            metrics |= with_threads(trainer.blas_threads(), measure_whole, outputs)
+        return metrics
 
 
 def is_consistent(measure: Measure, start: TrainState, adapted: TrainState) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,10 @@ from fnloop.core.display import html_table
 from fnloop.core.formatting import cut_end, short
 from fnloop.core.records import frozen
 from fnloop.data.table_split import TableSplit
-from fnloop.training.evaluation import predict, predict_proba
+from fnloop.training.ensemble import Ensemble
 from fnloop.training.importances import permutation_importances
 from fnloop.training.state import TrainState
-from fnloop.training.trainer import Trainer
+from fnloop.training.trainer import Trainer, check_trainer
 
 MOST_CLASSES = 100  # in a confusion matrix
 NO_BETTER = 0.003  # of accuracy or R²
@@ -43,6 +43,7 @@ class TableScores:
         importances: How much the loss on the test part rises if the values of a column are permuted among the rows, the
             largest rise first. Of a table of more than 100 columns, those 100 that the predictions depend on most, by
             correlation.
+        members: The scores of each member of an ensemble alone; () for a single model.
 
     See Also:
         `fnloop.score_table`
@@ -54,6 +55,7 @@ class TableScores:
     classes: tuple[Any, ...]
     confusion: tuple[tuple[int, ...], ...]
     importances: Mapping[str, float]
+    members: tuple[Mapping[str, float], ...] = ()
 
     @property
     def is_trivial(self) -> bool:
@@ -62,8 +64,10 @@ class TableScores:
         return bool(self.scores[name] <= self.trivial[name] + NO_BETTER)
 
     def __str__(self) -> str:
-        lines = [f"{'':20} {'model':>10} {'trivial':>10}  ({self.rule})"]
-        lines += [f"{name:20} {' '.join(f'{cell:>10}' for cell in cells)}" for name, cells in self._cells().items()]
+        head = ("ensemble", "one member") if self.members else ("model",)
+        widths = (10, 18, 10) if self.members else (10, 10)
+        lines = [f"{'':20} {_columns((*head, 'trivial'), widths)}  ({self.rule})"]
+        lines += [f"{name:20} {_columns(cells, widths)}" for name, cells in self._cells().items()]
         if self.is_trivial:
             lines.append("The model is no better than the trivial predictor.")
         top = [f"{short(name, 40)[1:-1]} {value:.3g}" for name, value in list(self.importances.items())[:SHOWN_COLUMNS]]
@@ -72,11 +76,27 @@ class TableScores:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        rows = {name: f"{model} (trivial: {trivial})" for name, (model, trivial) in self._cells().items()}
+        rows = {
+            name: f"{model}{f' (one member: {member[0]})' if member else ''} (trivial: {trivial})"
+            for name, (model, *member, trivial) in self._cells().items()
+        }
         return html_table("TableScores", {**rows, "trivial": self.rule})
 
-    def _cells(self) -> dict[str, tuple[str, str]]:
-        return {name.replace("_", " "): (_number(value), _number(self.trivial[name])) for name, value in self.scores.items()}
+    def _cells(self) -> dict[str, tuple[str, ...]]:
+        """Return the score, those of the members if there are any, and the trivial one."""
+        return {
+            name.replace("_", " "): (_number(value), *self._of_members(name), _number(self.trivial[name]))
+            for name, value in self.scores.items()
+        }
+
+    def _of_members(self, name: str) -> tuple[str, ...]:
+        """Return the mean and the standard deviation of the members' scores; () for a single model."""
+        values = [scores[name] for scores in self.members]
+        return (f"{_number(float(np.mean(values)))} ± {float(np.std(values)):.2g}",) if values else ()
+
+
+def _columns(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return " ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
 
 
 def _number(value: float) -> str:
@@ -112,32 +132,56 @@ def score_table(
     See Also:
         `evaluate`, which has the trainer's own loss and metrics
     """
+    check_trainer(trainer).check_state(state, "state")
+    return score_ensemble(Ensemble((trainer,), (state,)), table, seed=seed, engine=engine)
+
+
+def score_ensemble(model: Ensemble, table: TableSplit, *, seed: int = 42, engine: str = "numpy") -> TableScores:
+    """Return the scores of an ensemble on the test part of a table, as `score_table`, and those of each member.
+
+    Args:
+        model: The ensemble.
+        table: As in `score_table`.
+        seed: As in `score_table`.
+        engine: As in `score_table`.
+
+    Raises:
+        TypeError: As `score_table`.
+        ValueError: As `score_table`.
+    """
     if not isinstance(table, TableSplit):
         raise TypeError(f"table must be what fl.split_table returns, got {short(table)}")
     seed, decode, test = _seed("seed", seed), table.preprocessing.decode, table.test
     classes = table.preprocessing.classes
     confusion: tuple[tuple[int, ...], ...] = ()
     if classes:
-        probabilities = predict_proba(trainer, state, test.x, engine=engine)
+        probabilities = model.predict_proba(test.x, engine=engine)
         _check_classes(probabilities, classes)
         frequencies = np.bincount(table.train.y, minlength=len(classes)) / len(table.train)
-        scores = score_classes(test.y, probabilities)
         trivial = score_classes(test.y, np.broadcast_to(frequencies, probabilities.shape))
         rule = f"always {cut_end(str(classes[int(frequencies.argmax())]), 40)}"
         confusion = confusion_of(test.y, probabilities.argmax(axis=1), len(classes))
     else:
         y, mean = decode(test.y), float(decode(table.train.y).mean())
-        scores = score_quantities(y, decode(_as_column(predict(trainer, state, test.x, engine=engine))))
         trivial, rule = score_quantities(y, np.full(len(y), mean)), f"always {mean:.4g}, the mean"
     widths = [(encoder.column, encoder.width) for encoder in table.preprocessing.encoders]
     return TableScores(
-        scores=scores,
+        scores=_score(model, table, engine),
         trivial=trivial,
         rule=rule,
         classes=classes,
         confusion=confusion,
-        importances=permutation_importances(trainer, state, test, widths, seed=seed, engine=engine),
+        importances=permutation_importances(model, test, widths, seed=seed, engine=engine),
+        members=tuple(_score(member, table, engine) for member in model.members) if len(model) > 1 else (),
     )
+
+
+def _score(model: Ensemble, table: TableSplit, engine: str) -> dict[str, float]:
+    """Return the scores on the test part."""
+    test, decode = table.test, table.preprocessing.decode
+    if table.preprocessing.classes:
+        return score_classes(test.y, model.predict_proba(test.x, engine=engine))
+    return score_quantities(decode(test.y), decode(_as_column(model.predict(test.x, engine=engine))))
 
 
 def _check_classes(probabilities: Array, classes: tuple[Any, ...]) -> None:

@@ -54,6 +54,14 @@ class ClassEncoder:
             raise ValueError(f"predicted must be indices of classes, integers from 0 to {last}, got {short(predicted)}")
         return np.array(self.classes)[indices]
 
+    def in_units(self, deviations: Array) -> Array:
+        """Return deviations of probabilities unchanged.
+
+        Args:
+            deviations: The deviations, (N,).
+        """
+        return deviations
+
 
 @frozen
 class QuantityEncoder:
@@ -86,6 +94,14 @@ class QuantityEncoder:
             predicted: Standardized predictions, (N,).
         """
         return np.asarray(predicted, np.float64) * self.scale + self.mean
+
+    def in_units(self, deviations: Array) -> Array:
+        """Return deviations of predictions in the units of the target.
+
+        Args:
+            deviations: Deviations of standardized predictions, (N,).
+        """
+        return np.asarray(deviations, np.float64) * self.scale
 
 
 def fit_quantity(name: str, series: Any, decimal: str) -> QuantityEncoder:

@@ -1,6 +1,6 @@
 """Outputs and sums over a dataset on NumPy, some rows at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -13,12 +13,30 @@ from fnloop.metrics.metric import make_merge
 
 def make_measure(computation: Computation, data: Dataset) -> Measure:
     """Return the function `measure(vector, buffers) -> sums` of the loss and the metrics over the dataset."""
+    add = _make_sums(computation, data)
+    return lambda vector, buffers: add(_in_chunks(computation, vector, buffers, data.x))
+
+
+def sums_of_outputs(computation: Computation, data: Dataset, outputs: Array) -> Sums:
+    """Return the sums of the loss and the metrics over the dataset, from the outputs for all of its rows.
+
+    Args:
+        computation: What is computed; its dtype is that of the outputs.
+        data: The dataset.
+        outputs: The outputs, (N, K).
+    """
+    parts = (slice(start, start + ROWS) for start in range(0, len(outputs), ROWS))
+    return _make_sums(computation, data)((rows, outputs[rows]) for rows in parts)
+
+
+def _make_sums(computation: Computation, data: Dataset) -> Callable[[Iterable[tuple[slice, Array]]], Sums]:
+    """Return the function from the outputs of some rows at a time to the sums over all of them."""
     loss, metrics, dtype = computation.loss, computation.metrics, computation.dtype
     merge = make_merge(metrics, computation.model.outputs)
 
-    def measure(vector: Array, buffers: Arrays) -> Sums:
+    def add(chunks: Iterable[tuple[slice, Array]]) -> Sums:
         total: Sums = []
-        for rows, outputs in _in_chunks(computation, vector, buffers, data.x):
+        for rows, outputs in chunks:
             targets = np.asarray(data.y[rows]).astype(dtype, copy=False)
             weights = None if data.weights is None else data.weights[rows].astype(dtype, copy=False)
             losses, _ = apply_weights(loss.forward(outputs, targets), weights)
@@ -26,7 +44,7 @@ def make_measure(computation: Computation, data: Dataset) -> Measure:
             total = merge(total, sums) if total else sums
         return total
 
-    return measure
+    return add
 
 
 def compute_outputs(computation: Computation, vector: Array, buffers: Arrays, x: Array) -> Array:
