@@ -9,14 +9,17 @@ from typing import BinaryIO
 
 import numpy as np
 
+from fnloop.data.preprocessing import Preprocessing
+from fnloop.runs.checkpoint import save
 from fnloop.runs.files import free_path
+from fnloop.training.ensemble import Ensemble
 from fnloop.training.trainer import Trainer
 
 Write = Callable[[Path], object]
 PICTURE_BYTES, EPOCH_BYTES = 3 << 16, 1 << 8  # generous sizes of a picture, and of the metrics of an epoch
 
 
-def reserve_space(folder: Path, trainer: Trainer, epochs: int) -> BinaryIO:
+def reserve_space(folder: Path, trainer: Trainer, epochs: int, members: int = 1) -> BinaryIO:
     """Reserve disk space for the results of a run, so that its run file cannot use it up; closing the file frees the space.
 
     The file has no name, so that nothing is left however the process ends. Where space cannot be reserved, none is.
@@ -25,12 +28,13 @@ def reserve_space(folder: Path, trainer: Trainer, epochs: int) -> BinaryIO:
         folder: The output folder.
         trainer: The trainer, whose model gives the size of the checkpoint.
         epochs: The maximum number of epochs.
+        members: The number of models. Default: `1`.
     """
     file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
     arrays = 5  # of the size of the parameters: the last and the best ones, and the optimizer's
     with suppress(OSError, OverflowError, AttributeError):
-        size = arrays * trainer.model.size * np.dtype(trainer.dtype).itemsize + PICTURE_BYTES + EPOCH_BYTES * epochs
-        os.posix_fallocate(file.fileno(), 0, size)
+        size = arrays * trainer.model.size * np.dtype(trainer.dtype).itemsize + EPOCH_BYTES * epochs
+        os.posix_fallocate(file.fileno(), 0, size * members + PICTURE_BYTES)
     return file
 
 
@@ -43,6 +47,20 @@ def output_paths(folder: Path, names: Sequence[str], overwrite: bool) -> list[Pa
         overwrite: Whether existing files are replaced.
     """
     return [folder / name if overwrite else free_path(folder / name) for name in names]
+
+
+def save_model(model: Ensemble, preprocessing: Preprocessing, path: Path) -> None:
+    """Write a model as a checkpoint: one member as a state with its trainer, several as an ensemble.
+
+    Args:
+        model: The model.
+        preprocessing: The preprocessing of the table.
+        path: The path.
+    """
+    if len(model) > 1:
+        save(model, path, preprocessing=preprocessing)
+    else:
+        save(model.states[0], path, trainer=model.trainers[0], preprocessing=preprocessing)
 
 
 def write_files(files: Mapping[Path, Write]) -> dict[Path, str]:

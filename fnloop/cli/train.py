@@ -12,12 +12,21 @@ from fnloop import plots
 from fnloop.cli.completion import complete_choice, complete_data, complete_path
 from fnloop.cli.errors import as_options, naming_options
 from fnloop.cli.format_values import format_metrics
+from fnloop.cli.members import is_interrupted, new_record, run_of, summary_of, train_members
 from fnloop.cli.options import NoRecord, Overwrite
 from fnloop.cli.output import check_folder
 from fnloop.cli.refit import train_again
 from fnloop.cli.report import write_report
-from fnloop.cli.results import output_paths, raise_failures, reserve_space, write_files, write_model, written_line
-from fnloop.cli.run_file import new_run_file, next_commands, recorder, run_commands
+from fnloop.cli.results import (
+    output_paths,
+    raise_failures,
+    reserve_space,
+    save_model,
+    write_files,
+    write_model,
+    written_line,
+)
+from fnloop.cli.run_file import next_commands, run_commands
 from fnloop.cli.signals import deferring_signals
 from fnloop.cli.table_options import (
     ColumnOption,
@@ -41,16 +50,14 @@ from fnloop.core.records import evolve
 from fnloop.data.builtin_tables import DATASET_NAMES
 from fnloop.data.table_format import TableFormat
 from fnloop.data.table_split import TableSplit
-from fnloop.fitting import Fit, fit
-from fnloop.runs.checkpoint import save
+from fnloop.fitting import Fit
+from fnloop.populations.ensemble import ensemble
+from fnloop.populations.results import Sweep
 from fnloop.runs.files import write_figure
 from fnloop.schedulers import SCHEDULERS
-from fnloop.training.evaluation import evaluate
-from fnloop.training.state import StopReason, TrainState
-from fnloop.training.table_scores import score_table
+from fnloop.training.table_scores import score_ensemble
 from fnloop.training.trainer import Trainer
 
-RUN = "training.run"
 RESULTS = "best.npz", "training.png", "metrics.json"  # the checkpoint, the picture and the report
 
 Echo = Callable[[str], None]
@@ -121,6 +128,9 @@ def train(
     group: GroupOption = None,
     time: TimeOption = None,
     split: SplitOption = None,
+    members: Annotated[
+        int, typer.Option(help="Number of models, of consecutive seeds, that train together and predict by their mean.")
+    ] = DEFAULTS.members,
     refit: Annotated[
         bool, typer.Option("--refit", help="At the end train on the validation rows too, for the epochs that they chose.")
     ] = DEFAULTS.refit,
@@ -133,7 +143,8 @@ def train(
 ) -> None:
     """Train a classifier or a regression model on a table.
 
-    The folder gets the best state as a checkpoint, a picture, the metrics and a run file of all states.
+    The folder gets the best state as a checkpoint, a picture, the metrics and a run file of all states; of several members the
+    best state of each, and a folder of run files.
     """
     check_folder(out, RESULTS, overwrite, data)
     options = TrainOptions(
@@ -151,6 +162,7 @@ def train(
         seed=seed,
         engine=engine,
         refit=refit,
+        members=members,
     )
     layout = TableFormat(delimiter=delimiter, decimal=decimal, encoding=encoding, header=header, missing=tuple(missing or ()))
     kinds = parse_kinds(column or (), drop or ())
@@ -181,44 +193,44 @@ def train_and_write(
         OSError: If a file could not be written.
     """
     echo: Echo = (lambda text: None) if quiet else typer.echo
-    run, recording_line = new_run_file(out / RUN) if recorded else (None, "")
+    record, recording_line = new_record(out, options.members) if recorded else (None, "")
     echo("\n".join([describe_data(splits), *filter(None, [recording_line])]))
-    with reserve_space(out, trainer, options.epochs):
-        result = fit(
-            trainer,
-            splits.train,
-            splits.validation,
-            epochs=options.epochs,
-            engine=options.engine,
-            record=recorder(run, splits),
-            progress=not quiet,
-        )
-    best, last_trainer = _best(result, run), result.trainer
-    interrupted = result.stop_reason == StopReason.INTERRUPTED.value
+    with reserve_space(out, trainer, options.epochs, options.members):
+        results = train_members(splits, trainer, options, record=record, progress=not quiet)
+    leading = _best(results, record)
+    interrupted, fits = is_interrupted(results), [result for result in results if result.best_state is not None]
     if options.refit and not interrupted:
-        last_trainer, best = train_again(result, splits, options.engine)
-        echo(f"\nTrained again on the training and validation rows, {pluralize(best.epoch, 'epoch')}.")
+        model = ensemble([train_again(result, splits, options.engine) for result in fits])
+        again = ", ".join(pluralize(state.epoch, "epoch") for _, state in model)
+        echo(f"\nTrained again on the training and validation rows, {again}.")
+    else:
+        model = ensemble(fits)
     with deferring_signals():  # everything is written before anything more is printed: the output may be closed
-        files = model, picture, report = output_paths(out, RESULTS, overwrite)
-        failures = write_model(model, partial(save, best, trainer=last_trainer, preprocessing=splits.preprocessing))
-        test_metrics = evaluate(last_trainer, best, splits.test, engine=options.engine)
-        scores = score_table(last_trainer, best, splits, seed=options.seed, engine=options.engine)
-        write_plot = partial(write_figure, plots.training(result))
-        failures |= write_files({report: partial(write_report, result, splits, test_metrics, scores), picture: write_plot})
-    echo("\n" + result.summary())
+        files = checkpoint, picture, report = output_paths(out, RESULTS, overwrite)
+        failures = write_model(checkpoint, partial(save_model, model, splits.preprocessing))
+        test_metrics = model.evaluate(splits.test, engine=options.engine)
+        scores = score_ensemble(model, splits, seed=options.seed, engine=options.engine)
+        write_plot = partial(write_figure, plots.training(leading))
+        failures |= write_files({report: partial(write_report, fits, splits, test_metrics, scores), picture: write_plot})
+    echo("\n" + summary_of(fits))
     echo(f"\ntest  {format_metrics(test_metrics)}\n\n{scores}")
     echo(f"\n{written_line(files, failures)}")
     raise_failures(failures)
+    run = run_of(record, options.members, [result is leading for result in results].index(True))
     more_commands = run_commands(run, options.epochs if interrupted else None)
-    echo(next_commands([f"fnloop predict {quote(str(model))} DATA", *more_commands]))
+    echo(next_commands([f"fnloop predict {quote(str(checkpoint))} DATA", *more_commands]))
     if interrupted:
         raise typer.Abort
 
 
-def _best(result: Fit, run: Path | None) -> TrainState:
+def _best(results: Sweep, record: Path | None) -> Fit:
+    """Return the result of the best member."""
     try:
-        return result.best
+        if len(results) == 1:
+            results[0].best  # noqa: B018
+        return results.best()
     except NoBestError as error:
+        run = run_of(record, len(results), 0)
         hint = "" if run is None else f"; fnloop log {quote(str(run))} shows each epoch"
         raise NoBestError(f"{error}{hint}") from None
 

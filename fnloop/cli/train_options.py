@@ -39,6 +39,7 @@ class TrainOptions:
         seed: Seed of the split, the initial weights and the order of examples.
         engine: Name of the engine.
         refit: Whether to train on the validation rows too, at the end.
+        members: The number of models, of consecutive seeds, that predict by their mean.
     """
 
     target: str | None = None
@@ -55,6 +56,7 @@ class TrainOptions:
     seed: int = 42
     engine: str = "numpy"
     refit: bool = False
+    members: PositiveInt = 1
 
 
 DEFAULTS = TrainOptions()
@@ -70,6 +72,10 @@ def check_options(options: TrainOptions) -> None:
         ValueError: If one is invalid. The message has its name and value.
     """
     choice(*TASKS)("task", options.task)
+    if options.members > 1 and options.engine != "numpy":
+        raise ValueError(
+            f"members must be 1 with --engine {options.engine}, got {options.members}; several train with --engine numpy"
+        )
     get_engine(options.engine)
     real("(0, 1)")("test", options.test_fraction)
     real("(0, 1)")("validation", options.validation_fraction)

@@ -13,6 +13,7 @@ from fnloop.core.checks import boolean, integer
 from fnloop.core.digest import digest
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
+from fnloop.data.preprocessing import Preprocessing
 from fnloop.fitting import Fit, fit_stream
 from fnloop.populations.lockstep import Lockstep
 from fnloop.populations.progress import show_members
@@ -22,6 +23,7 @@ from fnloop.training.epoch_stream import EpochStream
 from fnloop.training.non_finite import warn_non_finite
 from fnloop.training.population import kind_of, make_population_epoch, members_at_once, prepare_population
 from fnloop.training.start import init_state
+from fnloop.training.state import StopReason
 from fnloop.training.trainer import Trainer, check_trainer
 
 Map = Callable[..., Iterable[Any]]
@@ -35,6 +37,7 @@ def sweep(
     epochs: int = 100,
     monitor: str | None = None,
     record: str | os.PathLike[str] | None = None,
+    preprocessing: Preprocessing | None = None,
     map: Map | None = None,
     progress: bool = True,
 ) -> Sweep:
@@ -51,6 +54,7 @@ def sweep(
         epochs: The number of epochs of each member, at least 1.
         monitor: Name of the metric that selects the best state of a member, as in `fit`.
         record: Path of a folder for a run file of each member, named by its index; or None to record nothing.
+        preprocessing: How a table became the data; kept in each run file, as by `fl.record`. Default: None.
         map: A function such as the `map` of an executor of processes, which spreads groups of members. Default: None, for
             which all train in this process.
         progress: Whether to show progress.
@@ -59,7 +63,8 @@ def sweep(
         The results, in the order of the trainers.
 
     Raises:
-        KeyboardInterrupt: If Ctrl-C is pressed.
+        KeyboardInterrupt: If Ctrl-C is pressed before each member has finished an epoch; later it ends the members that train,
+            and their `stop_reason` is "interrupted", as in `fit`.
         NonFiniteError: If a member has `non_finite="raise"`, and a loss or an update is not finite.
         TypeError: If an argument has the wrong type.
         ValueError: If there are no trainers, two of them are equal, or the data does not match a trainer.
@@ -91,12 +96,15 @@ def sweep(
         epochs=epochs,
         monitor=monitor,
         folder=_make_folder(record),
+        preprocessing=preprocessing,
         progress=progress and map is None,
     )
     fits: dict[int, Fit] = {}
     of_groups = (map or map_here)(train_group, groups, [[resolved[index] for index in group] for group in groups])
     for group, results in zip(groups, of_groups, strict=True):
         fits |= dict(zip(group, results, strict=True))
+        if len(fits) < len(members) and any(fit.stop_reason == StopReason.INTERRUPTED.value for fit in results):
+            raise KeyboardInterrupt
     return Sweep(tuple(members), tuple(fits[index] for index in range(len(members))))
 
 
@@ -131,6 +139,7 @@ def _train_group(
     epochs: int,
     monitor: str | None,
     folder: Path | None,
+    preprocessing: Preprocessing | None,
     progress: bool,
 ) -> list[Fit]:
     """Return the results of members of one kind, which train in lockstep.
@@ -143,6 +152,7 @@ def _train_group(
         epochs: As in `sweep`.
         monitor: As in `sweep`.
         folder: The folder of the run files, or None.
+        preprocessing: As in `sweep`.
         progress: Whether to show progress.
     """
     prepared = prepare_population(trainers, train, validation)
@@ -150,7 +160,8 @@ def _train_group(
     fits: dict[int, Generator[Any, None, Fit]] = {}
     for i, trainer in enumerate(trainers):
         stream = EpochStream(trainer, train, validation, "numpy", warn_non_finite(lockstep.stream(i)))
-        recorder = None if folder is None else record_to(folder / f"{indices[i]:0>4}.run", monitor=monitor)
+        path = None if folder is None else folder / f"{indices[i]:0>4}.run"
+        recorder = None if path is None else record_to(path, monitor=monitor, preprocessing=preprocessing)
         fits[i] = fit_stream(stream, epochs=epochs, monitor=monitor, recorder=recorder, timer=lockstep.timed)
     results = run_together(fits, show_members(epochs) if progress else lambda states: None)
     return [results[i] for i in range(len(trainers))]
@@ -164,13 +175,18 @@ def run_together(fits: dict[int, Generator[Any, None, Fit]], show: Callable[[dic
         show: A function of the newest state of each member that still trains.
     """
     results: dict[int, Fit] = {}
+    interrupted = False
     while fits:
         states = {}
         for member, fit in list(fits.items()):
             try:
-                states[member] = next(fit)
+                states[member] = fit.throw(KeyboardInterrupt) if interrupted else next(fit)
             except StopIteration as stop:
                 results[member] = stop.value
                 del fits[member]
-        show(states)
+                interrupted = interrupted or stop.value.stop_reason == StopReason.INTERRUPTED.value
+        try:
+            show(states)
+        except KeyboardInterrupt:
+            interrupted = True
     return results

@@ -180,7 +180,7 @@ def test_the_report_of_a_job_is_standard_json(tmp_path):
     trainer = fl.Trainer(model=fl.mlp([inputs, 1]), loss=fl.losses.BinaryCrossEntropy(), metrics=(never,))
     result = fl.fit(trainer, splits.train, splits.validation, epochs=2, progress=False)
     scores = fl.score_table(trainer, result.best, splits)
-    write_report(result, splits, result.evaluate(splits.test), scores, tmp_path / "metrics.json")
+    write_report([result], splits, result.evaluate(splits.test), scores, tmp_path / "metrics.json")
     report = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=refuse)
     assert report["test"]["<lambda>"] is None
     assert report["history"]["<lambda>"] == [None, None]

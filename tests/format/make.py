@@ -59,6 +59,15 @@ def make_files():
     fl.last(fl.record(FOLDER / "custom.run", None, None)(states))
     fl.save(run.last, FOLDER / "state.npz", trainer=trainer)
     fl.save(run.last.params, FOLDER / "params.npz")
+    make_ensemble()
+
+
+def make_ensemble():
+    """Write a checkpoint of two members, of different optimizers and dtypes."""
+    trainer, train, validation = tiny()
+    other = trainer.replace(seed=1, optimizer="adamw", dtype="float64")
+    fits = [fl.fit(member, train, validation, epochs=2, progress=False) for member in (trainer, other)]
+    fl.save(fl.ensemble(fits), FOLDER / "ensemble.npz")
 
 
 def with_function():

@@ -58,20 +58,20 @@ def test_scores_of_quantities_are_those_of_scikit_learn(seed, n):
 
 
 def linear_model(weights):
-    """A trainer and a state that predict a weighted sum of the features."""
+    """A model that predicts a weighted sum of the features."""
     trainer = fl.Trainer(model=fl.mlp([len(weights), 1]), loss="mse", dtype="float64")
     state = fl.init_state(trainer)
-    return trainer, attrs.evolve(state, params=attrs.evolve(state.params, vector=np.append(weights, 0.0)))
+    return fl.Ensemble((trainer,), (attrs.evolve(state, params=attrs.evolve(state.params, vector=np.append(weights, 0.0))),))
 
 
 def test_only_columns_that_the_model_uses_are_important():
     """A column that no prediction depends on has importance 0; the features of a column are permuted together."""
-    trainer, state = linear_model([3.0, 0.0, 1.0, -1.0])
+    linear = linear_model([3.0, 0.0, 1.0, -1.0])
     x = DRAW.standard_normal((500, 1))
     x = np.concatenate([x, DRAW.standard_normal((500, 2)), np.zeros((500, 1))], axis=1)
     x[:, 3] = x[:, 2]  # the two features of a column cancel one another, if they are permuted together
     data = fl.Dataset(x, 3 * x[:, 0])
-    found = permutation_importances(trainer, state, data, [("a", 1), ("unused", 1), ("pair", 2)], seed=1)
+    found = permutation_importances(linear, data, [("a", 1), ("unused", 1), ("pair", 2)], seed=1)
     assert next(iter(found)) == "a"
     assert found["unused"] == 0.0
     assert found["pair"] == pytest.approx(0.0, abs=1e-12)
@@ -81,12 +81,12 @@ def test_only_columns_that_the_model_uses_are_important():
 def test_importances_are_those_of_scikit_learn():
     """Where each column has one feature; the permutations are others."""
     weights = np.array([3.0, 1.0, 0.5, 0.0])
-    trainer, state = linear_model(weights)
+    linear = linear_model(weights)
     x = DRAW.standard_normal((1500, 4))
     y = x @ weights + DRAW.standard_normal(1500)
     model = LinearRegression().fit(x, x @ weights)
     wanted = permutation_importance(model, x, y, scoring="neg_mean_squared_error", n_repeats=5, random_state=0)
-    found = permutation_importances(trainer, state, fl.Dataset(x, y), [(str(i), 1) for i in range(4)], seed=0)
+    found = permutation_importances(linear, fl.Dataset(x, y), [(str(i), 1) for i in range(4)], seed=0)
     np.testing.assert_allclose([found[str(i)] for i in range(4)], wanted.importances_mean, rtol=0.15, atol=1e-9)
 
 
@@ -95,11 +95,11 @@ def test_the_importances_of_a_wide_table_are_those_of_the_columns_that_matter():
     weights = np.zeros(3000)
     used = DRAW.choice(3000, 5, replace=False)
     weights[used] = [5, 4, 3, 2, 1]
-    trainer, state = linear_model(weights)
+    linear = linear_model(weights)
     x = DRAW.standard_normal((400, 3000))
     x[:, 7] = 1.0
     columns = [(f"c{i}", 1) for i in range(3000)]
-    found = permutation_importances(trainer, state, fl.Dataset(x, x @ weights), columns, seed=0)
+    found = permutation_importances(linear, fl.Dataset(x, x @ weights), columns, seed=0)
     assert len(found) == 100
     assert list(found)[:3] == [f"c{i}" for i in used[:3]]
 
