@@ -31,7 +31,7 @@ def trained(tmp_path_factory):
 
 
 def test_members_are_the_runs_of_consecutive_seeds(trained):
-    """To the bit, with the best epoch of each; the report is of their mean, with the scores of each beside it."""
+    """To the bit, with the best epoch of each; the report is of their mean, with the scores of each next to it."""
     out, printed = trained
     model = fl.load(out / "best.npz")
     assert [trainer.seed for trainer, _ in model] == [5, 6, 7]

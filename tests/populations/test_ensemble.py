@@ -197,7 +197,7 @@ def test_scores_of_a_table_have_those_of_each_member():
 
 
 def test_bad_input_is_named():
-    """What it is, which member, and what is allowed."""
+    """The message has the argument, the member, and what is allowed."""
     [first, second] = trained("cross_entropy", seeds=range(2))
     fit = fl.fit(first[0], fl.Dataset(X, LABELS), epochs=1, progress=False)
     with pytest.raises(TypeError, match="members must be several, such as a Sweep"):
