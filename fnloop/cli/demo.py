@@ -1,10 +1,11 @@
-"""`fnloop demo`: a run with early stopping, then four learning-rate schedules compared."""
+"""`fnloop demo`: a run with early stopping, then four learning-rate schedules compared over sixteen seeds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any
+from statistics import fmean
+from typing import Annotated, Any
 
 import typer
 
@@ -18,9 +19,11 @@ from fnloop.cli.run_file import new_run_file, next_commands, recorder, run_comma
 from fnloop.cli.signals import deferring_signals
 from fnloop.data.datasets import lab
 from fnloop.data.table_split import TableSplit
-from fnloop.fitting import Fit, fit
+from fnloop.fitting import fit
 from fnloop.losses import BinaryCrossEntropy
 from fnloop.nn import mlp
+from fnloop.populations.compare import compare
+from fnloop.populations.comparison import Comparison
 from fnloop.runs.checkpoint import save
 from fnloop.runs.files import write_figure
 from fnloop.schedulers import ReduceLROnPlateau, Scheduler, get_scheduler
@@ -29,14 +32,12 @@ from fnloop.training.evaluation import evaluate
 from fnloop.training.state import StopReason
 from fnloop.training.trainer import Trainer
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 FOLDER = Path("fnloop-demo")
 RUN = "lab.run"
 RESULTS = "best.npz", "training.png", "schedulers.png"  # the checkpoint and the two pictures
 
 EPOCHS = 100  # maximum number of epochs of the first part
+SEEDS = 16  # of each schedule
 SCHEDULES: dict[str, dict[str, Any]] = {
     "constant": {},
     "step": {"step_size": 20, "gamma": 0.5},
@@ -57,7 +58,7 @@ def demo(
     overwrite: Overwrite = False,
     no_record: NoRecord = False,
 ) -> None:
-    """Train a classifier, then compare four learning-rate schedules.
+    """Train a classifier, then compare four learning-rate schedules over sixteen seeds.
 
     The first run is recorded and ends by early stopping. The folder gets its best state, a run file and two pictures.
     """
@@ -118,51 +119,42 @@ def run_demo(out: Path, overwrite: bool, recorded: bool) -> None:
         failures |= write_files({picture: partial(write_figure, plots.training(result))})
     typer.echo("\n" + result.summary())
     typer.echo(f"\ntest  {format_metrics(evaluate(result.trainer, result.best, data.test))}")
-    fits = None if result.stop_reason == StopReason.INTERRUPTED.value else _fit_schedules(data)
-    if fits is None:
+    compared = None if result.stop_reason == StopReason.INTERRUPTED.value else compare_schedules(data)
+    if compared is None:
         typer.echo(f"\nInterrupted. {written_line([model, picture], failures)}")
         raise_failures(failures)
         typer.echo(next_commands(run_commands(run, EPOCHS)))
         raise typer.Abort
-    figure, table = _compare(fits, data)
-    failures |= write_files({comparison: partial(write_figure, figure)})
-    typer.echo(f"\n{table}\n\n{written_line([model, picture, comparison], failures)}")
+    tests = {name: [one.evaluate(data.test) for one in fits] for name, fits in compared.fits.items()}
+    failures |= write_files({comparison: partial(write_figure, plots.comparison(compared.fits, tests))})
+    typer.echo(f"\n{compared.summary()}\n\n{tests_line(tests, compared.best)}")
+    typer.echo(f"\n{written_line([model, picture, comparison], failures)}")
     raise_failures(failures)
     typer.echo("Next: look at the pictures")
     commands = [f"fnloop predict {quote(str(model))} lab", *run_commands(run), "fnloop train breast_cancer"]
     typer.echo("\n".join(f"      {command}" for command in commands))
 
 
-def _fit_schedules(data: TableSplit) -> dict[str, Fit] | None:
-    """Train with each schedule; return None if a signal ended one of the runs."""
-    typer.echo("\n2. Four learning-rate schedules: 10-12-8-1, 50 epochs each\n")
-    fits: dict[str, Fit] = {}
-    for name, parameters in SCHEDULES.items():
-        typer.echo(name)
-        trainer = second_trainer(get_scheduler(name, 0.01, **parameters))
-        fits[name] = fit(trainer, data.train, data.validation, epochs=50, progress=10)
-        if fits[name].stop_reason == StopReason.INTERRUPTED.value:
-            return None
-    return fits
-
-
-def _compare(fits: Mapping[str, Fit], data: TableSplit) -> tuple["Figure", str]:
-    """Return the comparison as a picture and as text."""
-    test_metrics = {name: fit.evaluate(data.test) for name, fit in fits.items()}
-    return plots.comparison(fits, test_metrics), comparison_table(fits, test_metrics)
-
-
-def comparison_table(fits: Mapping[str, Fit], test_metrics: Mapping[str, Mapping[str, float]]) -> str:
-    """Return the comparison as text, the best by validation first, with the metrics of the test set.
+def compare_schedules(data: TableSplit) -> Comparison | None:
+    """Train with each schedule and seed; return None if a signal ended it.
 
     Args:
-        fits: The run of each schedule.
-        test_metrics: The metrics of each schedule on the test set.
+        data: The data.
     """
-    rows = plots.comparison_rows(fits, test_metrics)
-    columns = "validation", "test accuracy", "test loss", "final lr"
-    lines = [" ".join([f"{'scheduler':12}", f"{'best ' + rows[0]['monitor']:>13}", *(f"{name:>13}" for name in columns[1:])])]
-    lines += [" ".join([f"{row['scheduler']:12}", *(f"{row[name]:13.4g}" for name in columns)]) for row in rows]
-    best, highest = plots.best_performer(rows), plots.highest(rows, "accuracy")
-    lines += [f"Best: {best}, by {rows[0]['monitor']}. Highest test accuracy: {highest}; the test set is not used to choose."]
-    return "\n".join(lines)
+    typer.echo(f"\n2. Four learning-rate schedules, {SEEDS} seeds each, in one fold: 10-12-8-1, 50 epochs\n")
+    trainers = {name: second_trainer(get_scheduler(name, 0.01, **parameters)) for name, parameters in SCHEDULES.items()}
+    try:
+        return compare(trainers, data.train, data.validation, seeds=SEEDS, epochs=50)
+    except KeyboardInterrupt:
+        return None
+
+
+def tests_line(tests: Mapping[str, Sequence[Mapping[str, float]]], best: str) -> str:
+    """Return the sentences that name the best schedule, and report the test set.
+
+    Args:
+        tests: The metrics of each schedule on the test set, for each seed.
+        best: The best schedule by validation.
+    """
+    shown = ", ".join(f"{name} {fmean(test['accuracy'] for test in of_seeds):.4f}" for name, of_seeds in tests.items())
+    return f"Best: {best}. Mean test accuracy, which is not used to choose: {shown}."

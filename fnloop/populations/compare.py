@@ -9,6 +9,7 @@ from fnloop.core.formatting import listed, short
 from fnloop.data.dataset import Dataset
 from fnloop.populations.comparison import Comparison
 from fnloop.populations.sweep import sweep
+from fnloop.training.state import StopReason
 from fnloop.training.trainer import Trainer, check_trainer
 
 _seed = integer(0, 2**64)
@@ -58,13 +59,15 @@ def compare(
         (('fast', 'slow'), True)
 
     See Also:
-        `Comparison`, the result; `cross_validate`, `sweep`
+        `Comparison`, the result; `sweep`
     """
     candidates = check_candidates(trainers)
     numbers = _check_seeds(seeds)
     monitor = common_metric(candidates, validation is not None, metric)
     members = [trainer.replace(seed=seed) for trainer in candidates.values() for seed in numbers]
     fits = sweep(members, train, validation, epochs=epochs, monitor=monitor, progress=progress)
+    if any(fit.stop_reason == StopReason.INTERRUPTED.value for fit in fits):
+        raise KeyboardInterrupt
     size = len(numbers)
     return Comparison({name: fits[i * size : (i + 1) * size] for i, name in enumerate(candidates)}, numbers)
 

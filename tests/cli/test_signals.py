@@ -8,6 +8,7 @@ import stat
 import subprocess
 import time
 import warnings
+from functools import partial
 from pkgutil import resolve_name
 from types import SimpleNamespace
 
@@ -24,7 +25,7 @@ FILES = {"best.npz", "training.png", "metrics.json", "training.run"}
 def _pictures(monkeypatch):
     """Replace the pictures with ones that take no time to draw."""
     figure = SimpleNamespace(savefig=lambda file, **how: file.write(b"a picture"))
-    for name in ("training", "schedulers"):
+    for name in ("training", "comparison"):
         monkeypatch.setattr(f"fnloop.plots.{name}", lambda *data: figure)
 
 
@@ -111,25 +112,26 @@ def test_a_signal_while_the_results_are_written(run_command, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_each_part_of_the_demo(run_command, tmp_path, monkeypatch, number):
+@pytest.mark.parametrize("part", ["fit", "compare"])
+def test_a_signal_in_each_part_of_the_demo(run_command, tmp_path, monkeypatch, number, part):
     """The results of the finished parts are written, and no others."""
-    fit, calls = fl.fit, []
+    parts = {"fit": fl.fit, "compare": fl.compare}
 
-    for part, written in ((0, {"best.npz", "training.png", "lab.run"}), (2, {"best.npz", "training.png", "lab-2.run"})):
-        calls.clear()
+    def run_part(name, *words, **more):
+        if name == part == "fit":
+            more["until"] = lambda state: state.epoch == 2 and signal.raise_signal(number)
+        elif name == part:
+            monkeypatch.setattr(
+                "fnloop.populations.sweep.show_members", lambda total: lambda states: signal.raise_signal(number)
+            )
+        return parts[name](*words, **{**more, "epochs": 3, "progress": name == part == "compare"})
 
-        def signalled(*words, part=part, **more):
-            calls.append(1)
-            is_this_part = len(calls) == part + 1
-            until = (lambda state: state.epoch == 2 and signal.raise_signal(number)) if is_this_part else None
-            return fit(*words, **{**more, "until": until, "epochs": 3, "progress": False})
-
-        monkeypatch.setattr("fnloop.cli.demo.fit", signalled)
-        done = run_command("demo", "--out", "d", "--overwrite")
-        assert done.status == 128 + number
-        assert "Interrupted. Wrote d/best.npz and d/training.png." in done.out
-        assert written <= {path.name for path in (tmp_path / "d").iterdir()}
-        assert not (tmp_path / "d" / "schedulers.png").exists()
+    for name in parts:
+        monkeypatch.setattr(f"fnloop.cli.demo.{name}", partial(run_part, name))
+    done = run_command("demo", "--out", "d")
+    assert done.status == 128 + number
+    assert "Interrupted. Wrote d/best.npz and d/training.png." in done.out
+    assert {path.name for path in (tmp_path / "d").iterdir()} == {"best.npz", "training.png", "lab.run"}
 
 
 def test_results_are_replaced_only_with_overwrite(run_command, tmp_path):
@@ -176,8 +178,10 @@ def test_results_that_appear_during_training_are_kept(run_command, tmp_path, mon
 
 def test_the_demo_can_be_repeated(run_command, tmp_path, monkeypatch):
     """Without `--out` each demo gets a new folder; an existing folder needs `--overwrite`."""
-    fit = fl.fit
-    monkeypatch.setattr("fnloop.cli.demo.fit", lambda *words, **more: fit(*words, **{**more, "epochs": 1, "progress": False}))
+    for name, run_part in {"fit": fl.fit, "compare": fl.compare}.items():
+        monkeypatch.setattr(
+            f"fnloop.cli.demo.{name}", lambda *words, run=run_part, **more: run(*words, **{**more, "epochs": 1})
+        )
     for folder in ("fnloop-demo", "fnloop-demo-2", "fnloop-demo-3"):
         done = run_command("demo")
         assert done.status == 0

@@ -58,7 +58,8 @@ def test_demo_writes_its_files(tmp_path):
     for name in ("constant", "step", "exponential", "cosine", "Best:", "Next:"):
         assert name in done.out
     assert "epoch   1/100" in done.err
-    assert "mean of the last 10" in done.err
+    assert "64 members train" in done.err
+    assert "val_loss over 16 seeds" in done.out
     state = fl.load(tmp_path / "d" / "best.npz")
     assert fl.load_checkpoint(tmp_path / "d" / "best.npz").trainer.loss == fl.losses.BinaryCrossEntropy()
     assert state.metrics["val_accuracy"] > 0.95
