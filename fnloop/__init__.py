@@ -39,6 +39,7 @@ Many runs
     ensemble, Ensemble                  several trained models that predict by their mean; with the spread among them
     grid, sample, spaces                the trainers of a sweep: all combinations, or draws from distributions
     compare, Comparison                 trainers over seeds, with paired differences and their intervals
+    cross_validate, CrossValidation     trainers on each fold of a dataset; predictions of the rows left out
 After training
     evaluate, outputs                   the metrics of a state; the outputs of its model
     predict, predict_proba              labels or values; probabilities of the classes
@@ -83,6 +84,8 @@ from fnloop.populations import spaces
 from fnloop.populations.candidates import grid, sample
 from fnloop.populations.compare import compare
 from fnloop.populations.comparison import Comparison
+from fnloop.populations.cross_validate import cross_validate
+from fnloop.populations.cross_validation import CrossValidation
 from fnloop.populations.ensemble import ensemble
 from fnloop.populations.results import Sweep
 from fnloop.populations.sweep import sweep
@@ -113,6 +116,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "Comparison",
+    "CrossValidation",
     "Dataset",
     "EarlyStopping",
     "EngineError",
@@ -143,6 +147,7 @@ __all__ = [
     "checkpoint",
     "compare",
     "confusion_matrix",
+    "cross_validate",
     "datasets",
     "digest",
     "ensemble",

@@ -80,20 +80,25 @@ def split(
         raise TypeError(f"data must be a fl.Dataset(x, y), got {short(data)}")
     sizes = part_sizes(len(data), _fraction("test", test), _fraction("validation", validation))
     seed, stratify = _seed("seed", seed), boolean("stratify", stratify)
-    group_of_row = None if groups is None else _group_indices(groups, len(data))
+    group_of_row = None if groups is None else group_indices(groups, len(data))
     if seed is None and (stratify or group_of_row is not None):
         raise ValueError("seed must be an integer for a split by class (stratify=True) or by group, got None")
-    class_of_row = _class_indices(data.y) if stratify else np.zeros(len(data), np.int64)
+    class_of_row = class_indices(data.y) if stratify else np.zeros(len(data), np.int64)
     if group_of_row is not None:
         part_of_row = assign_groups(group_of_row, class_of_row, sizes, seed)
     else:
         part_of_row = np.repeat(np.arange(3), sizes) if seed is None else assign_rows(class_of_row, sizes, seed)
-    train, validation_part, test_part = (_take(data, np.flatnonzero(part_of_row == part)) for part in range(3))
+    train, validation_part, test_part = (take_rows(data, np.flatnonzero(part_of_row == part)) for part in range(3))
     return Split(train, validation_part, test_part)  # type: ignore[arg-type]  # train is never None: _sizes leaves it a row
 
 
-def _take(data: Dataset, rows: Array) -> Dataset | None:
-    """The dataset's rows; their classes are those of the whole dataset."""
+def take_rows(data: Dataset, rows: Array) -> Dataset | None:
+    """Return some rows of a dataset, whose classes are those of the whole dataset; None for no rows.
+
+    Args:
+        data: The dataset.
+        rows: The indices of the rows.
+    """
     if not len(rows):
         return None
     labels = unique_labels(data.y) if data.y.dtype.kind in "Ub" else ()
@@ -123,16 +128,29 @@ def part_sizes(n: int, test: float, validation: float) -> Array:
     return np.array([n - n_test - n_validation, n_validation, n_test])
 
 
-def _class_indices(y: Array) -> Array:
-    """The class of each row. Classes with a single row are merged: there is nothing to stratify."""
+def class_indices(y: Array) -> Array:
+    """Return the class of each row. Classes with a single row are merged: there is nothing to stratify.
+
+    Args:
+        y: The targets.
+    """
     _, indices, counts = np.unique(y, axis=0, return_inverse=True, return_counts=True)
     indices = indices.reshape(-1)
     indices[counts[indices] == 1] = len(counts)
     return np.unique(indices, return_inverse=True)[1]
 
 
-def _group_indices(groups: Any, n: int) -> Array:
-    """The group of each row."""
+def group_indices(groups: Any, n: int) -> Array:
+    """Return the group of each row, from 0.
+
+    Args:
+        groups: A label for each row.
+        n: The number of rows.
+
+    Raises:
+        TypeError: If labels are neither numbers nor text.
+        ValueError: If there is not one for each row, or one is missing.
+    """
     labels = np.asarray(groups)
     if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels.flat):
         labels = labels.astype(str)

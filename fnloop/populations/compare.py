@@ -59,7 +59,7 @@ def compare(
         (('fast', 'slow'), True)
 
     See Also:
-        `Comparison`, the result; `sweep`
+        `Comparison`, the result; `cross_validate`, `sweep`
     """
     candidates = check_candidates(trainers)
     numbers = _check_seeds(seeds)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from fnloop.core.display import html_table, one_line, pluralize
@@ -10,6 +9,7 @@ from fnloop.core.records import frozen
 from fnloop.data.dataset import Dataset
 from fnloop.fitting import Fit
 from fnloop.populations.differences import Difference, paired_difference
+from fnloop.populations.values import finite, mean_of, ranking, spread, std_of, values_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,19 +42,12 @@ class Comparison:
     @property
     def values(self) -> dict[str, tuple[float, ...]]:
         """The metric of the best state of each run, by trainer and in the order of the seeds; NaN without a best state."""
-        return {name: tuple(map(_value, fits)) for name, fits in self.fits.items()}
+        return values_of(self.fits)
 
     @property
     def ranked(self) -> tuple[str, ...]:
         """The names of the trainers, best first."""
-        sign = 1 if self._any().trainer.mode_of(self.metric) == "min" else -1
-
-        def rank(name: str) -> tuple[int, float]:
-            values = _finite(all_values[name])
-            return len(all_values[name]) - len(values), sign * fmean(values) if values else math.inf
-
-        all_values = self.values
-        return tuple(sorted(all_values, key=rank))
+        return ranking(self.fits)
 
     @property
     def best(self) -> str:
@@ -79,13 +72,13 @@ class Comparison:
         values, differences = self.values, self.differences
         rows = []
         for name in self.ranked:
-            known, difference = _finite(values[name]), differences.get(name)
+            difference = differences.get(name)
             rows.append(
                 {
-                    self.metric: fmean(known) if known else math.nan,
-                    "std": stdev(known) if len(known) > 1 else math.nan,
+                    self.metric: mean_of(values[name]),
+                    "std": std_of(values[name]),
                     "runs": len(values[name]),
-                    "failed": len(values[name]) - len(known),
+                    "failed": len(values[name]) - len(finite(values[name])),
                     "difference": math.nan if difference is None else difference.mean,
                     "low": math.nan if difference is None else difference.low,
                     "high": math.nan if difference is None else difference.high,
@@ -98,19 +91,19 @@ class Comparison:
         """Return the comparison in plain words, a line for each trainer, best first."""
         differences, names = self.differences, self.ranked
         width = max(map(len, names))
-        columns = [(name, _spread(self.values[name]), str(differences.get(name, ""))) for name in names]
+        columns = [(name, spread(self.values[name]), str(differences.get(name, ""))) for name in names]
         widest = [max(len(row[i]) for row in columns) for i in (1, 2)]
         lines = [f"{self.metric} over {pluralize(len(self.seeds), 'seed')}: mean ± standard deviation, best first"]
         if differences:
             lines[0] += "; difference to the best [95 % interval]"
-        for name, spread, difference in columns:
+        for name, value, difference in columns:
             note = self._note(name, differences.get(name))
-            line = f"{name:{width}}  {spread:>{widest[0]}}  {difference:{widest[1]}}  {note}"
+            line = f"{name:{width}}  {value:>{widest[0]}}  {difference:{widest[1]}}  {note}"
             lines.append(line.rstrip())
         return "\n".join(lines)
 
     def _note(self, name: str, difference: Difference | None) -> str:
-        failed = len(self.seeds) - len(_finite(self.values[name]))
+        failed = len(self.seeds) - len(finite(self.values[name]))
         notes = [f"{failed} of {pluralize(len(self.seeds), 'run')} without a best state"] if failed else []
         if difference is not None and difference.pairs > 1:
             notes.insert(0, "a difference at 95 %" if difference.shown else "no difference shown at 95 %")
@@ -154,31 +147,16 @@ class Comparison:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        return html_table("Comparison", {name: _spread(self.values[name]) for name in self.ranked})
+        return html_table("Comparison", {name: spread(self.values[name]) for name in self.ranked})
 
     def _facts(self) -> dict[str, str]:
         close = [name for name, difference in self.differences.items() if difference.pairs > 1 and not difference.shown]
         facts = {"trainers": f"{len(self.fits)}", "seeds": f"{len(self.seeds)}", "best": repr(self.best)}
         return {
             **facts,
-            self.metric: _spread(self.values[self.best]),
+            self.metric: spread(self.values[self.best]),
             **({"no difference shown to": ", ".join(map(repr, close))} if close else {}),
         }
 
     def _any(self) -> Fit:
         return next(iter(self.fits.values()))[0]
-
-
-def _value(fit: Fit) -> float:
-    return math.nan if fit.best_state is None else float(fit.best_state.metrics[fit.monitor])
-
-
-def _finite(values: tuple[float, ...]) -> list[float]:
-    return [value for value in values if math.isfinite(value)]
-
-
-def _spread(values: tuple[float, ...]) -> str:
-    known = _finite(values)
-    if not known:
-        return "none"
-    return f"{fmean(known):.4g} ± {stdev(known):.2g}" if len(known) > 1 else f"{known[0]:.4g}"

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import toolz
 
+from fnloop.core.arrays import Array
 from fnloop.core.columns import ColumnError
 from fnloop.core.digest import digest
 from fnloop.data.dataset import Dataset
@@ -89,30 +90,54 @@ def prepare_population(trainers: Sequence[Trainer], train: Dataset, validation: 
     return [first._replace(trainer=trainer) for trainer in trainers]
 
 
-def make_population_epoch(prepared: Sequence[Preparation]) -> Callable[[States], dict[int, TrainState]]:
+class Pool(NamedTuple):
+    """The data of members that train on different rows of it.
+
+    Args:
+        data: All rows, encoded.
+        rows: For each member the rows that are its training data.
+    """
+
+    data: Dataset
+    rows: Sequence[Array]
+
+
+def make_population_epoch(
+    prepared: Sequence[Preparation], pool: Pool | None = None
+) -> Callable[[States], dict[int, TrainState]]:
     """Return the pure function `epoch(states) -> states`: for each member the state that its own `make_epoch` returns.
 
     The states are by the index of the member; a member without a state is left out, and costs nothing.
 
     Args:
         prepared: The trainers, all of one kind, and their data.
+        pool: The data that theirs are rows of. Default: None, for which all have the data of the first.
     """
     first = prepared[0]
     at_once = members_at_once(first.trainer)
     solo = toolz.memoize(lambda index: make_prepared_epoch(prepared[index], "numpy"))
-    measure = _make_measure(first)
+    measures = {id(member.validation): _make_measure(member) for member in prepared}
+    data_of = {index: id(member.validation) for index, member in enumerate(prepared)}
     members = [
-        _Member(member.trainer, computation_of(member.trainer), make_plan(member.trainer, member.train)) for member in prepared
+        _Member(
+            member.trainer,
+            computation_of(member.trainer),
+            make_plan(member.trainer, member.train),
+            None if pool is None else pool.rows[index],
+        )
+        for index, member in enumerate(prepared)
     ]
+    data = first.train if pool is None else pool.data
 
     def epoch(states: States) -> dict[int, TrainState]:
         result: dict[int, TrainState] = {}
-        for in_step in toolz.groupby(lambda index: _position(states[index]), states).values():
+        for in_step in toolz.groupby(lambda index: (members[index].plan.examples, *_position(states[index])), states).values():
             for group in split_evenly(in_step, at_once):
-                trained = _fold([members[i] for i in group], first.train, [states[i] for i in group]) if len(group) > 1 else []
+                trained = _fold([members[i] for i in group], data, [states[i] for i in group]) if len(group) > 1 else []
                 sound = {index: state for index, state in zip(group, trained, strict=False) if state is not None}
-                for index, measured in zip(sound, measure([*sound.values()]), strict=True):
-                    result[index] = end_epoch(prepared[index].trainer, sound[index], measured)
+                for validation, of_data in toolz.groupby(data_of.__getitem__, sound).items():
+                    for index, measured in zip(of_data, measures[validation]([sound[i] for i in of_data]), strict=True):
+                        result[index] = end_epoch(prepared[index].trainer, sound[index], measured)
                 for index in set(group) - set(sound):
                     result[index] = solo(index)(states[index])
         return result
@@ -131,13 +156,15 @@ class _Member(NamedTuple):
     trainer: Trainer
     computation: Computation
     plan: EpochPlan
+    rows: Array | None
 
 
-def _fold(members: Sequence[_Member], train: Dataset, states: Sequence[TrainState]) -> list[TrainState | None]:
+def _fold(members: Sequence[_Member], data: Dataset, states: Sequence[TrainState]) -> list[TrainState | None]:
     """Return each member's state after the last batch of the epoch; None if anything was not finite."""
     plan, first = members[0].plan, states[0].progress.batches
     pairs = [next_rates(member.trainer, state, plan.batches - first) for member, state in zip(members, states, strict=True)]
-    fold = make_population_fold([member.computation for member in members], train)
+    rows = [member.rows for member in members if member.rows is not None]
+    fold = make_population_fold([member.computation for member in members], data, rows or None)
     try:
         with quiet():
             carries = fold([carry_of(state) for state in states], [rates for rates, _ in pairs], states[0].epoch, first)

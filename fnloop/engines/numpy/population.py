@@ -21,7 +21,9 @@ from fnloop.optimizers.kernel_pass import make_pass
 PopulationFold = Callable[[Sequence[Carry], Sequence[Sequence[float]], int, int], list[Carry | None]]
 
 
-def make_population_fold(computations: Sequence[Computation], data: Dataset) -> PopulationFold:
+def make_population_fold(
+    computations: Sequence[Computation], data: Dataset, rows: Sequence[Array] | None = None
+) -> PopulationFold:
     """Return the function `fold(carries, rates, epoch, first) -> carries` over batches of an epoch, for all members at once.
 
     A member's new carry has the bits of its own `make_fold`; it is None if anything was not finite. All members must have seen
@@ -30,13 +32,14 @@ def make_population_fold(computations: Sequence[Computation], data: Dataset) -> 
     Args:
         computations: A computation for each member. They differ only in the seed and the optimizer.
         data: The training data.
+        rows: For each member the rows that it trains on, equally many; None (the default) for all rows.
     """
     keep_freed_memory()
     seeds = [computation.seed for computation in computations]
     size, dtype = computations[0].update_size, computations[0].dtype
 
     def fold(carries: Sequence[Carry], rates: Sequence[Sequence[float]], epoch: int, first: int) -> list[Carry | None]:
-        batches = stacked_batches(data, size, seeds, epoch, first, first + len(rates[0]), dtype)
+        batches = stacked_batches(data, size, seeds, epoch, first, first + len(rates[0]), dtype, rows)
         return _fold_batches(computations, carries, rates, batches)
 
     return fold
@@ -116,7 +119,14 @@ def _make_pass(
 
 
 def stacked_batches(
-    data: Dataset, size: int, seeds: Sequence[int], epoch: int, first: int, stop: int, dtype: str
+    data: Dataset,
+    size: int,
+    seeds: Sequence[int],
+    epoch: int,
+    first: int,
+    stop: int,
+    dtype: str,
+    rows: Sequence[Array] | None = None,
 ) -> Iterator[Examples]:
     """Yield `(x, y, weights)` of a range of an epoch's batches, (K, B, ...): for each member the batch of its own order.
 
@@ -128,14 +138,25 @@ def stacked_batches(
         first: Index of the first batch.
         stop: Index after the last batch.
         dtype: The dtype of the arrays.
+        rows: For each member its rows of the data, equally many; None (the default) for all rows.
     """
-    by_seed = {seed: permutation(len(data), seed, epoch) for seed in dict.fromkeys(seeds)}
-    orders = np.stack([by_seed[seed] for seed in (seeds if len(by_seed) > 1 else by_seed)])
-    for start in range(first * size, min(stop * size, len(data)), size):
-        rows = orders[:, start : start + size]
+    orders = _orders(len(data), seeds, epoch, rows)
+    for start in range(first * size, min(stop * size, orders.shape[1]), size):
+        batch = orders[:, start : start + size]
         yield tuple(  # type: ignore[misc]
-            None if array is None else _gather(array, rows, len(seeds), dtype) for array in (data.x, data.y, data.weights)
+            None if array is None else _gather(array, batch, len(seeds), dtype) for array in (data.x, data.y, data.weights)
         )
+
+
+def _orders(n: int, seeds: Sequence[int], epoch: int, rows: Sequence[Array] | None) -> Array:
+    """Return the order of each member's examples, (K, N); (1, N) if all members have one order."""
+    parts: Sequence[Array | None] = [None] * len(seeds) if rows is None else rows
+    members = [(seed, id(part)) for seed, part in zip(seeds, parts, strict=True)]
+    found: dict[tuple[int, int], Array] = {}
+    for member, seed, part in zip(members, seeds, parts, strict=True):
+        if member not in found:
+            found[member] = permutation(n, seed, epoch) if part is None else part[permutation(len(part), seed, epoch)]
+    return np.stack([found[member] for member in (members if len(found) > 1 else found)])
 
 
 def _gather(array: Array, rows: Array, members: int, dtype: str) -> Array:

@@ -1,0 +1,174 @@
+"""`cross_validate`: trainers on all folds of a dataset, in one fold of their states."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import toolz
+
+from fnloop.core.arrays import Array
+from fnloop.core.checks import boolean, integer
+from fnloop.core.digest import digest
+from fnloop.core.formatting import short
+from fnloop.core.records import evolve
+from fnloop.data.dataset import Dataset
+from fnloop.data.folds import assign_folds
+from fnloop.data.splits import take_rows
+from fnloop.fitting import Fit, fit_stream
+from fnloop.populations.compare import common_metric
+from fnloop.populations.cross_validation import CrossValidation
+from fnloop.populations.hyperparameters import varying
+from fnloop.populations.lockstep import Lockstep
+from fnloop.populations.progress import show_members
+from fnloop.populations.sweep import run_together
+from fnloop.training.encoding import find_names
+from fnloop.training.epoch_stream import EpochStream
+from fnloop.training.non_finite import warn_non_finite
+from fnloop.training.population import Pool, kind_of, make_population_epoch
+from fnloop.training.preparation import encode_datasets, prepare
+from fnloop.training.start import init_state
+from fnloop.training.state import StopReason
+from fnloop.training.trainer import Trainer, check_trainer
+
+
+def cross_validate(
+    trainers: Trainer | Iterable[Trainer] | Mapping[str, Trainer],
+    data: Dataset,
+    *,
+    folds: int = 5,
+    epochs: int = 100,
+    stratify: bool = True,
+    groups: Any = None,
+    seed: int = 0,
+    metric: str | None = None,
+    progress: bool = True,
+) -> CrossValidation:
+    """Train each trainer once for each fold, on all other rows, and measure it on the rows of the fold.
+
+    All folds of all trainers of one kind train together, as in `sweep`; each run has the bits of `fit` on its rows.
+
+    The value of a run is that of its best epoch on the rows of the fold, which is somewhat too good, for all trainers alike.
+
+    Args:
+        trainers: One trainer, several, such as those of `grid`, or a dictionary of names to trainers.
+        data: The dataset.
+        folds: The number of folds, at least 2. Their sizes differ by at most one row, unless there are groups.
+        epochs: The number of epochs of each run, at least 1.
+        stratify: Whether each class has the same share of every fold. Default: True; every distinct target is a class, so that
+            the folds of quantities are random.
+        groups: One label for each row, such as a patient's; rows with the same label are in one fold. Default: None.
+        seed: The seed of the folds, in [0, 2^64). It is not the seed of the trainers.
+        metric: Name of the metric that selects the best states and is reported, such as `"val_accuracy"`. Default: None, for
+            which it is the one that early stopping monitors, else `"val_loss"`.
+        progress: Whether to show progress.
+
+    Raises:
+        KeyboardInterrupt: If Ctrl-C is pressed.
+        NonFiniteError: If a trainer has `non_finite="raise"`, and a loss or an update is not finite.
+        TypeError: If an argument has the wrong type.
+        ValueError: If there are no trainers, two are equal or monitor different metrics, or the data does not match them or
+            the folds.
+
+    Examples:
+        >>> import fnloop as fl
+        >>> data = fl.datasets.iris().train
+        >>> trainer = fl.Trainer(model=fl.mlp([4, 8, 3]), loss="cross_entropy")
+        >>> result = fl.cross_validate(fl.grid(trainer, lr=[0.001, 0.05]), data, folds=3, epochs=5, progress=False)
+        >>> result.best, len(result.values[result.best])
+        ('initial_lr=0.05', 3)
+
+    See Also:
+        `CrossValidation`, the result; `compare`
+    """
+    candidates = _named(trainers)
+    monitor = common_metric(candidates, True, metric)
+    integer(1)("epochs", epochs)
+    boolean("progress", progress)
+    fold_of_row = assign_folds(data, folds, stratify=stratify, groups=groups, seed=seed)
+    held_out = [np.flatnonzero(fold_of_row == fold) for fold in range(folds)]
+    rows = [np.flatnonzero(fold_of_row != fold) for fold in range(folds)]
+    runs = {(name, run.fold): run for name, trainer in candidates.items() for run in _runs(trainer, data, rows, held_out)}
+    fits: dict[tuple[str, int], Fit] = {}
+    for kind in toolz.groupby(lambda key: (kind_of(runs[key].trainer), runs[key].data.classes), runs).values():
+        trained = _train_kind([runs[key] for key in kind], rows, epochs, monitor, progress)
+        if any(fit.stop_reason == StopReason.INTERRUPTED.value for fit in trained):
+            raise KeyboardInterrupt
+        fits |= dict(zip(kind, trained, strict=True))
+    of_trainers = {name: tuple(fits[name, fold] for fold in range(folds)) for name in candidates}
+    return CrossValidation(of_trainers, tuple(held_out), data)
+
+
+def _named(trainers: Any) -> dict[str, Trainer]:
+    """Return the trainers by name; those of a sequence are named by what differs."""
+    if isinstance(trainers, Trainer):
+        return {"trainer": trainers}
+    if isinstance(trainers, str) or not isinstance(trainers, Iterable):
+        raise TypeError(f"trainers must be a trainer, or several, such as those of fl.grid, got {short(trainers)}")
+    if isinstance(trainers, Mapping):
+        named = {name: check_trainer(trainer) for name, trainer in trainers.items()}
+        if odd := [name for name in named if not isinstance(name, str) or not name]:
+            raise TypeError(f"trainers must have names that are text, got {short(odd[0])}")
+    else:
+        members = [check_trainer(trainer) for trainer in trainers]
+        named = dict(zip(_names(members), members, strict=True))
+    if not named:
+        raise ValueError("trainers must have at least one trainer, got none")
+    first: dict[str, str] = {}
+    for name, trainer in named.items():
+        if (twin := first.setdefault(digest(trainer), name)) != name:
+            raise ValueError(f"trainers must all differ, but {short(name)} equals {short(twin)}")
+    return named
+
+
+def _names(trainers: Sequence[Trainer]) -> list[str]:
+    """Return a name for each of several trainers: the hyperparameters that vary; those of equal ones have numbers."""
+    changed = varying(trainers) if trainers else {}
+    names = [", ".join(f"{field}={values[i]}" for field, values in changed.items()) or "trainer" for i in range(len(trainers))]
+    return [name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names)]
+
+
+class _Run(NamedTuple):
+    """A trainer and a fold.
+
+    Args:
+        trainer: The trainer, resolved on the training data.
+        fold: The fold that is held out.
+        data: The whole dataset, with the classes that its labels have for the trainer.
+        train: Its rows outside the fold.
+        validation: The rows of the fold.
+    """
+
+    trainer: Trainer
+    fold: int
+    data: Dataset
+    train: Dataset
+    validation: Dataset
+
+
+def _runs(trainer: Trainer, data: Dataset, rows: Sequence[Array], held_out: Sequence[Array]) -> Iterator[_Run]:
+    """Yield the runs of a trainer; a fold that lacks a class does not change the codes of the others."""
+    classes = find_names(trainer.loss, trainer.model.outputs, data, "data").classes
+    named = evolve(data, classes=classes) if classes else data
+    for fold in range(len(rows)):
+        train, validation = take_rows(named, rows[fold]), take_rows(named, held_out[fold])
+        assert train is not None and validation is not None  # noqa: PT018
+        trainer.check_monitored(True)
+        yield _Run(trainer.resolve(train), fold, named, train, validation)
+
+
+def _train_kind(runs: Sequence[_Run], rows: Sequence[Array], epochs: int, monitor: str, progress: bool) -> list[Fit]:
+    """Return the results of runs of one kind, which train in lockstep."""
+    prepared_fold = toolz.memoize(
+        lambda fold: next(prepare(run.trainer, run.train, run.validation, "numpy") for run in runs if run.fold == fold)
+    )
+    prepared = [prepared_fold(run.fold)._replace(trainer=run.trainer) for run in runs]
+    _, encoded, _ = encode_datasets(runs[0].trainer, runs[0].data, None)
+    epoch = make_population_epoch(prepared, Pool(encoded, [rows[run.fold] for run in runs]))
+    lockstep = Lockstep(epoch, {i: init_state(run.trainer, run.train) for i, run in enumerate(runs)})
+    fits = {}
+    for i, run in enumerate(runs):
+        states = warn_non_finite(lockstep.stream(i))
+        stream = EpochStream(run.trainer, run.train, run.validation, "numpy", states)
+        fits[i] = fit_stream(stream, epochs=epochs, monitor=monitor, timer=lockstep.timed)
+    results = run_together(fits, show_members(epochs) if progress else lambda states: None)
+    return [results[i] for i in range(len(runs))]

@@ -1,0 +1,62 @@
+"""The best values of several runs of each of several trainers: their means, their spread and their ranking."""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+
+from fnloop.fitting import Fit
+
+Fits = Mapping[str, tuple[Fit, ...]]
+
+
+def values_of(fits: Fits) -> dict[str, tuple[float, ...]]:
+    """Return the monitored metric of the best state of each run, by trainer; NaN without a best state."""
+    return {
+        name: tuple(math.nan if fit.best_state is None else float(fit.best_state.metrics[fit.monitor]) for fit in of_trainer)
+        for name, of_trainer in fits.items()
+    }
+
+
+def ranking(fits: Fits) -> tuple[str, ...]:
+    """Return the names of the trainers, first those with the fewest runs without a best state, and of these the best mean."""
+    values, first = values_of(fits), next(iter(fits.values()))[0]
+    sign = 1 if first.trainer.mode_of(first.monitor) == "min" else -1
+
+    def rank(name: str) -> tuple[int, float]:
+        known = finite(values[name])
+        return len(values[name]) - len(known), sign * fmean(known) if known else math.inf
+
+    return tuple(sorted(values, key=rank))
+
+
+def finite(values: Sequence[float]) -> list[float]:
+    """Return the values that are finite."""
+    return [value for value in values if math.isfinite(value)]
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """Return the mean of the finite values; NaN if there are none."""
+    known = finite(values)
+    return fmean(known) if known else math.nan
+
+
+def std_of(values: Sequence[float]) -> float:
+    """Return the standard deviation of the finite values; NaN if there are fewer than two."""
+    known = finite(values)
+    return stdev(known) if len(known) > 1 else math.nan
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return the mean and the standard deviation of the finite values as text.
+
+    Args:
+        values: The values.
+
+    Examples:
+        >>> spread([0.5, 0.25]), spread([0.5, math.nan]), spread([math.nan])
+        ('0.375 ± 0.18', '0.5', 'none')
+    """
+    known = finite(values)
+    if not known:
+        return "none"
+    return f"{fmean(known):.4g} ± {stdev(known):.2g}" if len(known) > 1 else f"{known[0]:.4g}"
