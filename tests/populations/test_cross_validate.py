@@ -96,7 +96,7 @@ def test_values_table_and_failures():
 
 
 def test_names_of_a_grid():
-    """What varies; a number where that is the same."""
+    """Trainers of a sequence are named by the fields that vary."""
     result = validate(fl.grid(TRAINER, seed=[0, 1]), epochs=1)
     assert set(result.fits) == {"seed=0", "seed=1"}
 
