@@ -40,6 +40,7 @@ Many runs
     grid, sample, spaces                the trainers of a sweep: all combinations, or draws from distributions
     compare, Comparison                 trainers over seeds, with paired differences and their intervals
     cross_validate, CrossValidation     trainers on each fold of a dataset; predictions of the rows left out
+    search, Search                      hyperparameters by Optuna, whose trials train in one fold
 After training
     evaluate, outputs                   the metrics of a state; the outputs of its model
     predict, predict_proba              labels or values; probabilities of the classes
@@ -88,6 +89,8 @@ from fnloop.populations.cross_validate import cross_validate
 from fnloop.populations.cross_validation import CrossValidation
 from fnloop.populations.ensemble import ensemble
 from fnloop.populations.results import Sweep
+from fnloop.populations.search import search
+from fnloop.populations.search_results import Search
 from fnloop.populations.sweep import sweep
 from fnloop.runs.checkpoint import Checkpoint, load, load_checkpoint, save
 from fnloop.runs.checkpointing import checkpoint
@@ -132,6 +135,7 @@ __all__ = [
     "ReplayError",
     "Run",
     "RunError",
+    "Search",
     "Split",
     "StopReason",
     "Stopped",
@@ -188,6 +192,7 @@ __all__ = [
     "save",
     "schedulers",
     "score_table",
+    "search",
     "spaces",
     "split",
     "split_table",

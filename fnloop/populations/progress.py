@@ -2,9 +2,12 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from fnloop.training.state import TrainState
+
+if TYPE_CHECKING:
+    from optuna import Study
 
 LINES = 10  # plain lines of a run
 
@@ -40,3 +43,23 @@ def members_line(states: Mapping[int, TrainState], total: int) -> str:
     values = [state.metrics[name] for state in states.values() if name in state.metrics] if name else []
     best = f", lowest {name} {min(values):.4f}" if values else ""
     return f"epoch {epoch:>{len(str(total))}}/{total}: {len(states)} members train{best}"
+
+
+def show_trials(total: int, monitor: str, file: TextIO | None = None) -> "Callable[[Study], None]":
+    """Return a function that shows how far a search is, in one line for each batch of trials.
+
+    Args:
+        total: The number of trials.
+        monitor: The name of the metric.
+        file: Where to write. Default: None, standard error.
+    """
+    stream = sys.stderr if file is None else file
+
+    def show(study: "Study") -> None:
+        states = [trial.state.name for trial in study.get_trials(deepcopy=False)]
+        pruned, complete = states.count("PRUNED"), states.count("COMPLETE")
+        line = f"trial {complete + pruned:>{len(str(total))}}/{total}: {pruned} pruned"
+        best = f", best {monitor} {study.best_value:.4f} (trial {study.best_trial.number})" if complete else ""
+        print(line + best, file=stream, flush=True)
+
+    return show
