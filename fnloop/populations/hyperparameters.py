@@ -32,7 +32,7 @@ def with_hyperparameters(trainer: Trainer, values: Mapping[str, Any]) -> Trainer
         >>> import fnloop as fl
         >>> trainer = fl.Trainer(model=fl.mlp([2, 1]), loss="mse", optimizer="adamw")
         >>> with_hyperparameters(trainer, {"lr": 0.1, "weight_decay": 0.0}).scheduler
-        ConstantLR(0.1)
+        ConstantLR(initial_lr=0.1)
     """
     for name, value in values.items():
         trainer = _with_one(trainer, name, value)
