@@ -25,6 +25,16 @@ COMPUTATION = Computation(
 )
 
 
+@fl.frozen
+class Steep(fl.losses.MeanAbsoluteError):
+    """A loss that is finite, and whose gradient is not finite where an error is above 1e20."""
+
+    def rho(self, error):
+        xp = error.__array_namespace__()
+        value = xp.sqrt(xp.maximum(1e20 - xp.abs(error), 0))
+        return value, lambda scale: xp.where(xp.abs(error) > 1e20, np.nan, 0 * scale).astype(error.dtype)
+
+
 def initial_carry():
     vector = COMPUTATION.model.init(COMPUTATION.seed).vector
     slots = COMPUTATION.optimizer.init(vector).slots
@@ -89,6 +99,22 @@ def test_faults_are_reported_in_the_carry(name):
     with np.errstate(all="ignore"):
         assert step(initial_carry(), 0.1, (np.full_like(x, 1e30), y, None)).fault is Fault.LOSS
         assert step(initial_carry(), 1e39, (x, y, None)).fault is Fault.PARAMETERS
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("optimizer", [fl.optimizers.Adam(), fl.optimizers.SGD()], ids=["keeps", "does not keep"])
+def test_a_gradient_that_is_not_finite_is_found(name, optimizer):
+    """The fold that skips the check of each gradient finds it at its end; a single step names it."""
+    y = DATA.y.copy()
+    y[13] = 1e30
+    carry = initial_carry()
+    carry = carry._replace(slots=optimizer.init(carry.vector).slots)
+    fold = get_engine(name).make_fold(COMPUTATION._replace(optimizer=optimizer, loss=Steep()), fl.Dataset(DATA.x, y))
+    with np.errstate(all="ignore"):
+        assert fold(carry, [0.1] * 5, 0, 0).fault is not None
+        faults = [fold(carry._replace(step=i), [0.1], 0, i).fault for i in range(5)]
+    assert set(faults) == {None, Fault.GRADIENT}
+    assert faults.count(Fault.GRADIENT) == 1
 
 
 @pytest.mark.parametrize("name", ENGINES)

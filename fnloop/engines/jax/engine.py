@@ -14,7 +14,7 @@ from fnloop.core.errors import EngineError
 from fnloop.core.formatting import short
 from fnloop.core.random import permutation
 from fnloop.data.dataset import Dataset
-from fnloop.engines.base import FAULTS, Arrays, Carry, Computation, Examples, Fold, Measure, Step
+from fnloop.engines.base import FAULTS, Arrays, Carry, Computation, Examples, Fault, Fold, Measure, Step
 from fnloop.engines.jax.fold import Layered, Program, Schedule, get_program
 from fnloop.engines.jax.kernel_pass import precompute_scalars
 from fnloop.engines.jax.tracing import check_traceable, with_float64
@@ -151,7 +151,11 @@ class JaxEngine:
                 copies, batches.examples, batches.order, schedule, first, stop, address, size=batches.size
             )
         if not finite.all():
-            return carry._replace(fault=FAULTS[int(np.argmin(finite))])
+            fault, kept = FAULTS[int(np.argmin(finite))], computation.optimizer.keeps_non_finite
+            if kept and len(rates) == 1 and fault is not Fault.LOSS:  # a single step reports its fault exactly
+                sound = self._has_finite_gradient(program, arrays, carry.step, batches, address[0])
+                fault = fault if sound else Fault.GRADIENT
+            return carry._replace(fault=fault)
         vector, *others = arrays = tuple(np.asarray(array) for array in program.join(copies))
         buffers, slots = others[: len(carry.buffers)], others[len(carry.buffers) :]
         resident.keep(arrays, copies)
@@ -165,6 +169,13 @@ class JaxEngine:
             step=carry.step + len(rates),
             sums=reduce(merge, sums_so_far + np.asarray(sums)[first:stop].tolist()),
         )
+
+    def _has_finite_gradient(self, program: Program, arrays: Arrays, step: int, batches: Batches, seed: np.uint64) -> bool:
+        """Return whether the gradient of the first batch is finite, from arrays before the update."""
+        rows = batches.order[batches.first * batches.size :][: batches.size]
+        copies = program.split(*jax.device_put(arrays, self.device))
+        with with_float64():
+            return bool(program.check(copies, batches.examples, rows, (seed, np.uint64(step))))
 
     def _send_examples(self, computation: Computation, arrays: Examples) -> tuple[AnyArray, ...]:
         """Send examples to the device, and check that JAX can trace the computation on them."""

@@ -57,6 +57,7 @@ class Program(NamedTuple):
         split: Flat arrays to `Layered` ones.
         fold: Folds the update over batches; overwrites the arrays that it is given.
         join: `Layered` arrays to flat ones.
+        check: Whether the gradient of a batch is finite.
         measure: The sums of the loss and the metrics over a dataset.
         outputs: The model's outputs.
     """
@@ -64,6 +65,7 @@ class Program(NamedTuple):
     split: Callable[..., Layered]
     fold: Callable[..., tuple[Layered, AnyArray, AnyArray]]
     join: Callable[..., list[AnyArray]]
+    check: Callable[..., AnyArray]
     measure: Callable[..., AnyArray]
     outputs: Callable[..., AnyArray]
 
@@ -79,6 +81,7 @@ def _compile(code: tuple[Any, ...], computation: Computation) -> Program:
         split=jax.jit(make_split(computation.model)),
         fold=jax.jit(make_fold(computation), donate_argnums=0, static_argnames="size"),
         join=jax.jit(make_join()),
+        check=jax.jit(make_check(computation)),
         measure=jax.jit(make_measure(computation)),
         outputs=jax.jit(make_outputs(computation)),
     )
@@ -114,7 +117,8 @@ def make_fold(computation: Computation) -> Callable[..., tuple[Layered, AnyArray
     """Return the function `fold(arrays, examples, order, schedule, first, stop, address, size) -> (arrays, sums, finite)`.
 
     It folds the update over the batches from number `first` up to `stop`, each of `size` examples in that order. `sums` has a
-    row for each batch of the epoch, and `finite` tells for each `Fault` whether the values are finite.
+    row for each batch of the epoch, and `finite` tells for each `Fault` whether the values are finite. Where the optimizer
+    keeps a gradient that is not finite in its slots, gradients are not checked, and count as finite.
     """
     update = make_update(computation)
     width = 1 + sum(metric.width(computation.model.outputs) for metric in computation.metrics)
@@ -136,42 +140,55 @@ def make_fold(computation: Computation) -> Callable[..., tuple[Layered, AnyArray
         def fold_batch(i: AnyArray, rows: AnyArray, arrays: Layered, sums: AnyArray, finite: AnyArray) -> Any:
             at_step = jax.tree.map(lambda values: values[i], schedule)
             batch = [array[rows] for array in examples]
-            arrays, batch_sums, batch_finite = update(arrays, batch, at_step, (seed, step + jnp.asarray(i, np.uint64)))
-            return arrays, sums.at[i].set(batch_sums), finite & batch_finite
+            arrays, batch_sums, gradient = update(arrays, batch, at_step, (seed, step + jnp.asarray(i, np.uint64)))
+            finite = finite if computation.optimizer.keeps_non_finite else finite & is_finite(gradient)
+            return arrays, sums.at[i].set(batch_sums), finite
 
         def fold_full_batch(i: AnyArray, carry: Any) -> Any:
             return fold_batch(i, lax.dynamic_slice(order, (i * size,), (size,)), *carry)
 
-        carry = arrays, jnp.zeros((len(schedule.lrs), width), np.float64), jnp.ones(2, bool)
+        carry = arrays, jnp.zeros((len(schedule.lrs), width), np.float64), jnp.asarray(True)
         if full:
             carry = lax.fori_loop(first, jnp.minimum(stop, full), fold_full_batch, carry)
         if rest:
             carry = lax.cond(stop > full, lambda c: fold_batch(full, order[full * size :], *c), lambda c: c, carry)
         arrays, sums, finite = carry
-        return arrays, sums, jnp.stack([*finite, *map(is_finite, (arrays.params, arrays.slots, arrays.buffers))])
+        of_arrays = map(is_finite, (arrays.params, arrays.slots, arrays.buffers))
+        return arrays, sums, jnp.stack([jnp.isfinite(sums[:, 0]).all(), finite, *of_arrays])
 
     return fold
 
 
-def make_update(computation: Computation) -> Callable[..., tuple[Layered, AnyArray, AnyArray]]:
-    """Return the function `update(arrays, batch, schedule, address) -> (arrays, sums, finite)`.
+def make_update(computation: Computation) -> Callable[..., tuple[Layered, AnyArray, Tree]]:
+    """Return the function `update(arrays, batch, schedule, address) -> (arrays, sums, gradient)`.
 
-    `schedule` has the values of this update, and `finite` says whether the loss and the gradient are finite.
+    `schedule` has the values of this update.
     """
     kernels, layout = computation.optimizer.parts, computation.model.layout
     gradient_of = make_gradient(computation, make_forward(computation))
 
-    def update(
-        arrays: Layered, batch: list[AnyArray], schedule: Schedule, address: Address
-    ) -> tuple[Layered, AnyArray, AnyArray]:
+    def update(arrays: Layered, batch: list[AnyArray], schedule: Schedule, address: Address) -> tuple[Layered, AnyArray, Tree]:
         params, buffers, slots = arrays
         lr, count, scalars = schedule
         gradient, buffers, sums = gradient_of(params, buffers, batch, *address)
         direction, slots = run_kernels(kernels, layout, gradient, slots, params, StepContext(count, lr), scalars)
-        finite = jnp.stack([jnp.isfinite(sums[0]), is_finite(gradient)])
-        return Layered(jax.tree.map(lambda p, d: p - lr * d, params, direction), buffers, slots), sums, finite
+        return Layered(jax.tree.map(lambda p, d: p - lr * d, params, direction), buffers, slots), sums, gradient
 
     return update
+
+
+def make_check(computation: Computation) -> Callable[..., AnyArray]:
+    """Return the function `check(arrays, examples, rows, address) -> finite` of the gradient of one batch.
+
+    The fold does not check the gradients that the optimizer keeps; this names the fault of a step that failed.
+    """
+    gradient_of = make_gradient(computation, make_forward(computation))
+
+    def check(arrays: Layered, examples: tuple[AnyArray, ...], rows: AnyArray, address: Address) -> AnyArray:
+        gradient, _, _ = gradient_of(arrays.params, arrays.buffers, [array[rows] for array in examples], *address)
+        return is_finite(gradient)
+
+    return check
 
 
 def is_finite(arrays: Tree) -> AnyArray:
