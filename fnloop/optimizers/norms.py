@@ -87,7 +87,7 @@ def clip_scaling(norm: Norm, bound: Any) -> Scaling:
     if isinstance(bound, float):
         limit, excess = min(max(bound, smallest), largest), min(max(bound / largest, 1.0), largest)
     else:
-        limit, excess = xp.clip(bound, smallest, largest), 1.0
+        limit, excess = xp.clip(bound, smallest, largest), xp.clip(bound / largest, 1.0, largest)
     value = norm.value
     if isinstance(value, np.ndarray):
         factor = limit / np.maximum(value, limit)
@@ -155,6 +155,9 @@ def rescale(array: AnyArray, scaling: Scaling) -> AnyArray:
     return array
 
 
-def within_range(bound: float, array: AnyArray) -> float:
+def within_range(bound: Any, array: AnyArray) -> Any:
     """Return a bound, or infinity if it exceeds the range of an array's dtype."""
-    return bound if bound <= float(np.finfo(array.dtype).max) else np.inf
+    largest = float(np.finfo(array.dtype).max)
+    if hasattr(bound, "__array_namespace__"):
+        return namespace(bound).where(bound <= largest, bound, np.inf)
+    return bound if bound <= largest else np.inf

@@ -16,8 +16,9 @@ from fnloop.core.random import permutation
 from fnloop.data.dataset import Dataset
 from fnloop.engines.base import FAULTS, Arrays, Carry, Computation, Examples, Fault, Fold, Measure, Step
 from fnloop.engines.jax.fold import Layered, Program, Schedule, get_program
+from fnloop.engines.jax.hyperparameters import Numbers, split_numbers
 from fnloop.engines.jax.kernel_pass import precompute_scalars
-from fnloop.engines.jax.tracing import check_traceable, with_float64
+from fnloop.engines.jax.tracing import check_traceable, code_of, with_float64
 from fnloop.metrics.metric import make_merge
 from fnloop.optimizers.kernel import StepContext
 
@@ -92,30 +93,31 @@ class JaxEngine:
 
         The data is sent to the device once, and batches are gathered there.
         """
-        program, resident = get_program(computation), Resident()
+        programs, resident = get_program(computation), Resident()
         examples = self._send_examples(computation, (data.x, data.y, data.weights))
 
         def fold(carry: Carry, rates: Sequence[float], epoch: int, first: int) -> Carry:
             order = permutation(len(data), computation.seed, epoch).astype(np.int32)
             batches = Batches(examples, order, computation.update_size, first)
-            return self._fold(computation, program, resident, carry, rates, batches)
+            return self._fold(computation, programs, resident, carry, rates, batches)
 
         return fold
 
     def make_step(self, computation: Computation) -> Step:
         """Return the function that does one update, as in `Engine.make_step`: the fold over one batch."""
-        program, resident = get_program(computation), Resident()
+        programs, resident = get_program(computation), Resident()
 
         def step(carry: Carry, lr: float, examples: Examples) -> Carry:
             sent, n = self._send_examples(computation, examples), len(examples[0])
             batches = Batches(sent, np.arange(n, dtype=np.int32), n, 0)
-            return self._fold(computation, program, resident, carry, [lr], batches)
+            return self._fold(computation, programs, resident, carry, [lr], batches)
 
         return step
 
     def make_measure(self, computation: Computation, data: Dataset) -> Measure:
         """Return the function that measures parameters, as in `Engine.make_measure`."""
-        program, examples = get_program(computation), self._send_examples(computation, (data.x, data.y, data.weights))
+        program, _ = get_program(computation)
+        examples = self._send_examples(computation, (data.x, data.y, data.weights))
         merge = make_merge(computation.metrics, computation.model.outputs)
 
         def measure(vector: Array, buffers: Arrays) -> list[float]:
@@ -127,19 +129,19 @@ class JaxEngine:
 
     def outputs(self, computation: Computation, vector: Array, buffers: Arrays, x: Array) -> Array:
         """Return the model's outputs for each row of x."""
-        return np.asarray(get_program(computation).outputs(vector, buffers, self._send(computation, x)))
+        return np.asarray(get_program(computation)[0].outputs(vector, buffers, self._send(computation, x)))
 
     def _fold(
         self,
         computation: Computation,
-        program: Program,
+        programs: tuple[Program, Numbers],
         resident: Resident,
         carry: Carry,
         rates: Sequence[float],
         batches: Batches,
     ) -> Carry:
         """Fold the update over batches, one for each learning rate."""
-        first, stop = batches.first, batches.first + len(rates)
+        (program, numbers), first, stop = programs, batches.first, batches.first + len(rates)
         arrays = carry.vector, *carry.buffers, *carry.slots
         copies = resident.take(arrays)
         if copies is None:
@@ -148,7 +150,7 @@ class JaxEngine:
         address = np.uint64(computation.seed), np.uint64(carry.step - first)
         with with_float64():
             copies, sums, finite = program.fold(
-                copies, batches.examples, batches.order, schedule, first, stop, address, size=batches.size
+                copies, batches.examples, batches.order, schedule, numbers, first, stop, address, size=batches.size
             )
         if not finite.all():
             fault, kept = FAULTS[int(np.argmin(finite))], computation.optimizer.keeps_non_finite
@@ -180,7 +182,10 @@ class JaxEngine:
     def _send_examples(self, computation: Computation, arrays: Examples) -> tuple[AnyArray, ...]:
         """Send examples to the device, and check that JAX can trace the computation on them."""
         sent = tuple(self._send(computation, array) for array in arrays if array is not None)
-        check_traceable(computation, sent[1].shape[1:], sent[1].dtype)
+        kind, _ = split_numbers(computation.optimizer, computation.dtype)
+        pairs = zip(computation.optimizer.parts, kind.parts, strict=True)  # those that are tried have no schedules
+        unknown = [part for part, tried in pairs if not tried.takes_numbers or code_of(part) != code_of(tried.part)]
+        check_traceable(computation, unknown, sent[1].shape[1:], sent[1].dtype)
         return sent
 
     def _send(self, computation: Computation, array: Array) -> AnyArray:

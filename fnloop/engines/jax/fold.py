@@ -16,10 +16,12 @@ from jax import numpy as jnp
 from fnloop.core.arrays import AnyArray
 from fnloop.engines.base import Computation
 from fnloop.engines.jax.gradient import make_forward, make_gradient
-from fnloop.engines.jax.kernel_pass import Tree, run_kernels
+from fnloop.engines.jax.hyperparameters import Numbers, OptimizerKind, split_numbers
+from fnloop.engines.jax.kernel_pass import Part, Tree, run_kernels
 from fnloop.engines.jax.measure import make_measure, make_outputs
 from fnloop.engines.jax.tracing import code_of
 from fnloop.nn import Model
+from fnloop.optimizers.chaining import chain
 from fnloop.optimizers.kernel import StepContext
 
 Address = tuple[AnyArray, AnyArray]  # the seed, and the step of the epoch's first batch in the run
@@ -70,16 +72,21 @@ class Program(NamedTuple):
     outputs: Callable[..., AnyArray]
 
 
-def get_program(computation: Computation) -> Program:
-    """Return the program of a computation; computations that differ only in seed and threads share it."""
-    return _compile(code_of(computation), computation._replace(seed=0, threads=1))
+def get_program(computation: Computation) -> tuple[Program, Numbers]:
+    """Return the program of a computation, and the numbers of its optimizer, which the fold takes.
+
+    Computations that differ only in the seed, the threads, and the numbers and schedules of the optimizer share a program.
+    """
+    kind, numbers = split_numbers(computation.optimizer, computation.dtype)
+    shared = computation._replace(seed=0, threads=1, optimizer=chain())
+    return _compile((code_of(shared), code_of(kind)), shared, kind), numbers
 
 
 @lru_cache(maxsize=64)  # compiled programs, by computation: compiling takes seconds
-def _compile(code: tuple[Any, ...], computation: Computation) -> Program:
+def _compile(code: tuple[Any, ...], computation: Computation, kind: OptimizerKind) -> Program:
     return Program(
         split=jax.jit(make_split(computation.model)),
-        fold=jax.jit(make_fold(computation), donate_argnums=0, static_argnames="size"),
+        fold=jax.jit(make_fold(computation, kind), donate_argnums=0, static_argnames="size"),
         join=jax.jit(make_join()),
         check=jax.jit(make_check(computation)),
         measure=jax.jit(make_measure(computation)),
@@ -113,12 +120,13 @@ def make_join() -> Callable[[Layered], list[AnyArray]]:
     return join
 
 
-def make_fold(computation: Computation) -> Callable[..., tuple[Layered, AnyArray, AnyArray]]:
-    """Return the function `fold(arrays, examples, order, schedule, first, stop, address, size) -> (arrays, sums, finite)`.
+def make_fold(computation: Computation, kind: OptimizerKind) -> Callable[..., tuple[Layered, AnyArray, AnyArray]]:
+    """Return the function `fold(arrays, examples, order, schedule, numbers, first, stop, address, size)`.
 
-    It folds the update over the batches from number `first` up to `stop`, each of `size` examples in that order. `sums` has a
-    row for each batch of the epoch, and `finite` tells for each `Fault` whether the values are finite. Where the optimizer
-    keeps a gradient that is not finite in its slots, gradients are not checked, and count as finite.
+    It folds the update over the batches from number `first` up to `stop`, each of `size` examples in that order, and returns
+    `(arrays, sums, finite)`. `sums` has a row for each batch of the epoch, and `finite` tells for each `Fault` whether the
+    values are finite. Where the optimizer keeps a gradient that is not finite in its slots, gradients are not checked, and
+    count as finite.
     """
     update = make_update(computation)
     width = 1 + sum(metric.width(computation.model.outputs) for metric in computation.metrics)
@@ -128,6 +136,7 @@ def make_fold(computation: Computation) -> Callable[..., tuple[Layered, AnyArray
         examples: tuple[AnyArray, ...],
         order: AnyArray,
         schedule: Schedule,
+        numbers: Sequence[Sequence[Any]],
         first: AnyArray,
         stop: AnyArray,
         address: Address,
@@ -140,8 +149,10 @@ def make_fold(computation: Computation) -> Callable[..., tuple[Layered, AnyArray
         def fold_batch(i: AnyArray, rows: AnyArray, arrays: Layered, sums: AnyArray, finite: AnyArray) -> Any:
             at_step = jax.tree.map(lambda values: values[i], schedule)
             batch = [array[rows] for array in examples]
-            arrays, batch_sums, gradient = update(arrays, batch, at_step, (seed, step + jnp.asarray(i, np.uint64)))
-            finite = finite if computation.optimizer.keeps_non_finite else finite & is_finite(gradient)
+            arrays, batch_sums, gradient = update(
+                arrays, batch, at_step, kind.bind(numbers), (seed, step + jnp.asarray(i, np.uint64))
+            )
+            finite = finite if kind.keeps_non_finite else finite & is_finite(gradient)
             return arrays, sums.at[i].set(batch_sums), finite
 
         def fold_full_batch(i: AnyArray, carry: Any) -> Any:
@@ -160,18 +171,20 @@ def make_fold(computation: Computation) -> Callable[..., tuple[Layered, AnyArray
 
 
 def make_update(computation: Computation) -> Callable[..., tuple[Layered, AnyArray, Tree]]:
-    """Return the function `update(arrays, batch, schedule, address) -> (arrays, sums, gradient)`.
+    """Return the function `update(arrays, batch, schedule, parts, address) -> (arrays, sums, gradient)`.
 
-    `schedule` has the values of this update.
+    `schedule` has the values of this update, and `parts` are those of the optimizer.
     """
-    kernels, layout = computation.optimizer.parts, computation.model.layout
+    layout = computation.model.layout
     gradient_of = make_gradient(computation, make_forward(computation))
 
-    def update(arrays: Layered, batch: list[AnyArray], schedule: Schedule, address: Address) -> tuple[Layered, AnyArray, Tree]:
+    def update(
+        arrays: Layered, batch: list[AnyArray], schedule: Schedule, parts: Sequence[Part], address: Address
+    ) -> tuple[Layered, AnyArray, Tree]:
         params, buffers, slots = arrays
         lr, count, scalars = schedule
         gradient, buffers, sums = gradient_of(params, buffers, batch, *address)
-        direction, slots = run_kernels(kernels, layout, gradient, slots, params, StepContext(count, lr), scalars)
+        direction, slots = run_kernels(parts, layout, gradient, slots, params, StepContext(count, lr), scalars)
         return Layered(jax.tree.map(lambda p, d: p - lr * d, params, direction), buffers, slots), sums, gradient
 
     return update

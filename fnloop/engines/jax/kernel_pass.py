@@ -4,7 +4,7 @@ Scalars that depend on no values are computed for all updates of an epoch at onc
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,8 +19,15 @@ from fnloop.optimizers.norms import norm_of
 Tree = Any  # a pytree of arrays, one for each parameter of a layer
 
 
+class Part(NamedTuple):
+    """A part of an optimizer, and the number of its slots, which may depend on hyperparameters that are traced."""
+
+    kernel: Kernel
+    slots: int
+
+
 def run_kernels(
-    kernels: Sequence[Kernel],
+    parts: Sequence[Part],
     layout: Sequence[Slot],
     gradient: Tree,
     slots: Sequence[Tree],
@@ -31,19 +38,19 @@ def run_kernels(
     """Return the direction and the new slots.
 
     Args:
-        kernels: The parts of an optimizer, in order.
+        parts: The parts of an optimizer, in order.
         layout: The place of each array in the flat vector.
         gradient: The gradient, as a tree of arrays.
-        slots: The slots of all kernels, in order, each as a tree like the gradient.
+        slots: The slots of all parts, in order, each as a tree like the gradient.
         params: The parameters, as a tree like the gradient.
         context: The count and the learning rate of the update.
         precomputed: For each kernel the entries of `precompute_scalars` for this update.
     """
     new_slots: list[Tree] = []
     values, arrays, tree = jax.tree.leaves(gradient), jax.tree.leaves(params), jax.tree.structure(params)
-    for kernel, known in zip(kernels, precomputed, strict=True):
+    for (kernel, n), known in zip(parts, precomputed, strict=True):
         scalars = _scalars_of(kernel, layout, values, arrays, context, known)
-        kept = [jax.tree.leaves(slot) for slot in slots[len(new_slots) : len(new_slots) + len(kernel.slots)]]
+        kept = [jax.tree.leaves(slot) for slot in slots[len(new_slots) : len(new_slots) + n]]
         results = [kernel.kernel(v, list(own), p, s) for v, p, s, *own in zip(values, arrays, scalars, *kept, strict=True)]
         values = [materialize(direction) for direction, _ in results]
         new_slots += [jax.tree.unflatten(tree, slot) for slot in zip(*(own for _, own in results), strict=True)]

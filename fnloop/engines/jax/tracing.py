@@ -1,6 +1,6 @@
 """Check that JAX can trace each part of a computation before anything is trained, and name the part that it cannot."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -13,9 +13,10 @@ from fnloop.core.fields import children_of
 from fnloop.core.formatting import short
 from fnloop.core.parameters import Slot
 from fnloop.engines.base import Computation
-from fnloop.engines.jax.kernel_pass import precompute_scalars, run_kernels
+from fnloop.engines.jax.kernel_pass import Part, precompute_scalars, run_kernels
 from fnloop.nn import Context
 from fnloop.optimizers import Elementwise
+from fnloop.optimizers.chaining import chain
 from fnloop.optimizers.kernel import StepContext
 
 # Python numbers become float64, as in NumPy, so that sums can be float64 and metrics are the same on both engines. Arrays keep
@@ -35,22 +36,30 @@ def code_of(value: Any) -> tuple[Any, ...]:
     return (type(value), *(code for _, child in children for code in code_of(child)))
 
 
-def check_traceable(computation: Computation, target_shape: tuple[int, ...], dtype: Any) -> None:
-    """Check that JAX can trace the model, the loss, the metrics and the optimizer.
+def check_traceable(computation: Computation, parts: Sequence[Elementwise], target_shape: tuple[int, ...], dtype: Any) -> None:
+    """Check that JAX can trace the model, the loss, the metrics and parts of the optimizer.
 
     Args:
         computation: The computation.
+        parts: The parts of the optimizer that are not known to be traceable.
         target_shape: The shape of the targets of one example.
         dtype: The dtype of the arrays.
 
     Raises:
         EngineError: If it cannot. The message names the part.
     """
-    _check(code_of(computation), computation._replace(seed=0, threads=1), target_shape, dtype)
+    shared = computation._replace(seed=0, threads=1, optimizer=chain())
+    _check((code_of(shared), code_of(parts)), shared, tuple(parts), target_shape, dtype)
 
 
 @lru_cache(maxsize=64)  # computations that were checked: tracing takes longer than small data do
-def _check(code: tuple[Any, ...], computation: Computation, target_shape: tuple[int, ...], dtype: Any) -> None:
+def _check(
+    code: tuple[Any, ...],
+    computation: Computation,
+    parts: tuple[Elementwise, ...],
+    target_shape: tuple[int, ...],
+    dtype: Any,
+) -> None:
     model, loss, metrics = computation.model, computation.loss, computation.metrics
     vector = _abstract((model.size,), dtype)
     x, y = _abstract((2, *model.inputs), dtype), _abstract((2, *target_shape), dtype)
@@ -61,7 +70,7 @@ def _check(code: tuple[Any, ...], computation: Computation, target_shape: tuple[
         sums = _trace(name, lambda outputs, y, metric=metric: jnp.stack(metric.sums(outputs, y)), outputs, y)
         if computation.accumulate > 1:  # micro-batches are merged in the program, other batches outside it
             _trace(name, lambda a, b, metric=metric: jnp.stack(metric.merge(a, b)), sums, sums)
-    for part in computation.optimizer.parts:
+    for part in parts:
         _check_kernel(part, vector, dtype)
 
 
@@ -85,7 +94,7 @@ def _check_kernel(part: Elementwise, vector: Any, dtype: Any) -> None:
         scalars = precompute_scalars((part,), layout, StepContext(np.arange(1, 3), np.ones(2)), 2, dtype)
         traced = jax.tree.map(lambda values: vector.sum() * values[0], scalars)
         slots = [vector] * len(part.slots)
-        return run_kernels((part,), layout, vector, slots, vector, StepContext(count, vector.sum()), traced)
+        return run_kernels([Part(part, len(slots))], layout, vector, slots, vector, StepContext(count, vector.sum()), traced)
 
     _trace(f"optimizer {short(part)}", run, vector, _abstract((), np.int32))
 
