@@ -11,7 +11,7 @@ from hypothesis import settings
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["comparing", "run-file", "sql", "tables"]
+PAGES = ["comparing", "run-file", "sql", "sweeps", "tables"]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "benchmarks/README.md", *(f"docs/{page}.md" for page in PAGES)]
 
 
@@ -49,9 +49,10 @@ def test_recipes_run(tmp_path):
     assert (tmp_path / "rate.png").exists()
 
 
-def test_the_page_about_comparing_runs(tmp_path):
-    """Its examples are one program."""
-    run_program(python_blocks("docs/comparing.md"), tmp_path)
+@pytest.mark.parametrize("page", ["comparing", "sweeps"])
+def test_the_pages_about_many_runs_run(page, tmp_path):
+    """The examples of a page are one program."""
+    run_program(python_blocks(f"docs/{page}.md"), tmp_path)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
