@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from fnloop.cli.compare import compare
 from fnloop.cli.demo import demo
 from fnloop.cli.inspect import bisect, diff, log, probe, show, verify
 from fnloop.cli.manage import copy, export, fork, prune, resume
@@ -12,6 +13,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     demo: "fnloop demo --out demo",
     train: "fnloop train table.csv --target species --hidden 64,64 --epochs 200 --out run",
     predict: "fnloop predict run/best.npz new_rows.csv --out predictions.csv",
+    compare: "fnloop compare table.csv --schedulers constant,step,cosine --seeds 16",
     log: "fnloop log lab.run --last 5",
     show: "fnloop show lab.run 12 --step 250",
     diff: "fnloop diff lab.run 12 13",

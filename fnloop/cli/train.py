@@ -9,10 +9,25 @@ from typing import Annotated
 import typer
 
 from fnloop import plots
-from fnloop.cli.completion import complete_choice, complete_data, complete_path
+from fnloop.cli.completion import complete_choice
 from fnloop.cli.errors import as_options, naming_options
 from fnloop.cli.format_values import format_metrics
 from fnloop.cli.members import is_interrupted, new_record, run_of, summary_of, train_members
+from fnloop.cli.model_options import (
+    BatchSizeOption,
+    DataArgument,
+    EpochsOption,
+    HiddenOption,
+    OutFolder,
+    PatienceOption,
+    Quiet,
+    RateOption,
+    TargetOption,
+    TaskOption,
+    TestFractionOption,
+    ValidationFractionOption,
+    WeightDecayOption,
+)
 from fnloop.cli.options import NoRecord, Overwrite
 from fnloop.cli.output import check_folder
 from fnloop.cli.refit import train_again
@@ -42,12 +57,11 @@ from fnloop.cli.table_options import (
     TimeOption,
     parse_kinds,
 )
-from fnloop.cli.train_options import DEFAULTS, TASKS, TrainOptions, check_options, make_trainer, read_splits
+from fnloop.cli.train_options import DEFAULTS, TrainOptions, check_options, make_trainer, read_splits
 from fnloop.core.display import pluralize
 from fnloop.core.errors import NoBestError
 from fnloop.core.formatting import cut_end, short
 from fnloop.core.records import evolve
-from fnloop.data.builtin_tables import DATASET_NAMES
 from fnloop.data.table_format import TableFormat
 from fnloop.data.table_split import TableSplit
 from fnloop.fitting import Fit
@@ -71,43 +85,21 @@ Echo = Callable[[str], None]
     kinds="--column or --drop",
 )
 def train(
-    data: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATA",
-            help=f"A table: CSV, TSV, Parquet, JSON Lines or .npz; - for standard input; or {', '.join(DATASET_NAMES)}.",
-            autocompletion=complete_data,
-        ),
-    ],
-    target: Annotated[
-        str | None, typer.Option(help="Column to predict. Default: the last one that can be predicted.")
-    ] = DEFAULTS.target,
-    task: Annotated[
-        str,
-        typer.Option(help="auto (chosen by the target), classification or regression.", autocompletion=complete_choice(TASKS)),
-    ] = DEFAULTS.task,
-    hidden: Annotated[
-        str | None, typer.Option(help="Widths of the hidden layers, between commas. Default: 128 each, two or three layers.")
-    ] = DEFAULTS.hidden,
-    lr: Annotated[float | None, typer.Option(help="Initial learning rate. Default: 0.01.")] = DEFAULTS.lr,
+    data: DataArgument,
+    target: TargetOption = DEFAULTS.target,
+    task: TaskOption = DEFAULTS.task,
+    hidden: HiddenOption = DEFAULTS.hidden,
+    lr: RateOption = DEFAULTS.lr,
     scheduler: Annotated[
         str,
         typer.Option(help=f"Learning-rate schedule: {', '.join(SCHEDULERS)}.", autocompletion=complete_choice(SCHEDULERS)),
     ] = DEFAULTS.scheduler,
-    epochs: Annotated[int, typer.Option(help="Maximum number of epochs.")] = DEFAULTS.epochs,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Examples per batch. Default: by the number of rows, 16 to 256.")
-    ] = DEFAULTS.batch_size,
-    patience: Annotated[
-        int | None, typer.Option(help="Epochs without improvement of val_loss before training stops. Default: never.")
-    ] = DEFAULTS.patience,
-    weight_decay: Annotated[
-        float | None, typer.Option(help="Decoupled weight decay. Default: by the number of rows.")
-    ] = DEFAULTS.weight_decay,
-    test_fraction: Annotated[float, typer.Option(help="Fraction of the rows in the test set.")] = DEFAULTS.test_fraction,
-    validation_fraction: Annotated[
-        float, typer.Option(help="Fraction of the remaining rows in the validation set.")
-    ] = DEFAULTS.validation_fraction,
+    epochs: EpochsOption = DEFAULTS.epochs,
+    batch_size: BatchSizeOption = DEFAULTS.batch_size,
+    patience: PatienceOption = DEFAULTS.patience,
+    weight_decay: WeightDecayOption = DEFAULTS.weight_decay,
+    test_fraction: TestFractionOption = DEFAULTS.test_fraction,
+    validation_fraction: ValidationFractionOption = DEFAULTS.validation_fraction,
     seed: Annotated[
         int, typer.Option(help="Seed of the split, the initial weights and the order of examples.")
     ] = DEFAULTS.seed,
@@ -134,12 +126,10 @@ def train(
     refit: Annotated[
         bool, typer.Option("--refit", help="At the end train on the validation rows too, for the epochs that they chose.")
     ] = DEFAULTS.refit,
-    out: Annotated[
-        Path, typer.Option("--out", help="Output folder; created if it does not exist.", autocompletion=complete_path)
-    ] = Path("fnloop-out"),
+    out: OutFolder = Path("fnloop-out"),
     overwrite: Overwrite = False,
     no_record: NoRecord = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a classifier or a regression model on a table.
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from fnloop.core.display import html_table, one_line, pluralize
+from fnloop.core.errors import NoBestError
+from fnloop.core.formatting import listed
 from fnloop.core.records import frozen
 from fnloop.data.dataset import Dataset
 from fnloop.fitting import Fit
@@ -114,6 +116,10 @@ class Comparison:
 
         Args:
             data: The dataset.
+
+        Raises:
+            NoBestError: If no run has a best state.
+            ValueError: If the data does not match the trainers.
         """
         import pandas as pd
 
@@ -123,17 +129,21 @@ class Comparison:
             for seed, fit in zip(self.seeds, self.fits[name], strict=True)
             if fit.best_state is not None
         }
+        if not rows:
+            raise NoBestError(f"there is nothing to evaluate: no run of {listed(self.fits)} has a best state")
         return pd.DataFrame(list(rows.values()), index=pd.MultiIndex.from_tuples(rows, names=["trainer", "seed"]))
 
     def plot(self) -> "Figure":
         """Return the figure of the comparison, as `fnloop.plots.comparison` draws it, with the runs that finished an epoch.
 
         Raises:
-            ValueError: If none did.
+            NoBestError: If none did.
         """
         from fnloop.plots import comparison
 
         drawn = {name: [fit for fit in self.fits[name] if fit.metrics["loss"]] for name in self.ranked}
+        if not any(drawn.values()):
+            raise NoBestError(f"there is nothing to compare: no run of {listed(drawn)} finished an epoch")
         left_out = {name: len(self.seeds) - len(fits) for name, fits in drawn.items()}
         figure = comparison({name: fits for name, fits in drawn.items() if fits})
         notes = [f"{pluralize(n, 'run')} of {name} without an epoch" for name, n in left_out.items() if n]
