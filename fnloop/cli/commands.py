@@ -8,10 +8,12 @@ from fnloop.cli.inspect import bisect, diff, log, probe, show, verify
 from fnloop.cli.manage import copy, export, fork, prune, resume
 from fnloop.cli.predict import predict
 from fnloop.cli.train import train
+from fnloop.cli.tune import tune
 
 COMMANDS: dict[Callable[..., None], str] = {
     demo: "fnloop demo --out demo",
     train: "fnloop train table.csv --target species --hidden 64,64 --epochs 200 --out run",
+    tune: "fnloop tune table.csv --target species --trials 200 --epochs 50 --storage trials.log",
     predict: "fnloop predict run/best.npz new_rows.csv --out predictions.csv",
     compare: "fnloop compare table.csv --schedulers constant,step,cosine --seeds 16",
     log: "fnloop log lab.run --last 5",

@@ -1,6 +1,6 @@
 """`fnloop train`: from a table to a checkpoint, a picture, the metrics and a run file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -69,6 +69,7 @@ from fnloop.populations.ensemble import ensemble
 from fnloop.populations.results import Sweep
 from fnloop.runs.files import write_figure
 from fnloop.schedulers import SCHEDULERS
+from fnloop.training.ensemble import Ensemble
 from fnloop.training.table_scores import score_ensemble
 from fnloop.training.trainer import Trainer
 
@@ -195,6 +196,40 @@ def train_and_write(
         echo(f"\nTrained again on the training and validation rows, {again}.")
     else:
         model = ensemble(fits)
+    checkpoint = write_results(splits, model, fits, leading, options, out, overwrite=overwrite, echo=echo)
+    run = run_of(record, options.members, [result is leading for result in results].index(True))
+    more_commands = run_commands(run, options.epochs if interrupted else None)
+    echo(next_commands([f"fnloop predict {quote(str(checkpoint))} DATA", *more_commands]))
+    if interrupted:
+        raise typer.Abort
+
+
+def write_results(
+    splits: TableSplit,
+    model: Ensemble,
+    fits: Sequence[Fit],
+    leading: Fit,
+    options: TrainOptions,
+    out: Path,
+    *,
+    overwrite: bool,
+    echo: Echo,
+) -> Path:
+    """Test a model, write the result files, print the scores, and return the path of the checkpoint.
+
+    Args:
+        splits: The data.
+        model: The model.
+        fits: The results of its members.
+        leading: The best of them.
+        options: The options.
+        out: The output folder.
+        overwrite: Whether to replace result files.
+        echo: The function that prints.
+
+    Raises:
+        OSError: If a file could not be written.
+    """
     with deferring_signals():  # everything is written before anything more is printed: the output may be closed
         files = checkpoint, picture, report = output_paths(out, RESULTS, overwrite)
         failures = write_model(checkpoint, partial(save_model, model, splits.preprocessing))
@@ -206,11 +241,7 @@ def train_and_write(
     echo(f"\ntest  {format_metrics(test_metrics)}\n\n{scores}")
     echo(f"\n{written_line(files, failures)}")
     raise_failures(failures)
-    run = run_of(record, options.members, [result is leading for result in results].index(True))
-    more_commands = run_commands(run, options.epochs if interrupted else None)
-    echo(next_commands([f"fnloop predict {quote(str(checkpoint))} DATA", *more_commands]))
-    if interrupted:
-        raise typer.Abort
+    return checkpoint
 
 
 def _best(results: Sweep, record: Path | None) -> Fit:

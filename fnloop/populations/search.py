@@ -109,7 +109,7 @@ def search(
     middle = make_trainer({name: distribution.quantile(0.5) for name, distribution in space.items()}, drawn=False)
     monitor, mode = middle.resolve(train).monitored(validation is not None, monitor)
     setting = {
-        "trainer": digest(trainer) if isinstance(trainer, Trainer) else None,
+        "trainer": digest(middle),
         "data": digest((train, validation)),
         "epochs": epochs,
         "monitor": monitor,

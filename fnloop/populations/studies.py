@@ -88,7 +88,7 @@ def _check_setting(study: "Study", setting: Mapping[str, Any]) -> None:
     if different:
         raise ValueError(
             f"study {short(study.study_name)} has trials of another search: {', '.join(different)} differ; "
-            "its values cannot be compared with new ones; give the new study another name"
+            "its values cannot be compared with new ones; give the new one another name or storage"
         )
 
 

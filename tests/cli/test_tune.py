@@ -1,0 +1,55 @@
+"""`fnloop tune`: its files, its output, its errors, and a search that is resumed."""
+
+import pandas as pd
+import pytest
+
+import fnloop as fl
+from tests.cli.support import run_here
+
+pytest.importorskip("optuna")
+
+ARGUMENTS = "iris", "--epochs", 2, "--trials", 3, "--hidden", 4
+
+
+def tune(*words):
+    done = run_here("tune", *words)
+    assert done.status == 0, done.err
+    return done
+
+
+def test_it_writes_the_best_model_and_all_trials(tmp_path):
+    """The checkpoint is the best trial's, with the preprocessing; a storage resumes the search."""
+    storage, out = tmp_path / "trials.log", tmp_path / "out"
+    done = tune(*ARGUMENTS, "--storage", storage, "--out", out, "--record")
+    assert "Searching lr, weight_decay in 3 trials of 2 epochs." in done.out
+    assert "trial 3/3" in done.err
+    table = pd.read_csv(out / "trials.csv")
+    assert list(table.columns) == ["trial", "lr", "weight_decay", "val_loss", "best_epoch", "epochs", "ended"]
+    assert {path.name for path in (out / "trials.runs").iterdir()} == {f"000{i}.run" for i in range(3)}
+    checkpoint = fl.load_checkpoint(out / "best.npz")
+    assert checkpoint.state.metrics["val_loss"] == table["val_loss"][0]
+    assert checkpoint.trainer.scheduler.initial_lr == table["lr"][0]
+    more = tune(*ARGUMENTS, "--trials", 4, "--storage", storage, "--out", tmp_path / "more", "--quiet")
+    assert (more.out, more.err) == ("", "")
+    again = pd.read_csv(tmp_path / "more" / "trials.csv")
+    assert set(table["lr"]) < set(again["lr"])
+    assert len(again) == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--trials", 0), "--trials must be "),
+        (("--pruner", "best"), "--pruner must be one of 'none', 'halving'"),
+        (("--storage", "/no/such/folder/x.log"), "--storage must be "),
+        (("--lr", 0.1, "--weight-decay", 1), "there is nothing to search"),
+        (("--epochs", 0), "--epochs must be "),
+        (("--target", "speed"), "speed"),
+    ],
+)
+def test_errors_are_one_line(tmp_path, words, message):
+    """And nothing is written."""
+    done = run_here("tune", *ARGUMENTS, *words, "--out", tmp_path / "out")
+    assert (done.status, done.err.count("\n")) == (1, 1), done.err
+    assert message in done.err
+    assert not (tmp_path / "out").exists()
