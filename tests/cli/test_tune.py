@@ -42,7 +42,7 @@ def test_it_writes_the_best_model_and_all_trials(tmp_path):
         (("--trials", 0), "--trials must be "),
         (("--pruner", "best"), "--pruner must be one of 'none', 'halving'"),
         (("--storage", "/no/such/folder/x.log"), "--storage must be "),
-        (("--lr", 0.1, "--weight-decay", 1), "there is nothing to search"),
+        (("--lr", 0.1, "--weight-decay", 1), "which leaves nothing to search"),
         (("--epochs", 0), "--epochs must be "),
         (("--target", "speed"), "speed"),
     ],
