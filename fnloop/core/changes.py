@@ -1,5 +1,6 @@
 """Copies of records with changed fields, also those of inner records."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -9,6 +10,7 @@ from fnloop.core.records import evolve
 from fnloop.core.signatures import NO_HINTS, did_you_mean
 
 T = TypeVar("T")
+STEP = re.compile(r"(\[[^.[]*|[^.[]*)\.?(.*)", re.DOTALL)  # of a path: a name or an index, and the rest
 
 
 def with_changes(record: T, changes: Mapping[str, Any]) -> T:
@@ -16,24 +18,31 @@ def with_changes(record: T, changes: Mapping[str, Any]) -> T:
 
     Args:
         record: The record.
-        changes: New values by name, such as `seed`, or by the path to a field of an inner record: `scheduler.initial_lr`.
+        changes: New values by name, such as `seed`, or by the path to a field of an inner record, such as
+            `scheduler.initial_lr` or `optimizer.transformations[1].b1`.
 
     Raises:
         TypeError: If a field does not exist.
     """
-    kind = type(record)
-    names = field_names(kind) if is_record(record) else ()
+    kind, old = type(record), _parts(record)
     new: dict[str, Any] = {}
     inner: dict[str, dict[str, Any]] = {}
     for path, value in changes.items():
-        name, dot, rest = path.partition(".")
-        if name not in names:
+        name, rest = STEP.fullmatch(path).groups()  # type: ignore[union-attr]
+        if name not in old:
             hints = getattr(kind, "argument_hints", NO_HINTS)
-            hint = f": {hints[name]}" if name in hints else did_you_mean(name, names)
-            raise TypeError(f"{kind.__name__} has no field {short(name)}{hint}; it has {listed(names)}")
-        if dot:
+            hint = f": {hints[name]}" if name in hints else did_you_mean(name, [*old])
+            raise TypeError(f"{kind.__name__} has no field {short(name)}{hint}; it has {listed([*old])}")
+        if rest:
             inner.setdefault(name, {})[rest] = value
         else:
             new[name] = value
-    parts = {name: with_changes(new.get(name, getattr(record, name)), changed) for name, changed in inner.items()}
-    return evolve(record, **{**new, **parts})
+    changed = new | {name: with_changes(new.get(name, old[name]), of_part) for name, of_part in inner.items()}
+    return tuple((old | changed).values()) if isinstance(record, tuple) else evolve(record, **changed)  # type: ignore[return-value]
+
+
+def _parts(record: Any) -> dict[str, Any]:
+    """Return the fields of a record by name, or the items of a tuple by index; other values have none."""
+    if isinstance(record, tuple):
+        return {f"[{i}]": item for i, item in enumerate(record)}
+    return {name: getattr(record, name) for name in (field_names(type(record)) if is_record(record) else ())}

@@ -12,7 +12,7 @@ class Lockstep:
     """Streams of states, epoch by epoch, of all members whose stream is still read.
 
     The first stream that is asked for an epoch computes it for all. The readers keep together: each reads one state after the
-    other reads one. A stream that is closed leaves the population.
+    other reads one. A stream joins the population when its first state is read, and leaves it when it is closed.
 
     Args:
         epoch: The function from states by member to the states an epoch later.
@@ -22,15 +22,17 @@ class Lockstep:
         seconds: The time of the last epoch, divided by the members that it was computed for.
     """
 
-    __slots__ = ("_ahead", "_current", "_epoch", "seconds")
+    __slots__ = ("_ahead", "_current", "_epoch", "_first", "seconds")
 
     def __init__(self, epoch: Epoch, states: Mapping[int, TrainState]) -> None:
-        self._epoch, self._current = epoch, dict(states)
+        self._epoch, self._first = epoch, dict(states)
+        self._current: dict[int, TrainState] = {}  # of the streams that are read
         self._ahead: dict[int, TrainState] = {}
         self.seconds = 0.0
 
     def stream(self, member: int) -> Generator[TrainState, None, None]:
         """Yield the states of a member, which end with a stopped one."""
+        self._current[member] = self._first[member]
         try:
             yield self._current[member]
             while self._current[member].stopped is None:

@@ -4,7 +4,6 @@ import os
 from builtins import map as map_here
 from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import toolz
@@ -16,12 +15,15 @@ from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.fitting import Fit, fit_stream
 from fnloop.populations.lockstep import Lockstep
+from fnloop.populations.memory import check_memory
 from fnloop.populations.progress import show_members
+from fnloop.populations.ranking import best_members, untrained
+from fnloop.populations.recorded import Files, make_files
 from fnloop.populations.results import Sweep
 from fnloop.runs.recording import record as record_to
 from fnloop.training.epoch_stream import EpochStream
 from fnloop.training.non_finite import warn_non_finite
-from fnloop.training.population import kind_of, make_population_epoch, members_at_once, prepare_population
+from fnloop.training.population import kind_of, make_population_epoch, members_at_once, prepare_population, split_evenly
 from fnloop.training.start import init_state
 from fnloop.training.state import StopReason
 from fnloop.training.trainer import Trainer, check_trainer
@@ -53,7 +55,9 @@ def sweep(
         validation: The validation set; None for no validation metrics.
         epochs: The number of epochs of each member, at least 1.
         monitor: Name of the metric that selects the best state of a member, as in `fit`.
-        record: Path of a folder for a run file of each member, named by its index; or None to record nothing.
+        record: Path of a folder for a run file of each member, named by its index. `FOLDER/best:N` records only the N members
+            with the best values of the monitored metric, in that folder: after the sweep they train again, to the same bits.
+            Default: None, which records nothing.
         preprocessing: How a table became the data; kept in each run file, as by `fl.record`. Default: None.
         map: A function such as the `map` of an executor of processes, which spreads groups of members. Default: None, for
             which all train in this process.
@@ -63,11 +67,13 @@ def sweep(
         The results, in the order of the trainers.
 
     Raises:
-        KeyboardInterrupt: If Ctrl-C is pressed before each member has finished an epoch; later it ends the members that train,
-            and their `stop_reason` is "interrupted", as in `fit`.
+        KeyboardInterrupt: If Ctrl-C is pressed before any member has finished an epoch. Later it ends the members that train:
+            their `stop_reason` is "interrupted", as in `fit`, also of those that have not started.
         NonFiniteError: If a member has `non_finite="raise"`, and a loss or an update is not finite.
+        RunError: If the folder `record` has a run file of a member.
         TypeError: If an argument has the wrong type.
-        ValueError: If there are no trainers, two of them are equal, or the data does not match a trainer.
+        ValueError: If there are no trainers, two of them are equal, the data does not match a trainer, or the states of all
+            members do not fit into memory.
 
     Examples:
         >>> import fnloop as fl
@@ -85,27 +91,77 @@ def sweep(
     boolean("progress", progress)
     if map is not None and not callable(map):
         raise TypeError(f"map must be a function, such as the map of an executor, or None, got {short(map)}")
-    resolved = [trainer.resolve(train) for trainer in members]
-    groups = list(toolz.groupby(lambda index: kind_of(resolved[index]), range(len(members))).values())
-    if map is not None:
-        groups = [group for kind in groups for group in toolz.partition_all(members_at_once(resolved[kind[0]]), kind)]
+    resolved, kinds = _resolve(members, train, validation, monitor)
+    check_memory(resolved)
+    files = make_files(record, len(members))
     train_group = partial(
         _train_group,
         train=train,
         validation=validation,
         epochs=epochs,
         monitor=monitor,
-        folder=_make_folder(record),
         preprocessing=preprocessing,
         progress=progress and map is None,
     )
+
+    def train_all(chosen: Iterable[int], files: Files | None) -> dict[int, Fit]:
+        groups = _make_groups(list(chosen), resolved, kinds, spread=map is not None)
+        trainers = [[resolved[index] for index in group] for group in groups]
+        return _collect(groups, (map or map_here)(partial(train_group, files=files), groups, trainers))
+
+    fits = train_all(range(len(members)), None if files is None or files.best is not None else files)
+    interrupted = len(fits) < len(members) or any(fit.stop_reason == StopReason.INTERRUPTED.value for fit in fits.values())
+    result = tuple(fits[i] if i in fits else untrained(resolved[i], train, validation, monitor) for i in range(len(members)))
+    if files is not None and files.best is not None and not interrupted:
+        train_all(best_members(result, files.best), files)
+    return Sweep(tuple(members), result)
+
+
+def _resolve(
+    trainers: Sequence[Trainer], train: Dataset, validation: Dataset | None, monitor: str | None
+) -> tuple[list[Trainer], list[str]]:
+    """Return the trainers resolved on the training data, and the kind of each.
+
+    Raises:
+        ValueError: If the data does not fit one of them. The message has its index.
+    """
+    resolved, kinds = [], []
+    checked: set[str] = set()
+    for i, trainer in enumerate(trainers):
+        try:
+            resolved.append(trainer.resolve(train))
+            kinds.append(kind_of(resolved[i]))
+            trainer.monitored(validation is not None, monitor)
+            if kinds[i] not in checked:
+                prepare_population([resolved[i]], train, validation)
+        except ValueError as error:
+            raise ValueError(f"trainers[{i}]: {error}") from error
+        checked.add(kinds[i])
+    return resolved, kinds
+
+
+def _make_groups(
+    members: Sequence[int], trainers: Sequence[Trainer], kinds: Sequence[str], *, spread: bool
+) -> list[Sequence[int]]:
+    """Return the members that train together: those of each kind, in parts if these are spread over processes."""
+    groups = list(toolz.groupby(lambda index: kinds[index], members).values())
+    if not spread:
+        return groups
+    return [part for group in groups for part in split_evenly(group, members_at_once(trainers[group[0]]))]
+
+
+def _collect(groups: Iterable[Sequence[int]], results: Iterable[dict[int, Fit]]) -> dict[int, Fit]:
+    """Return the results by member, without those of groups that did not finish an epoch before Ctrl-C."""
     fits: dict[int, Fit] = {}
-    of_groups = (map or map_here)(train_group, groups, [[resolved[index] for index in group] for group in groups])
-    for group, results in zip(groups, of_groups, strict=True):
-        fits |= dict(zip(group, results, strict=True))
-        if len(fits) < len(members) and any(fit.stop_reason == StopReason.INTERRUPTED.value for fit in results):
-            raise KeyboardInterrupt
-    return Sweep(tuple(members), tuple(fits[index] for index in range(len(members))))
+    try:
+        for group, of_group in zip(groups, results, strict=True):
+            fits |= of_group
+            if len(of_group) < len(group) or any(fit.stop_reason == StopReason.INTERRUPTED.value for fit in of_group.values()):
+                break
+    except KeyboardInterrupt:
+        if not fits:
+            raise
+    return fits
 
 
 def _check_trainers(trainers: Any) -> list[Trainer]:
@@ -122,14 +178,6 @@ def _check_trainers(trainers: Any) -> list[Trainer]:
     return members
 
 
-def _make_folder(record: str | os.PathLike[str] | None) -> Path | None:
-    if record is None:
-        return None
-    folder = Path(record)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def _train_group(
     indices: Sequence[int],
     trainers: Sequence[Trainer],
@@ -138,11 +186,13 @@ def _train_group(
     validation: Dataset | None,
     epochs: int,
     monitor: str | None,
-    folder: Path | None,
+    files: Files | None,
     preprocessing: Preprocessing | None,
     progress: bool,
-) -> list[Fit]:
-    """Return the results of members of one kind, which train in lockstep.
+) -> dict[int, Fit]:
+    """Return the results by index of members of one kind, which train in lockstep.
+
+    After Ctrl-C there are results of the members that finished an epoch.
 
     Args:
         indices: The numbers of the members among all.
@@ -151,7 +201,7 @@ def _train_group(
         validation: The validation set, or None.
         epochs: As in `sweep`.
         monitor: As in `sweep`.
-        folder: The folder of the run files, or None.
+        files: The run files, or None.
         preprocessing: As in `sweep`.
         progress: Whether to show progress.
     """
@@ -160,11 +210,11 @@ def _train_group(
     fits: dict[int, Generator[Any, None, Fit]] = {}
     for i, trainer in enumerate(trainers):
         stream = EpochStream(trainer, train, validation, "numpy", warn_non_finite(lockstep.stream(i)))
-        path = None if folder is None else folder / f"{indices[i]:0>4}.run"
+        path = None if files is None else files.path(indices[i])
         recorder = None if path is None else record_to(path, monitor=monitor, preprocessing=preprocessing)
         fits[i] = fit_stream(stream, epochs=epochs, monitor=monitor, recorder=recorder, timer=lockstep.timed)
     results = run_together(fits, show_members(epochs) if progress else lambda states: None)
-    return [results[i] for i in range(len(trainers))]
+    return {indices[i]: fit for i, fit in results.items()}
 
 
 def run_together(fits: dict[int, Generator[Any, None, Fit]], show: Callable[[dict[int, Any]], None]) -> dict[int, Fit]:
@@ -173,6 +223,10 @@ def run_together(fits: dict[int, Generator[Any, None, Fit]], show: Callable[[dic
     Args:
         fits: The fits, by member; the dictionary is emptied.
         show: A function of the newest state of each member that still trains.
+
+    Raises:
+        KeyboardInterrupt: If Ctrl-C is pressed before any member has finished an epoch. Later it ends all members: those that
+            have not finished an epoch have no result.
     """
     results: dict[int, Fit] = {}
     interrupted = False
@@ -185,8 +239,13 @@ def run_together(fits: dict[int, Generator[Any, None, Fit]], show: Callable[[dic
                 results[member] = stop.value
                 del fits[member]
                 interrupted = interrupted or stop.value.stop_reason == StopReason.INTERRUPTED.value
+            except KeyboardInterrupt:
+                interrupted = True
+                del fits[member]
         try:
             show(states)
         except KeyboardInterrupt:
             interrupted = True
+    if not results:
+        raise KeyboardInterrupt
     return results

@@ -1,0 +1,240 @@
+"""A sweep: its run files, its end by Ctrl-C, and what it refuses."""
+
+import numpy as np
+import pytest
+
+import fnloop as fl
+from fnloop.core.digest import same_bits
+from fnloop.populations import memory
+from fnloop.populations import sweep as sweep_module
+from fnloop.populations.lockstep import Lockstep
+
+DATA = fl.datasets.iris()
+BASE = fl.Trainer(model=fl.mlp([4, 3, 3]), loss="cross_entropy", batch_size=64)
+MEMBERS = fl.grid(BASE, seed=range(2), lr=[0.01, 0.1, 0.001])
+
+
+def sweep(trainers=MEMBERS, epochs=3, **options):
+    return fl.sweep(trainers, DATA.train, DATA.validation, epochs=epochs, progress=False, **options)
+
+
+def test_the_run_file_of_each_member_is_that_of_an_ordinary_run(tmp_path):
+    """It verifies, recovers each state, forks, and resumes."""
+    result = sweep(record=tmp_path / "new" / "runs")
+    paths = sorted((tmp_path / "new" / "runs").iterdir())
+    assert [path.name for path in paths] == [f"{i:04}.run" for i in range(6)]
+    for trainer, fit, path in zip(MEMBERS, result, paths, strict=True):
+        run = fl.open_run(path)
+        assert run.trainer == trainer
+        assert str(run.verify()) == "verified, 4 of 4"
+        assert same_bits(run.state(3), fit.last)
+        assert same_bits(run.best(), fit.best)
+    run = fl.open_run(paths[4])
+    run.fork(1, tmp_path / "fork.run", scheduler=0.5)
+    resumed = run.resume(epochs=5, progress=False).last
+    assert same_bits(resumed, fl.fit(MEMBERS[4], DATA.train, DATA.validation, epochs=5, progress=False).last)
+
+
+def test_best_n_records_only_the_best_members(tmp_path):
+    result = sweep(record=str(tmp_path / "best:2"))
+    values = [fit.best.metrics["val_loss"] for fit in result]
+    best = sorted(range(6), key=values.__getitem__)[:2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{i:04}.run" for i in best)
+    for i in best:
+        run = fl.open_run(tmp_path / f"{i:04}.run")
+        assert same_bits(run.state(3), result[i].last)
+
+
+def test_more_of_the_best_than_there_are_are_all(tmp_path):
+    sweep(MEMBERS[:2], 1, record=tmp_path / "best:10")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("record", ["best:0", "best:", "best:x", "best:-1"])
+def test_a_number_of_best_members_is_above_0(record, tmp_path):
+    with pytest.raises(ValueError, match=r"record must end in best:N with N of at least 1, such as best:10, got '.*best:"):
+        sweep(record=str(tmp_path / record))
+
+
+def test_run_files_are_not_replaced(tmp_path):
+    """Also that of a member of a kind that trains later; nothing is trained before."""
+    (tmp_path / "0001.run").touch()
+    with pytest.raises(fl.RunError, match=r"0001.run.* exists"):
+        sweep([BASE, BASE.replace(model=fl.mlp([4, 3]))], record=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["0001.run"]
+
+
+def test_a_map_of_other_processes_gives_the_same_results():
+    here, elsewhere = sweep(), sweep(map=map)
+    assert all(same_bits(a.last, b.last) for a, b in zip(here, elsewhere, strict=True))
+
+
+class Interrupt:
+    """An epoch function that Ctrl-C ends at a number of calls."""
+
+    def __init__(self, epoch, at):
+        self.epoch, self.at, self.calls = epoch, at, 0
+
+    def __call__(self, states):
+        self.calls += 1
+        if self.calls == self.at:
+            raise KeyboardInterrupt
+        return self.epoch(states)
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Make the population of a kind end by Ctrl-C in a given epoch: `interrupted(kind, epoch)`."""
+    make, count = sweep_module.make_population_epoch, []
+
+    def at(kind, number):
+        def made(prepared):
+            count.append(kind)
+            return Interrupt(make(prepared), number) if len(count) == kind else make(prepared)
+
+        monkeypatch.setattr(sweep_module, "make_population_epoch", made)
+
+    return at
+
+
+def test_ctrl_c_ends_all_members_with_their_results_so_far(interrupted, tmp_path):
+    interrupted(1, 3)
+    result = sweep(epochs=9, record=tmp_path)
+    assert [fit.stop_reason for fit in result] == ["interrupted"] * 6
+    assert [fit.last.epoch for fit in result] == [2] * 6
+    for i, trainer in enumerate(MEMBERS):
+        assert same_bits(result[i].last, fl.fit(trainer, DATA.train, DATA.validation, epochs=2, progress=False).last)
+        run = fl.open_run(tmp_path / f"{i:04}.run")
+        assert same_bits(run.last, result[i].last)
+
+
+def test_ctrl_c_keeps_the_results_of_the_kinds_before(interrupted):
+    interrupted(2, 1)
+    others = [BASE.replace(model=fl.mlp([4, 2, 3])), BASE.replace(model=fl.mlp([4, 7, 3]))]
+    result = sweep([MEMBERS[0], *others])
+    assert [fit.stop_reason for fit in result] == ["finished", "interrupted", "interrupted"]
+    assert [fit.last.epoch for fit in result] == [3, 0, 0]
+    assert same_bits(result[2].last, fl.init_state(others[1], DATA.train))
+    assert result[2].metrics.keys() == result[0].metrics.keys()
+    assert result.best() is result[0]
+    assert list(result.table()["epochs"]) == [3, 0, 0]
+
+
+def test_ctrl_c_before_an_epoch_is_finished_is_raised(interrupted):
+    interrupted(1, 1)
+    with pytest.raises(KeyboardInterrupt):
+        sweep()
+
+
+def test_ctrl_c_records_no_best_members(interrupted, tmp_path):
+    interrupted(1, 2)
+    assert sweep(record=tmp_path / "best:1")[0].stop_reason == "interrupted"
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_while_progress_is_shown_ends_all_members(monkeypatch):
+    def show(states):
+        if max((state.epoch for state in states.values()), default=0) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweep_module, "show_members", lambda total: show)
+    result = fl.sweep(MEMBERS, DATA.train, epochs=9, progress=True)
+    assert {(fit.stop_reason, fit.last.epoch) for fit in result} == {("interrupted", 2)}
+
+
+@pytest.mark.parametrize(
+    ("trainers", "error", "message"),
+    [
+        ([], ValueError, "trainers must have at least one trainer, got none"),
+        (BASE, TypeError, "trainers must be several trainers, such as those of fl.grid, got Trainer"),
+        ([BASE, 1], TypeError, "trainer"),
+        ([BASE, BASE.replace(seed=1), BASE], ValueError, "trainers must all differ, but 2 equals 0, also in seed=0"),
+        ([BASE, BASE.replace(model=fl.mlp([5, 3]))], ValueError, r"^trainers\[1\]: train: x must be of shape \(N, 5\)"),
+        ([BASE, BASE.replace(model=fl.mlp([4, 2]))], ValueError, r"^trainers\[1\]: "),
+    ],
+)
+def test_trainers_that_are_refused(trainers, error, message):
+    with pytest.raises(error, match=message):
+        sweep(trainers)
+
+
+def test_a_metric_that_the_runs_do_not_produce_is_refused():
+    with pytest.raises(ValueError, match=r"trainers\[0\]: .*val_acuracy"):
+        sweep(monitor="val_acuracy")
+
+
+def test_arguments_that_are_refused():
+    for name, value in (("epochs", 0), ("map", 3), ("record", 3)):
+        with pytest.raises((TypeError, ValueError), match=f"^{name} must"):
+            sweep(**{"epochs": 1, name: value})
+
+
+def test_more_members_than_memory_are_refused_before_anything_is_trained(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 1000)
+    with pytest.raises(ValueError, match=r"6 keep about 0\.0 GiB of states, and 0\.0 GiB are available"):
+        sweep()
+
+
+def test_the_estimated_memory_is_that_of_the_states():
+    trainer = BASE.replace(optimizer="adam", early_stopping=fl.EarlyStopping())
+    fit = sweep([trainer])[0]
+    arrays = [a for s in (fit.last, fit.best) for a in (s.params.vector, *s.optimizer.slots)]
+    kept = sum(array.nbytes for array in [*arrays, fit.last.early_stopping.best_vector])
+    assert memory.bytes_of(trainer) == kept
+
+
+@pytest.mark.parametrize("text", ["", "MemAvailable", "MemFree: 3 kB", "MemAvailable: x kB"])
+def test_memory_that_the_system_does_not_say_is_not_checked(text, tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
+    assert memory.available_memory() is None
+    (tmp_path / "meminfo").write_text(text)
+    assert memory.available_memory() is None
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   5 kB\n")
+    assert memory.available_memory() == 5 * 1024
+
+
+def numbered(states):
+    """The next number of each member."""
+    return {member: state + 1 for member, state in states.items()}
+
+
+class Number(int):
+    """A state that is a number, and stops at 5."""
+
+    stopped = property(lambda self: True if self >= 5 else None)
+
+    def __add__(self, other):
+        return Number(int(self) + other)
+
+
+def test_streams_may_end_and_be_closed_at_any_time():
+    """A closed stream leaves the population; the others continue."""
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        calls = []
+
+        def epoch(states, calls=calls):
+            calls.append(set(states))
+            return numbered(states)
+
+        starts = generator.integers(0, 5, 4).tolist()
+        lockstep = Lockstep(epoch, {i: Number(start) for i, start in enumerate(starts)})
+        streams = {i: lockstep.stream(i) for i in range(4)}
+        closes = generator.integers(0, 8, 4).tolist()
+        read = {i: [] for i in range(4)}
+        for turn in range(8):
+            for i in list(streams):
+                if turn == closes[i]:
+                    streams.pop(i).close()
+                    continue
+                value = next(streams[i], None)
+                if value is None:
+                    del streams[i]
+                else:
+                    read[i].append(value)
+        for i, start in enumerate(starts):
+            assert read[i] == list(range(start, 6))[: closes[i]]
+        assert not lockstep._current
+        assert not lockstep._ahead
+        assert all(calls)
+        assert not any(closes[i] == 0 for members in calls for i in members)
