@@ -184,10 +184,11 @@ def _predict_chunk(
         unseen[name] = count + len(places), example
         if strict:
             raise ValueError(f"column {short(name)} has a value that was not seen in training: {example}")
-    header, columns = ["prediction"], [preprocessing.decode(model.predict(x)).tolist()]
+    loss, outputs = model.trainers[0].loss, model.outputs(x)
+    header, columns = ["prediction"], [preprocessing.decode(loss.predict(outputs)).tolist()]
     if preprocessing.classes:
         header += [f"p({name})" for name in preprocessing.classes]
-        columns += [[f"{p:.6f}" for p in column] for column in model.predict_proba(x).T]
+        columns += [[f"{p:.6f}" for p in column] for column in loss.probabilities(outputs).T]
     if spread:
         header.append("spread")
         columns.append([f"{value:.6g}" for value in preprocessing.in_units(model.spread(x))])
