@@ -90,6 +90,8 @@ class Carry(NamedTuple):
 Fold = Callable[[Carry, Sequence[float], int, int], Carry]
 Step = Callable[[Carry, float, Examples], Carry]
 Measure = Callable[[Array, Arrays], Sums]
+PopulationFold = Callable[[Sequence[Carry], Sequence[Sequence[float]], int, int], list[Carry | None]]
+PopulationMeasure = Callable[[Sequence[Array], Sequence[Arrays]], list[Sums]]
 
 
 @runtime_checkable
@@ -117,6 +119,25 @@ class Engine(Protocol):
 
     def make_measure(self, computation: Computation, data: Dataset) -> Measure:
         """Return the function `measure(vector, buffers) -> sums` over the examples of the dataset."""
+        ...
+
+    def make_population_fold(
+        self, computations: Sequence[Computation], data: Dataset, rows: Sequence[Array] | None = None
+    ) -> PopulationFold:
+        """Return the function `fold(carries, rates, epoch, first) -> carries` for all members of a population at once.
+
+        A member's new carry is that of its own fold, on JAX to rounding; it is None if anything was not finite, or if the
+        members cannot be computed together. All members must have seen as many batches and made as many updates.
+
+        Args:
+            computations: A computation for each member. They differ only in the seed and the optimizer.
+            data: The training data.
+            rows: For each member the rows that it trains on, equally many; None (the default) for all rows.
+        """
+        ...
+
+    def make_population_measure(self, computation: Computation, data: Dataset) -> PopulationMeasure:
+        """Return the function `measure(vectors, buffers)`: the sums of each member over the examples of the dataset."""
         ...
 
     def outputs(self, computation: Computation, vector: Array, buffers: Arrays, x: Array) -> Array:

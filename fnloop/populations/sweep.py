@@ -21,6 +21,7 @@ from fnloop.populations.ranking import best_members, untrained
 from fnloop.populations.recorded import Files, make_files
 from fnloop.populations.results import Sweep
 from fnloop.runs.recording import record as record_to
+from fnloop.training.engine import select_engine
 from fnloop.training.epoch_stream import EpochStream
 from fnloop.training.non_finite import warn_non_finite
 from fnloop.training.population import kind_of, make_population_epoch, members_at_once, prepare_population, split_evenly
@@ -38,12 +39,13 @@ def sweep(
     *,
     epochs: int = 100,
     monitor: str | None = None,
+    engine: str = "numpy",
     record: str | os.PathLike[str] | None = None,
     preprocessing: Preprocessing | None = None,
     map: Map | None = None,
     progress: bool = True,
 ) -> Sweep:
-    """Train many trainers on the same data; each has the bits of its own `fit`.
+    """Train many trainers on the same data; each has the bits of its own `fit`, on JAX to rounding.
 
     Trainers of one kind train together, as one fold over stacked arrays: those that share model, loss, metrics, batch size,
     dtype and the classes of the optimizer's parts. They may differ in seed, schedule, early stopping, and every number of the
@@ -55,8 +57,10 @@ def sweep(
         validation: The validation set; None for no validation metrics.
         epochs: The number of epochs of each member, at least 1.
         monitor: Name of the metric that selects the best state of a member, as in `fit`.
+        engine: `"numpy"` or `"jax"`, as in `epochs`. On JAX members that are recorded train one by one, with one program, so
+            that their files are replayed to the bit. Default: `"numpy"`.
         record: Path of a folder for a run file of each member, named by its index. `FOLDER/best:N` records only the N members
-            with the best values of the monitored metric, in that folder: after the sweep they train again, to the same bits.
+            with the best values of the monitored metric, in that folder: after the sweep they train again, on NumPy to the same bits.
             Default: None, which records nothing.
         preprocessing: How a table became the data; kept in each run file, as by `fl.record`. Default: None.
         map: A function such as the `map` of an executor of processes, which spreads groups of members. Default: None, for
@@ -67,6 +71,7 @@ def sweep(
         The results, in the order of the trainers.
 
     Raises:
+        EngineError: If the engine is not available, or cannot compute a part of a trainer.
         KeyboardInterrupt: If Ctrl-C is pressed before any member has finished an epoch. Later it ends the members that train:
             their `stop_reason` is "interrupted", as in `fit`, also of those that have not started.
         NonFiniteError: If a member has `non_finite="raise"`, and a loss or an update is not finite.
@@ -89,6 +94,7 @@ def sweep(
     members = _check_trainers(trainers)
     integer(1)("epochs", epochs)
     boolean("progress", progress)
+    select_engine(engine)
     if map is not None and not callable(map):
         raise TypeError(f"map must be a function, such as the map of an executor, or None, got {short(map)}")
     resolved, kinds = _resolve(members, train, validation, monitor)
@@ -100,6 +106,7 @@ def sweep(
         validation=validation,
         epochs=epochs,
         monitor=monitor,
+        engine=engine,
         preprocessing=preprocessing,
         progress=progress and map is None,
     )
@@ -186,6 +193,7 @@ def _train_group(
     validation: Dataset | None,
     epochs: int,
     monitor: str | None,
+    engine: str,
     files: Files | None,
     preprocessing: Preprocessing | None,
     progress: bool,
@@ -201,15 +209,17 @@ def _train_group(
         validation: The validation set, or None.
         epochs: As in `sweep`.
         monitor: As in `sweep`.
+        engine: As in `sweep`.
         files: The run files, or None.
         preprocessing: As in `sweep`.
         progress: Whether to show progress.
     """
-    prepared = prepare_population(trainers, train, validation)
-    lockstep = Lockstep(make_population_epoch(prepared), {i: init_state(t, train) for i, t in enumerate(trainers)})
+    prepared = prepare_population(trainers, train, validation, engine)
+    epoch = make_population_epoch(prepared, engine=engine, together=engine == "numpy" or files is None)
+    lockstep = Lockstep(epoch, {i: init_state(t, train) for i, t in enumerate(trainers)})
     fits: dict[int, Generator[Any, None, Fit]] = {}
     for i, trainer in enumerate(trainers):
-        stream = EpochStream(trainer, train, validation, "numpy", warn_non_finite(lockstep.stream(i)))
+        stream = EpochStream(trainer, train, validation, engine, warn_non_finite(lockstep.stream(i)))
         path = None if files is None else files.path(indices[i])
         recorder = None if path is None else record_to(path, monitor=monitor, preprocessing=preprocessing)
         fits[i] = fit_stream(stream, epochs=epochs, monitor=monitor, recorder=recorder, timer=lockstep.timed)

@@ -9,12 +9,10 @@ from fnloop.core.arrays import Array
 from fnloop.core.columns import ColumnError
 from fnloop.core.digest import digest
 from fnloop.data.dataset import Dataset
-from fnloop.engines import Computation
-from fnloop.engines.numpy.population import make_population_fold
-from fnloop.engines.numpy.population_measure import make_population_measure
+from fnloop.engines import Computation, Engine
 from fnloop.engines.threads import with_threads
 from fnloop.training.advance import carry_of, next_rates, with_carry
-from fnloop.training.engine import computation_of
+from fnloop.training.engine import computation_of, select_engine
 from fnloop.training.epoch_end import end_epoch
 from fnloop.training.loop import make_prepared_epoch
 from fnloop.training.measurement import Metrics, metrics_from_sums, quiet
@@ -73,20 +71,23 @@ def split_evenly(members: Sequence[int], at_once: int) -> list[Sequence[int]]:
     return [members[i * n // groups : (i + 1) * n // groups] for i in range(groups)]
 
 
-def prepare_population(trainers: Sequence[Trainer], train: Dataset, validation: Dataset | None) -> list[Preparation]:
+def prepare_population(
+    trainers: Sequence[Trainer], train: Dataset, validation: Dataset | None, engine: str = "numpy"
+) -> list[Preparation]:
     """Return the trainers of one kind, with the same encoded data.
 
     Args:
         trainers: Resolved trainers.
         train: The training data.
         validation: The validation data, or None.
+        engine: The name of the engine. Default: `"numpy"`.
 
     Raises:
         ValueError: If the data does not fit the trainers, or one monitors a metric that the run does not produce.
     """
     for trainer in trainers:
         trainer.check_monitored(validation is not None)
-    first = prepare(trainers[0], train, validation, "numpy")
+    first = prepare(trainers[0], train, validation, engine)
     return [first._replace(trainer=trainer) for trainer in trainers]
 
 
@@ -103,7 +104,7 @@ class Pool(NamedTuple):
 
 
 def make_population_epoch(
-    prepared: Sequence[Preparation], pool: Pool | None = None
+    prepared: Sequence[Preparation], pool: Pool | None = None, engine: str = "numpy", *, together: bool = True
 ) -> Callable[[States], dict[int, TrainState]]:
     """Return the pure function `epoch(states) -> states`: for each member the state that its own `make_epoch` returns.
 
@@ -112,11 +113,13 @@ def make_population_epoch(
     Args:
         prepared: The trainers, all of one kind, and their data.
         pool: The data that theirs are rows of. Default: None, for which all have the data of the first.
+        engine: The name of the engine; on JAX states are those of the members' own epochs to rounding. Default: `"numpy"`.
+        together: Whether members are computed together, rather than one by one. Default: True.
     """
-    first = prepared[0]
-    at_once = members_at_once(first.trainer)
-    solo = toolz.memoize(lambda index: make_prepared_epoch(prepared[index], "numpy"))
-    measures = {id(member.validation): _make_measure(member) for member in prepared}
+    first, selected = prepared[0], select_engine(engine)
+    at_once = members_at_once(first.trainer) if together else 1
+    solo = toolz.memoize(lambda index: make_prepared_epoch(prepared[index], engine))
+    measures = {id(member.validation): _make_measure(member, selected) for member in prepared}
     data_of = {index: id(member.validation) for index, member in enumerate(prepared)}
     members = [
         _Member(
@@ -133,7 +136,9 @@ def make_population_epoch(
         result: dict[int, TrainState] = {}
         for in_step in toolz.groupby(lambda index: (members[index].plan.examples, *_position(states[index])), states).values():
             for group in split_evenly(in_step, at_once):
-                trained = _fold([members[i] for i in group], data, [states[i] for i in group]) if len(group) > 1 else []
+                trained = (
+                    _fold(selected, [members[i] for i in group], data, [states[i] for i in group]) if len(group) > 1 else []
+                )
                 sound = {index: state for index, state in zip(group, trained, strict=False) if state is not None}
                 for validation, of_data in toolz.groupby(data_of.__getitem__, sound).items():
                     for index, measured in zip(of_data, measures[validation]([sound[i] for i in of_data]), strict=True):
@@ -159,12 +164,12 @@ class _Member(NamedTuple):
     rows: Array | None
 
 
-def _fold(members: Sequence[_Member], data: Dataset, states: Sequence[TrainState]) -> list[TrainState | None]:
+def _fold(engine: Engine, members: Sequence[_Member], data: Dataset, states: Sequence[TrainState]) -> list[TrainState | None]:
     """Return each member's state after the last batch of the epoch; None if anything was not finite."""
     plan, first = members[0].plan, states[0].progress.batches
     pairs = [next_rates(member.trainer, state, plan.batches - first) for member, state in zip(members, states, strict=True)]
     rows = [member.rows for member in members if member.rows is not None]
-    fold = make_population_fold([member.computation for member in members], data, rows or None)
+    fold = engine.make_population_fold([member.computation for member in members], data, rows or None)
     try:
         with quiet():
             carries = fold([carry_of(state) for state in states], [rates for rates, _ in pairs], states[0].epoch, first)
@@ -177,12 +182,12 @@ def _fold(members: Sequence[_Member], data: Dataset, states: Sequence[TrainState
     ]
 
 
-def _make_measure(member: Preparation) -> Callable[[Sequence[TrainState]], list[Metrics]]:
+def _make_measure(member: Preparation, engine: Engine) -> Callable[[Sequence[TrainState]], list[Metrics]]:
     """Return the function from the states of members to their metrics on the validation data."""
     trainer, measure, validation = member.trainer, member.measure, member.validation
     if validation is None or measure is None:
         return lambda states: [{}] * len(states)
-    sums_of = make_population_measure(computation_of(trainer), validation)
+    sums_of = engine.make_population_measure(computation_of(trainer), validation)
 
     def measure_all(states: Sequence[TrainState]) -> list[Metrics]:
         if len(states) < 2 or trainer.whole_metrics():

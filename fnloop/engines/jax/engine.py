@@ -14,13 +14,28 @@ from fnloop.core.errors import EngineError
 from fnloop.core.formatting import short
 from fnloop.core.random import permutation
 from fnloop.data.dataset import Dataset
-from fnloop.engines.base import FAULTS, Arrays, Carry, Computation, Examples, Fault, Fold, Measure, Step
-from fnloop.engines.jax.fold import Layered, Program, Schedule, get_program
+from fnloop.engines.base import (
+    FAULTS,
+    Arrays,
+    Carry,
+    Computation,
+    Examples,
+    Fault,
+    Fold,
+    Measure,
+    PopulationFold,
+    PopulationMeasure,
+    Step,
+)
+from fnloop.engines.jax.fold import Layered, Program, get_program
 from fnloop.engines.jax.hyperparameters import Numbers, split_numbers
-from fnloop.engines.jax.kernel_pass import precompute_scalars
+from fnloop.engines.jax.population import make_population_fold, make_population_measure
+from fnloop.engines.jax.resident_data import ResidentData
+from fnloop.engines.jax.schedule import make_schedule
 from fnloop.engines.jax.tracing import check_traceable, code_of, with_float64
 from fnloop.metrics.metric import make_merge
-from fnloop.optimizers.kernel import StepContext
+
+_RESIDENT = ResidentData()
 
 
 def find_device(name: str) -> jax.Device:
@@ -127,6 +142,19 @@ class JaxEngine:
 
         return measure
 
+    def make_population_fold(
+        self, computations: Sequence[Computation], data: Dataset, rows: Sequence[Array] | None = None
+    ) -> PopulationFold:
+        """Return the function that folds batches for many members at once, as in `Engine.make_population_fold`."""
+        examples = self._send_examples(computations[0], (data.x, data.y, data.weights))
+        of_members = [np.arange(len(data))] * len(computations) if rows is None else rows
+        return make_population_fold(computations, examples, of_members, self.device)
+
+    def make_population_measure(self, computation: Computation, data: Dataset) -> PopulationMeasure:
+        """Return the function that measures many members at once, as in `Engine.make_population_measure`."""
+        examples = self._send_examples(computation, (data.x, data.y, data.weights))
+        return make_population_measure(computation, examples, self.make_measure(computation, data))
+
     def outputs(self, computation: Computation, vector: Array, buffers: Arrays, x: Array) -> Array:
         """Return the model's outputs for each row of x."""
         return np.asarray(get_program(computation)[0].outputs(vector, buffers, self._send(computation, x)))
@@ -146,7 +174,7 @@ class JaxEngine:
         copies = resident.take(arrays)
         if copies is None:
             copies = program.split(*jax.device_put(arrays, self.device))
-        schedule = _make_schedule(computation, carry, rates, first, len(batches))
+        schedule = make_schedule(computation, carry, rates, first, len(batches))
         address = np.uint64(computation.seed), np.uint64(carry.step - first)
         with with_float64():
             copies, sums, finite = program.fold(
@@ -194,14 +222,9 @@ class JaxEngine:
                 "dtype must be 'float32' while JAX is set to it, got 'float64'; to have float64 call "
                 "jax.config.update('jax_enable_x64', True) first, or set JAX_ENABLE_X64=1"
             )
-        return jax.device_put(np.asarray(array).astype(computation.dtype, copy=False), self.device)
-
-
-def _make_schedule(computation: Computation, carry: Carry, rates: Sequence[float], first: int, batches: int) -> Schedule:
-    """Return the numbers of each update of an epoch of so many batches; only those from `first` on are used."""
-    lrs = np.zeros(batches)
-    lrs[first : first + len(rates)] = rates
-    counts = np.maximum(1, np.arange(batches) + (carry.optimizer_count + 1 - first))
-    layout, dtype = computation.model.layout, computation.dtype
-    scalars = precompute_scalars(computation.optimizer.parts, layout, StepContext(counts, lrs), batches, dtype)
-    return Schedule(lrs.astype(dtype), counts.astype(np.int32), scalars)
+        key = computation.dtype, self.device
+        sent = _RESIDENT.get(array, key)
+        if sent is None:
+            sent = jax.device_put(np.asarray(array).astype(computation.dtype, copy=False), self.device)
+            _RESIDENT.keep(array, key, sent)
+        return sent

@@ -78,8 +78,13 @@ def get_program(computation: Computation) -> tuple[Program, Numbers]:
     Computations that differ only in the seed, the threads, and the numbers and schedules of the optimizer share a program.
     """
     kind, numbers = split_numbers(computation.optimizer, computation.dtype)
-    shared = computation._replace(seed=0, threads=1, optimizer=chain())
+    shared = shared_part(computation)
     return _compile((code_of(shared), code_of(kind)), shared, kind), numbers
+
+
+def shared_part(computation: Computation) -> Computation:
+    """Return a computation without what differs between runs that share a program."""
+    return computation._replace(seed=0, threads=1, optimizer=chain())
 
 
 @lru_cache(maxsize=64)  # compiled programs, by computation: compiling takes seconds

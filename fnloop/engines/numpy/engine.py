@@ -1,14 +1,17 @@
 """The NumPy engine: every function runs with the computation's number of BLAS threads."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import attrs
 
 from fnloop.core.arrays import Array
 from fnloop.data.dataset import Dataset
-from fnloop.engines.base import Arrays, Computation, Fold, Measure, Step
+from fnloop.engines.base import Arrays, Computation, Fold, Measure, PopulationFold, PopulationMeasure, Step
 from fnloop.engines.numpy.fold import make_fold, make_step
 from fnloop.engines.numpy.measure import compute_outputs, make_measure
+from fnloop.engines.numpy.population import make_population_fold
+from fnloop.engines.numpy.population_measure import make_population_measure
 from fnloop.engines.threads import with_threads
 
 
@@ -27,6 +30,16 @@ class NumpyEngine:
     def make_measure(self, computation: Computation, data: Dataset) -> Measure:
         """Return the function that measures parameters, as in `Engine.make_measure`."""
         return partial(with_threads, computation.threads, make_measure(computation, data))
+
+    def make_population_fold(
+        self, computations: Sequence[Computation], data: Dataset, rows: Sequence[Array] | None = None
+    ) -> PopulationFold:
+        """Return the function that folds batches for many members at once, as in `Engine.make_population_fold`."""
+        return make_population_fold(computations, data, rows)
+
+    def make_population_measure(self, computation: Computation, data: Dataset) -> PopulationMeasure:
+        """Return the function that measures many members at once, as in `Engine.make_population_measure`."""
+        return make_population_measure(computation, data)
 
     def outputs(self, computation: Computation, vector: Array, buffers: Arrays, x: Array) -> Array:
         """Return the model's outputs for each row of x."""

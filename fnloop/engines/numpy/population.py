@@ -10,15 +10,13 @@ from fnloop.core.columns import column
 from fnloop.core.random import permutation
 from fnloop.core.stacking import repeated
 from fnloop.data.dataset import Dataset
-from fnloop.engines.base import Carry, Computation, Examples
+from fnloop.engines.base import Carry, Computation, Examples, PopulationFold
 from fnloop.engines.numpy.fold import aligned, descend, is_finite
 from fnloop.engines.numpy.memory import keep_freed_memory
 from fnloop.engines.numpy.population_gradient import make_population_gradient
 from fnloop.metrics.metric import make_merge
 from fnloop.optimizers.combining import combine
 from fnloop.optimizers.kernel_pass import make_pass
-
-PopulationFold = Callable[[Sequence[Carry], Sequence[Sequence[float]], int, int], list[Carry | None]]
 
 
 def make_population_fold(

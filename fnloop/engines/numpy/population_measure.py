@@ -1,6 +1,6 @@
 """The sums of a population over a dataset on NumPy, some rows at a time, for all members at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,13 +8,11 @@ import numpy as np
 from fnloop.core.arrays import Array
 from fnloop.core.stacking import can_stack, repeated
 from fnloop.data.dataset import Dataset
-from fnloop.engines.base import ROWS, Arrays, Computation, Sums, apply_weights
+from fnloop.engines.base import ROWS, Arrays, Computation, PopulationMeasure, Sums, apply_weights
 from fnloop.engines.numpy.measure import make_measure
 from fnloop.engines.numpy.population_gradient import stacked_loss, sum_up_members
 from fnloop.metrics.metric import make_merge
 from fnloop.nn import Context
-
-PopulationMeasure = Callable[[Sequence[Array], Sequence[Arrays]], list[Sums]]
 
 
 def make_population_measure(computation: Computation, data: Dataset) -> PopulationMeasure:
