@@ -60,8 +60,8 @@ def sweep(
         engine: `"numpy"` or `"jax"`, as in `epochs`. On JAX members that are recorded train one by one, with one program, so
             that their files are replayed to the bit. Default: `"numpy"`.
         record: Path of a folder for a run file of each member, named by its index. `FOLDER/best:N` records only the N members
-            with the best values of the monitored metric, in that folder: after the sweep they train again, on NumPy to the same bits.
-            Default: None, which records nothing.
+            with the best values of the monitored metric, in that folder: after the sweep they train again, on NumPy to
+            the same bits. Default: None, which records nothing.
         preprocessing: How a table became the data; kept in each run file, as by `fl.record`. Default: None.
         map: A function such as the `map` of an executor of processes, which spreads groups of members. Default: None, for
             which all train in this process.

@@ -88,9 +88,10 @@ def interrupted(monkeypatch):
     make, count = sweep_module.make_population_epoch, []
 
     def at(kind, number):
-        def made(prepared):
+        def made(prepared, **options):
             count.append(kind)
-            return Interrupt(make(prepared), number) if len(count) == kind else make(prepared)
+            epoch = make(prepared, **options)
+            return Interrupt(epoch, number) if len(count) == kind else epoch
 
         monkeypatch.setattr(sweep_module, "make_population_epoch", made)
 
