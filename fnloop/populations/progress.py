@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import TYPE_CHECKING, TextIO
 
+from fnloop.fitting import Fit
 from fnloop.training.state import TrainState
 
 if TYPE_CHECKING:
@@ -43,6 +45,30 @@ def members_line(states: Mapping[int, TrainState], total: int) -> str:
     values = [state.metrics[name] for state in states.values() if name in state.metrics] if name else []
     best = f", lowest {name} {min(values):.4f}" if values else ""
     return f"epoch {epoch:>{len(str(total))}}/{total}: {len(states)} members train{best}"
+
+
+def show_groups(groups: int, members: int, file: TextIO | None = None) -> Callable[[Mapping[int, Fit]], None]:
+    """Return a function that shows how many members other processes have trained, each time that a group is ready.
+
+    Args:
+        groups: The number of groups.
+        members: The number of members.
+        file: Where to write. Default: None, standard error.
+    """
+    stream = sys.stderr if file is None else file
+    every, calls = max(1, groups // LINES), count(1)
+
+    def show(fits: Mapping[int, Fit]) -> None:
+        number = next(calls)
+        if stream.isatty() or number % every == 0 or number == groups:
+            values = [fit.best.metrics[fit.monitor] for fit in fits.values() if fit.best_state is not None]
+            first = next(iter(fits.values()))
+            best = (min if first.trainer.mode_of(first.monitor) == "min" else max)(values, default=None)
+            text = "" if best is None else f", best {first.monitor} {best:.4f}"
+            end = "\n" if not stream.isatty() or number == groups else ""
+            print(f"{chr(13) * stream.isatty()}{len(fits)} of {members} members{text}", end=end, file=stream, flush=True)
+
+    return show
 
 
 def show_trials(total: int, monitor: str, file: TextIO | None = None) -> "Callable[[Study], None]":

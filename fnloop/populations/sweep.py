@@ -2,7 +2,7 @@
 
 import os
 from builtins import map as map_here
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,16 +10,17 @@ import toolz
 
 from fnloop.core.checks import boolean, integer
 from fnloop.core.digest import digest
-from fnloop.core.formatting import short
+from fnloop.core.formatting import listed, short
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.fitting import Fit, fit_stream
 from fnloop.populations.lockstep import Lockstep
 from fnloop.populations.memory import check_memory
-from fnloop.populations.progress import show_members
+from fnloop.populations.progress import show_groups, show_members
 from fnloop.populations.ranking import best_members, untrained
 from fnloop.populations.recorded import Files, make_files
 from fnloop.populations.results import Sweep
+from fnloop.runs.parallel import Map, check_map, stream_tasks
 from fnloop.runs.recording import record as record_to
 from fnloop.training.engine import select_engine
 from fnloop.training.epoch_stream import EpochStream
@@ -28,8 +29,6 @@ from fnloop.training.population import kind_of, make_population_epoch, members_a
 from fnloop.training.start import init_state
 from fnloop.training.state import StopReason
 from fnloop.training.trainer import Trainer, check_trainer
-
-Map = Callable[..., Iterable[Any]]
 
 
 def sweep(
@@ -63,8 +62,8 @@ def sweep(
             with the best values of the monitored metric, in that folder: after the sweep they train again, on NumPy to
             the same bits. Default: None, which records nothing.
         preprocessing: How a table became the data; kept in each run file, as by `fl.record`. Default: None.
-        map: A function such as the `map` of an executor of processes, which spreads groups of members. Default: None, for
-            which all train in this process.
+        map: What spreads groups of members over processes: the `map` of an executor or a pool, a `joblib.Parallel`, or a
+            client of Dask. Default: None, for which all train in this process.
         progress: Whether to show progress.
 
     Returns:
@@ -75,7 +74,8 @@ def sweep(
         KeyboardInterrupt: If Ctrl-C is pressed before any member has finished an epoch. Later it ends the members that train:
             their `stop_reason` is "interrupted", as in `fit`, also of those that have not started.
         NonFiniteError: If a member has `non_finite="raise"`, and a loss or an update is not finite.
-        RunError: If the folder `record` has a run file of a member.
+        RunError: If the folder `record` has a run file of a member; or a group fails in another process, or that has another
+            version of the package. The message names the members, or the process.
         TypeError: If an argument has the wrong type.
         ValueError: If there are no trainers, two of them are equal, the data does not match a trainer, or the states of all
             members do not fit into memory.
@@ -95,8 +95,8 @@ def sweep(
     integer(1)("epochs", epochs)
     boolean("progress", progress)
     select_engine(engine)
-    if map is not None and not callable(map):
-        raise TypeError(f"map must be a function, such as the map of an executor, or None, got {short(map)}")
+    if map is not None:
+        check_map(map)
     resolved, kinds = _resolve(members, train, validation, monitor)
     check_memory(resolved)
     files = make_files(record, len(members))
@@ -109,12 +109,16 @@ def sweep(
         engine=engine,
         preprocessing=preprocessing,
         progress=progress and map is None,
+        overwrite=map is not None,  # a process that has ended may have left a file; there was none before
     )
 
     def train_all(chosen: Iterable[int], files: Files | None) -> dict[int, Fit]:
         groups = _make_groups(list(chosen), resolved, kinds, spread=map is not None)
-        trainers = [[resolved[index] for index in group] for group in groups]
-        return _collect(groups, (map or map_here)(partial(train_group, files=files), groups, trainers))
+        tasks = [(group, [resolved[index] for index in group]) for group in groups]
+        names = None if map is None else [f"map: the group of {_listed(group)}" for group in groups]
+        train_task = partial(_train_task, partial(train_group, files=files))
+        results = stream_tasks(map_here if map is None else map, train_task, tasks, names)
+        return _collect(groups, results, show_groups(len(groups), len(members)) if progress and map is not None else None)
 
     fits = train_all(range(len(members)), None if files is None or files.best is not None else files)
     interrupted = len(fits) < len(members) or any(fit.stop_reason == StopReason.INTERRUPTED.value for fit in fits.values())
@@ -157,13 +161,24 @@ def _make_groups(
     return [part for group in groups for part in split_evenly(group, members_at_once(trainers[group[0]]))]
 
 
-def _collect(groups: Iterable[Sequence[int]], results: Iterable[dict[int, Fit]]) -> dict[int, Fit]:
+def _listed(group: Sequence[int]) -> str:
+    return f"{'member' if len(group) == 1 else 'members'} {listed(group)}"
+
+
+def _collect(
+    groups: Sequence[Sequence[int]],
+    results: Iterable[tuple[int, dict[int, Fit]]],
+    show: Callable[[Mapping[int, Fit]], None] | None,
+) -> dict[int, Fit]:
     """Return the results by member, without those of groups that did not finish an epoch before Ctrl-C."""
     fits: dict[int, Fit] = {}
     try:
-        for group, of_group in zip(groups, results, strict=True):
+        for index, of_group in results:
             fits |= of_group
-            if len(of_group) < len(group) or any(fit.stop_reason == StopReason.INTERRUPTED.value for fit in of_group.values()):
+            if show is not None:
+                show(fits)
+            interrupted = any(fit.stop_reason == StopReason.INTERRUPTED.value for fit in of_group.values())
+            if interrupted or len(of_group) < len(groups[index]):
                 break
     except KeyboardInterrupt:
         if not fits:
@@ -185,6 +200,10 @@ def _check_trainers(trainers: Any) -> list[Trainer]:
     return members
 
 
+def _train_task(train_group: Callable[..., dict[int, Fit]], task: tuple[Sequence[int], Sequence[Trainer]]) -> dict[int, Fit]:
+    return train_group(*task)
+
+
 def _train_group(
     indices: Sequence[int],
     trainers: Sequence[Trainer],
@@ -197,6 +216,7 @@ def _train_group(
     files: Files | None,
     preprocessing: Preprocessing | None,
     progress: bool,
+    overwrite: bool,
 ) -> dict[int, Fit]:
     """Return the results by index of members of one kind, which train in lockstep.
 
@@ -213,6 +233,7 @@ def _train_group(
         files: The run files, or None.
         preprocessing: As in `sweep`.
         progress: Whether to show progress.
+        overwrite: Whether to replace run files.
     """
     prepared = prepare_population(trainers, train, validation, engine)
     epoch = make_population_epoch(prepared, engine=engine, together=engine == "numpy" or files is None)
@@ -221,7 +242,7 @@ def _train_group(
     for i, trainer in enumerate(trainers):
         stream = EpochStream(trainer, train, validation, engine, warn_non_finite(lockstep.stream(i)))
         path = None if files is None else files.path(indices[i])
-        recorder = None if path is None else record_to(path, monitor=monitor, preprocessing=preprocessing)
+        recorder = None if path is None else record_to(path, monitor=monitor, preprocessing=preprocessing, overwrite=overwrite)
         fits[i] = fit_stream(stream, epochs=epochs, monitor=monitor, recorder=recorder, timer=lockstep.timed)
     results = run_together(fits, show_members(epochs) if progress else lambda states: None)
     return {indices[i]: fit for i, fit in results.items()}

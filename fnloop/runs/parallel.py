@@ -1,9 +1,14 @@
-"""Independent tasks over a run, computed by the `map` of any executor."""
+"""Independent tasks, computed by the `map` of any executor, of joblib, or by a client of Dask."""
 
-from collections.abc import Callable, Iterable, Sequence
+import builtins
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import repeat
 from typing import Any, TypeVar
 
+from fnloop.core.errors import RunError
 from fnloop.core.formatting import short
+from fnloop.runs.package import Package, check_package, this_package, this_worker
 
 MAX_TASKS = 16  # a task is a group of neighbouring segments; more tasks would only send the run more often
 
@@ -12,21 +17,115 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-def map_tasks(map: Map, function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
+def check_map(map: Any) -> Any:
+    """Return a `map`, or the client of Dask whose method it is.
+
+    Args:
+        map: Python's `map`, that of an executor or a pool, a client of Dask or its `map`, or a `joblib.Parallel`.
+
+    Raises:
+        TypeError: If it is none of them.
+    """
+    owner = getattr(map, "__self__", map)
+    if type(owner).__module__.startswith("distributed.") and hasattr(owner, "scatter"):
+        return owner
+    if not callable(map):
+        raise TypeError(f"map must be a function such as an executor's map, got {short(map)}")
+    return map
+
+
+def map_tasks(map: Any, function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
     """Return the result of a function for each task, in the order of the tasks.
 
     Args:
-        map: Python's `map`, or that of an executor.
+        map: As in `stream_tasks`.
         function: The function of a task; it and the tasks can be pickled.
         tasks: The tasks.
 
     Raises:
+        RunError: If a worker has another version of the package.
         TypeError: If `map` is not callable.
         ValueError: If `map` does not give a result for each task.
     """
-    if not callable(map):
-        raise TypeError(f"map must be a function such as an executor's map, got {short(map)}")
-    results = list(map(function, tasks))
-    if len(results) != len(tasks):
-        raise ValueError(f"map must give a result for each of {len(tasks)} tasks, got {len(results)}")
-    return results
+    results = dict(stream_tasks(map, function, tasks))
+    return [results[index] for index in range(len(tasks))]
+
+
+def stream_tasks(
+    map: Any, function: Callable[[Task], Result], tasks: Sequence[Task], names: Sequence[str | None] | None = None
+) -> Iterator[tuple[int, Result]]:
+    """Yield the number and the result of each task, as they come.
+
+    Dask's workers get the function, with the data in it, once. If one of them ends, others take its tasks.
+
+    Args:
+        map: Python's `map`, that of an executor or a pool, a client of Dask or its `map`, or a `joblib.Parallel`.
+        function: The function of a task; it and the tasks can be pickled.
+        tasks: The tasks.
+        names: What an error calls each task. Default: None, for which an error of the function is raised as it is.
+
+    Raises:
+        RunError: If a task that has a name fails, or a worker has another version of the package.
+        TypeError: If `map` is not callable.
+        ValueError: If `map` does not give a result for each task.
+    """
+    map = check_map(map)
+    if map is builtins.map:
+        found: Iterator[tuple[int, Any]] = enumerate(map(function, tasks))
+    else:
+        found = _results(
+            map, partial(_run, function, this_package()), list(zip(tasks, names or repeat(None, len(tasks)), strict=True))
+        )
+    count = 0
+    for count, (index, result) in enumerate(found, 1):  # noqa: B007
+        yield index, result
+    if count != len(tasks):
+        raise ValueError(f"map must give a result for each of {len(tasks)} tasks, got {count}")
+
+
+def _results(map: Any, run: Callable[[Any], Any], inputs: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    """Return the number and the result of each task, as they come."""
+    if hasattr(map, "scatter"):
+        return _results_of_dask(map, run, inputs)
+    if type(map).__module__.startswith("joblib."):
+        from joblib import delayed
+
+        return enumerate(map(delayed(run)(task) for task in inputs))
+    return enumerate(map(run, inputs))
+
+
+def _results_of_dask(client: Any, run: Callable[[Any], Any], inputs: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    """Yield results of a client of Dask in the order in which they come; those that are not waited for are cancelled."""
+    from distributed import as_completed
+
+    function = client.scatter([run], broadcast=True, hash=False)[0]
+    index_of = {client.submit(_call, function, task, pure=False): index for index, task in enumerate(inputs)}
+    try:
+        for future in as_completed(list(index_of)):
+            index = index_of[future]
+            try:
+                result = future.result()
+            except Exception as error:
+                if isinstance(error, RunError) or inputs[index][1] is None:
+                    raise
+                raise RunError(f"{inputs[index][1]} failed: {type(error).__name__}: {error}") from error
+            yield index, result
+            future.release()
+    finally:
+        client.cancel(list(index_of))
+
+
+def _call(function: Callable[[Task], Result], task: Task) -> Result:
+    return function(task)
+
+
+def _run(function: Callable[[Any], Any], package: Package, named: tuple[Any, str | None]) -> Any:
+    """Return the result of a function in a worker that has the same package."""
+    check_package(package)
+    task, name = named
+    try:
+        return function(task)
+    except Exception as error:
+        if name is None:
+            raise
+        raise RunError(f"{name} failed in {this_worker()}: {type(error).__name__}: {error}") from error
