@@ -62,7 +62,7 @@ def stream_tasks(
         map: Python's `map`, that of an executor or a pool, a client of Dask or its `map`, or a `joblib.Parallel`.
         function: The function of a task; it and the tasks can be pickled.
         tasks: The tasks.
-        names: What an error calls each task. Default: None, for which an error of the function is raised as it is.
+        names: What an error calls each task. Default: None, for which an error of the function is raised unchanged.
 
     Raises:
         RunError: If a task that has a name fails, or a worker has another version of the package.
