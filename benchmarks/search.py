@@ -2,9 +2,9 @@
 
     python benchmarks/search.py [--rounds 3] [--trials 64]
 
-Each round runs both in turn, in processor time. Both use Optuna's TPE sampler, prune nothing, evaluate the validation data once
-an epoch, and report that value. A ratio is the median over the rounds of the ratios within a round; the last columns are the
-mean accuracies of the best trial on the test data.
+Each round runs both in turn, in processor time. Both use Optuna's TPE sampler, prune nothing, evaluate the validation data
+once an epoch, and report that value. A ratio is the median over the rounds of the ratios within a round; the last column has
+the mean accuracies of the best trial on the test data, in the same order.
 """
 
 import argparse
@@ -97,7 +97,7 @@ def main() -> None:
         accuracies = " ".join(f"{fmean(pair[i][1] for pair in rounds):.3f}" for i in (0, 1))
         print(
             f"| {name} | {'-'.join(map(str, widths))}, {epochs} | {minutes[0]:.0f} trials/min | {minutes[1]:.0f} trials/min "
-            f"| {ratio:.1f}× | {accuracies} |",
+            f"| {ratio:.1f} | {accuracies} |",
             flush=True,
         )
 
