@@ -1,5 +1,6 @@
 """The results of a sweep."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -14,6 +15,7 @@ from fnloop.training.trainer import Trainer
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 
 @frozen
@@ -87,6 +89,21 @@ class Sweep(Sequence[Fit]):
         changed = varying(self.trainers)
         frame = pd.DataFrame(of_runs).rename(columns=lambda name: f"best_{name}" if name in changed else name)
         return pd.concat([pd.DataFrame(changed, index=frame.index), frame], axis=1)
+
+    def plot(self, metric: str | None = None) -> "Figure":
+        """Return the figure of the best value of each member against each hyperparameter that varies, by `plots.sweep`.
+
+        Args:
+            metric: Name of a metric of the best states. Default: None, for which it is the one that selected them.
+
+        Raises:
+            ValueError: If the runs do not produce the metric.
+        """
+        from fnloop.plots import sweep
+
+        name = self.fits[0].monitor if metric is None else metric
+        values = [math.nan if fit.best_state is None else look_up(fit.best_state.metrics, name) for fit in self.fits]
+        return sweep(varying(self.trainers), values, metric=name, mode=self.fits[0].trainer.known_mode(name))
 
     def __repr__(self) -> str:
         return one_line("Sweep", self._facts())
