@@ -11,7 +11,7 @@ from hypothesis import settings
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["comparing", "run-file", "sql", "sweeps", "tables"]
+PAGES = ["clusters", "comparing", "run-file", "search", "sql", "sweeps", "tables"]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "benchmarks/README.md", *(f"docs/{page}.md" for page in PAGES)]
 
 
@@ -53,6 +53,22 @@ def test_recipes_run(tmp_path):
 def test_the_pages_about_many_runs_run(page, tmp_path):
     """The examples of a page are one program."""
     run_program(python_blocks(f"docs/{page}.md"), tmp_path)
+
+
+def test_the_page_about_searches_runs(tmp_path):
+    """It needs Optuna."""
+    pytest.importorskip("optuna")
+    run_program(python_blocks("docs/search.md"), tmp_path)
+
+
+@pytest.mark.thorough
+def test_the_page_about_clusters_runs(tmp_path):
+    """Its program is a file, which the processes of the cluster import."""
+    pytest.importorskip("distributed")
+    (tmp_path / "program.py").write_text(python_blocks("docs/clusters.md"), encoding="utf-8")
+    done = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "24 of 24 members" in done.stderr
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
