@@ -66,3 +66,18 @@ def test_a_number_that_is_compared_remains_a_constant():
     state_of(Thresholded(0.6))
     assert not fl.same_bits(state_of(Thresholded(0.3)).params, state_of(Thresholded(0.6)).params)
     assert split_numbers(SGD(), "float32")[0] != split_numbers(SGD(momentum=0.5), "float32")[0]
+
+
+def test_a_new_number_of_rows_compiles_nothing():
+    """Outputs are computed in chunks of few sizes; those of each row are the same, also without rows."""
+    trainer, state = trainer_of(Adam()), state_of(Adam())
+    x = np.random.default_rng(0).normal(size=(2100, 3))
+    whole = fl.outputs(trainer, state, x, engine="numpy")
+    for n in (3, 100, 1000, 2100):
+        fl.outputs(trainer, state, x[:n], engine="jax")
+    COMPILED.clear()
+    for n in (1, 7, 16, 17, 500, 1023, 1024, 1025, 2000, 2049):
+        outputs = fl.outputs(trainer, state, x[:n], engine="jax")
+        assert outputs.shape == (n, 2)
+        np.testing.assert_allclose(outputs, whole[:n], rtol=1e-4, atol=1e-5)
+    assert not COMPILED

@@ -27,8 +27,9 @@ from fnloop.engines.base import (
     PopulationMeasure,
     Step,
 )
-from fnloop.engines.jax.fold import Layered, Program, get_program
+from fnloop.engines.jax.fold import Layered, Program, get_outputs, get_program
 from fnloop.engines.jax.hyperparameters import Numbers, split_numbers
+from fnloop.engines.jax.measure import padded_chunks
 from fnloop.engines.jax.population import make_population_fold, make_population_measure
 from fnloop.engines.jax.resident_data import ResidentData
 from fnloop.engines.jax.schedule import make_schedule
@@ -157,7 +158,11 @@ class JaxEngine:
 
     def outputs(self, computation: Computation, vector: Array, buffers: Arrays, x: Array) -> Array:
         """Return the model's outputs for each row of x."""
-        return np.asarray(get_program(computation)[0].outputs(vector, buffers, self._send(computation, x)))
+        self._check_dtype(computation)
+        compute, x = get_outputs(computation.model), np.asarray(x)
+        own = jax.device_put((vector, buffers), self.device)
+        chunks = [compute(*own, jax.device_put(chunk, self.device)) for chunk in padded_chunks(x, computation.dtype)]
+        return np.concatenate([np.asarray(chunk) for chunk in chunks])[: len(x)]
 
     def _fold(
         self,
@@ -217,14 +222,17 @@ class JaxEngine:
         return sent
 
     def _send(self, computation: Computation, array: Array) -> AnyArray:
-        if jax.dtypes.canonicalize_dtype(computation.dtype) != computation.dtype:
-            raise EngineError(
-                "dtype must be 'float32' while JAX is set to it, got 'float64'; to have float64 call "
-                "jax.config.update('jax_enable_x64', True) first, or set JAX_ENABLE_X64=1"
-            )
+        self._check_dtype(computation)
         key = computation.dtype, self.device
         sent = _RESIDENT.get(array, key)
         if sent is None:
             sent = jax.device_put(np.asarray(array).astype(computation.dtype, copy=False), self.device)
             _RESIDENT.keep(array, key, sent)
         return sent
+
+    def _check_dtype(self, computation: Computation) -> None:
+        if jax.dtypes.canonicalize_dtype(computation.dtype) != computation.dtype:
+            raise EngineError(
+                "dtype must be 'float32' while JAX is set to it, got 'float64'; to have float64 call "
+                "jax.config.update('jax_enable_x64', True) first, or set JAX_ENABLE_X64=1"
+            )

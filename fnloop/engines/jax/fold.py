@@ -24,6 +24,8 @@ from fnloop.nn import Model
 from fnloop.optimizers.chaining import chain
 from fnloop.optimizers.kernel import StepContext
 
+PROGRAMS = (384 << 20) // (12 << 20)  # compiled programs that are kept: 384 MiB, at about 12 MiB each
+
 Address = tuple[AnyArray, AnyArray]  # the seed, and the step of the epoch's first batch in the run
 
 
@@ -61,7 +63,6 @@ class Program(NamedTuple):
         join: `Layered` arrays to flat ones.
         check: Whether the gradient of a batch is finite.
         measure: The sums of the loss and the metrics over a dataset.
-        outputs: The model's outputs.
     """
 
     split: Callable[..., Layered]
@@ -69,7 +70,6 @@ class Program(NamedTuple):
     join: Callable[..., list[AnyArray]]
     check: Callable[..., AnyArray]
     measure: Callable[..., AnyArray]
-    outputs: Callable[..., AnyArray]
 
 
 def get_program(computation: Computation) -> tuple[Program, Numbers]:
@@ -87,7 +87,7 @@ def shared_part(computation: Computation) -> Computation:
     return computation._replace(seed=0, threads=1, optimizer=chain())
 
 
-@lru_cache(maxsize=64)  # compiled programs, by computation: compiling takes seconds
+@lru_cache(maxsize=PROGRAMS)  # compiling takes seconds
 def _compile(code: tuple[Any, ...], computation: Computation, kind: OptimizerKind) -> Program:
     return Program(
         split=jax.jit(make_split(computation.model)),
@@ -95,8 +95,18 @@ def _compile(code: tuple[Any, ...], computation: Computation, kind: OptimizerKin
         join=jax.jit(make_join()),
         check=jax.jit(make_check(computation)),
         measure=jax.jit(make_measure(computation)),
-        outputs=jax.jit(make_outputs(computation)),
     )
+
+
+def get_outputs(model: Any) -> Callable[..., AnyArray]:
+    """Return the compiled function `outputs(vector, buffers, x)` of a model."""
+    return _compile_outputs(code_of(model), model)
+
+
+@lru_cache(maxsize=PROGRAMS)
+def _compile_outputs(code: tuple[Any, ...], model: Any) -> Callable[..., AnyArray]:
+    compiled: Callable[..., AnyArray] = jax.jit(make_outputs(model))
+    return compiled
 
 
 def make_split(model: Model) -> Callable[..., Layered]:

@@ -1,15 +1,18 @@
 """Outputs and sums over a dataset on JAX, some rows at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 from jax import lax
 from jax import numpy as jnp
 
-from fnloop.core.arrays import AnyArray
+from fnloop.core.arrays import AnyArray, Array
 from fnloop.engines.base import ROWS, Computation
 from fnloop.engines.jax.gradient import make_forward
-from fnloop.nn import Context
+from fnloop.nn import Context, Model
+
+SIZES = 16, 128, ROWS  # rows of a chunk
 
 
 def make_measure(computation: Computation) -> Callable[..., AnyArray]:
@@ -30,15 +33,31 @@ def make_measure(computation: Computation) -> Callable[..., AnyArray]:
     return measure
 
 
-def make_outputs(computation: Computation) -> Callable[..., AnyArray]:
+def make_outputs(model: Model) -> Callable[..., AnyArray]:
     """Return the function `outputs(vector, buffers, x) -> outputs` for each row of x."""
-    model = computation.model
 
     def outputs(vector: AnyArray, buffers: Any, x: AnyArray) -> AnyArray:
-        chunks = _in_chunks(lambda chunk: model(vector, chunk, buffers), x)
-        return jnp.concatenate([chunk.reshape(-1, *model.shape) for chunk in chunks])
+        return model(vector, x, buffers).reshape(-1, *model.shape)
 
     return outputs
+
+
+def padded_chunks(x: Array, dtype: str) -> Iterator[Array]:
+    """Yield the rows of an array in chunks of few sizes, the last one with zeros after them: few programs serve any number.
+
+    Args:
+        x: The array.
+        dtype: The dtype of the chunks.
+
+    Examples:
+        >>> [len(chunk) for chunk in padded_chunks(np.ones((1030, 2)), "float32")]
+        [1024, 16]
+    """
+    for start in range(0, max(1, len(x)), ROWS):
+        rows = x[start : start + ROWS]
+        chunk = np.zeros((next(size for size in SIZES if size >= len(rows)), *x.shape[1:]), dtype)
+        chunk[: len(rows)] = rows
+        yield chunk
 
 
 def _in_chunks(function: Callable[..., AnyArray], *arrays: AnyArray) -> list[AnyArray]:

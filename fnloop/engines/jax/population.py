@@ -11,7 +11,7 @@ from jax import numpy as jnp
 from fnloop.core.arrays import AnyArray, Array, read_only
 from fnloop.core.random import permutation
 from fnloop.engines.base import Arrays, Carry, Computation, PopulationFold, PopulationMeasure, Sums
-from fnloop.engines.jax.fold import Address, Layered, Schedule, make_fold, make_join, make_split, shared_part
+from fnloop.engines.jax.fold import PROGRAMS, Address, Layered, Schedule, make_fold, make_join, make_split, shared_part
 from fnloop.engines.jax.hyperparameters import OptimizerKind, split_numbers
 from fnloop.engines.jax.measure import make_measure
 from fnloop.engines.jax.schedule import make_schedule
@@ -33,7 +33,7 @@ class PopulationProgram(NamedTuple):
     refused: list[bool]
 
 
-@lru_cache(maxsize=16)  # compiled programs, by computation
+@lru_cache(maxsize=PROGRAMS // 2)
 def _compile(code: tuple[Any, ...], computation: Computation, kind: OptimizerKind) -> PopulationProgram:
     measure = make_measure(computation)
 

@@ -37,7 +37,7 @@ class ResidentData:
         """
         with self._lock:
             alive, copy = self._copies.get((id(array), key), (lambda: None, None))
-            if copy is None or alive() is not array:
+            if copy is None or alive() is not array or not is_frozen(array):
                 return None
             self._copies.move_to_end((id(array), key))
             return copy
