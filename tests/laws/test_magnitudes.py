@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 import fnloop as fl
 from fnloop import optimizers as opt
 from fnloop.core.random import Stream, uniform
+from fnloop.engines.jax.hyperparameters import split_numbers
 from fnloop.engines.jax.kernel_pass import run_kernels
+from fnloop.engines.jax.tracing import with_float64
 from fnloop.nn.layer import Context, make_params
 from fnloop.optimizers.kernel import StepContext
 from tests.models import LAYERS
@@ -166,10 +168,23 @@ def test_optimizers_at_every_magnitude(name, data, dtype):
             require_close(place.view(computed), place.view(wanted), cancelled=cancelled)
 
 
-JITTED = {
-    name: jax.jit(partial(run_kernels, transform.parts, LAYOUT, slots=[], context=StepContext(1, 0.125), precomputed=[None]))
-    for name, transform in TRANSFORMS.items()
-}
+def jitted(transform):
+    """Return the pass of a transformation whose numbers are arguments of the compiled function, as the engine has it."""
+    kind, numbers = split_numbers(transform, "float32")
+
+    @jax.jit
+    def run(numbers, gradient, params):
+        parts, context = kind.bind(numbers), StepContext(1, 0.125)
+        return run_kernels(parts, LAYOUT, gradient, [], params, context, precomputed=[None])
+
+    def call(gradient, params):
+        with with_float64():
+            return run(numbers, gradient, params)
+
+    return call
+
+
+JITTED = {name: jitted(transform) for name, transform in TRANSFORMS.items()}
 
 
 @pytest.mark.parametrize("name", [name for name in TRANSFORMS if name not in {"decay", "l1"}])
