@@ -16,9 +16,9 @@ def ensemble(members: Iterable[Member]) -> Ensemble:
     """Return the ensemble of trained models, which predicts by their mean.
 
     Args:
-        members: A `Sweep` or several `Fit`s, of which the best states are taken, or pairs of a trainer and a state. Members
-            may differ in architecture, but predict the same: the shape of an example, the number of outputs, the class of the
-            loss, and the names of columns and classes are equal.
+        members: A `Sweep` or several `Fit`s, such as those of the folds of `fl.cross_validate`, of which the best states are
+            taken; or pairs of a trainer and a state. Members may differ in architecture, but predict the same: the shape of an
+            example, the number of outputs, the class of the loss, and the names of columns and classes are equal.
 
     Raises:
         NoBestError: If a `Fit` has no best state.

@@ -160,6 +160,15 @@ def test_a_sweep_is_an_ensemble_of_its_best_states():
     np.testing.assert_array_equal(model.predict_proba(swapped), model.predict_proba(data.test.x))
 
 
+def test_the_folds_of_a_cross_validation_are_an_ensemble():
+    """Its members validate on different rows."""
+    data = fl.Dataset(X, LABELS)
+    trainer = next(trained("cross_entropy"))[0]
+    [fits] = fl.cross_validate(trainer, data, folds=3, epochs=1, progress=False).fits.values()
+    model = fl.ensemble(fits)
+    np.testing.assert_allclose(model.predict_proba(X), np.mean([fit.predict_proba(X) for fit in fits], axis=0), atol=1e-6)
+
+
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
 def test_a_file_restores_an_ensemble_to_the_bit(tmp_path, loss):
     """With its trainers and states; equal ensembles give equal files."""
