@@ -86,8 +86,8 @@ def test_deferred_signals_arrive_after_the_block(number):
 @pytest.mark.parametrize(
     "where",
     [
-        "fnloop.cli.train.save",
-        "fnloop.cli.train.evaluate",
+        "fnloop.cli.train.save_model",
+        "fnloop.cli.train.score_ensemble",
         "fnloop.cli.train.write_figure",
         "fnloop.runs.writer.Writer._wait",
     ],
@@ -169,7 +169,7 @@ def test_results_that_appear_during_training_are_kept(run_command, tmp_path, mon
         (tmp_path / "o" / "best.npz").write_text("of another run")
         return fit(*words, **more)
 
-    monkeypatch.setattr("fnloop.cli.train.fit", other_first)
+    monkeypatch.setattr("fnloop.cli.members.fit", other_first)
     done = train(run_command)
     assert (done.status, (tmp_path / "o" / "best.npz").read_text()) == (0, "of another run")
     assert "Wrote o/best-2.npz, o/training.png and o/metrics.json." in done.out

@@ -11,7 +11,7 @@ from toolz import take
 import fnloop as fl
 from fnloop.core.records import evolve
 from fnloop.optimizers import SGD
-from fnloop.plots import comparison
+from fnloop.plots import comparison_rows
 from fnloop.plots.run_data import read_run
 from fnloop.streams.progress import progress
 from tests.strategies import dataset
@@ -100,8 +100,8 @@ def test_the_mode_of_early_stopping_is_used_everywhere(tmp_path):
         assert (data.monitor, data.best_epoch, data.best_value) == ("val_gain", best, max(values))
     poor = fl.fit(trainer, DATA, OTHER, epochs=1, progress=False)
     tests = {name: fit.evaluate(OTHER) for name, fit in {"poor": poor, "good": result}.items()}
-    assert comparison({"poor": poor, "good": result}, tests)[0]["scheduler"] == "good"
-    assert fl.plots.best_performer(comparison({"poor": poor, "good": result}, tests)) == "good"
+    assert comparison_rows({"poor": poor, "good": result}, tests)[0]["scheduler"] == "good"
+    assert fl.plots.best_performer(comparison_rows({"poor": poor, "good": result}, tests)) == "good"
 
 
 @pytest.mark.parametrize("weights_only", [False, True])
