@@ -171,4 +171,6 @@ def _train_kind(runs: Sequence[_Run], rows: Sequence[Array], epochs: int, monito
         stream = EpochStream(run.trainer, run.train, run.validation, "numpy", states)
         fits[i] = fit_stream(stream, epochs=epochs, monitor=monitor, timer=lockstep.timed)
     results = run_together(fits, show_members(epochs) if progress else lambda states: None)
+    if len(results) < len(runs):  # Ctrl-C before each has finished an epoch
+        raise KeyboardInterrupt
     return [results[i] for i in range(len(runs))]
