@@ -2,12 +2,12 @@
 
     python benchmarks/population.py [--rounds 5] [--case tiny] [--sweep 1000]
 
-Each round trains every contender for an epoch of each case, in turn in one process, on the same float32 data with Adam, each
+Each round trains every contender for some epochs of a case, in turn in one process, on the same float32 data with Adam, each
 member with its own seed, which orders its examples. A ratio is the median over the rounds of the ratios within a round. All
-times are processor time, on one thread of BLAS. Of the solo runs, at most eight train, one after the other. `vmap` is one jitted scan over batches
-with all members on an axis, with optax; it is compiled before it is measured, and gets the orders of the examples computed.
-Without JAX and optax (`pip install -e '.[test]'`) it is left out. `--sweep N` also trains N tiny members for 50 epochs of 20
-batches with validation by `fl.sweep`, and `--recorded` 128 of them with and without a run file each.
+times are processor time, on one thread of BLAS. Of the solo runs, at most eight train, one after the other. `vmap` is one
+jitted scan over batches with all members on an axis, with optax; it is compiled before it is measured, and does not compute
+the orders of the examples. Without JAX and optax (`pip install -e '.[test]'`) it is left out. `--sweep N` trains N tiny
+members for 50 epochs of 20 batches with validation by `fl.sweep`, and `--recorded` 128 of them with and without run files.
 """
 
 import argparse
@@ -33,6 +33,7 @@ CASES = {  # sizes, batch, batches an epoch, numbers of members
     "small, batches of 32": ([64, 128, 64, 10], 32, 20, (2, 8, 32)),
     "mid": ([784, 256, 128, 10], 128, 5, (2, 4)),
 }
+SECONDS = 0.2  # of a contender in a round
 SOLO = 8  # members of which the solo run is measured, at most
 
 Epoch = Callable[[], object]
@@ -120,9 +121,9 @@ def measure(case: str, members: int, rounds: int) -> dict[str, list[float]]:
         contenders["vmap"] = vmapped
     runs = {name: make(trainers, data) for name, make in contenders.items()}
     each = {name: steps * (min(SOLO, members) if name == "solo" else members) for name in runs}
-    repeats = max(1, 2000 // (members * steps))
     for run in runs.values():
         run()
+    repeats = max(1, round(SECONDS / seconds_of(runs["population"])))
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
