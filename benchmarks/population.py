@@ -4,7 +4,7 @@
 
 Each round trains every contender for some epochs of a case, in turn in one process, on the same float32 data with Adam, each
 member with its own seed, which orders its examples. A ratio is the median over the rounds of the ratios within a round. All
-times are processor time, on one thread of BLAS. Of the solo runs, at most eight train, one after the other. `vmap` is one
+times are processor time, on one thread of BLAS. Of the solo runs, at most eight train, in sequence. `vmap` is one
 jitted scan over batches with all members on an axis, with optax; it is compiled before it is measured, and does not compute
 the orders of the examples. Without JAX and optax (`pip install -e '.[test]'`) it is left out. `--sweep N` trains N tiny
 members for 50 epochs of 20 batches with validation by `fl.sweep`, and `--recorded` 128 of them with and without run files.
