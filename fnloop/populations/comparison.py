@@ -10,7 +10,7 @@ from fnloop.core.formatting import listed
 from fnloop.core.records import frozen
 from fnloop.data.dataset import Dataset
 from fnloop.fitting import Fit
-from fnloop.populations.differences import Difference, paired_difference
+from fnloop.populations.differences import PairedDifference, paired_difference
 from fnloop.populations.values import finite, mean_of, ranking, spread, std_of, values_of
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Comparison:
         return self.ranked[0]
 
     @property
-    def differences(self) -> dict[str, Difference]:
+    def differences(self) -> dict[str, PairedDifference]:
         """The paired difference of every other trainer to the best one, with its confidence interval, best first."""
         values, (best, *others) = self.values, self.ranked
         return {name: paired_difference(values[name], values[best]) for name in others}
@@ -104,7 +104,7 @@ class Comparison:
             lines.append(line.rstrip())
         return "\n".join(lines)
 
-    def _note(self, name: str, difference: Difference | None) -> str:
+    def _note(self, name: str, difference: PairedDifference | None) -> str:
         failed = len(self.seeds) - len(finite(self.values[name]))
         notes = [f"{failed} of {pluralize(len(self.seeds), 'run')} without a best state"] if failed else []
         if difference is not None and difference.pairs > 1:

@@ -14,7 +14,7 @@ FEWEST = 10  # pairs that are resampled; of fewer normal ones, bootstrap interva
 
 
 @frozen
-class Difference:
+class PairedDifference:
     """The mean of paired differences and its 95 % confidence interval.
 
     Args:
@@ -44,7 +44,7 @@ class Difference:
         return f"{self.mean:+.3g} {interval}"
 
 
-def paired_difference(values: Sequence[float], reference: Sequence[float]) -> Difference:
+def paired_difference(values: Sequence[float], reference: Sequence[float]) -> PairedDifference:
     """Return the mean of `values - reference`, pair by pair; pairs with a value that is not finite are left out.
 
     The interval is the bias-corrected and accelerated one of the bootstrap, which is seeded; for fewer than 10 pairs, where
@@ -63,7 +63,7 @@ def paired_difference(values: Sequence[float], reference: Sequence[float]) -> Di
     pairs = [value - other for value, other in zip(values, reference, strict=True) if math.isfinite(value - other)]
     mean = fmean(pairs) if pairs else math.nan
     low, high = _interval(pairs, mean) if len(pairs) > 1 else (math.nan, math.nan)
-    return Difference(mean, low, high, len(pairs))
+    return PairedDifference(mean, low, high, len(pairs))
 
 
 def _interval(pairs: Sequence[float], mean: float) -> tuple[float, float]:

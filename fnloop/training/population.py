@@ -22,6 +22,7 @@ from fnloop.training.state_checks import make_plan
 from fnloop.training.trainer import Trainer
 
 CACHE = 3 << 20  # bytes of the arrays of a group: somewhat more than a second-level cache of 2 MiB; more is slower
+FEWEST = 4  # members of a group; fewer models, which are then large, are no faster together than alone
 
 States = Mapping[int, TrainState]
 
@@ -53,7 +54,8 @@ def members_at_once(trainer: Trainer) -> int:
     model = trainer.model
     arrays = 2 + len(trainer.optimizer.init(model.init(0).vector[:0]).slots)
     values = arrays * model.size + 4 * trainer.batch_size * sum(slot.shape[-1] for slot in model.layout if slot.shape)
-    return max(1, CACHE // (values * (4 if trainer.dtype == "float32" else 8)))
+    fitting = CACHE // (values * (4 if trainer.dtype == "float32" else 8))
+    return fitting if fitting >= FEWEST else 1
 
 
 def split_evenly(members: Sequence[int], at_once: int) -> list[Sequence[int]]:
