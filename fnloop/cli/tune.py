@@ -203,7 +203,7 @@ def space_of(splits: TableSplit, options: TrainOptions) -> dict[str, Any]:
     }
     free = {name: distribution for name, distribution in space.items() if getattr(options, name) is None}
     if not free:
-        raise ValueError("lr, weight_decay and hidden are all stated, which leaves nothing to search; leave one out")
+        raise ValueError("--lr, --weight-decay and --hidden are all stated, which leaves nothing to search; leave one out")
     return free
 
 

@@ -50,7 +50,8 @@ def _with_one(trainer: Trainer, name: str, value: Any) -> Trainer:
         if found:
             return _replace(trainer, field, value)  # type: ignore[no-any-return]
     names = dict.fromkeys([*field_names(Trainer), "lr", *_names(trainer)])
-    raise ValueError(f"{name} is not a hyperparameter of the trainer{did_you_mean(name, names)}; it has {listed(names)}")
+    hint = did_you_mean("lr" if name == "learning_rate" else name, names)
+    raise ValueError(f"{name} is not a hyperparameter of the trainer{hint}; it has {listed(names)}")
 
 
 def _names(trainer: Trainer) -> Iterator[str]:

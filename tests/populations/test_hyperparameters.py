@@ -120,3 +120,12 @@ def test_parts_of_different_classes_vary_as_calls():
     values = varying([BASE, BASE.replace(scheduler=OneCycleLR(0.1, 9))])
     assert list(values) == ["scheduler"]
     assert values["scheduler"][0].startswith("ConstantLR(")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"), [("learning_rate", "lr"), ("weight_decy", "weight_decay"), ("batchsize", "batch_size")]
+)
+def test_an_unknown_name_is_an_error_with_the_name_that_is_meant(wrong, meant):
+    """Also the name that other libraries have for the learning rate."""
+    with pytest.raises(ValueError, match=f"did you mean '{meant}'"):
+        fl.grid(BASE, **{wrong: [0.1]})
