@@ -13,6 +13,7 @@ from fnloop.cli.options import Overwrite
 from fnloop.cli.output import check_folder
 from fnloop.cli.results import reserve_space
 from fnloop.cli.run_file import next_commands
+from fnloop.cli.signals import deferring_signals
 from fnloop.cli.table_options import (
     ColumnOption,
     DecimalOption,
@@ -41,6 +42,7 @@ from fnloop.populations.search_results import Search
 from fnloop.populations.spaces import log_uniform, one_of
 from fnloop.populations.studies import PRUNERS, import_optuna, make_storage
 from fnloop.recipes.table import MANY_ROWS, choose_decay
+from fnloop.runs.files import free_path, replacing
 from fnloop.schedulers import SCHEDULERS
 from fnloop.training.trainer import Trainer
 
@@ -159,6 +161,7 @@ def tune(
     splits = read_splits(data, options, TableOptions(format=layout, kinds=kinds, group=group, time=time, split=split))
     space = space_of(splits, options)
     out.mkdir(parents=True, exist_ok=True)
+    runs = out / RUNS if storage else free_path(out / RUNS)  # a search that is resumed adds to its folder
     echo: Echo = (lambda text: None) if quiet else typer.echo
     echo(f"{describe_data(splits)}\nSearching {', '.join(space)} in {pluralize(trials, 'trial')} of {epochs} epochs.")
     with reserve_space(out, make_trainer(splits, options), epochs):
@@ -171,14 +174,15 @@ def tune(
             pruner=None if pruner == "none" else pruner,
             storage=storage,
             seed=seed,
-            record=out / RUNS if record else None,
+            record=runs if record else None,
             progress=not quiet,
             **space,
         )
+    with deferring_signals(), replacing(out / TRIALS) as file:
+        file.write(found.table().to_csv().encode())
     echo(f"\n{table_of(found)}")
     model = ensemble([found.best])
     checkpoint = write_results(splits, model, [found.best], found.best, options, out, overwrite=overwrite, echo=echo)
-    found.table().to_csv(out / TRIALS)
     echo(f"All trials are in {out / TRIALS}.")
     echo(next_commands([f"fnloop predict {quote(str(checkpoint))} DATA"]))
     if found.interrupted:

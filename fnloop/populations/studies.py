@@ -1,5 +1,6 @@
 """Optuna's side of a search: the study, its storage, its pruner, and the distributions of its space."""
 
+import json
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -59,7 +60,7 @@ def make_study(
 
     Raises:
         TypeError: If an argument is not of its type.
-        ValueError: If a name is unknown, or the study is one of another search.
+        ValueError: If a name is unknown, the study is one of another search, or its database cannot be opened.
     """
     optuna = import_optuna()
     if isinstance(study, optuna.Study):
@@ -70,6 +71,7 @@ def make_study(
     elif isinstance(study, str) and study:
         chosen, kept = make_pruner(pruner, epochs), make_storage(storage)
         with quiet_optuna():
+            kept = _open_database(kept) if isinstance(kept, str) else kept
             made = optuna.create_study(study_name=study, storage=kept, direction=direction, pruner=chosen, load_if_exists=True)
     else:
         raise TypeError(f"study must be the name of a study, or a study of Optuna, got {short(study)}")
@@ -88,7 +90,7 @@ def _check_setting(study: "Study", setting: Mapping[str, Any]) -> None:
     if different:
         raise ValueError(
             f"study {short(study.study_name)} has trials of another search: {', '.join(different)} differ; "
-            "its values cannot be compared with new ones; give the new one another name or storage"
+            "its values cannot be compared with new ones; give the new one another storage"
         )
 
 
@@ -100,7 +102,7 @@ def make_storage(storage: Any) -> Any:
 
     Raises:
         TypeError: If it is none of them.
-        ValueError: If the folder of the file does not exist.
+        ValueError: If the folder of the file does not exist, or the file is no journal.
     """
     optuna = import_optuna()
     if storage is None or isinstance(storage, optuna.storages.BaseStorage) or "://" in str(storage):
@@ -110,7 +112,27 @@ def make_storage(storage: Any) -> Any:
     path = Path(storage)
     if not path.parent.is_dir() or path.is_dir():
         raise ValueError(f"storage must be a URL, or a file in a folder that exists, got {short(str(path))}")
+    if path.exists() and not _is_journal(path):
+        raise ValueError(f"storage must be a new file, or the journal of a search, which {short(str(path))} is not")
     return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
+
+
+def _open_database(url: str) -> Any:
+    try:
+        return import_optuna().storages.get_storage(url)
+    except Exception as error:  # of SQLAlchemy, of the driver, or of the import of either; the URL may have a password
+        kind, reason = url.partition("://")[0], str(error).partition("\n")[0].partition(" (Background")[0]
+        raise ValueError(f"storage must be a database that can be opened, got {kind}://...: {reason}") from None
+
+
+def _is_journal(path: Path) -> bool:
+    """Return whether a file is empty or begins with an operation of Optuna, which would append to any other file too."""
+    with path.open("rb") as file:
+        line = file.readline(1_000_000)
+    try:
+        return not line or "op_code" in json.loads(line)
+    except (ValueError, TypeError):
+        return False
 
 
 def make_pruner(pruner: Any, epochs: int) -> Any:

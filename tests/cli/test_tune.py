@@ -53,3 +53,45 @@ def test_errors_are_one_line(tmp_path, words, message):
     assert (done.status, done.err.count("\n")) == (1, 1), done.err
     assert message in done.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["one line\n", '{"a": 1}\n', "a,b\n1,2\n"])
+def test_a_storage_that_is_no_journal_keeps_its_bytes(tmp_path, text):
+    """Optuna would take a last line that it cannot read for one half written, and append to the file."""
+    path = tmp_path / "mine.txt"
+    path.write_text(text)
+    done = run_here("tune", *ARGUMENTS, "--storage", path, "--out", tmp_path / "out")
+    assert (done.status, done.err.count("\n")) == (1, 1), done.err
+    assert "--storage must be a new file, or the journal of a search" in done.err
+    assert path.read_text() == text
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_database_that_cannot_be_opened_is_one_line(tmp_path):
+    """It is no bug of fnloop, and a password of the URL is not shown."""
+    done = run_here("tune", *ARGUMENTS, "--storage", "foo://me:secret@host/x", "--out", tmp_path / "out")
+    assert (done.status, done.err.count("\n")) == (1, 1), done.err
+    assert "--storage must be a database that can be opened" in done.err
+    assert "bug" not in done.err
+    assert "secret" not in done.err
+
+
+def test_a_second_search_keeps_the_run_files_of_the_first(tmp_path):
+    """As `fnloop train --overwrite` does."""
+    tune(*ARGUMENTS, "--out", tmp_path, "--record", "--quiet")
+    before = (tmp_path / "trials.runs" / "0000.run").read_bytes()
+    tune(*ARGUMENTS, "--out", tmp_path, "--record", "--quiet", "--overwrite")
+    assert (tmp_path / "trials.runs" / "0000.run").read_bytes() == before
+    assert (tmp_path / "trials-2.runs" / "0000.run").exists()
+
+
+def test_the_trials_are_written_before_the_results(tmp_path, monkeypatch):
+    """A signal while the results are written must not lose the table of trials."""
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fnloop.cli.tune.write_results", interrupted)
+    done = run_here("tune", *ARGUMENTS, "--out", tmp_path, "--quiet")
+    assert done.status == 130
+    assert len(pd.read_csv(tmp_path / "trials.csv")) == 3
