@@ -11,6 +11,7 @@ import typer
 from fnloop.cli.errors import naming_options
 from fnloop.cli.format_values import format_metrics
 from fnloop.cli.model_options import (
+    OPTION_NAMES,
     BatchSizeOption,
     DataArgument,
     EpochsOption,
@@ -29,25 +30,11 @@ from fnloop.cli.options import Overwrite
 from fnloop.cli.output import check_folder
 from fnloop.cli.results import output_paths, raise_failures, write_files, written_line
 from fnloop.cli.signals import deferring_signals
-from fnloop.cli.table_options import (
-    ColumnOption,
-    DecimalOption,
-    DelimiterOption,
-    DropOption,
-    EncodingOption,
-    GroupOption,
-    HeaderOption,
-    MissingOption,
-    SplitOption,
-    TableOptions,
-    TimeOption,
-    parse_kinds,
-)
+from fnloop.cli.table_options import TableOptions, with_table_options
 from fnloop.cli.train import describe_data
 from fnloop.cli.train_options import DEFAULTS, TrainOptions, check_options, make_trainer, read_splits
 from fnloop.core.checks import integer
 from fnloop.core.formatting import short
-from fnloop.data.table_format import TableFormat
 from fnloop.populations.compare import compare as compare_trainers
 from fnloop.populations.comparison import Comparison
 from fnloop.runs.files import replacing, write_figure
@@ -59,13 +46,8 @@ if TYPE_CHECKING:
 RESULTS = "comparison.png", "comparison.csv"  # the picture, and the value of each run
 
 
-@naming_options(
-    initial_lr="--lr",
-    name="--schedulers",
-    test="--test-fraction",
-    validation="--validation-fraction",
-    kinds="--column or --drop",
-)
+@naming_options(name="--schedulers", **OPTION_NAMES)
+@with_table_options
 def compare(
     data: DataArgument,
     schedulers: Annotated[
@@ -84,16 +66,7 @@ def compare(
     test_fraction: TestFractionOption = DEFAULTS.test_fraction,
     validation_fraction: ValidationFractionOption = DEFAULTS.validation_fraction,
     seed: Annotated[int, typer.Option(help="Seed of the split of the rows.")] = DEFAULTS.seed,
-    column: ColumnOption = None,
-    drop: DropOption = None,
-    header: HeaderOption = None,
-    missing: MissingOption = None,
-    delimiter: DelimiterOption = None,
-    decimal: DecimalOption = None,
-    encoding: EncodingOption = None,
-    group: GroupOption = None,
-    time: TimeOption = None,
-    split: SplitOption = None,
+    table: TableOptions = TableOptions(),  # noqa: B008
     out: OutFolder = Path("fnloop-compare"),
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -122,12 +95,10 @@ def compare(
         )
         for name in names
     ]
-    layout = TableFormat(delimiter=delimiter, decimal=decimal, encoding=encoding, header=header, missing=tuple(missing or ()))
-    kinds = parse_kinds(column or (), drop or ())
     integer(1)("seeds", seeds)
     for one in options:
         check_options(one)
-    splits = read_splits(data, options[0], TableOptions(format=layout, kinds=kinds, group=group, time=time, split=split))
+    splits = read_splits(data, options[0], table)
     trainers = {name: make_trainer(splits, one) for name, one in zip(names, options, strict=True)}
     if not quiet:
         typer.echo(f"{describe_data(splits)}\n")
@@ -137,10 +108,10 @@ def compare(
     tests = result.evaluate(splits.test)
     out.mkdir(parents=True, exist_ok=True)
     with deferring_signals():
-        picture, table = output_paths(out, RESULTS, overwrite)
-        failures = write_files({table: partial(_write_runs, result, tests), picture: partial(write_figure, result.plot())})
+        picture, values = output_paths(out, RESULTS, overwrite)
+        failures = write_files({values: partial(_write_runs, result, tests), picture: partial(write_figure, result.plot())})
     if not quiet:
-        typer.echo(f"\n{result.summary()}\n\n{_tests_lines(tests)}\n\n{written_line([picture, table], failures)}")
+        typer.echo(f"\n{result.summary()}\n\n{_tests_lines(tests)}\n\n{written_line([picture, values], failures)}")
     raise_failures(failures)
 
 

@@ -8,6 +8,7 @@ import typer
 from fnloop.cli.completion import complete_choice, complete_data, complete_path
 from fnloop.cli.train_options import TASKS
 from fnloop.data.builtin_tables import DATASET_NAMES
+from fnloop.schedulers import SCHEDULERS
 
 DataArgument = Annotated[
     str,
@@ -26,6 +27,9 @@ HiddenOption = Annotated[
     str | None, typer.Option(help="Widths of the hidden layers, between commas. Default: 128 each, two or three layers.")
 ]
 RateOption = Annotated[float | None, typer.Option(help="Initial learning rate. Default: 0.01.")]
+SchedulerOption = Annotated[
+    str, typer.Option(help=f"Learning-rate schedule: {', '.join(SCHEDULERS)}.", autocompletion=complete_choice(SCHEDULERS))
+]
 EpochsOption = Annotated[int, typer.Option(help="Maximum number of epochs.")]
 BatchSizeOption = Annotated[int | None, typer.Option(help="Examples per batch. Default: by the number of rows, 16 to 256.")]
 PatienceOption = Annotated[
@@ -38,3 +42,9 @@ OutFolder = Annotated[
     Path, typer.Option("--out", help="Output folder; created if it does not exist.", autocompletion=complete_path)
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
+OPTION_NAMES = {  # the options that the library's errors mean
+    "initial_lr": "--lr",
+    "test": "--test-fraction",
+    "validation": "--validation-fraction",
+    "kinds": "--column or --drop",
+}

@@ -13,8 +13,6 @@ OutFile = Annotated[
     Path | None, typer.Option("--out", help="CSV file to write. Default: -, standard output.", autocompletion=complete_path)
 ]
 Step = Annotated[int | None, typer.Option(help="Total number of steps, for a state within an epoch.")]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace the files of an earlier run, except its run file, which is kept.")
-]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the files of an earlier run; run files are kept.")]
 NoRecord = Annotated[bool, typer.Option("--no-record", help="Do not write a run file.")]
 STATE = "an epoch such as 12, an epoch and a step such as 12:350, best or last"

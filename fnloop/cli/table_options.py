@@ -1,7 +1,9 @@
-"""The options that say how a table is written and what its columns are, for `fnloop train` and `predict`."""
+"""The options that say how a table is written and what its columns are."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from inspect import signature
+from typing import Annotated, Any
 
 import attrs
 import typer
@@ -67,6 +69,43 @@ class TableOptions:
             return [name for name in names if name in stated or name in label]
 
         return select
+
+
+def make_table_options(
+    column: ColumnOption = None,
+    drop: DropOption = None,
+    header: HeaderOption = None,
+    missing: MissingOption = None,
+    delimiter: DelimiterOption = None,
+    decimal: DecimalOption = None,
+    encoding: EncodingOption = None,
+    group: GroupOption = None,
+    time: TimeOption = None,
+    split: SplitOption = None,
+) -> TableOptions:
+    """Return what the options say; its parameters are those of a command with `with_table_options`."""
+    layout = TableFormat(delimiter=delimiter, decimal=decimal, encoding=encoding, header=header, missing=tuple(missing or ()))
+    kinds = parse_kinds(column or (), drop or ())
+    return TableOptions(format=layout, kinds=kinds, group=group, time=time, split=split)
+
+
+def with_table_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Decorate a command: in place of its parameter `table`, a `TableOptions`, it has the options of a table.
+
+    Args:
+        command: The command.
+    """
+    own, options = signature(command).parameters, signature(make_table_options).parameters
+
+    @wraps(command)
+    def run(**values: Any) -> None:
+        table = make_table_options(**{name: values.pop(name) for name in options})
+        command(table=table, **values)
+
+    parameters = [p for name, one in own.items() for p in (options.values() if name == "table" else [one])]
+    run.__signature__ = signature(command).replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
 
 
 def parse_kinds(columns: Sequence[str], drop: Sequence[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from fnloop.cli.errors import as_options, naming_options
 from fnloop.cli.format_values import format_metrics
 from fnloop.cli.members import is_interrupted, new_record, run_of, summary_of, train_members
 from fnloop.cli.model_options import (
+    OPTION_NAMES,
     BatchSizeOption,
     DataArgument,
     EpochsOption,
@@ -22,6 +23,7 @@ from fnloop.cli.model_options import (
     PatienceOption,
     Quiet,
     RateOption,
+    SchedulerOption,
     TargetOption,
     TaskOption,
     TestFractionOption,
@@ -43,32 +45,17 @@ from fnloop.cli.results import (
 )
 from fnloop.cli.run_file import next_commands, run_commands
 from fnloop.cli.signals import deferring_signals
-from fnloop.cli.table_options import (
-    ColumnOption,
-    DecimalOption,
-    DelimiterOption,
-    DropOption,
-    EncodingOption,
-    GroupOption,
-    HeaderOption,
-    MissingOption,
-    SplitOption,
-    TableOptions,
-    TimeOption,
-    parse_kinds,
-)
+from fnloop.cli.table_options import TableOptions, with_table_options
 from fnloop.cli.train_options import DEFAULTS, TrainOptions, check_options, make_trainer, read_splits
 from fnloop.core.display import pluralize
 from fnloop.core.errors import NoBestError
 from fnloop.core.formatting import cut_end, short
 from fnloop.core.records import evolve
-from fnloop.data.table_format import TableFormat
 from fnloop.data.table_split import TableSplit
 from fnloop.fitting import Fit
 from fnloop.populations.ensemble import ensemble
 from fnloop.populations.results import Sweep
 from fnloop.runs.files import write_figure
-from fnloop.schedulers import SCHEDULERS
 from fnloop.training.ensemble import Ensemble
 from fnloop.training.table_scores import score_ensemble
 from fnloop.training.trainer import Trainer
@@ -78,23 +65,15 @@ RESULTS = "best.npz", "training.png", "metrics.json"  # the checkpoint, the pict
 Echo = Callable[[str], None]
 
 
-@naming_options(
-    initial_lr="--lr",
-    name="--scheduler",
-    test="--test-fraction",
-    validation="--validation-fraction",
-    kinds="--column or --drop",
-)
+@naming_options(name="--scheduler", **OPTION_NAMES)
+@with_table_options
 def train(
     data: DataArgument,
     target: TargetOption = DEFAULTS.target,
     task: TaskOption = DEFAULTS.task,
     hidden: HiddenOption = DEFAULTS.hidden,
     lr: RateOption = DEFAULTS.lr,
-    scheduler: Annotated[
-        str,
-        typer.Option(help=f"Learning-rate schedule: {', '.join(SCHEDULERS)}.", autocompletion=complete_choice(SCHEDULERS)),
-    ] = DEFAULTS.scheduler,
+    scheduler: SchedulerOption = DEFAULTS.scheduler,
     epochs: EpochsOption = DEFAULTS.epochs,
     batch_size: BatchSizeOption = DEFAULTS.batch_size,
     patience: PatienceOption = DEFAULTS.patience,
@@ -111,16 +90,7 @@ def train(
             autocompletion=complete_choice(("numpy", "jax")),
         ),
     ] = DEFAULTS.engine,
-    column: ColumnOption = None,
-    drop: DropOption = None,
-    header: HeaderOption = None,
-    missing: MissingOption = None,
-    delimiter: DelimiterOption = None,
-    decimal: DecimalOption = None,
-    encoding: EncodingOption = None,
-    group: GroupOption = None,
-    time: TimeOption = None,
-    split: SplitOption = None,
+    table: TableOptions = TableOptions(),  # noqa: B008
     members: Annotated[
         int, typer.Option(help="Number of models, of consecutive seeds, that train together and predict by their mean.")
     ] = DEFAULTS.members,
@@ -155,10 +125,8 @@ def train(
         refit=refit,
         members=members,
     )
-    layout = TableFormat(delimiter=delimiter, decimal=decimal, encoding=encoding, header=header, missing=tuple(missing or ()))
-    kinds = parse_kinds(column or (), drop or ())
     check_options(options)
-    splits = read_splits(data, options, TableOptions(format=layout, kinds=kinds, group=group, time=time, split=split))
+    splits = read_splits(data, options, table)
     trainer = make_trainer(splits, options)
     out.mkdir(parents=True, exist_ok=True)
     train_and_write(splits, trainer, options, out, overwrite=overwrite, quiet=quiet, recorded=not no_record)

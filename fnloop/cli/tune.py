@@ -7,34 +7,33 @@ from typing import Annotated, Any
 
 import typer
 
-from fnloop.cli.completion import complete_choice, complete_data, complete_path
+from fnloop.cli.completion import complete_choice
 from fnloop.cli.errors import naming_options
+from fnloop.cli.model_options import (
+    OPTION_NAMES,
+    BatchSizeOption,
+    DataArgument,
+    EpochsOption,
+    OutFolder,
+    PatienceOption,
+    Quiet,
+    SchedulerOption,
+    TargetOption,
+    TaskOption,
+    TestFractionOption,
+    ValidationFractionOption,
+)
 from fnloop.cli.options import Overwrite
 from fnloop.cli.output import check_folder
 from fnloop.cli.results import reserve_space
 from fnloop.cli.run_file import next_commands
 from fnloop.cli.signals import deferring_signals
-from fnloop.cli.table_options import (
-    ColumnOption,
-    DecimalOption,
-    DelimiterOption,
-    DropOption,
-    EncodingOption,
-    GroupOption,
-    HeaderOption,
-    MissingOption,
-    SplitOption,
-    TableOptions,
-    TimeOption,
-    parse_kinds,
-)
+from fnloop.cli.table_options import TableOptions, with_table_options
 from fnloop.cli.train import RESULTS, Echo, describe_data, write_results
-from fnloop.cli.train_options import DEFAULTS, TASKS, TrainOptions, check_options, make_trainer, read_splits
+from fnloop.cli.train_options import DEFAULTS, TrainOptions, check_options, make_trainer, read_splits
 from fnloop.core.checks import choice, integer
 from fnloop.core.display import pluralize
 from fnloop.core.records import evolve
-from fnloop.data.builtin_tables import DATASET_NAMES
-from fnloop.data.table_format import TableFormat
 from fnloop.data.table_split import TableSplit
 from fnloop.populations.ensemble import ensemble
 from fnloop.populations.search import search
@@ -43,7 +42,6 @@ from fnloop.populations.spaces import log_uniform, one_of
 from fnloop.populations.studies import PRUNERS, import_optuna, make_storage
 from fnloop.recipes.table import MANY_ROWS, choose_decay
 from fnloop.runs.files import free_path, replacing
-from fnloop.schedulers import SCHEDULERS
 from fnloop.training.trainer import Trainer
 
 TRIALS, RUNS = "trials.csv", "trials.runs"
@@ -53,65 +51,30 @@ RATES = log_uniform(1e-3, 0.05)
 WIDTHS = one_of((32, 64, 128))
 
 
-@naming_options(
-    initial_lr="--lr",
-    name="--scheduler",
-    test="--test-fraction",
-    validation="--validation-fraction",
-    kinds="--column or --drop",
-)
+@naming_options(name="--scheduler", **OPTION_NAMES)
+@with_table_options
 def tune(
-    data: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATA",
-            help=f"A table: CSV, TSV, Parquet, JSON Lines or .npz; - for standard input; or {', '.join(DATASET_NAMES)}.",
-            autocompletion=complete_data,
-        ),
-    ],
+    data: DataArgument,
     trials: Annotated[int, typer.Option(help="Number of trials in total; those of the storage count.")] = 100,
-    target: Annotated[
-        str | None, typer.Option(help="Column to predict. Default: the last one that can be predicted.")
-    ] = DEFAULTS.target,
-    task: Annotated[
-        str,
-        typer.Option(help="auto (chosen by the target), classification or regression.", autocompletion=complete_choice(TASKS)),
-    ] = DEFAULTS.task,
+    target: TargetOption = DEFAULTS.target,
+    task: TaskOption = DEFAULTS.task,
     hidden: Annotated[
         str | None, typer.Option(help="Widths of the hidden layers, between commas. Default: searched, 32, 64 or 128 each.")
     ] = DEFAULTS.hidden,
     lr: Annotated[float | None, typer.Option(help="Initial learning rate. Default: searched.")] = DEFAULTS.lr,
-    scheduler: Annotated[
-        str,
-        typer.Option(help=f"Learning-rate schedule: {', '.join(SCHEDULERS)}.", autocompletion=complete_choice(SCHEDULERS)),
-    ] = DEFAULTS.scheduler,
-    epochs: Annotated[int, typer.Option(help="Maximum number of epochs of a trial.")] = DEFAULTS.epochs,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Examples per batch. Default: by the number of rows, 16 to 256.")
-    ] = DEFAULTS.batch_size,
-    patience: Annotated[
-        int | None, typer.Option(help="Epochs without improvement of val_loss before training stops. Default: never.")
-    ] = DEFAULTS.patience,
+    scheduler: SchedulerOption = DEFAULTS.scheduler,
+    epochs: EpochsOption = DEFAULTS.epochs,
+    batch_size: BatchSizeOption = DEFAULTS.batch_size,
+    patience: PatienceOption = DEFAULTS.patience,
     weight_decay: Annotated[
         float | None, typer.Option(help="Decoupled weight decay. Default: searched.")
     ] = DEFAULTS.weight_decay,
-    test_fraction: Annotated[float, typer.Option(help="Fraction of the rows in the test set.")] = DEFAULTS.test_fraction,
-    validation_fraction: Annotated[
-        float, typer.Option(help="Fraction of the remaining rows in the validation set.")
-    ] = DEFAULTS.validation_fraction,
+    test_fraction: TestFractionOption = DEFAULTS.test_fraction,
+    validation_fraction: ValidationFractionOption = DEFAULTS.validation_fraction,
     seed: Annotated[
         int, typer.Option(help="Seed of the split, the weights, the order of examples and the search.")
     ] = DEFAULTS.seed,
-    column: ColumnOption = None,
-    drop: DropOption = None,
-    header: HeaderOption = None,
-    missing: MissingOption = None,
-    delimiter: DelimiterOption = None,
-    decimal: DecimalOption = None,
-    encoding: EncodingOption = None,
-    group: GroupOption = None,
-    time: TimeOption = None,
-    split: SplitOption = None,
+    table: TableOptions = TableOptions(),  # noqa: B008
     pruner: Annotated[
         str,
         typer.Option(
@@ -124,12 +87,10 @@ def tune(
             help="Where the trials are kept, to resume the search: a file, or the URL of a database. Default: nowhere."
         ),
     ] = None,
-    out: Annotated[
-        Path, typer.Option("--out", help="Output folder; created if it does not exist.", autocompletion=complete_path)
-    ] = Path("fnloop-out"),
+    out: OutFolder = Path("fnloop-out"),
     record: Annotated[bool, typer.Option("--record", help="Write a run file of each trial.")] = False,
     overwrite: Overwrite = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Search the learning rate, the weight decay and the widths of a model of a table.
 
@@ -151,14 +112,12 @@ def tune(
         validation_fraction=validation_fraction,
         seed=seed,
     )
-    layout = TableFormat(delimiter=delimiter, decimal=decimal, encoding=encoding, header=header, missing=tuple(missing or ()))
-    kinds = parse_kinds(column or (), drop or ())
     check_options(options)
     integer(1)("trials", trials)
     choice("none", *PRUNERS)("pruner", pruner)
     import_optuna()
     make_storage(storage)
-    splits = read_splits(data, options, TableOptions(format=layout, kinds=kinds, group=group, time=time, split=split))
+    splits = read_splits(data, options, table)
     space = space_of(splits, options)
     out.mkdir(parents=True, exist_ok=True)
     runs = out / RUNS if storage else free_path(out / RUNS)  # a search that is resumed adds to its folder
