@@ -9,6 +9,7 @@ from fnloop.cli.train_options import TrainOptions
 from fnloop.data.table_split import TableSplit
 from fnloop.fitting import Fit, fit
 from fnloop.populations.candidates import grid
+from fnloop.populations.recorded import Files
 from fnloop.populations.results import Sweep
 from fnloop.populations.sweep import sweep
 from fnloop.runs.files import free_path
@@ -67,7 +68,7 @@ def run_of(record: Path | None, members: int, index: int) -> Path | None:
         members: The number of members.
         index: The number of the member.
     """
-    return record if record is None or members == 1 else record / f"{index:0>4}.run"
+    return record if record is None or members == 1 else Files(record).path(index)
 
 
 def is_interrupted(fits: Iterable[Fit]) -> bool:

@@ -70,6 +70,15 @@ def evolve(record: T, **changes: Any) -> T:
     return cls(**changes)
 
 
+def evolve_unchecked(record: T, **changes: Any) -> T:
+    """Return a copy of a record with some fields changed to values that its checks do not allow, such as traced numbers."""
+    cls = type(record)
+    copy = object.__new__(cls)
+    for name in field_names(cls):
+        object.__setattr__(copy, name, changes[name] if name in changes else getattr(record, name))
+    return copy
+
+
 def _checked(cls: type, fields: list["attrs.Attribute[Any]"]) -> list["attrs.Attribute[Any]"]:
     """Give each field the converter of its type, and make fields after `_: KW_ONLY` keyword-only."""
     keyword_only, converted = False, []

@@ -204,7 +204,7 @@ def _collect(
     mode: Mode,
     names: Iterable[str],
 ) -> Generator[TrainState, None, Fit]:
-    """The result of a stream that `ending` ends; its history has all names, even if no epoch was finished."""
+    """Yield the states, and return the result; its history has all names, even if no epoch was finished."""
     history: dict[str, list[float]] = {name: [] for name in names}
     last: Any = None
     best_state, previous_epoch, interrupted = None, 0, False

@@ -6,6 +6,7 @@ from typing import Any
 from fnloop.core.columns import column
 from fnloop.core.digest import same_bits
 from fnloop.core.fields import field_names
+from fnloop.core.records import evolve_unchecked
 from fnloop.optimizers.elementwise import Elementwise
 
 
@@ -29,13 +30,13 @@ def _combine_part(parts: Sequence[Elementwise]) -> Elementwise | None:
     first = parts[0]
     if any(part.depends_on is not None or part.per_element_scalars or part.slots != first.slots for part in parts):
         return None
-    combined: Elementwise = object.__new__(type(first))  # unchecked: a column is no number
+    changes = {}
     for name in field_names(type(first)):
         values = [getattr(part, name) for part in parts]
         if not all(type(value) is float for value in values) and not all(_is_same(value, values[0]) for value in values):
             return None
-        object.__setattr__(combined, name, column(values) if type(values[0]) is float else values[0])
-    return combined
+        changes[name] = column(values) if type(values[0]) is float else values[0]
+    return evolve_unchecked(first, **changes)
 
 
 def _is_same(value: Any, other: Any) -> bool:

@@ -8,7 +8,7 @@ import attrs
 from fnloop.core.arrays import AnyArray
 from fnloop.core.fields import field_names
 from fnloop.core.formatting import Call, short
-from fnloop.core.records import evolve, frozen
+from fnloop.core.records import evolve, evolve_unchecked, frozen
 from fnloop.core.signatures import call_hint
 from fnloop.optimizers.chaining import Composite
 from fnloop.optimizers.elementwise import Elementwise, Wrapper
@@ -46,10 +46,7 @@ class ScheduledPart(Wrapper):
 
     def _with(self, values: tuple[Any, ...]) -> Any:
         """Return the part with these values, unchecked: they may be arrays over many updates, or traced."""
-        part, changes = object.__new__(type(self.part)), dict(zip(self.schedules, values, strict=True))
-        for name in field_names(type(self.part)):
-            object.__setattr__(part, name, changes[name] if name in changes else getattr(self.part, name))
-        return part
+        return evolve_unchecked(self.part, **dict(zip(self.schedules, values, strict=True)))
 
     def __as_call__(self) -> Call:
         return Call("scheduled", (self.part,), self.schedules)

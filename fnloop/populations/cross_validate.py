@@ -14,19 +14,15 @@ from fnloop.core.records import evolve
 from fnloop.data.dataset import Dataset
 from fnloop.data.folds import assign_folds
 from fnloop.data.splits import take_rows
-from fnloop.fitting import Fit, fit_stream
+from fnloop.fitting import Fit
 from fnloop.populations.compare import common_metric
 from fnloop.populations.cross_validation import CrossValidation
 from fnloop.populations.hyperparameters import varying
-from fnloop.populations.lockstep import Lockstep
+from fnloop.populations.members import Member, run_together, start_fits
 from fnloop.populations.progress import show_members
-from fnloop.populations.sweep import run_together
 from fnloop.training.encoding import find_names
-from fnloop.training.epoch_stream import EpochStream
-from fnloop.training.non_finite import warn_non_finite
 from fnloop.training.population import Pool, kind_of, make_population_epoch
 from fnloop.training.preparation import encode_datasets, prepare
-from fnloop.training.start import init_state
 from fnloop.training.state import StopReason
 from fnloop.training.trainer import Trainer, check_trainer
 
@@ -164,12 +160,8 @@ def _train_kind(runs: Sequence[_Run], rows: Sequence[Array], epochs: int, monito
     prepared = [prepared_fold(run.fold)._replace(trainer=run.trainer) for run in runs]
     _, encoded, _ = encode_datasets(runs[0].trainer, runs[0].data, None)
     epoch = make_population_epoch(prepared, Pool(encoded, [rows[run.fold] for run in runs]))
-    lockstep = Lockstep(epoch, {i: init_state(run.trainer, run.train) for i, run in enumerate(runs)})
-    fits = {}
-    for i, run in enumerate(runs):
-        states = warn_non_finite(lockstep.stream(i))
-        stream = EpochStream(run.trainer, run.train, run.validation, "numpy", states)
-        fits[i] = fit_stream(stream, epochs=epochs, monitor=monitor, timer=lockstep.timed)
+    members = {i: Member(run.trainer, run.train, run.validation) for i, run in enumerate(runs)}
+    fits = start_fits(epoch, members, epochs=epochs, monitor=monitor)
     results = run_together(fits, show_members(epochs) if progress else lambda states: None)
     if len(results) < len(runs):  # Ctrl-C before each has finished an epoch
         raise KeyboardInterrupt

@@ -27,10 +27,17 @@ def show_members(total: int, file: TextIO | None = None) -> Callable[[Mapping[in
     def show(states: Mapping[int, TrainState]) -> None:
         epoch = max((state.epoch for state in states.values()), default=0)
         if epoch and (stream.isatty() or epoch % every == 0 or epoch == total):
-            end = "\n" if not stream.isatty() or epoch == total else ""
-            print(f"{chr(13) * stream.isatty()}{members_line(states, total)}", end=end, file=stream, flush=True)
+            _replace_line(members_line(states, total), stream, is_last=epoch == total)
 
     return show
+
+
+def _replace_line(line: str, stream: TextIO, *, is_last: bool) -> None:
+    """Write a line: on a terminal in the place of the one before, which may be longer, elsewhere below it."""
+    if stream.isatty():
+        print(f"\r{line}\x1b[K", end="\n" if is_last else "", file=stream, flush=True)
+    else:
+        print(line, file=stream, flush=True)
 
 
 def members_line(states: Mapping[int, TrainState], total: int) -> str:
@@ -65,8 +72,7 @@ def show_groups(groups: int, members: int, file: TextIO | None = None) -> Callab
             first = next(iter(fits.values()))
             best = (min if first.trainer.mode_of(first.monitor) == "min" else max)(values, default=None)
             text = "" if best is None else f", best {first.monitor} {best:.4f}"
-            end = "\n" if not stream.isatty() or number == groups else ""
-            print(f"{chr(13) * stream.isatty()}{len(fits)} of {members} members{text}", end=end, file=stream, flush=True)
+            _replace_line(f"{len(fits)} of {members} members{text}", stream, is_last=number == groups)
 
     return show
 

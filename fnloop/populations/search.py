@@ -15,6 +15,7 @@ from fnloop.fitting import Fit, fit
 from fnloop.metrics import improves
 from fnloop.populations.hyperparameters import with_hyperparameters
 from fnloop.populations.progress import show_trials
+from fnloop.populations.recorded import Files
 from fnloop.populations.search_results import Search
 from fnloop.populations.spaces import Distribution, one_of
 from fnloop.populations.studies import labels, make_study, value_of
@@ -116,7 +117,7 @@ def search(
         "space": {name: repr(distribution) for name, distribution in space.items()},
     }
     of_study = make_study(study, storage, pruner, f"{mode}imize", epochs, setting)
-    training = Training(make_trainer, train, validation, epochs, monitor, _make_folder(record))
+    training = Training(make_trainer, train, validation, epochs, monitor, _make_files(record))
     show = show_trials(trials, monitor) if progress else lambda study: None
     best: tuple[int, Fit] | None = None
     interrupted = False
@@ -157,12 +158,12 @@ def _make_trainer(trainer: Any, space: Mapping[str, Distribution], values: Mappi
     return check_trainer(trainer(**chosen))
 
 
-def _make_folder(record: str | os.PathLike[str] | None) -> Path | None:
+def _make_files(record: str | os.PathLike[str] | None) -> Files | None:
     if record is None:
         return None
     folder = Path(record)
     folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return Files(folder)
 
 
 def _best_fit(study: "Study", best: tuple[int, Fit] | None, training: Training) -> Fit:

@@ -2,7 +2,7 @@
 
 import os
 from builtins import map as map_here
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,8 +13,8 @@ from fnloop.core.digest import digest
 from fnloop.core.formatting import listed, short
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
-from fnloop.fitting import Fit, fit_stream
-from fnloop.populations.lockstep import Lockstep
+from fnloop.fitting import Fit, StreamFunction
+from fnloop.populations.members import Member, run_together, start_fits
 from fnloop.populations.memory import check_memory
 from fnloop.populations.progress import show_groups, show_members
 from fnloop.populations.ranking import best_members, untrained
@@ -23,10 +23,7 @@ from fnloop.populations.results import Sweep
 from fnloop.runs.parallel import Map, check_map, stream_tasks
 from fnloop.runs.recording import record as record_to
 from fnloop.training.engine import select_engine
-from fnloop.training.epoch_stream import EpochStream
-from fnloop.training.non_finite import warn_non_finite
 from fnloop.training.population import kind_of, make_population_epoch, members_at_once, prepare_population, split_evenly
-from fnloop.training.start import init_state
 from fnloop.training.state import StopReason
 from fnloop.training.trainer import Trainer, check_trainer
 
@@ -116,8 +113,7 @@ def sweep(
         groups = _make_groups(list(chosen), resolved, kinds, spread=map is not None)
         tasks = [(group, [resolved[index] for index in group]) for group in groups]
         names = None if map is None else [f"map: the group of {_listed(group)}" for group in groups]
-        train_task = partial(_train_task, partial(train_group, files=files))
-        results = stream_tasks(map_here if map is None else map, train_task, tasks, names)
+        results = stream_tasks(map_here if map is None else map, partial(train_group, files=files), tasks, names)
         return _collect(groups, results, show_groups(len(groups), len(members)) if progress and map is not None else None)
 
     fits = train_all(range(len(members)), None if files is None or files.best is not None else files)
@@ -200,13 +196,8 @@ def _check_trainers(trainers: Any) -> list[Trainer]:
     return members
 
 
-def _train_task(train_group: Callable[..., dict[int, Fit]], task: tuple[Sequence[int], Sequence[Trainer]]) -> dict[int, Fit]:
-    return train_group(*task)
-
-
 def _train_group(
-    indices: Sequence[int],
-    trainers: Sequence[Trainer],
+    group: tuple[Sequence[int], Sequence[Trainer]],
     *,
     train: Dataset,
     validation: Dataset | None,
@@ -223,8 +214,7 @@ def _train_group(
     After Ctrl-C there are results of the members that finished an epoch.
 
     Args:
-        indices: The numbers of the members among all.
-        trainers: Their trainers, resolved.
+        group: The numbers of the members among all, and their trainers, resolved.
         train: The training set.
         validation: The validation set, or None.
         epochs: As in `sweep`.
@@ -235,48 +225,15 @@ def _train_group(
         progress: Whether to show progress.
         overwrite: Whether to replace run files.
     """
+    indices, trainers = group
     prepared = prepare_population(trainers, train, validation, engine)
     epoch = make_population_epoch(prepared, engine=engine, together=engine == "numpy" or files is None)
-    lockstep = Lockstep(epoch, {i: init_state(t, train) for i, t in enumerate(trainers)})
-    fits: dict[int, Generator[Any, None, Fit]] = {}
-    for i, trainer in enumerate(trainers):
-        stream = EpochStream(trainer, train, validation, engine, warn_non_finite(lockstep.stream(i)))
-        path = None if files is None else files.path(indices[i])
-        recorder = None if path is None else record_to(path, monitor=monitor, preprocessing=preprocessing, overwrite=overwrite)
-        fits[i] = fit_stream(stream, epochs=epochs, monitor=monitor, recorder=recorder, timer=lockstep.timed)
+
+    def recorder(index: int) -> StreamFunction | None:
+        path = None if files is None else files.path(index)
+        return None if path is None else record_to(path, monitor=monitor, preprocessing=preprocessing, overwrite=overwrite)
+
+    members = {i: Member(trainer, train, validation, recorder(indices[i])) for i, trainer in enumerate(trainers)}
+    fits = start_fits(epoch, members, epochs=epochs, monitor=monitor, engine=engine)
     results = run_together(fits, show_members(epochs) if progress else lambda states: None)
     return {indices[i]: fit for i, fit in results.items()}
-
-
-def run_together(fits: dict[int, Generator[Any, None, Fit]], show: Callable[[dict[int, Any]], None]) -> dict[int, Fit]:
-    """Return the results of fits that read their streams in turn, one state each.
-
-    Args:
-        fits: The fits, by member; the dictionary is emptied.
-        show: A function of the newest state of each member that still trains.
-
-    Raises:
-        KeyboardInterrupt: If Ctrl-C is pressed before any member has finished an epoch. Later it ends all members: those that
-            have not finished an epoch have no result.
-    """
-    results: dict[int, Fit] = {}
-    interrupted = False
-    while fits:
-        states = {}
-        for member, fit in list(fits.items()):
-            try:
-                states[member] = fit.throw(KeyboardInterrupt) if interrupted else next(fit)
-            except StopIteration as stop:
-                results[member] = stop.value
-                del fits[member]
-                interrupted = interrupted or stop.value.stop_reason == StopReason.INTERRUPTED.value
-            except KeyboardInterrupt:
-                interrupted = True
-                del fits[member]
-        try:
-            show(states)
-        except KeyboardInterrupt:
-            interrupted = True
-    if not results:
-        raise KeyboardInterrupt
-    return results

@@ -1,28 +1,23 @@
 """Trials of a search, which train together: asked for, reported after each epoch, pruned, and told."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import toolz
 
 from fnloop.data.dataset import Dataset
-from fnloop.fitting import Fit, fit_stream
-from fnloop.populations.lockstep import Lockstep
+from fnloop.fitting import Fit
+from fnloop.populations.members import Fitting, Member, start_fits
+from fnloop.populations.recorded import Files
 from fnloop.populations.spaces import Distribution
 from fnloop.populations.studies import make_sampler, of_optuna
 from fnloop.runs.recording import record as record_to
-from fnloop.training.epoch_stream import EpochStream
-from fnloop.training.non_finite import warn_non_finite
 from fnloop.training.population import kind_of, make_population_epoch, prepare_population
-from fnloop.training.start import init_state
-from fnloop.training.state import StopReason, TrainState
+from fnloop.training.state import StopReason
 from fnloop.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
-
-Fitting = Generator[TrainState, None, Fit]
 
 
 class Training(NamedTuple):
@@ -34,7 +29,7 @@ class Training(NamedTuple):
         validation: The validation set, or None.
         epochs: The number of epochs of a trial.
         monitor: The name of the metric.
-        folder: The folder of the run files, or None.
+        files: The run files, or None.
     """
 
     make_trainer: Callable[[Mapping[str, Any]], Trainer]
@@ -42,7 +37,7 @@ class Training(NamedTuple):
     validation: Dataset | None
     epochs: int
     monitor: str
-    folder: Path | None
+    files: Files | None
 
 
 def finished(study: "Study") -> int:
@@ -109,29 +104,23 @@ def train_trials(study: "Study", trials: "Sequence[Trial]", training: Training) 
 def _start(trials: "Sequence[Trial]", training: Training) -> dict[int, Fitting]:
     """Return the fit of each trial; those of one kind train in lockstep."""
     made = {trial.number: training.make_trainer(trial.params).resolve(training.train) for trial in trials}
-    fittings = {}
+    by_number, fittings = {trial.number: trial for trial in trials}, dict[int, Fitting]()
     for kind in toolz.groupby(lambda number: kind_of(made[number]), made).values():
         prepared = prepare_population([made[number] for number in kind], training.train, training.validation)
-        starts = {i: init_state(made[number], training.train) for i, number in enumerate(kind)}
-        lockstep = Lockstep(make_population_epoch(prepared), starts)
-        for i, number in enumerate(kind):
-            states = warn_non_finite(lockstep.stream(i))
-            stream = EpochStream(made[number], training.train, training.validation, "numpy", states)
-            fittings[number] = fit_stream(
-                stream,
-                epochs=training.epochs,
-                monitor=training.monitor,
-                recorder=_recorder(next(trial for trial in trials if trial.number == number), training),
-                timer=lockstep.timed,
-            )
+        members = {
+            i: Member(made[number], training.train, training.validation, _recorder(by_number[number], training))
+            for i, number in enumerate(kind)
+        }
+        started = start_fits(make_population_epoch(prepared), members, epochs=training.epochs, monitor=training.monitor)
+        fittings |= {kind[i]: fitting for i, fitting in started.items()}
     return {trial.number: fittings[trial.number] for trial in trials}
 
 
 def _recorder(trial: "Trial", training: Training) -> Any:
     """Return the function that records the stream of a trial, and name its file in the trial."""
-    if training.folder is None:
+    if training.files is None:
         return None
-    path = training.folder / f"{trial.number:0>4}.run"
+    path = training.files.path(trial.number)
     trial.set_user_attr("run", str(path.absolute()))
     return record_to(path, monitor=training.monitor)
 

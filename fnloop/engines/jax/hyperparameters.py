@@ -10,6 +10,7 @@ import numpy as np
 
 from fnloop.core.fields import field_names
 from fnloop.core.parameters import Slot
+from fnloop.core.records import evolve_unchecked
 from fnloop.engines.jax.kernel_pass import Part, precompute_scalars, run_kernels
 from fnloop.engines.jax.tracing import code_of, with_float64
 from fnloop.optimizers import Elementwise
@@ -109,10 +110,7 @@ def _bind(template: Elementwise, numbers: Iterator[Any]) -> Elementwise:
 
 def rebuild(part: Elementwise, change: Any) -> Any:
     """Return a copy of a part whose fields are `change(name, value)`, unchecked."""
-    copy = object.__new__(type(part))
-    for name in field_names(type(part)):
-        object.__setattr__(copy, name, change(name, getattr(part, name)))
-    return copy
+    return evolve_unchecked(part, **{name: change(name, getattr(part, name)) for name in field_names(type(part))})
 
 
 _trials: dict[Any, bool] = {}

@@ -91,6 +91,11 @@ def padded_size(members: int) -> int:
     return power * 3 // 4 if power > 2 and members <= power * 3 // 4 else power
 
 
+def padded(members: int) -> list[int]:
+    """Return the members on the axis: all, and the last one again up to its size."""
+    return [*range(members), *[members - 1] * (padded_size(members) - members)]
+
+
 def make_population_fold(
     computations: Sequence[Computation],
     examples: tuple[AnyArray, ...],
@@ -109,7 +114,7 @@ def make_population_fold(
     kinds, numbers = zip(*(split_numbers(each.optimizer, each.dtype) for each in computations), strict=True)
     program = _get_program(computations[0], kinds[0])
     same_kind, size = all(kind == kinds[0] for kind in kinds[1:]), computations[0].update_size
-    pad = [*range(members), *[members - 1] * (padded_size(members) - members)]
+    pad = padded(members)
 
     def fold(carries: Sequence[Carry], rates: Sequence[Sequence[float]], epoch: int, first: int) -> list[Carry | None]:
         if not same_kind or program.refused:
@@ -154,7 +159,7 @@ def make_population_measure(
         members = len(vectors)
         if program.refused:
             return [solo(*member) for member in zip(vectors, buffers, strict=True)]
-        pad = [*range(members), *[members - 1] * (padded_size(members) - members)]
+        pad = padded(members)
         with with_float64():
             sums = np.asarray(program.measure(_stack(vectors, pad), _stack(buffers, pad), *examples))
         return [reduce(merge, sums[k].tolist()) for k in range(members)]
