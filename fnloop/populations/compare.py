@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fnloop.core.checks import integer
-from fnloop.core.digest import digest
 from fnloop.core.formatting import listed, short
 from fnloop.data.dataset import Dataset
 from fnloop.populations.comparison import Comparison
+from fnloop.populations.hyperparameters import find_twins
 from fnloop.populations.sweep import sweep
 from fnloop.training.state import StopReason
 from fnloop.training.trainer import Trainer, check_trainer
@@ -86,13 +86,26 @@ def check_candidates(trainers: Any) -> dict[str, Trainer]:
         raise TypeError(f'trainers must map names to trainers, such as {{"adam": trainer}}, got {short(trainers)}')
     if not trainers:
         raise ValueError("trainers must have at least one trainer, got none")
-    first: dict[str, str] = {}
+    named = check_names(trainers)
+    if twins := find_twins({name: trainer.replace(seed=0) for name, trainer in named.items()}):
+        name, twin = twins
+        raise ValueError(f"trainers must differ in more than their seeds, but {short(name)} equals {short(twin)}")
+    return named
+
+
+def check_names(trainers: Mapping[Any, Any]) -> dict[str, Trainer]:
+    """Check trainers and their names, and return them.
+
+    Args:
+        trainers: The trainers, by name.
+
+    Raises:
+        TypeError: If a name is not text, or a value is not a trainer.
+    """
     for name, trainer in trainers.items():
         if not isinstance(name, str) or not name:
             raise TypeError(f"trainers must have names that are text, got {short(name)}")
-        twin = first.setdefault(digest(check_trainer(trainer).replace(seed=0)), name)
-        if twin != name:
-            raise ValueError(f"trainers must differ in more than their seeds, but {short(name)} equals {short(twin)}")
+        check_trainer(trainer)
     return dict(trainers)
 
 

@@ -11,7 +11,7 @@ from fnloop.core.records import frozen
 from fnloop.data.dataset import Dataset
 from fnloop.fitting import Fit
 from fnloop.populations.differences import PairedDifference, paired_difference
-from fnloop.populations.values import finite, mean_of, ranking, spread, std_of, values_of
+from fnloop.populations.values import RankedFits, finite, mean_of, spread, std_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 
 @frozen
-class Comparison:
+class Comparison(RankedFits):
     """The result of `compare`.
 
     A run without a best state, such as one that diverged in its first epoch, has the value NaN. It is counted, and left out of
-    means and differences; a trainer with such runs ranks after all that have fewer.
+    means and differences; a trainer with such runs ranks after all that have fewer. Of the trainers that show no difference to
+    the best one, each may be the best.
 
     Args:
         fits: The results of each trainer by name, one for each seed.
@@ -35,26 +36,6 @@ class Comparison:
 
     fits: Mapping[str, tuple[Fit, ...]]
     seeds: tuple[int, ...]
-
-    @property
-    def metric(self) -> str:
-        """The metric that is compared."""
-        return self._any().monitor
-
-    @property
-    def values(self) -> dict[str, tuple[float, ...]]:
-        """The metric of the best state of each run, by trainer and in the order of the seeds; NaN without a best state."""
-        return values_of(self.fits)
-
-    @property
-    def ranked(self) -> tuple[str, ...]:
-        """The names of the trainers, best first."""
-        return ranking(self.fits)
-
-    @property
-    def best(self) -> str:
-        """The name of the first trainer in the ranking. Of those that show no difference to it, each may be the best."""
-        return self.ranked[0]
 
     @property
     def differences(self) -> dict[str, PairedDifference]:
@@ -157,7 +138,7 @@ class Comparison:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        return html_table("Comparison", {name: spread(self.values[name]) for name in self.ranked})
+        return html_table("Comparison", self._spreads())
 
     def _facts(self) -> dict[str, str]:
         close = [name for name, difference in self.differences.items() if difference.pairs > 1 and not difference.shown]
@@ -167,6 +148,3 @@ class Comparison:
             self.metric: spread(self.values[self.best]),
             **({"no difference shown to": ", ".join(map(repr, close))} if close else {}),
         }
-
-    def _any(self) -> Fit:
-        return next(iter(self.fits.values()))[0]

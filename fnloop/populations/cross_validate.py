@@ -8,16 +8,15 @@ import toolz
 
 from fnloop.core.arrays import Array
 from fnloop.core.checks import boolean, integer
-from fnloop.core.digest import digest
 from fnloop.core.formatting import short
 from fnloop.core.records import evolve
 from fnloop.data.dataset import Dataset
 from fnloop.data.folds import assign_folds
 from fnloop.data.splits import take_rows
 from fnloop.fitting import Fit
-from fnloop.populations.compare import common_metric
+from fnloop.populations.compare import check_names, common_metric
 from fnloop.populations.cross_validation import CrossValidation
-from fnloop.populations.hyperparameters import varying
+from fnloop.populations.hyperparameters import find_twins, varying
 from fnloop.populations.members import Member, run_together, start_fits
 from fnloop.populations.progress import show_members
 from fnloop.training.encoding import find_names
@@ -101,18 +100,15 @@ def _named(trainers: Any) -> dict[str, Trainer]:
     if isinstance(trainers, str) or not isinstance(trainers, Iterable):
         raise TypeError(f"trainers must be a trainer, or several, such as those of fl.grid, got {short(trainers)}")
     if isinstance(trainers, Mapping):
-        named = {name: check_trainer(trainer) for name, trainer in trainers.items()}
-        if odd := [name for name in named if not isinstance(name, str) or not name]:
-            raise TypeError(f"trainers must have names that are text, got {short(odd[0])}")
+        named = check_names(trainers)
     else:
         members = [check_trainer(trainer) for trainer in trainers]
         named = dict(zip(_names(members), members, strict=True))
     if not named:
         raise ValueError("trainers must have at least one trainer, got none")
-    first: dict[str, str] = {}
-    for name, trainer in named.items():
-        if (twin := first.setdefault(digest(trainer), name)) != name:
-            raise ValueError(f"trainers must all differ, but {short(name)} equals {short(twin)}")
+    if twins := find_twins(named):
+        name, twin = twins
+        raise ValueError(f"trainers must all differ, but {short(name)} equals {short(twin)}")
     return named
 
 

@@ -13,14 +13,14 @@ from fnloop.core.records import frozen
 from fnloop.core.signatures import did_you_mean
 from fnloop.data.dataset import Dataset
 from fnloop.fitting import Fit
-from fnloop.populations.values import finite, mean_of, ranking, spread, std_of, values_of
+from fnloop.populations.values import RankedFits, finite, mean_of, spread, std_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @frozen
-class CrossValidation:
+class CrossValidation(RankedFits):
     """The result of `cross_validate`.
 
     A run without a best state, such as one that diverged in its first epoch, has the value NaN. It is counted, and left out of
@@ -38,26 +38,6 @@ class CrossValidation:
     fits: Mapping[str, tuple[Fit, ...]]
     rows: tuple[Array, ...]
     data: Dataset
-
-    @property
-    def metric(self) -> str:
-        """The metric that is reported."""
-        return next(iter(self.fits.values()))[0].monitor
-
-    @property
-    def values(self) -> dict[str, tuple[float, ...]]:
-        """The metric of the best state of each run on its fold, by trainer; NaN without a best state."""
-        return values_of(self.fits)
-
-    @property
-    def ranked(self) -> tuple[str, ...]:
-        """The names of the trainers, best mean first."""
-        return ranking(self.fits)
-
-    @property
-    def best(self) -> str:
-        """The name of the trainer with the best mean."""
-        return self.ranked[0]
 
     def predict(self, name: str | None = None) -> Array:
         """Return the prediction of each row by the run that was not trained on it, in the order of the data.
@@ -133,4 +113,4 @@ class CrossValidation:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        return html_table("CrossValidation", {name: spread(self.values[name]) for name in self.ranked})
+        return html_table("CrossValidation", self._spreads())

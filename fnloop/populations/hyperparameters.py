@@ -1,15 +1,17 @@
 """Hyperparameters of a trainer by name, wherever they are among its parts."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from fnloop.core.digest import same_bits
+from fnloop.core.digest import digest, same_bits
 from fnloop.core.display import short_call
 from fnloop.core.fields import NodeType, field_names, is_record, leaves
 from fnloop.core.formatting import listed
 from fnloop.core.records import evolve
 from fnloop.core.signatures import did_you_mean
 from fnloop.training.trainer import Trainer
+
+Key = TypeVar("Key")
 
 LEARNING_RATES = "initial_lr", "max_lr"  # what `lr` means: the first that the schedule has
 
@@ -74,6 +76,19 @@ def _replace(value: Any, name: str, new: Any) -> Any:
     changed = {field: new if field == name else _replace(inner, name, new) for field, inner in old.items()}
     changes = {field: inner for field, inner in changed.items() if inner is not old[field]}
     return evolve(value, **changes) if changes else value
+
+
+def find_twins(trainers: Mapping[Key, Trainer]) -> tuple[Key, Key] | None:
+    """Return the keys of two equal trainers, the later one first; None if all differ.
+
+    Args:
+        trainers: The trainers.
+    """
+    first: dict[str, Key] = {}
+    for key, trainer in trainers.items():
+        if (twin := first.setdefault(digest(trainer), key)) != key:
+            return key, twin
+    return None
 
 
 def varying(trainers: Sequence[Trainer]) -> dict[str, list[Any]]:

@@ -9,11 +9,11 @@ from typing import Any
 import toolz
 
 from fnloop.core.checks import boolean, integer
-from fnloop.core.digest import digest
 from fnloop.core.formatting import listed, short
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.fitting import Fit, StreamFunction
+from fnloop.populations.hyperparameters import find_twins
 from fnloop.populations.members import Member, run_together, start_fits
 from fnloop.populations.memory import check_memory
 from fnloop.populations.progress import show_groups, show_members
@@ -188,11 +188,9 @@ def _check_trainers(trainers: Any) -> list[Trainer]:
     members = [check_trainer(trainer) for trainer in trainers]
     if not members:
         raise ValueError("trainers must have at least one trainer, got none")
-    first: dict[str, int] = {}
-    for index, trainer in enumerate(members):
-        twin = first.setdefault(digest(trainer), index)
-        if twin != index:
-            raise ValueError(f"trainers must all differ, but {index} equals {twin}, also in seed={trainer.seed}")
+    if twins := find_twins(dict(enumerate(members))):
+        index, twin = twins
+        raise ValueError(f"trainers must all differ, but {index} equals {twin}, also in seed={members[index].seed}")
     return members
 
 

@@ -9,6 +9,37 @@ from fnloop.fitting import Fit
 Fits = Mapping[str, tuple[Fit, ...]]
 
 
+class RankedFits:
+    """The members of a result that has several runs of each of several trainers, `fits` by name."""
+
+    __slots__ = ()
+    fits: Fits
+
+    @property
+    def metric(self) -> str:
+        """The metric that is compared."""
+        return next(iter(self.fits.values()))[0].monitor
+
+    @property
+    def values(self) -> dict[str, tuple[float, ...]]:
+        """The metric of the best state of each run, by trainer; NaN without a best state."""
+        return values_of(self.fits)
+
+    @property
+    def ranked(self) -> tuple[str, ...]:
+        """The names of the trainers, best mean first."""
+        return ranking(self.fits)
+
+    @property
+    def best(self) -> str:
+        """The name of the first trainer in the ranking."""
+        return self.ranked[0]
+
+    def _spreads(self) -> dict[str, str]:
+        """Return the mean and the standard deviation of each trainer as text, best first."""
+        return {name: spread(self.values[name]) for name in self.ranked}
+
+
 def values_of(fits: Fits) -> dict[str, tuple[float, ...]]:
     """Return the monitored metric of the best state of each run, by trainer; NaN without a best state."""
     return {
