@@ -205,6 +205,13 @@ def test_invalid_arguments_raise(call, error, parts):
         assert part in str(caught.value), f"{part!r} not in {caught.value}"
 
 
+def test_the_shape_is_found_without_a_warning_about_values():
+    """The trial of a model is of zeros, of which a layer may take the logarithm."""
+    logarithm = layer_of(lambda self, params, x, context: (np.log(x), no_backward, ()))
+    with np.errstate(all="raise"):
+        assert nn.Sequential(3, [logarithm]).shape == (3,)
+
+
 def test_a_layer_must_define_forward():
     """Everything else has a default."""
     with pytest.raises(TypeError, match=r"abstract method '?forward"):
