@@ -14,6 +14,7 @@ from fnloop.cli.model_options import (
     OPTION_NAMES,
     BatchSizeOption,
     DataArgument,
+    EngineOption,
     EpochsOption,
     HiddenOption,
     OutFolder,
@@ -66,6 +67,7 @@ def compare(
     test_fraction: TestFractionOption = DEFAULTS.test_fraction,
     validation_fraction: ValidationFractionOption = DEFAULTS.validation_fraction,
     seed: Annotated[int, typer.Option(help="Seed of the split of the rows.")] = DEFAULTS.seed,
+    engine: EngineOption = DEFAULTS.engine,
     table: TableOptions = TableOptions(),  # noqa: B008
     out: OutFolder = Path("fnloop-compare"),
     overwrite: Overwrite = False,
@@ -92,6 +94,7 @@ def compare(
             test_fraction=test_fraction,
             validation_fraction=validation_fraction,
             seed=seed,
+            engine=engine,
         )
         for name in names
     ]
@@ -103,9 +106,16 @@ def compare(
     if not quiet:
         typer.echo(f"{describe_data(splits)}\n")
     result = compare_trainers(
-        trainers, splits.train, splits.validation, seeds=seeds, epochs=epochs, metric=metric, progress=not quiet
+        trainers,
+        splits.train,
+        splits.validation,
+        seeds=seeds,
+        epochs=epochs,
+        metric=metric,
+        engine=engine,
+        progress=not quiet,
     )
-    tests = result.evaluate(splits.test)
+    tests = result.evaluate(splits.test, engine=engine)
     out.mkdir(parents=True, exist_ok=True)
     with deferring_signals():
         picture, values = output_paths(out, RESULTS, overwrite)

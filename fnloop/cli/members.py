@@ -41,6 +41,7 @@ def train_members(
         train,
         validation,
         epochs=epochs,
+        engine=options.engine,
         record=record,
         preprocessing=splits.preprocessing,
         progress=progress,

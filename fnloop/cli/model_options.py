@@ -41,6 +41,13 @@ ValidationFractionOption = Annotated[float, typer.Option(help="Fraction of the r
 OutFolder = Annotated[
     Path, typer.Option("--out", help="Output folder; created if it does not exist.", autocompletion=complete_path)
 ]
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        help="numpy, or jax (compiled); jax:gpu and the like select a device.",
+        autocompletion=complete_choice(("numpy", "jax")),
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 OPTION_NAMES = {  # the options that the library's errors mean
     "initial_lr": "--lr",

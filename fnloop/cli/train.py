@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from fnloop import plots
-from fnloop.cli.completion import complete_choice
 from fnloop.cli.errors import as_options, naming_options
 from fnloop.cli.format_values import format_metrics
 from fnloop.cli.members import is_interrupted, new_record, run_of, summary_of, train_members
@@ -17,6 +16,7 @@ from fnloop.cli.model_options import (
     OPTION_NAMES,
     BatchSizeOption,
     DataArgument,
+    EngineOption,
     EpochsOption,
     HiddenOption,
     OutFolder,
@@ -83,13 +83,7 @@ def train(
     seed: Annotated[
         int, typer.Option(help="Seed of the split, the initial weights and the order of examples.")
     ] = DEFAULTS.seed,
-    engine: Annotated[
-        str,
-        typer.Option(
-            help="numpy, or jax (compiled); jax:gpu and the like select a device.",
-            autocompletion=complete_choice(("numpy", "jax")),
-        ),
-    ] = DEFAULTS.engine,
+    engine: EngineOption = DEFAULTS.engine,
     table: TableOptions = TableOptions(),  # noqa: B008
     members: Annotated[
         int, typer.Option(help="Number of models, of consecutive seeds, that train together and predict by their mean.")

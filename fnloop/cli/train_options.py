@@ -72,10 +72,6 @@ def check_options(options: TrainOptions) -> None:
         ValueError: If one is invalid. The message has its name and value.
     """
     choice(*TASKS)("task", options.task)
-    if options.members > 1 and options.engine != "numpy":
-        raise ValueError(
-            f"members must be 1 with --engine {options.engine}, got {options.members}; several train with --engine numpy"
-        )
     get_engine(options.engine)
     real("(0, 1)")("test", options.test_fraction)
     real("(0, 1)")("validation", options.validation_fraction)

@@ -13,6 +13,7 @@ from fnloop.cli.model_options import (
     OPTION_NAMES,
     BatchSizeOption,
     DataArgument,
+    EngineOption,
     EpochsOption,
     OutFolder,
     PatienceOption,
@@ -74,6 +75,7 @@ def tune(
     seed: Annotated[
         int, typer.Option(help="Seed of the split, the weights, the order of examples and the search.")
     ] = DEFAULTS.seed,
+    engine: EngineOption = DEFAULTS.engine,
     table: TableOptions = TableOptions(),  # noqa: B008
     pruner: Annotated[
         str,
@@ -111,6 +113,7 @@ def tune(
         test_fraction=test_fraction,
         validation_fraction=validation_fraction,
         seed=seed,
+        engine=engine,
     )
     check_options(options)
     integer(1)("trials", trials)
@@ -133,6 +136,7 @@ def tune(
             pruner=None if pruner == "none" else pruner,
             storage=storage,
             seed=seed,
+            engine=engine,
             record=runs if record else None,
             progress=not quiet,
             **space,

@@ -23,6 +23,7 @@ def compare(
     seeds: int | Iterable[int] = 16,
     epochs: int = 100,
     metric: str | None = None,
+    engine: str = "numpy",
     progress: bool = True,
 ) -> Comparison:
     """Train each of several trainers with the same seeds, in one sweep, and compare their best values.
@@ -40,9 +41,11 @@ def compare(
         epochs: The number of epochs of each run, at least 1.
         metric: Name of the metric to compare, which selects the best states. Default: None, for which it is the one that early
             stopping monitors; without early stopping, `"val_loss"`, or `"loss"` without a validation set.
+        engine: `"numpy"` or `"jax"`, as in `sweep`. Default: `"numpy"`.
         progress: Whether to show progress.
 
     Raises:
+        EngineError: If the engine is not available, or cannot compute a part of a trainer.
         KeyboardInterrupt: If Ctrl-C is pressed.
         NonFiniteError: If a trainer has `non_finite="raise"`, and a loss or an update is not finite.
         TypeError: If an argument has the wrong type.
@@ -65,7 +68,7 @@ def compare(
     numbers = _check_seeds(seeds)
     monitor = common_metric(candidates, validation is not None, metric)
     members = [trainer.replace(seed=seed) for trainer in candidates.values() for seed in numbers]
-    fits = sweep(members, train, validation, epochs=epochs, monitor=monitor, progress=progress)
+    fits = sweep(members, train, validation, epochs=epochs, monitor=monitor, engine=engine, progress=progress)
     if any(fit.stop_reason == StopReason.INTERRUPTED.value for fit in fits):
         raise KeyboardInterrupt
     size = len(numbers)

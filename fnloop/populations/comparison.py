@@ -92,11 +92,12 @@ class Comparison(RankedFits):
             notes.insert(0, "a difference at 95 %" if difference.shown else "no difference shown at 95 %")
         return "; ".join(notes)
 
-    def evaluate(self, data: Dataset) -> "pd.DataFrame":
+    def evaluate(self, data: Dataset, *, engine: str = "numpy") -> "pd.DataFrame":
         """Return the metrics of the best states on other data, such as a test set: a row for each trainer and seed.
 
         Args:
             data: The dataset.
+            engine: `"numpy"` (the default) or `"jax"`.
 
         Raises:
             NoBestError: If no run has a best state.
@@ -105,7 +106,7 @@ class Comparison(RankedFits):
         import pandas as pd
 
         rows = {
-            (name, seed): fit.evaluate(data)
+            (name, seed): fit.evaluate(data, engine=engine)
             for name in self.ranked
             for seed, fit in zip(self.seeds, self.fits[name], strict=True)
             if fit.best_state is not None

@@ -20,7 +20,8 @@ from fnloop.populations.hyperparameters import find_twins, varying
 from fnloop.populations.members import Member, run_together, start_fits
 from fnloop.populations.progress import show_members
 from fnloop.training.encoding import find_names
-from fnloop.training.population import Pool, kind_of, make_population_epoch
+from fnloop.training.engine import select_engine
+from fnloop.training.population import Pool, kind_of
 from fnloop.training.preparation import encode_datasets, prepare
 from fnloop.training.state import StopReason
 from fnloop.training.trainer import Trainer, check_trainer
@@ -36,11 +37,13 @@ def cross_validate(
     groups: Any = None,
     seed: int = 0,
     metric: str | None = None,
+    engine: str = "numpy",
     progress: bool = True,
 ) -> CrossValidation:
     """Train each trainer once for each fold, on all other rows, and measure it on the rows of the fold.
 
-    All folds of all trainers of one kind train together, as in `sweep`; each run has the bits of `fit` on its rows.
+    All folds of all trainers of one kind train together, as in `sweep`; each run has the bits of `fit` on its rows, on
+    JAX to rounding.
 
     The value of a run is that of its best epoch on the rows of the fold, which is somewhat too good, for all trainers alike.
 
@@ -55,9 +58,11 @@ def cross_validate(
         seed: The seed of the folds, in [0, 2^64). It is not the seed of the trainers.
         metric: Name of the metric that selects the best states and is reported, such as `"val_accuracy"`. Default: None, for
             which it is the one that early stopping monitors, else `"val_loss"`.
+        engine: `"numpy"` or `"jax"`, as in `sweep`. Default: `"numpy"`.
         progress: Whether to show progress.
 
     Raises:
+        EngineError: If the engine is not available, or cannot compute a part of a trainer.
         KeyboardInterrupt: If Ctrl-C is pressed.
         NonFiniteError: If a trainer has `non_finite="raise"`, and a loss or an update is not finite.
         TypeError: If an argument has the wrong type.
@@ -79,13 +84,14 @@ def cross_validate(
     monitor = common_metric(candidates, True, metric)
     integer(1)("epochs", epochs)
     boolean("progress", progress)
+    select_engine(engine)
     fold_of_row = assign_folds(data, folds, stratify=stratify, groups=groups, seed=seed)
     held_out = [np.flatnonzero(fold_of_row == fold) for fold in range(folds)]
     rows = [np.flatnonzero(fold_of_row != fold) for fold in range(folds)]
     runs = {(name, run.fold): run for name, trainer in candidates.items() for run in _runs(trainer, data, rows, held_out)}
     fits: dict[tuple[str, int], Fit] = {}
     for kind in toolz.groupby(lambda key: (kind_of(runs[key].trainer), runs[key].data.classes), runs).values():
-        trained = _train_kind([runs[key] for key in kind], rows, epochs, monitor, progress)
+        trained = _train_kind([runs[key] for key in kind], rows, epochs, monitor, engine, progress)
         if any(fit.stop_reason == StopReason.INTERRUPTED.value for fit in trained):
             raise KeyboardInterrupt
         fits |= dict(zip(kind, trained, strict=True))
@@ -148,16 +154,18 @@ def _runs(trainer: Trainer, data: Dataset, rows: Sequence[Array], held_out: Sequ
         yield _Run(trainer.resolve(train), fold, named, train, validation)
 
 
-def _train_kind(runs: Sequence[_Run], rows: Sequence[Array], epochs: int, monitor: str, progress: bool) -> list[Fit]:
+def _train_kind(
+    runs: Sequence[_Run], rows: Sequence[Array], epochs: int, monitor: str, engine: str, progress: bool
+) -> list[Fit]:
     """Return the results of runs of one kind, which train in lockstep."""
     prepared_fold = toolz.memoize(
-        lambda fold: next(prepare(run.trainer, run.train, run.validation, "numpy") for run in runs if run.fold == fold)
+        lambda fold: next(prepare(run.trainer, run.train, run.validation, engine) for run in runs if run.fold == fold)
     )
     prepared = [prepared_fold(run.fold)._replace(trainer=run.trainer) for run in runs]
     _, encoded, _ = encode_datasets(runs[0].trainer, runs[0].data, None)
-    epoch = make_population_epoch(prepared, Pool(encoded, [rows[run.fold] for run in runs]))
-    members = {i: Member(run.trainer, run.train, run.validation) for i, run in enumerate(runs)}
-    fits = start_fits(epoch, members, epochs=epochs, monitor=monitor)
+    pool = Pool(encoded, [rows[run.fold] for run in runs])
+    members = [Member(run.trainer, run.train, run.validation) for run in runs]
+    fits = start_fits(members, prepared, epochs=epochs, monitor=monitor, engine=engine, pool=pool)
     results = run_together(fits, show_members(epochs) if progress else lambda states: None)
     if len(results) < len(runs):  # Ctrl-C before each has finished an epoch
         raise KeyboardInterrupt

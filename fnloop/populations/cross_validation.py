@@ -39,30 +39,32 @@ class CrossValidation(RankedFits):
     rows: tuple[Array, ...]
     data: Dataset
 
-    def predict(self, name: str | None = None) -> Array:
+    def predict(self, name: str | None = None, *, engine: str = "numpy") -> Array:
         """Return the prediction of each row by the run that was not trained on it, in the order of the data.
 
         Args:
             name: The name of the trainer. Default: None, the best one.
+            engine: `"numpy"` (the default) or `"jax"`.
 
         Raises:
             NoBestError: If the run of a fold has no best state.
             ValueError: If there is no trainer of that name.
         """
-        return self._out_of_fold(name, lambda fit, x: fit.predict(x))
+        return self._out_of_fold(name, lambda fit, x: fit.predict(x, engine=engine))
 
-    def predict_proba(self, name: str | None = None) -> Array:
+    def predict_proba(self, name: str | None = None, *, engine: str = "numpy") -> Array:
         """Return the probability of each class for each row, by the run that was not trained on it, (N, K).
 
         Args:
             name: The name of the trainer. Default: None, the best one.
+            engine: `"numpy"` (the default) or `"jax"`.
 
         Raises:
             NoBestError: If the run of a fold has no best state.
             TypeError: If the loss has no probabilities.
             ValueError: If there is no trainer of that name.
         """
-        return self._out_of_fold(name, lambda fit, x: fit.predict_proba(x))
+        return self._out_of_fold(name, lambda fit, x: fit.predict_proba(x, engine=engine))
 
     def _out_of_fold(self, name: str | None, predict: Callable[[Fit, Array], Array]) -> Array:
         chosen = self.best if name is None else name

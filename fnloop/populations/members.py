@@ -1,13 +1,15 @@
 """The members of a population as fits that read their streams in turn."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Sequence
 from typing import NamedTuple
 
 from fnloop.data.dataset import Dataset
 from fnloop.fitting import Fit, StreamFunction, fit_stream
-from fnloop.populations.lockstep import Epoch, Lockstep
+from fnloop.populations.lockstep import Lockstep
 from fnloop.training.epoch_stream import EpochStream
 from fnloop.training.non_finite import warn_non_finite
+from fnloop.training.population import Pool, make_population_epoch
+from fnloop.training.preparation import Preparation
 from fnloop.training.start import init_state
 from fnloop.training.state import StopReason, TrainState
 from fnloop.training.trainer import Trainer
@@ -32,25 +34,37 @@ class Member(NamedTuple):
 
 
 def start_fits(
-    epoch: Epoch, members: Mapping[int, Member], *, epochs: int, monitor: str | None, engine: str = "numpy"
+    members: Sequence[Member],
+    prepared: Sequence[Preparation],
+    *,
+    epochs: int,
+    monitor: str | None,
+    engine: str,
+    pool: Pool | None = None,
 ) -> dict[int, Fitting]:
-    """Return the fit of each member; they train in lockstep.
+    """Return the fit of each member of one kind, by its position; they train in lockstep.
+
+    On JAX, where a member of a population has the bits of its own run only to rounding, members that are recorded train one by
+    one: a run file is replayed to the bit.
 
     Args:
-        epoch: The function from states by member to the states an epoch later.
         members: The members.
+        prepared: Their trainers and data, prepared for the engine.
         epochs: As in `fit`.
         monitor: As in `fit`.
-        engine: The engine of the epoch.
+        engine: The name of the engine.
+        pool: The data that theirs are rows of. Default: None, for which all have the same data.
     """
-    lockstep = Lockstep(epoch, {i: init_state(member.trainer, member.train) for i, member in members.items()})
+    together = engine == "numpy" or not any(member.recorder for member in members)
+    epoch = make_population_epoch(prepared, pool=pool, engine=engine, together=together)
+    lockstep = Lockstep(epoch, {i: init_state(member.trainer, member.train) for i, member in enumerate(members)})
 
     def start(i: int, member: Member) -> Fitting:
         states = warn_non_finite(lockstep.stream(i))
         stream = EpochStream(member.trainer, member.train, member.validation, engine, states)
         return fit_stream(stream, epochs=epochs, monitor=monitor, recorder=member.recorder, timer=lockstep.timed)
 
-    return {i: start(i, member) for i, member in members.items()}
+    return {i: start(i, member) for i, member in enumerate(members)}
 
 
 def run_together(fits: dict[int, Fitting], show: Callable[[dict[int, TrainState]], None]) -> dict[int, Fit]:

@@ -20,6 +20,7 @@ from fnloop.populations.search_results import Search
 from fnloop.populations.spaces import Distribution, one_of
 from fnloop.populations.studies import labels, make_study, value_of
 from fnloop.populations.trials import Training, ask, finished, train_trials
+from fnloop.training.engine import select_engine
 from fnloop.training.trainer import Trainer, check_trainer
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def search(
     study: "str | Study" = "search",
     storage: Any = None,
     seed: int = 0,
+    engine: str = "numpy",
     record: str | os.PathLike[str] | None = None,
     progress: bool = True,
     **space: Distribution,
@@ -46,9 +48,9 @@ def search(
     """Search hyperparameters with Optuna; the trials of a batch train together, as one fold.
 
     Optuna proposes a batch of trials, which train epoch by epoch like the members of `sweep`; each has the bits of its own
-    `fit`. After each epoch every trial reports the metric, and the pruner decides which trials end. A pruned trial leaves the
-    fold and costs nothing more. The value of a trial is that of its best state. A trial that has no best state, because no
-    epoch was finite, counts as pruned.
+    `fit`, on JAX to rounding. After each epoch every trial reports the metric, and the pruner decides which trials end. A
+    pruned trial leaves the fold and costs nothing more. The value of a trial is that of its best state. A trial that has no
+    best state, because no epoch was finite, counts as pruned.
 
     A search with a storage can be resumed: called again, it trains the trials that are missing. It gives the trials
     of a search that was never interrupted, if it ended between two batches.
@@ -70,6 +72,7 @@ def search(
         storage: Where the trials are kept: the URL of a database, such as `"sqlite:///trials.db"`; the path of a journal; or a
             storage of Optuna. Default: None, in memory.
         seed: The seed of the sampler. It is not the seed of the trainers.
+        engine: `"numpy"` or `"jax"`, as in `sweep`. Default: `"numpy"`.
         record: Path of a folder for a run file of each trial, named by its number, which is its user attribute `run`; or None
             to record nothing.
         progress: Whether to show progress.
@@ -80,6 +83,7 @@ def search(
         The study, and the result of the best trial.
 
     Raises:
+        EngineError: If the engine is not available, or cannot compute a part of a trainer.
         FnloopError: If Optuna is not installed.
         KeyboardInterrupt: If Ctrl-C is pressed before a trial is complete.
         NoBestError: If no trial has a best state.
@@ -105,6 +109,7 @@ def search(
         integer(1)(name, count)
     integer(0, 2**64)("seed", seed)
     boolean("progress", progress)
+    select_engine(engine)
     _check_space(space)
     make_trainer = partial(_make_trainer, trainer, space)
     middle = make_trainer({name: distribution.quantile(0.5) for name, distribution in space.items()}, drawn=False)
@@ -117,7 +122,7 @@ def search(
         "space": {name: repr(distribution) for name, distribution in space.items()},
     }
     of_study = make_study(study, storage, pruner, f"{mode}imize", epochs, setting)
-    training = Training(make_trainer, train, validation, epochs, monitor, _make_files(record))
+    training = Training(make_trainer, train, validation, epochs, monitor, engine, _make_files(record))
     show = show_trials(trials, monitor) if progress else lambda study: None
     best: tuple[int, Fit] | None = None
     interrupted = False
@@ -174,5 +179,12 @@ def _best_fit(study: "Study", best: tuple[int, Fit] | None, training: Training) 
         raise NoBestError(f"there is no best trial: none of {len(study.trials)} has a best state") from None
     if best is not None and best[0] == trial.number:
         return best[1]
-    trainer = training.make_trainer(trial.params)
-    return fit(trainer, training.train, training.validation, epochs=training.epochs, monitor=training.monitor, progress=False)
+    return fit(
+        training.make_trainer(trial.params),
+        training.train,
+        training.validation,
+        epochs=training.epochs,
+        monitor=training.monitor,
+        engine=training.engine,
+        progress=False,
+    )

@@ -23,7 +23,7 @@ from fnloop.populations.results import Sweep
 from fnloop.runs.parallel import Map, check_map, stream_tasks
 from fnloop.runs.recording import record as record_to
 from fnloop.training.engine import select_engine
-from fnloop.training.population import kind_of, make_population_epoch, members_at_once, prepare_population, split_evenly
+from fnloop.training.population import kind_of, members_at_once, prepare_population, split_evenly
 from fnloop.training.state import StopReason
 from fnloop.training.trainer import Trainer, check_trainer
 
@@ -225,13 +225,12 @@ def _train_group(
     """
     indices, trainers = group
     prepared = prepare_population(trainers, train, validation, engine)
-    epoch = make_population_epoch(prepared, engine=engine, together=engine == "numpy" or files is None)
 
     def recorder(index: int) -> StreamFunction | None:
         path = None if files is None else files.path(index)
         return None if path is None else record_to(path, monitor=monitor, preprocessing=preprocessing, overwrite=overwrite)
 
-    members = {i: Member(trainer, train, validation, recorder(indices[i])) for i, trainer in enumerate(trainers)}
-    fits = start_fits(epoch, members, epochs=epochs, monitor=monitor, engine=engine)
+    members = [Member(trainer, train, validation, recorder(index)) for index, trainer in zip(indices, trainers, strict=True)]
+    fits = start_fits(members, prepared, epochs=epochs, monitor=monitor, engine=engine)
     results = run_together(fits, show_members(epochs) if progress else lambda states: None)
     return {indices[i]: fit for i, fit in results.items()}

@@ -12,7 +12,7 @@ from fnloop.populations.recorded import Files
 from fnloop.populations.spaces import Distribution
 from fnloop.populations.studies import make_sampler, of_optuna
 from fnloop.runs.recording import record as record_to
-from fnloop.training.population import kind_of, make_population_epoch, prepare_population
+from fnloop.training.population import kind_of, prepare_population
 from fnloop.training.state import StopReason
 from fnloop.training.trainer import Trainer
 
@@ -29,6 +29,7 @@ class Training(NamedTuple):
         validation: The validation set, or None.
         epochs: The number of epochs of a trial.
         monitor: The name of the metric.
+        engine: The name of the engine.
         files: The run files, or None.
     """
 
@@ -37,6 +38,7 @@ class Training(NamedTuple):
     validation: Dataset | None
     epochs: int
     monitor: str
+    engine: str
     files: Files | None
 
 
@@ -106,12 +108,13 @@ def _start(trials: "Sequence[Trial]", training: Training) -> dict[int, Fitting]:
     made = {trial.number: training.make_trainer(trial.params).resolve(training.train) for trial in trials}
     by_number, fittings = {trial.number: trial for trial in trials}, dict[int, Fitting]()
     for kind in toolz.groupby(lambda number: kind_of(made[number]), made).values():
-        prepared = prepare_population([made[number] for number in kind], training.train, training.validation)
-        members = {
-            i: Member(made[number], training.train, training.validation, _recorder(by_number[number], training))
-            for i, number in enumerate(kind)
-        }
-        started = start_fits(make_population_epoch(prepared), members, epochs=training.epochs, monitor=training.monitor)
+        of_kind = [made[number] for number in kind]
+        prepared = prepare_population(of_kind, training.train, training.validation, training.engine)
+        members = [
+            Member(made[number], training.train, training.validation, _recorder(by_number[number], training))
+            for number in kind
+        ]
+        started = start_fits(members, prepared, epochs=training.epochs, monitor=training.monitor, engine=training.engine)
         fittings |= {kind[i]: fitting for i, fitting in started.items()}
     return {trial.number: fittings[trial.number] for trial in trials}
 

@@ -119,15 +119,11 @@ def test_a_signal_ends_all_members(tmp_path):
 
 
 def test_wrong_numbers_of_members_are_one_line(tmp_path):
-    """And a spread of one model, and an engine that trains only one."""
-    for words, message in (
-        (["--members", 0], "--members must be"),
-        (["--members", 2, "--engine", "jax"], "--members must be 1 with --engine jax"),
-    ):
-        done = run_here("train", "iris", *words, "--out", tmp_path / "o")
-        assert done.status == 1
-        assert message in done.err
-        assert done.err.count("\n") == 1
+    """And a spread of one model."""
+    done = run_here("train", "iris", "--members", 0, "--out", tmp_path / "o")
+    assert done.status == 1
+    assert "--members must be" in done.err
+    assert done.err.count("\n") == 1
     run_here("train", "iris", "--epochs", 1, "--no-record", "--out", tmp_path / "one")
     done = run_here("predict", tmp_path / "one" / "best.npz", "iris", "--spread")
     assert done.status == 1

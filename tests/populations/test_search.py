@@ -8,7 +8,7 @@ import pytest
 
 import fnloop as fl
 from fnloop.core.errors import FnloopError
-from fnloop.populations import trials as trials_module
+from fnloop.populations import members as members_module
 
 optuna = pytest.importorskip("optuna")
 
@@ -58,12 +58,12 @@ def test_a_pruned_trial_leaves_the_fold(pruner, monkeypatch):
     """It trains no epoch after the pruner's decision; the value of the others is that of their solo run."""
     trained = []
 
-    def counting(prepared):
-        epoch = trials_module_epoch(prepared)
+    def counting(prepared, **options):
+        epoch = make_epoch(prepared, **options)
         return lambda states: trained.append(len(states)) or epoch(states)
 
-    trials_module_epoch = trials_module.make_population_epoch
-    monkeypatch.setattr(trials_module, "make_population_epoch", counting)
+    make_epoch = members_module.make_population_epoch
+    monkeypatch.setattr(members_module, "make_population_epoch", counting)
     run = partial(search, trials=16, epochs=6, batch=8, pruner=pruner, lr=LR)
     if not isinstance(pruner, str):
         with pytest.raises(fl.NoBestError, match="none of 16"):
@@ -115,8 +115,8 @@ def test_an_interrupted_search_keeps_what_is_complete(after, monkeypatch):
     """Ctrl-C in the first batch is raised; in a later one it ends the search. The running trials fail."""
     calls = []
 
-    def interrupting(prepared):
-        epoch = make(prepared)
+    def interrupting(prepared, **options):
+        epoch = make(prepared, **options)
 
         def interrupted(states):
             calls.append(states)
@@ -126,8 +126,8 @@ def test_an_interrupted_search_keeps_what_is_complete(after, monkeypatch):
 
         return interrupted
 
-    make = trials_module.make_population_epoch
-    monkeypatch.setattr(trials_module, "make_population_epoch", interrupting)
+    make = members_module.make_population_epoch
+    monkeypatch.setattr(members_module, "make_population_epoch", interrupting)
     study = optuna.create_study()
     if after < 3:
         with pytest.raises(KeyboardInterrupt):

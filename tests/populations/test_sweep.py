@@ -5,6 +5,7 @@ import pytest
 
 import fnloop as fl
 from fnloop.core.digest import same_bits
+from fnloop.populations import members as members_module
 from fnloop.populations import memory
 from fnloop.populations import sweep as sweep_module
 from fnloop.populations.lockstep import Lockstep
@@ -85,7 +86,7 @@ class Interrupt:
 @pytest.fixture
 def interrupted(monkeypatch):
     """Make the population of a kind end by Ctrl-C in a given epoch: `interrupted(kind, epoch)`."""
-    make, count = sweep_module.make_population_epoch, []
+    make, count = members_module.make_population_epoch, []
 
     def at(kind, number):
         def made(prepared, **options):
@@ -93,7 +94,7 @@ def interrupted(monkeypatch):
             epoch = make(prepared, **options)
             return Interrupt(epoch, number) if len(count) == kind else epoch
 
-        monkeypatch.setattr(sweep_module, "make_population_epoch", made)
+        monkeypatch.setattr(members_module, "make_population_epoch", made)
 
     return at
 
