@@ -5,8 +5,10 @@ They are computed from the integers of Philox, which NumPy guarantees to be the 
 Source: Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -33,9 +35,25 @@ def words(n: int, seed: int, stream: Stream, *counters: int) -> Array:
         stream: Their purpose.
         counters: Up to two integers, such as the epoch or a layer's address. Each address has 2^130 words.
     """
+    return _generator(seed, stream, *counters).random_raw(n)
+
+
+def words_of_seeds(n: int, seeds: Sequence[int], stream: Stream, *counters: int) -> Array:
+    """Return the words of each seed, (K, n): one generator is made, and its key set. Arguments are those of `words`."""
+    generator = _generator(seeds[0], stream, *counters)
+    state: Any = generator.state
+    drawn = np.empty((len(seeds), n), np.uint64)
+    for row, seed in zip(drawn, seeds, strict=True):
+        state["state"]["key"][0] = seed
+        generator.state = state
+        row[...] = generator.random_raw(n)
+    return drawn
+
+
+def _generator(seed: int, stream: Stream, *counters: int) -> np.random.Philox:
     address = [0, 0, *counters, 0, 0][:4]
     key = np.array([seed, stream], dtype=np.uint64)
-    return np.random.Philox(key=key, counter=np.array(address, dtype=np.uint64)).random_raw(n)
+    return np.random.Philox(key=key, counter=np.array(address, dtype=np.uint64))
 
 
 def uniform(n: int, seed: int, stream: Stream, *counters: int) -> Array:
@@ -63,10 +81,20 @@ def permutation(n: int, seed: int, epoch: int) -> Array:
     `argsort`. Words are compared by their other bits; for 10^6 examples, one pair in 10^13 is equal, and then the lower index
     comes first.
     """
+    return read_only(_order(words(n, seed, Stream.SHUFFLE, epoch)))
+
+
+def permutations(n: int, seeds: Sequence[int], epoch: int) -> Array:
+    """Return the `permutation` of each seed, (K, n)."""
+    return _order(words_of_seeds(n, seeds, Stream.SHUFFLE, epoch))
+
+
+def _order(drawn: Array) -> Array:
+    """Return the order of random words along the last axis; the words are overwritten."""
+    n = drawn.shape[-1]
     last = np.uint64((1 << max(1, (n - 1).bit_length())) - 1)
-    drawn = words(n, seed, Stream.SHUFFLE, epoch)
     drawn &= ~last
     drawn |= np.arange(n, dtype=np.uint64)
     drawn.sort()
     drawn &= last
-    return read_only(drawn.astype(np.min_scalar_type(-n)))
+    return drawn.astype(np.min_scalar_type(-n))

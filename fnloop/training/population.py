@@ -21,7 +21,7 @@ from fnloop.training.state import EpochPlan, TrainState
 from fnloop.training.state_checks import make_plan
 from fnloop.training.trainer import Trainer
 
-CACHE = 3 << 20  # bytes of the arrays of a group: somewhat more than a second-level cache of 2 MiB; more is slower
+CACHE = 8 << 20  # bytes of the arrays of a group; they need not all be in the second-level cache at once
 FEWEST = 4  # members of a group; fewer models, which are then large, are no faster together than alone
 
 States = Mapping[int, TrainState]

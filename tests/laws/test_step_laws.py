@@ -12,8 +12,9 @@ from toolz import nth, reduce, take
 
 import fnloop as fl
 from fnloop.core.arrays import read_only
+from fnloop.core.digest import same_bits
 from fnloop.core.fields import leaves
-from fnloop.core.random import Stream, permutation, words
+from fnloop.core.random import Stream, permutation, permutations, words
 from fnloop.core.records import evolve, frozen
 from fnloop.engines.numpy import measure
 from tests.strategies import LAYERED, OPTIMIZERS, dataset, problems
@@ -199,6 +200,12 @@ def test_an_order_sorts_random_words(n):
     order = permutation(n, 3, 2)
     assert np.array_equal(order, expected)
     assert order.itemsize <= 4
+
+
+@given(st.integers(1, 70_000), st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=5), st.integers(0, 10**6))
+def test_orders_of_many_seeds_are_those_of_each(n, seeds, epoch):
+    """Of a population, all orders of an epoch are drawn by one generator."""
+    assert same_bits(list(permutations(n, seeds, epoch)), [permutation(n, seed, epoch) for seed in seeds])
 
 
 def test_batches_do_not_depend_on_chunks(monkeypatch):

@@ -7,7 +7,7 @@ import numpy as np
 
 from fnloop.core.arrays import Array, read_only
 from fnloop.core.columns import column
-from fnloop.core.random import permutation
+from fnloop.core.random import permutations
 from fnloop.core.stacking import repeated
 from fnloop.data.dataset import Dataset
 from fnloop.engines.base import Carry, Computation, Examples, PopulationFold
@@ -148,13 +148,11 @@ def stacked_batches(
 
 def _orders(n: int, seeds: Sequence[int], epoch: int, rows: Sequence[Array] | None) -> Array:
     """Return the order of each member's examples, (K, N); (1, N) if all members have one order."""
-    parts: Sequence[Array | None] = [None] * len(seeds) if rows is None else rows
-    members = [(seed, id(part)) for seed, part in zip(seeds, parts, strict=True)]
-    found: dict[tuple[int, int], Array] = {}
-    for member, seed, part in zip(members, seeds, parts, strict=True):
-        if member not in found:
-            found[member] = permutation(n, seed, epoch) if part is None else part[permutation(len(part), seed, epoch)]
-    return np.stack([found[member] for member in (members if len(found) > 1 else found)])
+    distinct = {seed: index for index, seed in enumerate(dict.fromkeys(seeds))}
+    orders = permutations(n if rows is None else len(rows[0]), list(distinct), epoch)
+    if rows is not None:
+        return np.stack([part[orders[distinct[seed]]] for part, seed in zip(rows, seeds, strict=True)])
+    return orders if len(distinct) == 1 else orders[[distinct[seed] for seed in seeds]]
 
 
 def _gather(array: Array, rows: Array, members: int, dtype: str) -> Array:
