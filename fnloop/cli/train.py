@@ -57,7 +57,7 @@ from fnloop.populations.ensemble import ensemble
 from fnloop.populations.results import Sweep
 from fnloop.runs.files import write_figure
 from fnloop.training.ensemble import Ensemble
-from fnloop.training.table_scores import score_ensemble
+from fnloop.training.table_scores import score_table
 from fnloop.training.trainer import Trainer
 
 RESULTS = "best.npz", "training.png", "metrics.json"  # the checkpoint, the picture and the report
@@ -196,7 +196,7 @@ def write_results(
         files = checkpoint, picture, report = output_paths(out, RESULTS, overwrite)
         failures = write_model(checkpoint, partial(save_model, model, splits.preprocessing))
         test_metrics = model.evaluate(splits.test, engine=options.engine)
-        scores = score_ensemble(model, splits, seed=options.seed, engine=options.engine)
+        scores = score_table(model, splits, seed=options.seed, engine=options.engine)
         write_plot = partial(write_figure, plots.training(leading))
         failures |= write_files({report: partial(write_report, fits, splits, test_metrics, scores), picture: write_plot})
     echo("\n" + summary_of(fits))

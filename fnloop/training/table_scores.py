@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -103,14 +103,29 @@ def _number(value: float) -> str:
     return f"{value:.4g}" if math.isfinite(value) else "-"
 
 
+@overload
 def score_table(
     trainer: Trainer, state: TrainState, table: TableSplit, *, seed: int = 42, engine: str = "numpy"
+) -> TableScores: ...
+@overload
+def score_table(trainer: Ensemble, state: TableSplit, *, seed: int = 42, engine: str = "numpy") -> TableScores: ...
+@overload
+def score_table(trainer: Ensemble, *, table: TableSplit, seed: int = 42, engine: str = "numpy") -> TableScores: ...
+def score_table(
+    trainer: Trainer | Ensemble,
+    state: TrainState | TableSplit | None = None,
+    table: TableSplit | None = None,
+    *,
+    seed: int = 42,
+    engine: str = "numpy",
 ) -> TableScores:
-    """Return the scores of a state on the test part of a table, next to those of a predictor that ignores the features.
+    """Return the scores of a model on the test part of a table, next to those of a predictor that ignores the features.
+
+    Those of an ensemble, `score_table(ensemble, table)`, are of its mean prediction; the result has those of each member too.
 
     Args:
-        trainer: The trainer.
-        state: The state, such as the best one of a fit to the training part.
+        trainer: The trainer, or an ensemble, as `fl.ensemble` returns and `fl.load` reads it.
+        state: The state, such as the best one of a fit to the training part. An ensemble has its own: the table follows it.
         table: The table, as `split_table` returns it.
         seed: Seed of the permutations for the importances, in [0, 2^64). Default: 42.
         engine: `"numpy"` or `"jax"`, as in `epochs`.
@@ -125,30 +140,26 @@ def score_table(
         >>> from fnloop.training.start import init_state
         >>> table = datasets.iris()
         >>> trainer = Trainer(model=mlp([4, 3]), loss="softmax_cross_entropy")
-        >>> scores = score_table(trainer, init_state(trainer, table.train), table)
+        >>> state = init_state(trainer, table.train)
+        >>> scores = score_table(trainer, state, table)
         >>> sorted(scores.scores), scores.rule, sum(map(sum, scores.confusion))
         (['accuracy', 'balanced_accuracy', 'log_loss', 'roc_auc'], 'always setosa', 30)
+        >>> len(score_table(Ensemble((trainer, trainer), (state, state)), table).members)
+        2
 
     See Also:
-        `evaluate`, which has the trainer's own loss and metrics
+        `evaluate` and `Ensemble.evaluate`, which have the trainer's own loss and metrics
     """
+    if isinstance(trainer, Ensemble):
+        if table is not None and state is not None:
+            raise TypeError(f"state must be left out for an ensemble, which has its own, got {short(state)}")
+        return _scores_of(trainer, state if table is None else table, seed, engine)
     check_trainer(trainer).check_state(state, "state")
-    return score_ensemble(Ensemble((trainer,), (state,)), table, seed=seed, engine=engine)
+    return _scores_of(Ensemble((trainer,), (state,)), table, seed, engine)  # type: ignore[arg-type]  # it is a TrainState
 
 
-def score_ensemble(model: Ensemble, table: TableSplit, *, seed: int = 42, engine: str = "numpy") -> TableScores:
-    """Return the scores of an ensemble on the test part of a table, as `score_table`, and those of each member.
-
-    Args:
-        model: The ensemble.
-        table: As in `score_table`.
-        seed: As in `score_table`.
-        engine: As in `score_table`.
-
-    Raises:
-        TypeError: As `score_table`.
-        ValueError: As `score_table`.
-    """
+def _scores_of(model: Ensemble, table: Any, seed: int, engine: str) -> TableScores:
+    """Return the scores of a model, and of each member if it has several."""
     if not isinstance(table, TableSplit):
         raise TypeError(f"table must be what fl.split_table returns, got {short(table)}")
     seed, decode, test = _seed("seed", seed), table.preprocessing.decode, table.test

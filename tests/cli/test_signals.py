@@ -87,7 +87,7 @@ def test_deferred_signals_arrive_after_the_block(number):
     "where",
     [
         "fnloop.cli.train.save_model",
-        "fnloop.cli.train.score_ensemble",
+        "fnloop.cli.train.score_table",
         "fnloop.cli.train.write_figure",
         "fnloop.runs.writer.Writer._wait",
     ],

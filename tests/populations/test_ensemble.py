@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 import fnloop as fl
 from fnloop.core.records import evolve
-from fnloop.training.table_scores import score_ensemble
 
 DRAW = np.random.default_rng(0)
 X = DRAW.standard_normal((40, 4))
@@ -197,12 +196,31 @@ def test_scores_of_a_table_have_those_of_each_member():
     table = fl.datasets.iris()
     trainers = fl.grid(fl.Trainer(model=fl.mlp([4, 5, 3]), loss="cross_entropy"), seed=range(2))
     model = fl.ensemble(fl.sweep(trainers, table.train, table.validation, epochs=1, progress=False))
-    scores = score_ensemble(model, table)
+    scores = fl.score_table(model, table)
     alone = [fl.score_table(t, s, table) for t, s in model]
     assert [dict(member) for member in scores.members] == [dict(of_one.scores) for of_one in alone]
     assert "one member" in str(scores)
     assert "one member" in scores._repr_html_()
     assert "one member" not in str(alone[0])
+    assert fl.score_table(model, table=table, seed=42) == scores
+    assert fl.score_table(model.members[1], table) == alone[1]
+
+
+def test_the_table_follows_an_ensemble():
+    """An ensemble has its own states; a trainer needs one."""
+    table = fl.datasets.iris()
+    trainer = fl.Trainer(model=fl.mlp([4, 3]), loss="cross_entropy")
+    model = fl.ensemble([fl.fit(trainer, table.train, epochs=1, progress=False)])
+    trainer, state = next(iter(model))
+    for arguments, message in (
+        ((model, state, table), "state must be left out for an ensemble, which has its own, got TrainState"),
+        ((model,), "table must be what fl.split_table returns, got None"),
+        ((model, table.test), "table must be what fl.split_table returns, got Dataset"),
+        ((trainer, table), "state must be a TrainState, got TableSplit"),
+        (((trainer, state), table), "trainer must be a fl.Trainer, got "),
+    ):
+        with pytest.raises(TypeError, match=message):
+            fl.score_table(*arguments)
 
 
 def test_bad_input_is_named():
