@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,8 +14,10 @@ from fnloop.cli.fork_options import ForkOptions
 from fnloop.cli.format_run import format_stop
 from fnloop.cli.format_state import format_kept, format_place
 from fnloop.cli.format_values import format_bytes, format_metrics
-from fnloop.cli.options import STATE, RunFile, Step
+from fnloop.cli.options import STATE, RunFile, RunFiles, Step
 from fnloop.cli.output import check_not_input
+from fnloop.cli.run_file import next_commands
+from fnloop.cli.run_folder import export_commands, export_folder, resume_folder
 from fnloop.cli.train_options import DEFAULTS
 from fnloop.core.checks import integer
 from fnloop.core.display import short_call
@@ -32,15 +34,18 @@ REMEDIES: dict[str, str] = {StopReason.NO_IMPROVEMENT: "--no-early-stopping", St
 
 
 def resume(
-    run: RunFile,
+    run: RunFiles,
     epochs: Annotated[int, typer.Option(help="Total number of epochs.")] = 100,
 ) -> None:
-    """Continue a run as if it had never been interrupted.
+    """Continue a run as if it had never been interrupted, or all runs of a folder together.
 
     The states have the bits of an uninterrupted run. A run that has stopped by itself is unchanged.
     """
     integer(1)("--epochs", epochs)
-    _resume(open_run(run), epochs)
+    if run.is_dir():
+        resume_folder(run, epochs)
+    else:
+        _resume(open_run(run), epochs)
 
 
 @naming_options(initial_lr="--lr", name="--scheduler", max_norm="--clip", epoch="EPOCH", path="NEWRUN")
@@ -126,12 +131,13 @@ def _resume(run: Run, epochs: int) -> None:
         trained = "no epoch was finished"
     ending = f"; stopped: {last.stopped}" if last.stopped else ""
     typer.echo(f"{run.path}: {trained}{ending}")
-    typer.echo(f"Next: fnloop log {name}")
+    exports = export_commands(run.path) if (run.path.parent / "best.npz").exists() else []
+    typer.echo(next_commands([f"fnloop log {name}", *exports]))
 
 
 @naming_options(metric="--best", epoch="EPOCH", path="OUT")
 def export(
-    run: RunFile,
+    run: RunFiles,
     state_and_out: Annotated[
         list[str],
         typer.Argument(metavar="[EPOCH] OUT.npz", help=f"The state: {STATE}. Default: last. Then the file to write."),
@@ -140,7 +146,7 @@ def export(
     best: Annotated[str | None, typer.Option(metavar="METRIC", help="Export the state with the best value of METRIC.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.npz if it exists.")] = False,
 ) -> None:
-    """Write a state as a checkpoint.
+    """Write a state as a checkpoint; of a folder of runs, as `fnloop train --members` writes it, their states as an ensemble.
 
     `fnloop predict` predicts from it, and `fl.load` reads it.
     """
@@ -149,14 +155,19 @@ def export(
         raise ValueError(f"the arguments after RUN must be [EPOCH] OUT.npz, got {short(' '.join(state_and_out))}")
     if best is not None and (states or step is not None):
         raise ValueError("--best cannot be combined with EPOCH or --step")
-    opened = open_run(run)
+    opened = None if run.is_dir() else open_run(run)
     check_not_input("OUT", Path(out), RUN=run)
     if os.path.lexists(out) and not overwrite:
         raise FileExistsError(f"OUT must be a new file, or be replaced with --overwrite, got {short(out)}")
-    if best is not None:
-        state = opened.best(best)
-    else:
-        state = parse_state(opened, states[0] if states else ("last" if step is None else ""), step)
+    text = states[0] if states else ("last" if step is None else "")
+
+    def choose(run: Run) -> Any:
+        return parse_state(run, text, step) if best is None else run.best(best)
+
+    if opened is None:
+        export_folder(run, Path(out), choose, is_best=best is not None or text == "best")
+        return
+    state = choose(opened)
     save(state, out, trainer=opened.trainer, preprocessing=opened.preprocessing)
     metric = best if best is not None else opened.monitor[0] if states == ["best"] and opened.monitor else None
     typer.echo(f"Wrote {out}: {format_place(opened.rows, state)}{'' if metric is None else f'; the best by {metric}'}")

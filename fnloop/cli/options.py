@@ -8,6 +8,9 @@ import typer
 from fnloop.cli.completion import complete_path
 
 RunFile = Annotated[Path, typer.Argument(metavar="RUN", help="A run file.", autocompletion=complete_path)]
+RunFiles = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run file, or a folder of run files.", autocompletion=complete_path)
+]
 Processes = Annotated[int, typer.Option(help="Number of processes; the result does not depend on it.")]
 OutFile = Annotated[
     Path | None, typer.Option("--out", help="CSV file to write. Default: -, standard output.", autocompletion=complete_path)

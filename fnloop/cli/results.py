@@ -49,12 +49,12 @@ def output_paths(folder: Path, names: Sequence[str], overwrite: bool) -> list[Pa
     return [folder / name if overwrite else free_path(folder / name) for name in names]
 
 
-def save_model(model: Ensemble, preprocessing: Preprocessing, path: Path) -> None:
+def save_model(model: Ensemble, preprocessing: Preprocessing | None, path: Path) -> None:
     """Write a model as a checkpoint: one member as a state with its trainer, several as an ensemble.
 
     Args:
         model: The model.
-        preprocessing: The preprocessing of the table.
+        preprocessing: The preprocessing of the table, if there is one.
         path: The path.
     """
     if len(model) > 1:

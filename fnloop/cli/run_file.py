@@ -33,17 +33,18 @@ def recorder(run: Path | None, splits: TableSplit, *, monitor: str | None = None
     return None if run is None else record(run, monitor=monitor, preprocessing=splits.preprocessing)
 
 
-def run_commands(run: Path | None, epochs: int | None = None) -> list[str]:
+def run_commands(run: Path | None, epochs: int | None = None, record: Path | None = None) -> list[str]:
     """Return the commands to suggest for a run file.
 
     Args:
         run: The run file, if there is one.
         epochs: For an interrupted run, the total number of epochs to resume it to.
+        record: What is resumed: the run file, or its folder. Default: None, for the run file.
     """
     if run is None:
         return []
     name = quote(str(run))
-    resume = [] if epochs is None else [f"fnloop resume {name} --epochs {epochs}"]
+    resume = [] if epochs is None else [f"fnloop resume {quote(str(record or run))} --epochs {epochs}"]
     return [*resume, f"fnloop log {name}", f"fnloop verify {name}"]
 
 

@@ -160,7 +160,7 @@ def train_and_write(
         model = ensemble(fits)
     checkpoint = write_results(splits, model, fits, leading, options, out, overwrite=overwrite, echo=echo)
     run = run_of(record, options.members, [result is leading for result in results].index(True))
-    more_commands = run_commands(run, options.epochs if interrupted else None)
+    more_commands = run_commands(run, options.epochs if interrupted else None, record)
     echo(next_commands([f"fnloop predict {quote(str(checkpoint))} DATA", *more_commands]))
     if interrupted:
         raise typer.Abort

@@ -225,6 +225,14 @@ class Replay:
         """
         return recorded_threads(self.environment_at(position))
 
+    def trainer_at(self, position: int) -> Trainer:
+        """Return the trainer of the run, with the number of BLAS threads with which a state was computed.
+
+        Args:
+            position: The index of the state in the stream, from 0.
+        """
+        return self._trainer(self.threads_at(position))
+
     def _trainer(self, threads: int | None) -> Trainer:
         """Return the trainer of the run, with a number of threads."""
         trainer = self.reader.trainer

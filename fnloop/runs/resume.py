@@ -1,6 +1,6 @@
 """Resuming: a run continued in its own file, as if it had never been interrupted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any
@@ -33,9 +33,6 @@ def resume(
 ) -> None:
     """Continue a run after its last state; a stopped run is unchanged.
 
-    Before it appends a state, it computes a recorded epoch again and compares: equal bits show that it
-    continues as it would have where it was recorded, whatever the versions are.
-
     Args:
         replay: The run.
         epochs: Total number of epochs.
@@ -47,9 +44,39 @@ def resume(
         RunError: If another process is recording to the file, or it cannot be written.
         ReplayError: If the epoch does not have the recorded bits.
     """
-    reader = replay.reader
     every = optional(integer(1))("snapshot_every", snapshot_every)
     most = optional(integer(1))("max_bytes", max_bytes)
+    with closing(resumed(replay, epochs, every, most)) as states:  # a Ctrl-C between two states also writes what was trained
+        next(states, None)  # the state that is recorded already
+        for _ in show_progress(states, total=epochs) if progress else states:
+            pass
+
+
+def resumed(
+    replay: Replay,
+    epochs: int,
+    snapshot_every: int | None = None,
+    max_bytes: int | None = MAX_SNAPSHOT_BYTES,
+    stream: Callable[[], Iterable[Any]] | None = None,
+) -> Generator[Any, None, None]:
+    """Yield the last recorded state of a run, and then those that are appended to its file; none if it is stopped.
+
+    Before it appends a state, it computes a recorded epoch again and compares: equal bits show that it
+    continues as it would have where it was recorded, whatever the versions are.
+
+    Args:
+        replay: The run.
+        epochs: Total number of epochs.
+        snapshot_every: As in `resume`. Default: None.
+        max_bytes: As in `resume`.
+        stream: The function that returns the stream of states from the last recorded one on; it is called after that one is
+            yielded. Default: None, for which the run computes the states.
+
+    Raises:
+        RunError: As `resume`.
+        ReplayError: As `resume`.
+    """
+    reader = replay.reader
     with ExitStack() as on_exit:
         release = lock(reader.path)
         on_exit.callback(release)
@@ -59,20 +86,19 @@ def resume(
             return
         try:
             replay.check_here(head.position)
-            stream = replay.stream(head.position)
+            yield replay.at(head.position)
         except ReplayError as error:
             raise ReplayError(f"{short(str(reader.path))} cannot be resumed with the same bits: {error}") from None
 
         def begin(state: Any) -> Writer:
-            writer = _continue_run(replay, head, every, most, release)
+            writer = _continue_run(replay, head, snapshot_every, max_bytes, release)
             on_exit.pop_all()  # now the writer releases the lock
             return writer
 
-        states = record_states(begin, take(missing + 1, stream))
-        with closing(states):  # a Ctrl-C between two states also writes everything that was trained
-            next(states)  # the state that is recorded already
-            for _ in show_progress(states, total=epochs) if progress else states:
-                pass
+        following = replay.stream(head.position) if stream is None else stream()
+        with closing(record_states(begin, take(missing + 1, following))) as states:
+            next(states)
+            yield from states
 
 
 def _continue_run(replay: Replay, head: Row, every: int | None, max_bytes: int | None, release: Callable[[], None]) -> Writer:

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import re
+import shlex
 from unittest import mock
 
 import numpy as np
@@ -93,8 +95,8 @@ def test_the_spread_of_a_quantity_is_in_its_units(tmp_path):
     assert all("val_loss" not in state.metrics for state in again)
 
 
-def test_a_signal_ends_all_members(tmp_path):
-    """The results so far are written, of every member, with the command that resumes one."""
+def interrupted_training(out, *words):
+    """The output of a training that Ctrl-C ends after two epochs."""
 
     def stop_after(trainers, *arguments, **options):
         count = 0
@@ -109,13 +111,46 @@ def test_a_signal_ends_all_members(tmp_path):
             return fl.sweep(trainers, *arguments, **options)
 
     with mock.patch.object(command, "sweep", stop_after):
-        done = run_here("train", "iris", "--members", 2, "--epochs", 50, "--out", tmp_path / "o")
+        return run_here("train", "iris", "--members", 2, "--epochs", 6, "--out", out, *words)
+
+
+def test_a_signal_ends_all_members(tmp_path):
+    """The results so far are written, of every member."""
+    done = interrupted_training(tmp_path / "o")
     assert done.status == 130
     report = json.loads((tmp_path / "o" / "metrics.json").read_text())
     assert [member["stop_reason"] for member in report["members"]] == ["interrupted"] * 2
     assert [len(member["history"]["loss"]) for member in report["members"]] == [2, 2]
-    assert "fnloop resume" in done.out
     assert len(fl.load(tmp_path / "o" / "best.npz")) == 2
+
+
+def test_an_interrupted_ensemble_is_resumed_as_a_whole(tmp_path):
+    """The commands that are printed give the checkpoint of a training that was not interrupted."""
+    train("iris", "--members", 2, "--epochs", 6, "--no-record", "--out", tmp_path / "whole")
+    printed = interrupted_training(tmp_path / "my o").out
+    for name in ("resume", "export"):
+        words = shlex.split(re.search(rf"fnloop ({name} .*)", printed)[1])
+        done = run_here(*words)
+        assert done.status == 0, done.err
+        printed = done.out
+    assert "best.npz: 2 members, best epochs " in printed
+    assert (tmp_path / "my o" / "best.npz").read_bytes() == (tmp_path / "whole" / "best.npz").read_bytes()
+    done = run_here("resume", tmp_path / "my o" / "training.runs", "--epochs", 6)
+    assert "nothing to resume in 2 runs with 6 epochs" in done.out
+
+
+def test_a_folder_without_run_files_is_one_line(tmp_path):
+    """It names the folder in it that has some; an error about one of the runs names its file."""
+    interrupted_training(tmp_path, "--quiet")
+    for words, message in (
+        (("resume", tmp_path), "did you mean "),
+        (("export", tmp_path / "training.runs", 7, tmp_path / "x.npz"), "0000.run: epoch must be one that the run reached"),
+        (("resume", tmp_path / "training.runs", "--epochs", 0), "--epochs must be"),
+        (("export", tmp_path / "training.runs", "best", tmp_path / "best.npz"), "OUT must be a new file"),
+    ):
+        done = run_here(*words)
+        assert (done.status, done.err.count("\n")) == (1, 1), done.err
+        assert message in done.err
 
 
 def test_wrong_numbers_of_members_are_one_line(tmp_path):
