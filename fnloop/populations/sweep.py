@@ -59,8 +59,8 @@ def sweep(
             with the best values of the monitored metric, in that folder: after the sweep they train again, on NumPy to
             the same bits. Default: None, which records nothing.
         preprocessing: How a table became the data; kept in each run file, as by `fl.record`. Default: None.
-        map: What spreads groups of members over processes: the `map` of an executor or a pool, a `joblib.Parallel`, or a
-            client of Dask. Default: None, for which all train in this process.
+        map: What spreads groups of members over processes: an executor, a pool, a `joblib.Parallel`, or a client of Dask.
+            Default: None, for which all train in this process.
         progress: Whether to show progress.
 
     Returns:

@@ -1,7 +1,7 @@
 """Independent tasks, computed by the `map` of any executor, of joblib, or by a client of Dask."""
 
 import builtins
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import repeat
 from typing import Any, TypeVar
@@ -12,16 +12,16 @@ from fnloop.runs.package import Package, check_package, this_package, this_worke
 
 MAX_TASKS = 16  # a task is a group of neighbouring segments; more tasks would only send the run more often
 
-Map = Callable[..., Iterable[Any]]
+Map = Any  # what `check_map` takes
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
 def check_map(map: Any) -> Any:
-    """Return a `map`, or the client of Dask whose method it is.
+    """Return a `map`: that of an executor or a pool, or the client of Dask whose method it is.
 
     Args:
-        map: Python's `map`, that of an executor or a pool, a client of Dask or its `map`, or a `joblib.Parallel`.
+        map: Python's `map`, an executor, a pool, a client of Dask, the `map` of one of them, or a `joblib.Parallel`.
 
     Raises:
         TypeError: If it is none of them.
@@ -29,8 +29,12 @@ def check_map(map: Any) -> Any:
     owner = getattr(map, "__self__", map)
     if type(owner).__module__.startswith("distributed.") and hasattr(owner, "scatter"):
         return owner
+    if hasattr(map, "imap"):  # a pool, whose `map` would wait for all results
+        return map.imap
+    if hasattr(map, "submit"):
+        return map.map
     if not callable(map):
-        raise TypeError(f"map must be a function such as an executor's map, got {short(map)}")
+        raise TypeError(f"map must be an executor, a pool, a client of Dask or a function such as map, got {short(map)}")
     return map
 
 
@@ -59,7 +63,7 @@ def stream_tasks(
     Dask's workers get the function, with the data in it, once. If one of them ends, others take its tasks.
 
     Args:
-        map: Python's `map`, that of an executor or a pool, a client of Dask or its `map`, or a `joblib.Parallel`.
+        map: As in `check_map`.
         function: The function of a task; it and the tasks can be pickled.
         tasks: The tasks.
         names: What an error calls each task. Default: None, for which an error of the function is raised unchanged.

@@ -28,7 +28,7 @@ def probe(replay: Replay, function: Callable[[Any], Result], epochs: Iterable[in
         replay: The run.
         function: A function of a state.
         epochs: The epochs, in the order of the results; None for every state of the run.
-        map: Python's `map`, or that of an executor.
+        map: What computes segments in parallel, as in `fl.sweep`.
 
     Raises:
         TypeError: If an argument is of the wrong type.

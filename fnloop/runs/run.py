@@ -192,7 +192,7 @@ class Run(RunContents):
         """Compute the whole run again, with the recorded number of BLAS threads, and compare every state with its record.
 
         Args:
-            map: The `map` of an executor or a pool, a `joblib.Parallel`, or a client of Dask, to compute segments in parallel.
+            map: An executor, a pool, a `joblib.Parallel`, or a client of Dask, to compute segments in parallel.
                 Default: Python's own.
 
         Raises:
@@ -210,7 +210,7 @@ class Run(RunContents):
         Args:
             function: A function of a state; for processes it can be pickled.
             epochs: The epochs, in the order of the results. Default: all, from the first state on.
-            map: The `map` of an executor or a pool, a `joblib.Parallel`, or a client of Dask, to compute segments in parallel.
+            map: An executor, a pool, a `joblib.Parallel`, or a client of Dask, to compute segments in parallel.
                 Default: Python's own. The results are the same.
 
         Raises:

@@ -74,7 +74,7 @@ def verify(replay: Replay, map: Map) -> Verification:
 
     Args:
         replay: The run.
-        map: Python's `map`, or that of an executor.
+        map: What computes segments in parallel, as in `fl.sweep`.
 
     Raises:
         RunError: If the file does not hold the trainer or the data, and `open_run` was not given them.

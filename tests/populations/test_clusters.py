@@ -86,7 +86,7 @@ def test_a_map_that_drops_results_is_refused():
     """The message has their number."""
     with pytest.raises(ValueError, match="map must give a result for each of 2 tasks, got 0"):
         sweep(map=lambda function, tasks: [])
-    with pytest.raises(TypeError, match="map must be a function such as an executor's map, got 3"):
+    with pytest.raises(TypeError, match="map must be an executor, a pool, a client of Dask or a function such as map, got 3"):
         sweep(map=3)
 
 
@@ -95,7 +95,7 @@ def test_processes_of_a_pool_and_of_an_executor(tmp_path):
     """Without any shared memory."""
     context = get_context("spawn")
     with context.Pool(2) as pool, ProcessPoolExecutor(2, context) as executor:
-        for map in (pool.map, executor.map):
+        for map in (pool.map, executor.map, pool, executor):
             assert results(sweep(map=map)) == results(sweep())
 
 

@@ -344,7 +344,7 @@ def test_record_refuses_an_existing_path(tmp_path):
         (lambda run: run.probe(len, epochs=5), TypeError, "epochs must be a sequence of epochs or None, got 5"),
         (lambda run: run.probe(len, epochs=["a"]), TypeError, "epochs must be an integer of at least 0, got 'a'"),
         (lambda run: run.probe(len, epochs=[9]), ValueError, "epoch must be one that the run reached, 0 to 3, got 9"),
-        (lambda run: run.probe(len, map=5), TypeError, "map must be a function such as an executor's map, got 5"),
+        (lambda run: run.probe(len, map=5), TypeError, "map must be an executor, a pool, .*, got 5"),
         (lambda run: run.verify(map=lambda f, tasks: []), ValueError, "map must give a result for each of [1-9].* got 0"),
         (lambda run: run.diff(1, "x"), TypeError, "b must be an epoch, an epoch and a step, or a state, got 'x'"),
         (lambda run: run.diff((1, 2, 3), 1), TypeError, r"a must be an epoch, .* got \(1, 2, 3\)"),
