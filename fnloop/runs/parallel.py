@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import repeat
 from typing import Any, TypeVar
+from warnings import catch_warnings
 
 from fnloop.core.errors import RunError
 from fnloop.core.formatting import short
@@ -60,7 +61,8 @@ def stream_tasks(
 ) -> Iterator[tuple[int, Result]]:
     """Yield the number and the result of each task, as they come.
 
-    Dask's workers get the function, with the data in it, once. If one of them ends, others take its tasks.
+    Dask's workers get the function, with the data in it, once. If one of them ends, others take its tasks. The tasks wait
+    while there are no workers.
 
     Args:
         map: As in `check_map`.
@@ -102,7 +104,8 @@ def _results_of_dask(client: Any, run: Callable[[Any], Any], inputs: Sequence[An
     """Yield results of a client of Dask in the order in which they come; those that are not waited for are cancelled."""
     from distributed import as_completed
 
-    function = client.scatter([run], broadcast=True, hash=False)[0]
+    with catch_warnings(action="ignore", category=UserWarning):  # it has the data, and is sent once
+        function = client.submit(_same, run, pure=False)  # not scattered: that is lost if all workers end, and waits for one
     index_of = {client.submit(_call, function, task, pure=False): index for index, task in enumerate(inputs)}
     try:
         for future in as_completed(list(index_of)):
@@ -117,6 +120,10 @@ def _results_of_dask(client: Any, run: Callable[[Any], Any], inputs: Sequence[An
             future.release()
     finally:
         client.cancel(list(index_of))
+
+
+def _same(function: Callable[[Task], Result]) -> Callable[[Task], Result]:
+    return function
 
 
 def _call(function: Callable[[Task], Result], task: Task) -> Result:

@@ -139,10 +139,11 @@ class TestDask:
         """Tasks have trainers only."""
         sent = []
         submit = client.submit
-        monkeypatch.setattr(client, "submit", lambda *args, **options: sent.append(args[2]) or submit(*args, **options))
+        monkeypatch.setattr(client, "submit", lambda *args, **options: sent.append(args[-1]) or submit(*args, **options))
         sweep(MANY[:4], map=client)
-        assert len(sent) == 4
-        assert all(len(pickle.dumps(task)) < DATA.train.x.nbytes * 2 for task in sent)
+        assert len(sent) == 5
+        assert len(pickle.dumps(sent[0])) > DATA.train.x.nbytes
+        assert all(len(pickle.dumps(task)) < DATA.train.x.nbytes * 2 for task in sent[1:])
 
     def test_a_worker_is_killed_and_another_joins(self, client, cluster):
         """The tasks of the lost one are computed by others, to the same bits."""
@@ -163,6 +164,24 @@ class TestDask:
         assert results(found) == results(sweep(MANY, epochs=60))
         client.wait_for_workers(3, timeout=60)
         assert killed[0] not in client.run(os.getpid).values()
+
+    def test_all_workers_are_killed(self, client, cluster):
+        """As when the time of a job ends: new ones get the data again."""
+        killed = []
+
+        def disturb():
+            while not any(client.processing().values()):
+                time.sleep(0.01)
+            killed.extend(client.run(os.getpid).values())
+            for process in killed:
+                os.kill(process, signal.SIGKILL)
+
+        thread = threading.Thread(target=disturb)
+        thread.start()
+        found = sweep(MANY, epochs=60, map=client)
+        thread.join()
+        assert killed
+        assert results(found) == results(sweep(MANY, epochs=60))
 
     def test_a_failure_names_the_members(self, client):
         """And the next sweep is not disturbed by it."""
