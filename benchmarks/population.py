@@ -148,13 +148,32 @@ def sweep_tiny(members: int, **options: Any) -> fl.Sweep:
 def show_sweep(members: int) -> None:
     spent = seconds_of(partial(sweep_tiny, members))
     print(f"sweep of {members} members, 50 epochs of 20 batches: {spent:.1f} s, {1e3 * spent / members:.1f} µs a model-step")
-    small = min(members, 200)
+    show_memory("tiny")
+    show_memory("small")
+
+
+def show_memory(case: str) -> None:
+    """Print what each further member takes, in vectors of its parameters: the difference between two groups and four."""
+    trainer = make_trainers(*CASES[case][:2], 1)[0]
+    members = 2 * members_at_once(trainer)
+    (kept, peak), (kept_twice, peak_twice) = memory_of(case, members), memory_of(case, 2 * members)
+    size = members * trainer.model.size * 4
+    print(
+        f"  memory of a {case} member: {(kept_twice - kept) / size:.1f} times its parameters when it has trained, "
+        f"{(peak_twice - peak) / size:.1f} while it trains; for all together {(2 * peak - peak_twice) / 2**20:.0f} MiB"
+    )
+
+
+def memory_of(case: str, members: int) -> tuple[int, int]:
+    """Return the bytes that a sweep keeps, and its peak."""
+    sizes, batch, batches, _ = CASES[case]
+    data, trainers = make_data(sizes, batch * batches), make_trainers(sizes, batch, members)
     tracemalloc.start()
-    result = sweep_tiny(small)
-    peak = tracemalloc.get_traced_memory()[1]
+    result = fl.sweep(trainers, data, data, epochs=10, progress=False)
+    kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    of_one = result[0].last.params.vector.nbytes
-    print(f"  peak memory of {small} members: {peak / small / of_one:.1f} times a member's parameters, for each")
+    del result
+    return kept, peak
 
 
 def show_recorded() -> None:

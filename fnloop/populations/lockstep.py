@@ -31,8 +31,8 @@ class Lockstep:
         self.seconds = 0.0
 
     def stream(self, member: int) -> Generator[TrainState, None, None]:
-        """Yield the states of a member, which end with a stopped one."""
-        self._current[member] = self._first[member]
+        """Yield the states of a member, which end with a stopped one. A member has one stream."""
+        self._current[member] = self._first.pop(member)
         try:
             yield self._current[member]
             while self._current[member].stopped is None:
