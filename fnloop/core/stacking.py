@@ -36,15 +36,20 @@ def repeated(array: Any, members: int) -> Any:
 
 
 def product(a: Any, b: Any, out: Any = None) -> Any:
-    """Return the matrix product of a, or of each matrix in it, with a matrix or vector b.
+    """Return the matrix product of a and b, or for a population that of each member.
 
     Both ways give the same bits; `dot` takes less time for small matrices.
 
     Args:
-        a: (M, N), or (K, M, N) for K members.
-        b: (N, L) or (N,); for K members also (K, N, L).
+        a: (M, N) or (N,), or for K members (K, M, N) or a vector for all, (N,).
+        b: (N, L) or (N,), or for K members (K, N, L) or a vector for all, (N,).
         out: The array to write to. Default: None, a new one.
     """
-    if a.ndim > 2:
-        return np.matmul(a, b, out=out)
+    if a.ndim > 2 or b.ndim > 2:
+        return np.matmul(_for_blas(a), _for_blas(b), out=out)
     return a.dot(b) if out is None else a.dot(b, out)
+
+
+def _for_blas(matrices: Any) -> Any:
+    """Return the matrices, or a copy of a view, such as a broadcast one, that `dot` copies but `matmul` sums without BLAS."""
+    return matrices if min(matrices.strides[-2:]) == matrices.itemsize else matrices.copy()

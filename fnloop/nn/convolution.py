@@ -9,6 +9,7 @@ import numpy as np
 from fnloop.core.arrays import AnyArray, Array
 from fnloop.core.checks import Flag, PositiveInt, choice
 from fnloop.core.records import frozen
+from fnloop.core.stacking import product
 from fnloop.nn.dense import DenseParams, WeightParams, sum_rows
 from fnloop.nn.initializers import INITIALIZERS, initial_weights
 from fnloop.nn.layer import Context, Forward, Layer, expect
@@ -27,6 +28,7 @@ class Convolution(Layer):
     init: str
     bias: bool
     random = False
+    stacks = True
 
     @property
     def params(self) -> type[DenseParams] | type[WeightParams]:
@@ -45,22 +47,23 @@ class Convolution(Layer):
 
     def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
         """Return the outputs, the backward function, and no buffers."""
-        expect(x, *(None for _ in self.kernel_size), self.inputs)
+        expect(x, *(None for _ in self.kernel_size), self.inputs, members=context.members)
         taken, counts, add_back = windows(x, self.kernel_size, self.stride, self.padding)
         fan_in = math.prod(self.kernel_size) * self.inputs
-        rows, w = taken.reshape(-1, fan_in), params.weights.reshape(fan_in, self.outputs)
-        y = rows.dot(w)
+        *members, n = x.shape[: -1 - len(counts)]
+        rows, w = taken.reshape(*members, -1, fan_in), params.weights.reshape(*members, fan_in, self.outputs)
+        y = product(rows, w)
         if self.bias:
-            y += params.biases
+            y += params.biases if y.ndim == 2 else params.biases[:, None]
 
         def backward(dy: AnyArray, grads: Any, need_dx: bool) -> AnyArray | None:
-            dy = dy.reshape(-1, self.outputs)
-            np.dot(rows.T, dy, out=grads.weights.reshape(fan_in, self.outputs))
+            dy = dy.reshape(y.shape)
+            product(rows.mT, dy, grads.weights.reshape(w.shape))
             if self.bias:
                 sum_rows(dy, grads.biases)
-            return add_back(np.dot(dy, w.T)) if need_dx else None
+            return add_back(product(dy, w.mT)) if need_dx else None
 
-        return y.reshape(len(x), *counts, self.outputs), backward, ()
+        return y.reshape(*members, n, *counts, self.outputs), backward, ()
 
 
 @frozen

@@ -116,7 +116,5 @@ def sum_rows(dy: Array, out: Array) -> None:
     rows = dy.shape[-2]
     if rows > SUM_BY_BLAS:
         out[...] = total(dy, keep=dy.ndim - 2)
-    elif dy.ndim == 2:
-        ones(rows, dy.dtype).dot(dy, out)
     else:
-        np.matmul(ones(rows, dy.dtype), dy, out=out)
+        product(ones(rows, dy.dtype), dy, out)

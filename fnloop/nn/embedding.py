@@ -6,6 +6,7 @@ import numpy as np
 
 from fnloop.core.arrays import AnyArray, Array
 from fnloop.core.checks import PositiveInt
+from fnloop.core.constants import indices
 from fnloop.core.formatting import short
 from fnloop.core.random import Stream, normal
 from fnloop.core.records import frozen
@@ -46,6 +47,7 @@ class Embedding(Layer):
 
     params = EmbeddingParams
     random = False
+    stacks = True
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -70,10 +72,21 @@ class Embedding(Layer):
     def forward(self, params: EmbeddingParams, x: AnyArray, context: Context) -> Forward:
         """Return the vectors, the backward function, and no buffers."""
         index = x.astype(np.int32)
+        if context.members > 1:
+            y = np.stack([own.take(rows, axis=0) for own, rows in zip(params.vectors, index, strict=True)])
+        else:
+            y = params.vectors.take(index, axis=0)
 
         def backward(dy: AnyArray, grads: EmbeddingParams, need_dx: bool) -> AnyArray | None:
             grads.vectors[...] = 0
-            np.add.at(grads.vectors, index, dy)
+            for member in np.ndindex(grads.vectors.shape[:-2]):  # one, (), or the index of each in a population
+                _add_rows(grads.vectors[member], index[member], dy[member])
             return np.zeros(x.shape, dy.dtype) if need_dx else None
 
-        return params.vectors[index], backward, ()
+        return y, backward, ()
+
+
+def _add_rows(vectors: Array, index: Array, rows: Array) -> None:
+    """Add each row to the vector of its index, value by value: NumPy adds to a flat array several times as fast."""
+    values = index.astype(np.intp)[..., None] * vectors.shape[1] + indices(vectors.shape[1], np.dtype(np.intp))
+    np.add.at(vectors.reshape(-1), values.reshape(-1), rows.reshape(-1))

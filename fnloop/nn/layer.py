@@ -186,14 +186,20 @@ def child_address(address: int, i: int) -> int:
     return ((address + 1) * 0x9E3779B97F4A7C15 + i) % 2**64
 
 
-def expect(x: AnyArray, *shape: Any) -> None:
+def expect(x: AnyArray, *shape: Any, members: int = 1) -> None:
     """Check that values have the shape (N, *shape); None allows any extent, and a leading `...` any number of extents.
+
+    Args:
+        x: The values.
+        shape: The required shape of an example.
+        members: The number of members of a population; if it is not 1, their axis is before that of the examples. Default: 1.
 
     Raises:
         ValueError: If they have another shape.
     """
     required = shape[1:] if shape[0] is ... else shape
-    actual = x.shape[max(1, x.ndim - len(required)) :] if shape[0] is ... else x.shape[1:]
+    first = 1 + (members > 1)
+    actual = x.shape[max(first, x.ndim - len(required)) :] if shape[0] is ... else x.shape[first:]
     if len(actual) != len(required) or any(a not in (None, b) for a, b in zip(required, actual, strict=True)):
         names = {None: "any", ...: "..."}
         raise ValueError(f"it takes ({', '.join(['N', *(names.get(extent, str(extent)) for extent in shape)])})")

@@ -26,6 +26,7 @@ class Pool(Layer):
     padding: int | str
     padding_value = 0.0
     random = False
+    stacks = True
 
     def __attrs_post_init__(self) -> None:
         if self.padding != "same" and 2 * int(self.padding) > min(self.kernel_size):
@@ -39,17 +40,18 @@ class Pool(Layer):
         """Return a value for each window, and the function from its dy to the gradient of the windows.
 
         Args:
-            taken: The windows, (N, W, S, C): W windows of S values.
+            taken: The windows, (N, W, S, C), or (K, N, W, S, C) for K members of a population: W windows of S values.
             count: The number of values of each window that are not padding, (W, 1), or one number for all windows.
         """
 
     def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
         """Return the values of the windows, the backward function, and no buffers."""
-        expect(x, *(None for _ in self.kernel_size), None)
+        expect(x, *(None for _ in self.kernel_size), None, members=context.members)
         taken, counts, add_back = windows(x, self.kernel_size, self.stride, self.padding, self.padding_value)
-        y, reduce_backward = self.reduce(taken, count_values(x.shape[1:-1], self.kernel_size, self.stride, self.padding))
+        first = x.ndim - 1 - len(counts)
+        y, reduce_backward = self.reduce(taken, count_values(x.shape[first:-1], self.kernel_size, self.stride, self.padding))
         return (
-            y.reshape(len(x), *counts, x.shape[-1]),
+            y.reshape(*x.shape[:first], *counts, x.shape[-1]),
             lambda dy, grads, need_dx: add_back(reduce_backward(dy.reshape(y.shape))) if need_dx else None,
             (),
         )
@@ -63,11 +65,11 @@ class MaxPool(Pool):
 
     def reduce(self, taken: AnyArray, count: Any) -> WithBackward:
         """Return the maximum of each window, and its backward function."""
-        y = taken.max(2)
+        y = taken.max(-2)
 
         def backward(dy: AnyArray) -> AnyArray:
-            largest = taken == y[:, :, None]
-            return largest * (dy / largest.sum(2, dtype=dy.dtype))[:, :, None]
+            largest = taken == y[..., None, :]
+            return largest * (dy / largest.sum(-2, dtype=dy.dtype))[..., None, :]
 
         return y, backward
 
@@ -80,7 +82,7 @@ class AvgPool(Pool):
     def reduce(self, taken: AnyArray, count: Any) -> WithBackward:
         """Return the mean of each window, and its backward function."""
         weight = 1 / count if isinstance(count, int) else (1 / count).astype(taken.dtype)
-        return total(taken, 2) * weight, lambda dy: np.broadcast_to((dy * weight)[:, :, None], taken.shape)
+        return total(taken, taken.ndim - 2) * weight, lambda dy: np.broadcast_to((dy * weight)[..., None, :], taken.shape)
 
 
 @frozen
@@ -184,15 +186,17 @@ class GlobalAvgPool(Layer):
     """
 
     random = False
+    stacks = True
 
     def forward(self, params: Any, x: AnyArray, context: Context) -> Forward:
         """Return the means, the backward function, and no buffers."""
-        expect(x, ..., None, None)
-        positions = x.shape[1:-1]
+        expect(x, ..., None, None, members=context.members)
+        leading = 1 + (context.members > 1)
+        positions = x.shape[leading:-1]
         weight = 1 / math.prod(positions)
 
         def backward(dy: AnyArray, grads: Any, need_dx: bool) -> AnyArray | None:
-            dx = dy.reshape(len(x), *(1 for _ in positions), -1) * weight
+            dx = dy.reshape(*x.shape[:leading], *(1 for _ in positions), -1) * weight
             return np.broadcast_to(dx, x.shape) if need_dx else None
 
-        return total(x, 1) * weight, backward, ()
+        return total(x, leading) * weight, backward, ()

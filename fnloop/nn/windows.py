@@ -91,32 +91,33 @@ def windows(
     The backward function adds up, for each value of x, the gradients of all windows that hold it.
 
     Args:
-        x: Values (N, *extents, C).
+        x: Values (N, *extents, C), or (K, N, *extents, C) for K members of a population.
         size: The size of a window.
         stride: The distance between windows.
         padding: As in `padding_widths`.
         padding_value: The value of added positions.
 
     Shapes:
-        The windows are (N, W, S, C): W windows of S values.
+        The windows are (N, W, S, C), or (K, N, W, S, C): W windows of S values.
 
     Raises:
         ValueError: If a window is larger than the padded extents.
     """
-    xp, dims, (n, *_, channels) = namespace(x), len(size), x.shape
-    widths = padding_widths(x.shape[1:-1], size, stride, padding)
+    xp, dims, extents = namespace(x), len(size), slice(-1 - len(size), -1)
+    *leading, channels = *x.shape[: -1 - dims], x.shape[-1]
+    widths = padding_widths(x.shape[extents], size, stride, padding)
     if any(map(any, widths)):
-        x = xp.pad(x, ((0, 0), *widths, (0, 0)), constant_values=padding_value)
-    index, counts = window_indices(x.shape[1:-1], size, stride)
-    taken = xp.take(x.reshape(n, -1, channels), index, axis=1, mode="clip")
+        x = xp.pad(x, (*((0, 0) for _ in leading), *widths, (0, 0)), constant_values=padding_value)
+    index, counts = window_indices(x.shape[extents], size, stride)
+    taken = xp.take(x.reshape(*leading, -1, channels), index, axis=-2, mode="clip")
     span = tuple(step * (count - 1) + 1 for step, count in zip(stride, counts, strict=True))
 
     def backward(d: AnyArray) -> AnyArray:
-        dx, by_position = np.zeros(x.shape, d.dtype), d.reshape(n, *counts, *size, channels)
+        dx, by_position = np.zeros(x.shape, d.dtype), d.reshape(*leading, *counts, *size, channels)
         for offset in np.ndindex(*size):
             at = tuple(slice(start, start + width, step) for start, width, step in zip(offset, span, stride, strict=True))
-            dx[(slice(None), *at)] += by_position[(slice(None), *(slice(None),) * dims, *offset)]
-        kept = (slice(before, extent - after) for extent, (before, after) in zip(x.shape[1:-1], widths, strict=True))
-        return dx[(slice(None), *kept)]
+            dx[(..., *at, slice(None))] += by_position[(..., *offset, slice(None))]
+        kept = (slice(before, extent - after) for extent, (before, after) in zip(x.shape[extents], widths, strict=True))
+        return dx[(..., *kept, slice(None))]
 
     return taken, counts, backward
