@@ -1,8 +1,12 @@
 """Populations as arrays with a leading axis of members: which parts take it, and matrix products with and without it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+CACHE = 8 << 20  # bytes of the arrays of a group of members; they need not all be in the second-level cache at once
+FEWEST = 4  # members of a group; fewer models, which are then large, are no faster together than alone
 
 _DEFINED_BY = {"forward", "rho", "sums"}
 
@@ -21,6 +25,36 @@ def can_stack(part: Any) -> bool:
         if _DEFINED_BY & vars(cls).keys():
             return False
     return False
+
+
+def members_that_fit(numbers: int, dtype: str) -> int:
+    """Return how many members are computed together: those that fit into the cache; 1 if they are few, and as fast alone.
+
+    Args:
+        numbers: The numbers that a member computes with at a time.
+        dtype: Their dtype.
+
+    Examples:
+        >>> members_that_fit(100_000, "float32"), members_that_fit(1_000_000, "float32")
+        (20, 1)
+    """
+    fitting = CACHE // (numbers * np.dtype(dtype).itemsize)
+    return fitting if fitting >= FEWEST else 1
+
+
+def split_evenly(members: Sequence[Any], at_once: int) -> list[Sequence[Any]]:
+    """Return the members in as few groups as possible, of nearly equal sizes.
+
+    Args:
+        members: The members.
+        at_once: The largest size of a group.
+
+    Examples:
+        >>> split_evenly(range(7), 3)
+        [range(0, 2), range(2, 4), range(4, 7)]
+    """
+    n, groups = len(members), -(-len(members) // at_once)
+    return [members[i * n // groups : (i + 1) * n // groups] for i in range(groups)]
 
 
 def repeated(array: Any, members: int) -> Any:

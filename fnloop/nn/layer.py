@@ -181,6 +181,13 @@ def evaluation_context(layer: Layer) -> Context:
     return Context(tuple(buffer.astype(np.float32) for buffer in layer.buffers))
 
 
+def trial_outputs(layer: Layer, x: AnyArray) -> AnyArray:
+    """Return the layer's outputs for x with parameters of zeros, outside training; only their shape counts."""
+    params = make_params(layer, [np.zeros(shape, np.float32) for shape in layer.shapes])
+    with np.errstate(all="ignore"):
+        return layer.forward(params, x, evaluation_context(layer))[0]
+
+
 def child_address(address: int, i: int) -> int:
     """Return the address of the i-th layer inside a layer; those of all layers at all depths differ."""
     return ((address + 1) * 0x9E3779B97F4A7C15 + i) % 2**64

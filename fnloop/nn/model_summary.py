@@ -12,7 +12,7 @@ from fnloop.core.checks import instance_of
 from fnloop.core.display import short_call
 from fnloop.core.formatting import cut_end
 from fnloop.core.records import frozen
-from fnloop.nn.layer import Layer, evaluation_context, make_params
+from fnloop.nn.layer import Layer, trial_outputs
 from fnloop.nn.model import Model
 from fnloop.nn.residual import Residual
 from fnloop.nn.sequential import Sequential
@@ -127,7 +127,7 @@ _is_model = instance_of(Model, "a model, such as fl.mlp([10, 16, 1]), or a train
 def _rows(layers: tuple[Layer, ...], x: AnyArray, depth: int) -> Iterator[Row]:
     """Yield the rows of a chain of layers with inputs x."""
     for layer in layers:
-        y = _outputs(layer, x)
+        y = trial_outputs(layer, x)
         parameters = sum(math.prod(shape) for shape in layer.shapes)
         inner_layers = _INNER_LAYERS.get(type(layer))
         name = short_call(layer) if inner_layers is None else type(layer).__name__
@@ -135,12 +135,6 @@ def _rows(layers: tuple[Layer, ...], x: AnyArray, depth: int) -> Iterator[Row]:
         if inner_layers is not None:
             yield from _rows(inner_layers(layer), x, depth + 1)
         x = y
-
-
-def _outputs(layer: Layer, x: AnyArray) -> AnyArray:
-    """Return the layer's outputs for x with parameters of zeros."""
-    params = make_params(layer, [np.zeros(shape, np.float32) for shape in layer.shapes])
-    return layer.forward(params, x, evaluation_context(layer))[0]
 
 
 def _count(buffers: Iterable[Array]) -> int:

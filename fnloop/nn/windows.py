@@ -104,7 +104,7 @@ def windows(
         ValueError: If a window is larger than the padded extents.
     """
     xp, dims, extents = namespace(x), len(size), slice(-1 - len(size), -1)
-    *leading, channels = *x.shape[: -1 - dims], x.shape[-1]
+    leading, channels = x.shape[: -1 - dims], x.shape[-1]
     widths = padding_widths(x.shape[extents], size, stride, padding)
     if any(map(any, widths)):
         x = xp.pad(x, (*((0, 0) for _ in leading), *widths, (0, 0)), constant_values=padding_value)
@@ -113,7 +113,8 @@ def windows(
     span = tuple(step * (count - 1) + 1 for step, count in zip(stride, counts, strict=True))
 
     def backward(d: AnyArray) -> AnyArray:
-        dx, by_position = np.zeros(x.shape, d.dtype), d.reshape(*leading, *counts, *size, channels)
+        dx: Any = np.zeros(x.shape, d.dtype)
+        by_position = d.reshape(*leading, *counts, *size, channels)
         for offset in np.ndindex(*size):
             at = tuple(slice(start, start + width, step) for start, width, step in zip(offset, span, stride, strict=True))
             dx[(..., *at, slice(None))] += by_position[(..., *offset, slice(None))]

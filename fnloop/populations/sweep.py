@@ -10,6 +10,7 @@ import toolz
 
 from fnloop.core.checks import boolean, integer
 from fnloop.core.formatting import listed, short
+from fnloop.core.stacking import split_evenly
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.fitting import Fit, StreamFunction
@@ -23,7 +24,7 @@ from fnloop.populations.results import Sweep
 from fnloop.runs.parallel import Map, check_map, stream_tasks
 from fnloop.runs.recording import record as record_to
 from fnloop.training.engine import select_engine
-from fnloop.training.population import kind_of, members_at_once, prepare_population, split_evenly
+from fnloop.training.population import kind_of, members_at_once, prepare_population
 from fnloop.training.state import StopReason
 from fnloop.training.trainer import Trainer, check_trainer
 

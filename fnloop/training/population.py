@@ -8,9 +8,11 @@ import toolz
 from fnloop.core.arrays import Array
 from fnloop.core.columns import ColumnError
 from fnloop.core.digest import digest
+from fnloop.core.stacking import members_that_fit, split_evenly
 from fnloop.data.dataset import Dataset
 from fnloop.engines import Computation, Engine
 from fnloop.engines.threads import with_threads
+from fnloop.nn.values import values_of
 from fnloop.training.advance import carry_of, next_rates, with_carry
 from fnloop.training.engine import computation_of, select_engine
 from fnloop.training.epoch_end import end_epoch
@@ -20,9 +22,6 @@ from fnloop.training.preparation import Preparation, prepare
 from fnloop.training.state import EpochPlan, TrainState
 from fnloop.training.state_checks import make_plan
 from fnloop.training.trainer import Trainer
-
-CACHE = 8 << 20  # bytes of the arrays of a group; they need not all be in the second-level cache at once
-FEWEST = 4  # members of a group; fewer models, which are then large, are no faster together than alone
 
 States = Mapping[int, TrainState]
 
@@ -53,24 +52,7 @@ def members_at_once(trainer: Trainer) -> int:
     """
     model = trainer.model
     arrays = 2 + len(trainer.optimizer.init(model.init(0).vector[:0]).slots)
-    values = arrays * model.size + 4 * trainer.batch_size * sum(slot.shape[-1] for slot in model.layout if slot.shape)
-    fitting = CACHE // (values * (4 if trainer.dtype == "float32" else 8))
-    return fitting if fitting >= FEWEST else 1
-
-
-def split_evenly(members: Sequence[int], at_once: int) -> list[Sequence[int]]:
-    """Return the members in as few groups as possible, of nearly equal sizes.
-
-    Args:
-        members: The members.
-        at_once: The largest size of a group.
-
-    Examples:
-        >>> split_evenly(range(7), 3)
-        [range(0, 2), range(2, 4), range(4, 7)]
-    """
-    n, groups = len(members), -(-len(members) // at_once)
-    return [members[i * n // groups : (i + 1) * n // groups] for i in range(groups)]
+    return members_that_fit(arrays * model.size + trainer.batch_size * values_of(model), trainer.dtype)
 
 
 def prepare_population(

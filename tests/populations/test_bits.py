@@ -13,7 +13,10 @@ from fnloop import nn
 from fnloop.core.digest import same_bits
 from fnloop.core.errors import NonFiniteWarning
 from fnloop.core.records import evolve
+from fnloop.engines.numpy import population_measure
+from fnloop.engines.numpy.measure import make_measure
 from fnloop.training import population
+from fnloop.training.engine import computation_of
 from fnloop.training.population import kind_of, make_population_epoch, prepare_population
 from tests.populations.members import populations
 
@@ -63,6 +66,18 @@ def test_the_size_of_a_group_changes_no_bit(members_and_data, at_once):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(population, "members_at_once", lambda trainer: at_once)
         check_epochs(members, train, validation, [fl.init_state(trainer, train) for trainer in members], 1)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 5])
+def test_the_number_of_members_that_are_measured_at_once_changes_no_bit(at_once, monkeypatch):
+    monkeypatch.setattr(population_measure, "members_that_fit", lambda numbers, dtype: at_once)
+    trainer = fl.Trainer(model=fl.mlp([10, 4, 1]), loss="bce", metrics=("accuracy", "log_loss"))
+    data = fl.Dataset(np.tile(LAB.train.x, (8, 1)), np.tile(LAB.train.y, 8))  # more rows than one pass takes
+    computation = computation_of(trainer.resolve(data))
+    vectors = [trainer.model.init(k).vector for k in range(5)]
+    measured = population_measure.make_population_measure(computation, data)(vectors, [()] * 5)
+    alone = [make_measure(computation, data)(vector, ()) for vector in vectors]
+    assert same_bits(np.array(measured), np.array(alone))
 
 
 def without_seconds(fit):

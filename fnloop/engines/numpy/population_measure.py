@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 
 from fnloop.core.arrays import Array
-from fnloop.core.stacking import can_stack, repeated
+from fnloop.core.stacking import can_stack, members_that_fit, repeated, split_evenly
 from fnloop.data.dataset import Dataset
 from fnloop.engines.base import ROWS, Arrays, Computation, PopulationMeasure, Sums, apply_weights
 from fnloop.engines.numpy.measure import make_measure
 from fnloop.engines.numpy.population_gradient import stacked_loss, sum_up_members
 from fnloop.metrics.metric import make_merge
 from fnloop.nn import Context
+from fnloop.nn.values import values_of
 
 
 def make_population_measure(computation: Computation, data: Dataset) -> PopulationMeasure:
@@ -22,9 +23,22 @@ def make_population_measure(computation: Computation, data: Dataset) -> Populati
         computation: The computation of any member.
         data: The data.
     """
-    if not can_stack(computation.model):
-        measure_one = make_measure(computation, data)
-        return lambda vectors, buffers: [measure_one(*member) for member in zip(vectors, buffers, strict=True)]
+    model, dtype, measure_one = computation.model, computation.dtype, make_measure(computation, data)
+    measure_together = _make_measure_together(computation, data)
+    numbers = model.size + min(len(data), ROWS) * values_of(model)
+    at_once = members_that_fit(numbers, dtype) if can_stack(model) else 1
+
+    def measure(vectors: Sequence[Array], buffers: Sequence[Arrays]) -> list[Sums]:
+        sums: list[Sums] = []
+        for group in split_evenly(list(zip(vectors, buffers, strict=True)), at_once):
+            sums += measure_together(*zip(*group, strict=True)) if len(group) > 1 else [measure_one(*group[0])]
+        return sums
+
+    return measure
+
+
+def _make_measure_together(computation: Computation, data: Dataset) -> PopulationMeasure:
+    """Return the function that computes all members at once."""
     model, loss, metrics, dtype = computation.model, computation.loss, computation.metrics, computation.dtype
     merge = make_merge(metrics, model.outputs)
 
