@@ -50,8 +50,8 @@ def make_trainers(sizes: list[int], batch: int, members: int) -> list[fl.Trainer
     return fl.grid(base, seed=range(members))
 
 
-def population(trainers: list[fl.Trainer], data: fl.Dataset) -> Epoch:
-    epoch = make_population_epoch(prepare_population(trainers, data, None))
+def population(trainers: list[fl.Trainer], data: fl.Dataset, engine: str = "numpy") -> Epoch:
+    epoch = make_population_epoch(prepare_population(trainers, data, None, engine), engine=engine)
     states = {i: fl.init_state(trainer) for i, trainer in enumerate(trainers)}
 
     def run() -> None:
@@ -118,7 +118,7 @@ def measure(case: str, members: int, rounds: int) -> dict[str, list[float]]:
     data, trainers = make_data(sizes, batch * steps), make_trainers(sizes, batch, members)
     contenders: dict[str, Callable[[list[fl.Trainer], fl.Dataset], Epoch]] = {"population": population, "solo": solo}
     if all(map(find_spec, ("jax", "optax"))):
-        contenders["vmap"] = vmapped
+        contenders |= {"jax": partial(population, engine="jax"), "vmap": vmapped}
     runs = {name: make(trainers, data) for name, make in contenders.items()}
     each = {name: steps * (min(SOLO, members) if name == "solo" else members) for name in runs}
     for run in runs.values():

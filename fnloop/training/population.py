@@ -1,6 +1,7 @@
 """An epoch of a population: the states of many trainers of one kind, advanced together to the bits of their own runs."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import toolz
@@ -11,6 +12,7 @@ from fnloop.core.digest import digest
 from fnloop.core.stacking import members_that_fit, split_evenly
 from fnloop.data.dataset import Dataset
 from fnloop.engines import Computation, Engine
+from fnloop.engines.base import PopulationFold
 from fnloop.engines.threads import with_threads
 from fnloop.nn.values import values_of
 from fnloop.training.advance import carry_of, next_rates, with_carry
@@ -22,6 +24,8 @@ from fnloop.training.preparation import Preparation, prepare
 from fnloop.training.state import EpochPlan, TrainState
 from fnloop.training.state_checks import make_plan
 from fnloop.training.trainer import Trainer
+
+FOLDS = 64  # groups whose fold is kept
 
 States = Mapping[int, TrainState]
 
@@ -106,22 +110,23 @@ def make_population_epoch(
     measures = {id(member.validation): _make_measure(member, selected) for member in prepared}
     data_of = {index: id(member.validation) for index, member in enumerate(prepared)}
     members = [
-        _Member(
-            member.trainer,
-            computation_of(member.trainer),
-            make_plan(member.trainer, member.train),
-            None if pool is None else pool.rows[index],
-        )
-        for index, member in enumerate(prepared)
+        _Member(member.trainer, computation_of(member.trainer), make_plan(member.trainer, member.train)) for member in prepared
     ]
     data = first.train if pool is None else pool.data
+
+    @lru_cache(maxsize=FOLDS)
+    def fold_of(group: tuple[int, ...]) -> PopulationFold:
+        rows = None if pool is None else [pool.rows[index] for index in group]
+        return selected.make_population_fold([members[index].computation for index in group], data, rows)
 
     def epoch(states: States) -> dict[int, TrainState]:
         result: dict[int, TrainState] = {}
         for in_step in toolz.groupby(lambda index: (members[index].plan.examples, *_position(states[index])), states).values():
             for group in split_evenly(in_step, at_once):
                 trained = (
-                    _fold(selected, [members[i] for i in group], data, [states[i] for i in group]) if len(group) > 1 else []
+                    _fold(fold_of(tuple(group)), [members[i] for i in group], [states[i] for i in group])
+                    if len(group) > 1
+                    else []
                 )
                 sound = {index: state for index, state in zip(group, trained, strict=False) if state is not None}
                 for validation, of_data in toolz.groupby(data_of.__getitem__, sound).items():
@@ -145,15 +150,12 @@ class _Member(NamedTuple):
     trainer: Trainer
     computation: Computation
     plan: EpochPlan
-    rows: Array | None
 
 
-def _fold(engine: Engine, members: Sequence[_Member], data: Dataset, states: Sequence[TrainState]) -> list[TrainState | None]:
+def _fold(fold: PopulationFold, members: Sequence[_Member], states: Sequence[TrainState]) -> list[TrainState | None]:
     """Return each member's state after the last batch of the epoch; None if anything was not finite."""
     plan, first = members[0].plan, states[0].progress.batches
     pairs = [next_rates(member.trainer, state, plan.batches - first) for member, state in zip(members, states, strict=True)]
-    rows = [member.rows for member in members if member.rows is not None]
-    fold = engine.make_population_fold([member.computation for member in members], data, rows or None)
     try:
         with quiet():
             carries = fold([carry_of(state) for state in states], [rates for rates, _ in pairs], states[0].epoch, first)

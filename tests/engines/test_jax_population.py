@@ -6,12 +6,15 @@ import pytest
 
 import fnloop as fl
 from fnloop.core.records import evolve
+from fnloop.engines import Carry
 from fnloop.engines.jax.engine import _RESIDENT
 from fnloop.engines.jax.population import padded_size
 from fnloop.engines.jax.resident_data import ResidentData
+from fnloop.engines.jax.schedule import make_schedule, make_schedules
 from fnloop.nn import Activation, BatchNorm, Dense, Dropout, Sequential
 from fnloop.optimizers import SGD, AdamW, chain, clip_by_global_norm, scheduled
 from fnloop.schedulers import LinearLR
+from fnloop.training.engine import computation_of
 from tests.engines.test_programs import COMPILED
 from tests.strategies import dataset
 
@@ -123,3 +126,15 @@ def test_the_engine_of_a_sweep_is_checked():
     """At the call."""
     with pytest.raises(ValueError, match="engine must be 'numpy', 'jax'"):
         fl.sweep([TRAINER], DATA, epochs=1, engine="torch")
+
+
+@pytest.mark.parametrize("trainers", POPULATIONS.values(), ids=POPULATIONS)
+def test_the_numbers_of_all_updates_are_those_of_each_member(trainers):
+    """To the bit, also from the middle of an epoch on."""
+    computations = [computation_of(trainer.resolve(DATA)) for trainer in trainers]
+    rates = [[0.1 * k, 0.2, 0.3 + k] for k in range(len(trainers))]
+    together = make_schedules(computations)(7, rates, 2, 5)
+    for k, computation in enumerate(computations):
+        carry = Carry(DATA.x[0], (), (), optimizer_count=7, step=2, sums=[])
+        alone = make_schedule(computation, carry, rates[k], 2, 5)
+        assert fl.same_bits(jax.tree.leaves(alone), [values[k] for values in jax.tree.leaves(together)])

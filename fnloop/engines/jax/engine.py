@@ -149,7 +149,7 @@ class JaxEngine:
         """Return the function that folds batches for many members at once, as in `Engine.make_population_fold`."""
         examples = self._send_examples(computations[0], (data.x, data.y, data.weights))
         of_members = [np.arange(len(data))] * len(computations) if rows is None else rows
-        return make_population_fold(computations, examples, of_members, self.device)
+        return make_population_fold(computations, examples, of_members)
 
     def make_population_measure(self, computation: Computation, data: Dataset) -> PopulationMeasure:
         """Return the function that measures many members at once, as in `Engine.make_population_measure`."""
@@ -182,16 +182,17 @@ class JaxEngine:
         schedule = make_schedule(computation, carry, rates, first, len(batches))
         address = np.uint64(computation.seed), np.uint64(carry.step - first)
         with with_float64():
-            copies, sums, finite = program.fold(
+            copies, flat, sums, finite = program.fold(
                 copies, batches.examples, batches.order, schedule, numbers, first, stop, address, size=batches.size
             )
-        if not finite.all():
-            fault, kept = FAULTS[int(np.argmin(finite))], computation.optimizer.keeps_non_finite
+        sound = np.asarray(finite)
+        if not sound.all():
+            fault, kept = FAULTS[int(sound.argmin())], computation.optimizer.keeps_non_finite
             if kept and len(rates) == 1 and fault is not Fault.LOSS:  # a single step reports its fault exactly
-                sound = self._has_finite_gradient(program, arrays, carry.step, batches, address[0])
-                fault = fault if sound else Fault.GRADIENT
+                is_finite = self._has_finite_gradient(program, arrays, carry.step, batches, address[0])
+                fault = fault if is_finite else Fault.GRADIENT
             return carry._replace(fault=fault)
-        vector, *others = arrays = tuple(np.asarray(array) for array in program.join(copies))
+        vector, *others = arrays = tuple(map(np.asarray, flat))
         buffers, slots = others[: len(carry.buffers)], others[len(carry.buffers) :]
         resident.keep(arrays, copies)
         merge = make_merge(computation.metrics, computation.model.outputs)

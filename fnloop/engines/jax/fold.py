@@ -59,15 +59,14 @@ class Program(NamedTuple):
 
     Args:
         split: Flat arrays to `Layered` ones.
-        fold: Folds the update over batches; overwrites the arrays that it is given.
-        join: `Layered` arrays to flat ones.
+        fold: Folds the update over batches, and overwrites its arrays. It returns `Layered` arrays, for the next
+            fold, and the same as flat ones.
         check: Whether the gradient of a batch is finite.
         measure: The sums of the loss and the metrics over a dataset.
     """
 
     split: Callable[..., Layered]
-    fold: Callable[..., tuple[Layered, AnyArray, AnyArray]]
-    join: Callable[..., list[AnyArray]]
+    fold: Callable[..., tuple[Layered, list[AnyArray], AnyArray, AnyArray]]
     check: Callable[..., AnyArray]
     measure: Callable[..., AnyArray]
 
@@ -91,11 +90,21 @@ def shared_part(computation: Computation) -> Computation:
 def _compile(code: tuple[Any, ...], computation: Computation, kind: OptimizerKind) -> Program:
     return Program(
         split=jax.jit(make_split(computation.model)),
-        fold=jax.jit(make_fold(computation, kind), donate_argnums=0, static_argnames="size"),
-        join=jax.jit(make_join()),
+        fold=jax.jit(_with_flat_arrays(make_fold(computation, kind)), donate_argnums=0, static_argnames="size"),
         check=jax.jit(make_check(computation)),
         measure=jax.jit(make_measure(computation)),
     )
+
+
+def _with_flat_arrays(fold: Callable[..., tuple[Layered, AnyArray, AnyArray]]) -> Callable[..., Any]:
+    """Return a fold that also returns the arrays as flat ones, which saves starting another program."""
+    join = make_join()
+
+    def fold_and_join(*arguments: Any, size: int) -> tuple[Layered, list[AnyArray], AnyArray, AnyArray]:
+        arrays, sums, finite = fold(*arguments, size=size)
+        return arrays, join(arrays), sums, finite
+
+    return fold_and_join
 
 
 def get_outputs(model: Any) -> Callable[..., AnyArray]:

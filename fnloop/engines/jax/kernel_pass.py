@@ -121,4 +121,5 @@ def _to_arrays(scalars: Scalars, n: int, dtype: str) -> Any:
         return None
     if isinstance(scalars, tuple):
         return tuple(_to_arrays(scalar, n, dtype) for scalar in scalars)
-    return np.broadcast_to(np.asarray(scalars, dtype), (n,))
+    values = np.asarray(scalars, dtype)
+    return values if values.shape == (n,) else np.full(n, values)

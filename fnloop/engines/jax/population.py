@@ -14,9 +14,9 @@ from fnloop.engines.base import Arrays, Carry, Computation, PopulationFold, Popu
 from fnloop.engines.jax.fold import PROGRAMS, Address, Layered, Schedule, make_fold, make_join, make_split, shared_part
 from fnloop.engines.jax.hyperparameters import OptimizerKind, split_numbers
 from fnloop.engines.jax.measure import make_measure
-from fnloop.engines.jax.schedule import make_schedule
+from fnloop.engines.jax.schedule import make_schedules
 from fnloop.engines.jax.tracing import code_of, with_float64
-from fnloop.metrics.metric import make_merge
+from fnloop.metrics.metric import add, make_merge
 
 
 class PopulationProgram(NamedTuple):
@@ -100,7 +100,6 @@ def make_population_fold(
     computations: Sequence[Computation],
     examples: tuple[AnyArray, ...],
     rows: Sequence[Array],
-    device: jax.Device,
 ) -> PopulationFold:
     """Return the function of `Engine.make_population_fold`.
 
@@ -108,30 +107,28 @@ def make_population_fold(
         computations: A computation for each member.
         examples: All examples, on the device.
         rows: For each member the rows that it trains on.
-        device: The device.
     """
     members = len(computations)
     kinds, numbers = zip(*(split_numbers(each.optimizer, each.dtype) for each in computations), strict=True)
     program = _get_program(computations[0], kinds[0])
     same_kind, size = all(kind == kinds[0] for kind in kinds[1:]), computations[0].update_size
     pad = padded(members)
+    schedules = make_schedules(computations) if same_kind else None
+    own_numbers = _stack(numbers, pad) if same_kind else None
+    seeds = np.array([computations[k].seed for k in pad], np.uint64)
 
     def fold(carries: Sequence[Carry], rates: Sequence[Sequence[float]], epoch: int, first: int) -> list[Carry | None]:
-        if not same_kind or program.refused:
+        if schedules is None or program.refused:
             return [None] * members
         batches, stop = -(-len(rows[0]) // size), first + len(rates[0])
-        schedules = [make_schedule(*each, first, batches) for each in zip(computations, carries, rates, strict=True)]
-        orders = [
-            own[permutation(len(own), each.seed, epoch)].astype(np.int32) for own, each in zip(rows, computations, strict=True)
-        ]
-        arrays = [(carry.vector, *carry.buffers, *carry.slots) for carry in carries]
-        seeds = np.array([computations[k].seed for k in pad], np.uint64)
-        arguments = (_stack(arrays, pad), examples, _stack(orders, pad), _stack(schedules, pad), _stack(numbers, pad))
+        arrays = list(zip(*((carry.vector, *carry.buffers, *carry.slots) for carry in carries), strict=True))
+        order = _orders(rows, seeds[:members].tolist(), epoch)[pad]
+        schedule = jax.tree.map(lambda values: values[pad], schedules(carries[0].optimizer_count, rates, first, batches))
+        stacked = [np.stack([own[k] for k in pad]) for own in arrays]
+        address = seeds, np.uint64(carries[0].step - first)
         try:
             with with_float64():
-                results = program.fold(
-                    *jax.device_put(arguments, device), first, stop, (seeds, np.uint64(carries[0].step - first)), size=size
-                )
+                results = program.fold(stacked, examples, order, schedule, own_numbers, first, stop, address, size=size)
         except jax.errors.JaxRuntimeError:
             raise
         except Exception:  # a part of the user's that JAX cannot map
@@ -182,7 +179,7 @@ def _to_carries(
 ) -> list[Carry | None]:
     """Return the carry of each member, or None where anything was not finite."""
     arrays, sums, finite = jax.device_get(results)
-    merge, n = make_merge(computation.metrics, computation.model.outputs), len(carries[0].buffers)
+    merged, n = _merge_batches(computation, carries, sums[: len(carries), first:stop]), len(carries[0].buffers)
 
     def carry_of(k: int, carry: Carry) -> Carry:
         vector, *others = (read_only(array[k].copy()) for array in arrays)
@@ -192,7 +189,29 @@ def _to_carries(
             slots=tuple(others[n:]),
             optimizer_count=carry.optimizer_count + stop - first,
             step=carry.step + stop - first,
-            sums=reduce(merge, ([carry.sums] if carry.sums else []) + sums[k, first:stop].tolist()),
+            sums=merged[k],
         )
 
-    return [carry_of(k, carry) if finite[k].all() else None for k, carry in enumerate(carries)]
+    sound = finite.all(1)
+    return [carry_of(k, carry) if sound[k] else None for k, carry in enumerate(carries)]
+
+
+def _merge_batches(computation: Computation, carries: Sequence[Carry], sums: Array) -> list[Sums]:
+    """Return the sums of each member over the batches so far; `sums` are those of the last ones, (K, batches, width)."""
+    merge = make_merge(computation.metrics, computation.model.outputs)
+    batches = [np.array([carry.sums for carry in carries])] if carries[0].sums else []
+    batches += list(sums.swapaxes(0, 1))
+    if merge is add:
+        merged: list[Sums] = reduce(np.add, batches).tolist()
+        return merged
+    return [reduce(merge, member) for member in np.stack(batches, axis=1).tolist()]
+
+
+def _orders(rows: Sequence[Array], seeds: Sequence[int], epoch: int) -> Array:
+    """Return the order of each member's examples, (K, N)."""
+    found: dict[tuple[int, int], Array] = {}
+    members = [(seed, id(own)) for seed, own in zip(seeds, rows, strict=True)]
+    for member, seed, own in zip(members, seeds, rows, strict=True):
+        if member not in found:
+            found[member] = own[permutation(len(own), seed, epoch)].astype(np.int32)
+    return np.stack([found[member] for member in members])
