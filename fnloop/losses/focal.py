@@ -47,6 +47,8 @@ class Focal(weighting.ClassWeighted, Classification):
     gamma: NonNegative = 2.0
     class_weights: ClassWeights = None
 
+    stacks = True
+
     def check_outputs(self, outputs: int) -> None:
         """Check that there is a weight for each class."""
         weighting.check_class_weights(self.class_weights, max(2, outputs))
@@ -57,11 +59,11 @@ class Focal(weighting.ClassWeighted, Classification):
 
     def _forward(self, z: AnyArray, y: AnyArray) -> tuple[AnyArray, Backward]:
         xp = namespace(z)
-        highest = one_hot(z.argmax(0), z)
+        highest = one_hot(z.argmax(-2), z)
         rival = 1 - highest
-        z = rival * (z - (z * highest).sum(0))  # relative to the highest logit, whose entry is exactly 0
+        z = rival * (z - (z * highest).sum(-2, keepdims=True))  # relative to the highest logit, whose entry is exactly 0
         exp = xp.exp(z)
-        rest = (rival * exp).sum(0)
+        rest = (rival * exp).sum(-2, keepdims=True)
         total, lowest = 1 + rest, float(np.finfo(z.dtype).min)
         log_p = xp.maximum(z - xp.log1p(rest), lowest)  # a difference of finite logits may overflow
         p = exp / total
@@ -77,6 +79,6 @@ class Focal(weighting.ClassWeighted, Classification):
 
         def backward() -> AnyArray:
             c = v * (1 - self.gamma * p * (near / q))
-            return (p * (c.sum(0) - c) - c * q) * (1 / z.shape[1])
+            return (p * (c.sum(-2, keepdims=True) - c) - c * q) * (1 / z.shape[-1])
 
-        return -(v * near + share * far).sum(0), backward
+        return -(v * near + share * far).sum(-2), backward

@@ -28,6 +28,8 @@ class Hinge(Classification):
     Source: Crammer & Singer 2001.
     """
 
+    stacks = True
+
     def check_targets(self, targets: Array, outputs: int) -> None:
         """Check that targets are classes, as labels or as one-hot rows."""
         classes.check_targets(targets, outputs)
@@ -46,8 +48,8 @@ class Hinge(Classification):
 
 def _forward(z: AnyArray, y: AnyArray) -> tuple[AnyArray, Backward]:
     xp = namespace(z)
-    rival = xp.where(y > 0, -np.inf, z).argmax(0)
+    rival = xp.where(y > 0, -np.inf, z).argmax(-2)
     direction = one_hot(rival, z) - y
-    margin = 1 + (z * direction).sum(0)
+    margin = 1 + (z * direction).sum(-2)
     active = (margin > 0).astype(z.dtype)
-    return margin * active, lambda: direction * (active * (1 / z.shape[1]))
+    return margin * active, lambda: direction * (active * (1 / z.shape[-1]))[..., None, :]

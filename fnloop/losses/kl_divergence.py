@@ -27,6 +27,8 @@ class KLDivergence(Classification):
     Source: Kullback & Leibler 1951.
     """
 
+    stacks = True
+
     def check_outputs(self, outputs: int) -> None:
         """Check that there are at least two classes."""
         if outputs < 2:
@@ -50,6 +52,7 @@ def _forward(z: AnyArray, y: AnyArray) -> tuple[AnyArray, Backward]:
     z, exp, rest = shifted_exponentials(z)
     xp, tiny = namespace(z), float(np.finfo(z.dtype).tiny)
     absent = y < tiny  # a subnormal y would overflow exp(d)
-    d = z - xp.log1p(rest) - xp.log(xp.where(absent, 1, y))
-    terms = xp.where(absent, exp / (1 + rest), y * (xp.expm1(d) - d))
-    return terms.sum(0), lambda: mean_gradient(exp, rest, y)
+    rest_of_each = rest[..., None, :]
+    d = z - xp.log1p(rest_of_each) - xp.log(xp.where(absent, 1, y))
+    terms = xp.where(absent, exp / (1 + rest_of_each), y * (xp.expm1(d) - d))
+    return terms.sum(-2), lambda: mean_gradient(exp, rest, y)

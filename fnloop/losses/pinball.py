@@ -52,6 +52,8 @@ class Pinball(Regression):
 
     quantile: Annotated[Any, _one_or_several] = 0.5
 
+    stacks = True
+
     @property
     def metrics(self) -> tuple[str, ...]:  # type: ignore[override]
         """The default metrics: none for several quantiles, whose outputs share one target."""
@@ -73,7 +75,7 @@ class Pinball(Regression):
     def forward(self, outputs: AnyArray, targets: AnyArray) -> tuple[AnyArray, Backward]:
         """Return the loss of each example, (N,), and the backward function."""
         if isinstance(self.quantile, tuple):
-            targets = namespace(outputs).broadcast_to(targets.reshape(-1, 1), outputs.shape)
+            targets = namespace(outputs).broadcast_to(targets.reshape(*outputs.shape[:-1], 1), outputs.shape)
         return Regression.forward(self, outputs, targets)
 
     def rho(self, error: AnyArray) -> tuple[AnyArray, Slope]:

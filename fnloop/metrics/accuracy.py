@@ -66,10 +66,11 @@ class SubsetAccuracy(Metric):
     name = "subset_accuracy"
     task = "multilabel"
     mode = "max"
+    stacks = True
 
     def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
         """Return the number of examples whose labels are all correct."""
-        return [namespace(outputs).count_nonzero(correct_labels(outputs, targets).all(1))]
+        return [count(correct_labels(outputs, targets).all(-1))]
 
     def width(self, outputs: int) -> int:
         """Return 1."""
@@ -103,6 +104,7 @@ class TopKAccuracy(Metric):
 
     task = "classification"
     mode = "max"
+    stacks = True
 
     @property
     def name(self) -> str:
@@ -112,11 +114,11 @@ class TopKAccuracy(Metric):
     def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
         """Return the number of examples whose class has one of the k highest scores."""
         xp = namespace(outputs)
-        label = labels_of(targets, outputs).reshape(-1, 1)
-        score = xp.take_along_axis(outputs, label.astype(int), 1)
-        before = indices(outputs.shape[1], label.dtype) < label
+        label = labels_of(targets, outputs)[..., None]
+        score = xp.take_along_axis(outputs, label.astype(int), -1)
+        before = indices(outputs.shape[-1], label.dtype) < label
         higher = ~(outputs < score) & (before | ~(outputs == score))
-        return [xp.count_nonzero(xp.count_nonzero(higher, 1) < self.k)]
+        return [count(xp.count_nonzero(higher, -1) < self.k)]
 
     def width(self, outputs: int) -> int:
         """Return 1, and check that k is below the number of outputs."""

@@ -24,15 +24,16 @@ class Confusion(ClassesOrLabels, Metric):
     multilabel: Flag = False
 
     mode = "max"
+    stacks = True
 
     def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
         """Return the numbers of true positives, of predictions and of examples of each class; for one output of class 1."""
-        if self.multilabel or outputs.shape[1] == 1:
+        if self.multilabel or outputs.shape[-1] == 1:
             predicted, actual = outputs > 0, targets.reshape(outputs.shape) > 0.5
         else:
-            classes = indices(outputs.shape[1], np.dtype(int))
-            predicted, actual = (c.reshape(-1, 1) == classes for c in (outputs.argmax(1), labels_of(targets, outputs)))
-        return [count for which in (predicted & actual, predicted, actual) for count in which.sum(0)]
+            classes = indices(outputs.shape[-1], np.dtype(int))
+            predicted, actual = (c[..., None] == classes for c in (outputs.argmax(-1), labels_of(targets, outputs)))
+        return [count for which in (predicted & actual, predicted, actual) for count in which.sum(-2).T]
 
     def width(self, outputs: int) -> int:
         """Return the number of counts, three for each class."""

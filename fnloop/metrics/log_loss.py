@@ -32,18 +32,20 @@ class LogLoss(ClassesOrLabels, Metric):
     name = "log_loss"
     needs = "probabilities"
     mode = "min"
+    stacks = True
 
     def sums(self, outputs: AnyArray, targets: AnyArray) -> list[Any]:
         """Return the sum of -log p."""
         z = outputs.astype(widest(outputs))
-        if self.multilabel or z.shape[1] == 1:
+        examples_and_classes = (-2, -1)
+        if self.multilabel or z.shape[-1] == 1:
             y, softplus = targets.reshape(z.shape), namespace(z).logaddexp
-            return [(y * softplus(0.0, -z) + (1 - y) * softplus(0.0, z)).sum() / z.shape[1]]
+            return [(y * softplus(0.0, -z) + (1 - y) * softplus(0.0, z)).sum(examples_and_classes) / z.shape[-1]]
         log_p = log_softmax(z)
         if targets.shape == z.shape:
-            return [-(targets * log_p).sum()]
-        label = labels_of(targets, z).reshape(-1, 1).astype(int)
-        return [-namespace(z).take_along_axis(log_p, label, 1).sum()]
+            return [-(targets * log_p).sum(examples_and_classes)]
+        label = labels_of(targets, z)[..., None].astype(int)
+        return [-namespace(z).take_along_axis(log_p, label, -1).sum(examples_and_classes)]
 
     def width(self, outputs: int) -> int:
         """Return 1."""
@@ -57,7 +59,7 @@ class LogLoss(ClassesOrLabels, Metric):
 def log_softmax(z: AnyArray) -> AnyArray:
     """Return the logarithms of the probabilities of the classes, (N, K), accurate also for probabilities near 1."""
     xp = namespace(z)
-    z = z - z.max(1, keepdims=True)
-    highest = xp.arange(z.shape[1]) == z.argmax(1)[:, None]
-    rest = xp.where(highest, 0.0, xp.exp(z)).sum(1, keepdims=True)
+    z = z - z.max(-1, keepdims=True)
+    highest = xp.arange(z.shape[-1]) == z.argmax(-1)[..., None]
+    rest = xp.where(highest, 0.0, xp.exp(z)).sum(-1, keepdims=True)
     return z - xp.log1p(rest)
