@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Annotated, Any
 
 import numpy as np
+from toolz import interleave
 
 from fnloop.core.arrays import AnyArray, Array, read_only
 from fnloop.core.checks import Check, extents, integer
@@ -115,10 +116,29 @@ def windows(
     def backward(d: AnyArray) -> AnyArray:
         dx: Any = np.zeros(x.shape, d.dtype)
         by_position = d.reshape(*leading, *counts, *size, channels)
-        for offset in np.ndindex(*size):
-            at = tuple(slice(start, start + width, step) for start, width, step in zip(offset, span, stride, strict=True))
-            dx[(..., *at, slice(None))] += by_position[(..., *offset, slice(None))]
+        if stride == size:
+            _add_tiles(dx, by_position, counts, size)
+        else:
+            for offset in np.ndindex(*size):
+                at = tuple(slice(start, start + width, step) for start, width, step in zip(offset, span, stride, strict=True))
+                dx[(..., *at, slice(None))] += by_position[(..., *offset, slice(None))]
         kept = (slice(before, extent - after) for extent, (before, after) in zip(x.shape[extents], widths, strict=True))
         return dx[(..., *kept, slice(None))]
 
     return taken, counts, backward
+
+
+def _add_tiles(dx: Any, d: AnyArray, counts: Size, size: Size) -> None:
+    """Add the gradients of windows that do not overlap, in one pass.
+
+    Args:
+        dx: The gradient of the values, (..., *extents, C), which is added to.
+        d: The gradient of the windows, (..., *counts, *size, C).
+        counts: The number of windows along each dimension.
+        size: The size of a window.
+    """
+    dims, first = len(size), dx.ndim - 1 - len(size)
+    covered = (slice(count * step) for count, step in zip(counts, size, strict=True))
+    tiles = dx[(..., *covered, slice(None))].reshape(*dx.shape[:first], *interleave((counts, size)), dx.shape[-1])  # a view
+    axes = interleave((range(first, first + dims), range(first + dims, first + 2 * dims)))
+    tiles += d.transpose(*range(first), *axes, d.ndim - 1)
