@@ -12,6 +12,7 @@ from fnloop.data.batching import batches_from
 from fnloop.data.dataset import Dataset
 from fnloop.engines.base import Carry, Computation, Examples, Fault, Fold, Step
 from fnloop.engines.numpy.gradient import make_gradient
+from fnloop.engines.numpy.memory import keep_freed_memory
 from fnloop.metrics.metric import make_merge
 from fnloop.optimizers.kernel_pass import ApplyDirection, make_pass
 
@@ -22,6 +23,7 @@ Update = Callable[[Carry, tuple[float, Examples]], Carry]
 
 def make_fold(computation: Computation, data: Dataset) -> Fold:
     """Return the function `fold(carry, rates, epoch, first) -> carry` over batches of an epoch of the data."""
+    keep_freed_memory()
     size, seed, dtype = computation.update_size, computation.seed, computation.dtype
 
     def fold(carry: Carry, rates: Sequence[float], epoch: int, first: int) -> Carry:
@@ -33,6 +35,7 @@ def make_fold(computation: Computation, data: Dataset) -> Fold:
 
 def make_step(computation: Computation) -> Step:
     """Return the function `step(carry, lr, examples) -> carry`: the fold over one batch."""
+    keep_freed_memory()
     return lambda carry, lr, examples: fold_batches(computation, carry, [lr], [examples])
 
 

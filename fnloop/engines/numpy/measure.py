@@ -8,11 +8,13 @@ from fnloop.core.arrays import Array
 from fnloop.data.dataset import Dataset
 from fnloop.engines.base import ROWS, Arrays, Computation, Measure, Sums, apply_weights
 from fnloop.engines.numpy.gradient import sum_up
+from fnloop.engines.numpy.memory import keep_freed_memory
 from fnloop.metrics.metric import make_merge
 
 
 def make_measure(computation: Computation, data: Dataset) -> Measure:
     """Return the function `measure(vector, buffers) -> sums` of the loss and the metrics over the dataset."""
+    keep_freed_memory()
     add = _make_sums(computation, data)
     return lambda vector, buffers: add(_in_chunks(computation, vector, buffers, data.x))
 
