@@ -6,9 +6,12 @@ import pytest
 from toolz import nth
 
 import fnloop as fl
+from fnloop.core.records import evolve
+from fnloop.engines import get_engine
 from fnloop.engines.jax.hyperparameters import split_numbers
 from fnloop.optimizers import SGD, Adam, AdamW, add_decayed_weights, chain, clip_by_global_norm, masked, scheduled
 from fnloop.schedulers import LinearLR
+from fnloop.training.engine import computation_of
 from tests.strategies import dataset
 
 DATA, OTHER = dataset("mse", 22), dataset("mse", 9)
@@ -81,3 +84,32 @@ def test_a_new_number_of_rows_compiles_nothing():
         assert outputs.shape == (n, 2)
         np.testing.assert_allclose(outputs, whole[:n], rtol=1e-4, atol=1e-5)
     assert not COMPILED
+
+
+SIZES = 1, 7, 16, 17, 500, 1023, 1024, 1030, 2100, 17_500
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_metrics_of_a_new_number_of_rows_compile_nothing(weighted):
+    """They are those of NumPy, to rounding, also if their statistics are merged; of a population those of each member."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(17_500, 3)), 3 + rng.normal(size=(17_500, 2))
+    weights = rng.uniform(0, 2, 17_500) if weighted else None
+    trainers = [evolve(trainer_of(Adam()), metrics=("mae", "r2"), seed=k).resolve(DATA) for k in range(3)]
+    states, computation = [fl.init_state(trainer) for trainer in trainers], computation_of(trainers[0])
+    arrays = [state.params.vector for state in states], [state.buffers for state in states]
+
+    def measure(n, engine):
+        data = fl.Dataset(x[:n], y[:n], None if weights is None else weights[:n])
+        together = get_engine(engine).make_population_measure(computation, data)(*arrays)
+        return [fl.evaluate(trainers[1], states[1], data, engine=engine), *together]
+
+    for n in (16, 32, 64, 128, 256, 512, 1000, 17_500):
+        measure(n, "jax")
+    COMPILED.clear()
+    found = [measure(n, "jax") for n in SIZES]
+    assert not COMPILED
+    for (alone, *together), n in zip(found, SIZES, strict=True):
+        expected, *of_members = measure(n, "numpy")
+        assert alone == pytest.approx(expected, rel=1e-5, nan_ok=True)
+        np.testing.assert_allclose(together, of_members, rtol=1e-5)

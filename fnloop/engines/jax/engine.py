@@ -16,6 +16,7 @@ from fnloop.core.random import permutation
 from fnloop.data.dataset import Dataset
 from fnloop.engines.base import (
     FAULTS,
+    ROWS,
     Arrays,
     Carry,
     Computation,
@@ -26,10 +27,11 @@ from fnloop.engines.base import (
     PopulationFold,
     PopulationMeasure,
     Step,
+    Sums,
 )
 from fnloop.engines.jax.fold import Layered, Program, get_outputs, get_program
 from fnloop.engines.jax.hyperparameters import Numbers, split_numbers
-from fnloop.engines.jax.measure import padded_chunks
+from fnloop.engines.jax.measure import Parts, cut, padded, padded_chunks, sum_up_rest
 from fnloop.engines.jax.population import make_population_fold, make_population_measure
 from fnloop.engines.jax.resident_data import ResidentData
 from fnloop.engines.jax.schedule import make_schedule
@@ -132,14 +134,19 @@ class JaxEngine:
 
     def make_measure(self, computation: Computation, data: Dataset) -> Measure:
         """Return the function that measures parameters, as in `Engine.make_measure`."""
-        program, _ = get_program(computation)
-        examples = self._send_examples(computation, (data.x, data.y, data.weights))
+        parts = self._send_parts(computation, data)
+        (program, _), outputs_of = get_program(computation), get_outputs(computation.model)
         merge = make_merge(computation.metrics, computation.model.outputs)
 
         def measure(vector: Array, buffers: Arrays) -> list[float]:
-            with with_float64():
-                sums = program.measure(vector, buffers, *examples)
-            return reduce(merge, np.asarray(sums).tolist())
+            sums: list[Sums] = []
+            for chunks in parts.chunks:
+                with with_float64():
+                    sums += np.asarray(program.measure(vector, buffers, *chunks)).tolist()
+            if parts.rest is not None:
+                outputs = np.asarray(outputs_of(vector, buffers, parts.features))
+                sums += sum_up_rest(computation, parts.rest, outputs[None])
+            return reduce(merge, sums)
 
         return measure
 
@@ -153,8 +160,8 @@ class JaxEngine:
 
     def make_population_measure(self, computation: Computation, data: Dataset) -> PopulationMeasure:
         """Return the function that measures many members at once, as in `Engine.make_population_measure`."""
-        examples = self._send_examples(computation, (data.x, data.y, data.weights))
-        return make_population_measure(computation, examples, self.make_measure(computation, data))
+        parts, solo = self._send_parts(computation, data), self.make_measure(computation, data)
+        return make_population_measure(computation, parts, solo)
 
     def outputs(self, computation: Computation, vector: Array, buffers: Arrays, x: Array) -> Array:
         """Return the model's outputs for each row of x."""
@@ -215,19 +222,37 @@ class JaxEngine:
 
     def _send_examples(self, computation: Computation, arrays: Examples) -> tuple[AnyArray, ...]:
         """Send examples to the device, and check that JAX can trace the computation on them."""
-        sent = tuple(self._send(computation, array) for array in arrays if array is not None)
+        sent = tuple(self._send(computation, array, slice(len(array))) for array in arrays if array is not None)
+        self._check_traceable(computation, arrays[1])
+        return sent
+
+    def _send_parts(self, computation: Computation, data: Dataset) -> Parts:
+        """Send a dataset in parts, and check that JAX can trace the computation on it."""
+        arrays = [array for array in (data.x, data.y, data.weights) if array is not None]
+        self._check_traceable(computation, data.y)
+        chunks = [tuple(self._send(computation, array, slice(*ends)) for array in arrays) for ends in cut(len(data))]
+        rest = slice(len(data) // ROWS * ROWS, len(data))
+        if rest.start == rest.stop:
+            return Parts(chunks, None, None)
+        features = self._send(computation, data.x, rest, pad=True)
+        weights = None if data.weights is None else data.weights[rest]
+        return Parts(chunks, features, Dataset(data.x[rest], data.y[rest], weights))
+
+    def _check_traceable(self, computation: Computation, targets: Array) -> None:
+        self._check_dtype(computation)
         kind, _ = split_numbers(computation.optimizer, computation.dtype)
         pairs = zip(computation.optimizer.parts, kind.parts, strict=True)  # those that are tried have no schedules
         unknown = [part for part, tried in pairs if not tried.takes_numbers or code_of(part) != code_of(tried.part)]
-        check_traceable(computation, unknown, sent[1].shape[1:], sent[1].dtype)
-        return sent
+        check_traceable(computation, unknown, np.shape(targets)[1:], computation.dtype)
 
-    def _send(self, computation: Computation, array: Array) -> AnyArray:
+    def _send(self, computation: Computation, array: Array, rows: slice, *, pad: bool = False) -> AnyArray:
+        """Return some rows of an array on the device, with padding after them if that is asked for."""
         self._check_dtype(computation)
-        key = computation.dtype, self.device
+        key = computation.dtype, self.device, rows.start, rows.stop, pad
         sent = _RESIDENT.get(array, key)
         if sent is None:
-            sent = jax.device_put(np.asarray(array).astype(computation.dtype, copy=False), self.device)
+            part = np.asarray(array)[rows].astype(computation.dtype, copy=False)
+            sent = jax.device_put(padded(part, computation.dtype) if pad else part, self.device)
             _RESIDENT.keep(array, key, sent)
         return sent
 

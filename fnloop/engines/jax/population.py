@@ -13,7 +13,7 @@ from fnloop.core.random import permutation
 from fnloop.engines.base import Arrays, Carry, Computation, PopulationFold, PopulationMeasure, Sums
 from fnloop.engines.jax.fold import PROGRAMS, Address, Layered, Schedule, make_fold, make_join, make_split, shared_part
 from fnloop.engines.jax.hyperparameters import OptimizerKind, split_numbers
-from fnloop.engines.jax.measure import make_measure
+from fnloop.engines.jax.measure import Parts, make_measure, make_outputs, sum_up_rest
 from fnloop.engines.jax.schedule import make_schedules
 from fnloop.engines.jax.tracing import code_of, with_float64
 from fnloop.metrics.metric import add, make_merge
@@ -24,12 +24,14 @@ class PopulationProgram(NamedTuple):
 
     Args:
         fold: Folds the updates of all members.
-        measure: The sums of each member over a dataset.
+        measure: The sums of each member over whole chunks of a dataset.
+        outputs: The outputs of each member.
         refused: Whether JAX could not map the fold over members; it is appended to.
     """
 
     fold: Callable[..., tuple[list[AnyArray], AnyArray, AnyArray]]
     measure: Callable[..., AnyArray]
+    outputs: Callable[..., AnyArray]
     refused: list[bool]
 
 
@@ -41,7 +43,10 @@ def _compile(code: tuple[Any, ...], computation: Computation, kind: OptimizerKin
         return jax.vmap(lambda vector, own: measure(vector, own, *examples))(vectors, buffers)
 
     return PopulationProgram(
-        fold=jax.jit(_map_fold(computation, kind), static_argnames="size"), measure=jax.jit(measure_members), refused=[]
+        fold=jax.jit(_map_fold(computation, kind), static_argnames="size"),
+        measure=jax.jit(measure_members),
+        outputs=jax.jit(jax.vmap(make_outputs(computation.model), in_axes=(0, 0, None))),
+        refused=[],
     )
 
 
@@ -140,13 +145,13 @@ def make_population_fold(
 
 
 def make_population_measure(
-    computation: Computation, examples: tuple[AnyArray, ...], solo: Callable[[Array, Arrays], Sums]
+    computation: Computation, parts: Parts, solo: Callable[[Array, Arrays], Sums]
 ) -> PopulationMeasure:
     """Return the function of `Engine.make_population_measure`.
 
     Args:
         computation: The computation of any member.
-        examples: The examples, on the device.
+        parts: The examples.
         solo: The function that measures one member.
     """
     kind, _ = split_numbers(computation.optimizer, computation.dtype)
@@ -157,9 +162,16 @@ def make_population_measure(
         if program.refused:
             return [solo(*member) for member in zip(vectors, buffers, strict=True)]
         pad = padded(members)
-        with with_float64():
-            sums = np.asarray(program.measure(_stack(vectors, pad), _stack(buffers, pad), *examples))
-        return [reduce(merge, sums[k].tolist()) for k in range(members)]
+        own = _stack(vectors, pad), _stack(buffers, pad)
+        sums: list[list[Sums]] = [[] for _ in range(members)]
+        for chunks in parts.chunks:
+            with with_float64():
+                of_chunks = np.asarray(program.measure(*own, *chunks))
+            sums = [before + new for before, new in zip(sums, of_chunks[:members].tolist(), strict=True)]
+        if parts.rest is not None:
+            outputs = np.asarray(program.outputs(*own, parts.features))[:members]
+            sums = [[*before, new] for before, new in zip(sums, sum_up_rest(computation, parts.rest, outputs), strict=True)]
+        return [reduce(merge, of_member) for of_member in sums]
 
     return measure
 
