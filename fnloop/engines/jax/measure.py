@@ -58,8 +58,8 @@ def padded(x: Array, dtype: str, size: int | None = None) -> Array:
     Args:
         x: The rows.
         dtype: The dtype of the result.
-        size: The rows of the result. Default: None, the next power of 2, at least 16: rows that are measured again and again are
-            padded with fewer than those of a prediction.
+        size: The rows of the result. Default: None, the next power of 2, at least 16: what is measured in each epoch has less
+            padding than a prediction.
 
     Examples:
         >>> [len(padded(np.ones((n, 2)), "float32")) for n in (1, 17, 500)]
