@@ -11,7 +11,19 @@ from fnloop.engines.jax.engine import _RESIDENT
 from fnloop.engines.jax.population import padded_size
 from fnloop.engines.jax.resident_data import ResidentData
 from fnloop.engines.jax.schedule import make_schedule, make_schedules
-from fnloop.nn import Activation, BatchNorm, Dense, Dropout, Sequential
+from fnloop.nn import (
+    Activation,
+    AvgPool1d,
+    BatchNorm,
+    Conv1d,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPool1d,
+    Reshape,
+    Residual,
+    Sequential,
+)
 from fnloop.optimizers import SGD, AdamW, chain, clip_by_global_norm, scheduled
 from fnloop.schedulers import LinearLR
 from fnloop.training.engine import computation_of
@@ -20,6 +32,13 @@ from tests.strategies import dataset
 
 DATA, OTHER = dataset("mse", 22), dataset("mse", 9, seed=1)
 TRAINER = fl.Trainer(model=fl.mlp([3, 4, 2]), loss="mse", batch_size=5, scheduler=0.01)
+CONVOLVED = Sequential(
+    3,
+    (
+        *(Dense(3, 12), Reshape((6, 2)), Residual(Conv1d(2, 2, 3, padding="same")), MaxPool1d(2)),
+        *(Conv1d(2, 3, 2, stride=2), AvgPool1d(1), Flatten(), Dense(3, 2)),
+    ),
+)
 NORMALIZED = Sequential(3, (Dense(3, 5), BatchNorm(5), Activation("tanh"), Dropout(0.3), Dense(5, 2)))
 
 
@@ -37,6 +56,7 @@ POPULATIONS = {
     "weight decay": [evolve(TRAINER, seed=k, optimizer=AdamW(weight_decay=0.1 * k)) for k in range(3)],
     "rates": [evolve(TRAINER, seed=7, scheduler=rate) for rate in (0.1, 0.01)],
     "buffers and draws": [evolve(TRAINER, model=NORMALIZED, seed=k, optimizer=SGD(momentum=0.9)) for k in range(3)],
+    "convolutions": [evolve(TRAINER, model=CONVOLVED, seed=k) for k in range(3)],
     "clip": [evolve(TRAINER, optimizer=chain(clip_by_global_norm(c), SGD(momentum=0.9 * c))) for c in (0.1, 0.9)],
     "schedules": [
         evolve(TRAINER, optimizer=scheduled(SGD(momentum=0.9), momentum=LinearLR(v, total_iters=5))) for v in (0.1, 0.9)

@@ -24,15 +24,28 @@ class Halved(nn.Layer):
         return x / 2, lambda dy, grads, need_dx: dy / 2 if need_dx else None, ()
 
 
+@fl.frozen
+class Signs(nn.Layer):
+    """Indices for an embedding: 0, 1 or 2 for a value below, at or above zero. It takes an axis of members."""
+
+    stacks = True
+
+    def forward(self, params, x, context):
+        return np.sign(x) + 1, lambda dy, grads, need_dx: np.zeros_like(x), ()
+
+
 def models(outputs: int) -> list[nn.Sequential]:
     """Return models with every layer: those that take an axis of members, and those that do not."""
     n = catalog.INPUTS
+    same = nn.Sequential((4, 2), (nn.Conv1d(2, 2, 3, padding="same"), nn.MaxPool1d(3, stride=1, padding="same")))
     shapes = nn.Reshape((3, 2)), nn.LayerNorm(2), nn.Activation("softmax"), nn.BatchNorm(2), nn.Dropout(0.2), nn.Flatten()
     return [
         *(make(n, outputs) for make in catalog.MODELS.values()),
         *(nn.mlp([n, 5, 4, outputs], activation) for activation in nn.ACTIVATIONS),
         nn.Sequential(n, (nn.Dense(n, 6, bias=False), *shapes, nn.Dense(6, outputs))),
         nn.Sequential(n, (nn.LayerNorm(n), nn.Residual(nn.Dense(n, n)), nn.Dense(n, outputs))),
+        nn.Sequential(n, (nn.Dense(n, 8), nn.Reshape((4, 2)), nn.Residual(same), nn.GlobalAvgPool(), nn.Dense(2, outputs))),
+        nn.Sequential(n, (Signs(), nn.Embedding(3, 4), nn.Conv1d(4, 2, 2), nn.Flatten(), nn.Dense(4, outputs))),
         nn.Sequential(n, (nn.Dense(n, 4), Halved(), nn.Dense(4, outputs))),
     ]
 
