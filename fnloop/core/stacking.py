@@ -75,15 +75,19 @@ def product(a: Any, b: Any, out: Any = None) -> Any:
     Both ways give the same bits; `dot` takes less time for small matrices.
 
     Args:
-        a: (M, N) or (N,), or for K members (K, M, N) or a vector for all, (N,).
+        a: (M, N), or for K members (K, M, N).
         b: (N, L) or (N,), or for K members (K, N, L) or a vector for all, (N,).
         out: The array to write to. Default: None, a new one.
     """
-    if a.ndim > 2 or b.ndim > 2:
-        return np.matmul(_for_blas(a), _for_blas(b), out=out)
+    if a.ndim > 2:
+        return np.matmul(for_blas(a), for_blas(b), out=out)
     return a.dot(b) if out is None else a.dot(b, out)
 
 
-def _for_blas(matrices: Any) -> Any:
-    """Return the matrices, or a copy of a view, such as a broadcast one, that `dot` copies but `matmul` sums without BLAS."""
+def for_blas(matrices: Any) -> Any:
+    """Return the matrices, or a copy of a view, such as a broadcast one, that `dot` copies but `matmul` sums without BLAS.
+
+    Args:
+        matrices: (K, M, N), or a vector for all members, (N,).
+    """
     return matrices if min(matrices.strides[-2:]) == matrices.itemsize else matrices.copy()

@@ -9,7 +9,7 @@ from fnloop.core.arrays import AnyArray, Array
 from fnloop.core.checks import Flag, PositiveInt, choice
 from fnloop.core.constants import ones
 from fnloop.core.records import frozen
-from fnloop.core.stacking import product
+from fnloop.core.stacking import for_blas, product
 from fnloop.core.sums import total
 from fnloop.nn.initializers import INITIALIZERS, initial_weights
 from fnloop.nn.layer import Context, Forward, Layer
@@ -116,5 +116,7 @@ def sum_rows(dy: Array, out: Array) -> None:
     rows = dy.shape[-2]
     if rows > SUM_BY_BLAS:
         out[...] = total(dy, keep=dy.ndim - 2)
+    elif dy.ndim == 2:
+        ones(rows, dy.dtype).dot(dy, out)
     else:
-        product(ones(rows, dy.dtype), dy, out)
+        np.matmul(ones(rows, dy.dtype), for_blas(dy), out=out)
