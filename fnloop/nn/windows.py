@@ -110,6 +110,8 @@ def windows(
     if any(map(any, widths)):
         x = xp.pad(x, (*((0, 0) for _ in leading), *widths, (0, 0)), constant_values=padding_value)
     index, counts = window_indices(x.shape[extents], size, stride)
+    if xp is not np:
+        index = index.astype(np.int32)  # JAX caches a `take` across its settings of 64 bits, and then refuses 64-bit indices
     taken = xp.take(x.reshape(*leading, -1, channels), index, axis=-2, mode="clip")
     span = tuple(step * (count - 1) + 1 for step, count in zip(stride, counts, strict=True))
 
