@@ -1,5 +1,6 @@
 """Hyperparameters of a trainer by name, wherever they are among its parts."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -7,7 +8,6 @@ from fnloop.core.digest import digest, same_bits
 from fnloop.core.display import short_call
 from fnloop.core.fields import NodeType, field_names, is_record, leaves
 from fnloop.core.formatting import listed
-from fnloop.core.records import evolve
 from fnloop.core.signatures import did_you_mean
 from fnloop.training.trainer import Trainer
 
@@ -20,7 +20,8 @@ def with_hyperparameters(trainer: Trainer, values: Mapping[str, Any]) -> Trainer
     """Return the trainer with other hyperparameters.
 
     A name is a field of the trainer, such as `seed`; `lr`, the initial or highest rate of its schedule; the name of a field
-    that exactly one of its parts has, such as `weight_decay`; or a path, such as `"optimizer.b1"`.
+    that exactly one of its parts has, such as `weight_decay`; or a path, such as `"optimizer.b1"`. Whole parts are replaced
+    before their fields.
 
     Args:
         trainer: The trainer.
@@ -36,9 +37,14 @@ def with_hyperparameters(trainer: Trainer, values: Mapping[str, Any]) -> Trainer
         >>> with_hyperparameters(trainer, {"lr": 0.1, "weight_decay": 0.0}).scheduler
         ConstantLR(initial_lr=0.1)
     """
-    for name, value in values.items():
-        trainer = _with_one(trainer, name, value)
+    for name in sorted(values, key=_depth):
+        trainer = _with_one(trainer, name, values[name])
     return trainer
+
+
+def _depth(name: str) -> float:
+    """Return the depth of a field in the trainer; that of a name without a path is infinite."""
+    return 0 if name in field_names(Trainer) else name.count(".") or math.inf
 
 
 def _with_one(trainer: Trainer, name: str, value: Any) -> Trainer:
@@ -50,7 +56,7 @@ def _with_one(trainer: Trainer, name: str, value: Any) -> Trainer:
         if len(found) > 1:
             raise ValueError(f"{name} is a hyperparameter of several parts: {listed(found)}; state a path")
         if found:
-            return _replace(trainer, field, value)  # type: ignore[no-any-return]
+            return trainer.replace(**{found[0]: value})
     names = dict.fromkeys([*field_names(Trainer), "lr", *_names(trainer)])
     hint = did_you_mean("lr" if name == "learning_rate" else name, names)
     raise ValueError(f"{name} is not a hyperparameter of the trainer{hint}; it has {listed(names)}")
@@ -63,19 +69,6 @@ def _names(trainer: Trainer) -> Iterator[str]:
             name = path.rpartition(".")[2]
             if name.isidentifier() and not isinstance(value, NodeType):
                 yield name
-
-
-def _replace(value: Any, name: str, new: Any) -> Any:
-    """Return a copy of a tree of records in which the field of that name has another value."""
-    if isinstance(value, tuple):
-        items = tuple(_replace(item, name, new) for item in value)
-        return value if all(a is b for a, b in zip(items, value, strict=True)) else items
-    if not is_record(value):
-        return value
-    old = {field: getattr(value, field) for field in field_names(type(value))}
-    changed = {field: new if field == name else _replace(inner, name, new) for field, inner in old.items()}
-    changes = {field: inner for field, inner in changed.items() if inner is not old[field]}
-    return evolve(value, **changes) if changes else value
 
 
 def find_twins(trainers: Mapping[Key, Trainer]) -> tuple[Key, Key] | None:

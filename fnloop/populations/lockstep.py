@@ -5,7 +5,8 @@ from time import perf_counter
 
 from fnloop.training.state import TrainState
 
-Epoch = Callable[[Mapping[int, TrainState]], dict[int, TrainState]]
+States = Mapping[int, TrainState]
+Epoch = Callable[[States], dict[int, TrainState]]
 
 
 class Lockstep:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from fnloop.data.dataset import Dataset
 from fnloop.fitting import Fit, StreamFunction, fit_stream
-from fnloop.populations.lockstep import Lockstep
+from fnloop.populations.lockstep import Epoch, Lockstep
 from fnloop.training.epoch_stream import EpochStream
 from fnloop.training.non_finite import warn_non_finite
 from fnloop.training.population import Pool, make_population_epoch
@@ -57,6 +57,19 @@ def start_fits(
     """
     together = engine == "numpy" or not any(member.recorder for member in members)
     epoch = make_population_epoch(prepared, pool=pool, engine=engine, together=together)
+    return fits_of(epoch, members, epochs=epochs, monitor=monitor, engine=engine)
+
+
+def fits_of(epoch: Epoch, members: Sequence[Member], *, epochs: int, monitor: str | None, engine: str) -> dict[int, Fitting]:
+    """Return the fit of each member, by its position; they train in lockstep.
+
+    Args:
+        epoch: The function from states by member to the states an epoch later.
+        members: The members.
+        epochs: As in `fit`.
+        monitor: As in `fit`.
+        engine: The name of the engine.
+    """
     lockstep = Lockstep(epoch, {i: init_state(member.trainer, member.train) for i, member in enumerate(members)})
 
     def start(i: int, member: Member) -> Fitting:

@@ -20,9 +20,9 @@ class Files(NamedTuple):
     folder: Path
     best: int | None = None
 
-    def path(self, index: int) -> Path:
-        """Return the path of the run file of a member."""
-        return self.folder / f"{index:0>4}.run"
+    def path(self, index: int, run: int | None = None) -> Path:
+        """Return the path of the run file of a member; `run` is one of several runs of it."""
+        return self.folder / f"{index:0>4}{'' if run is None else f'-{run}'}.run"
 
 
 def make_files(record: str | os.PathLike[str] | None, members: int) -> Files | None:

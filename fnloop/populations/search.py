@@ -1,27 +1,30 @@
 """`search`: hyperparameters by Optuna, whose trials train together as one fold."""
 
+import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from fnloop.core.checks import boolean, integer
+from fnloop.core.checks import Mode, boolean, integer, real
 from fnloop.core.digest import digest
 from fnloop.core.errors import NoBestError
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
 from fnloop.fitting import Fit, fit
-from fnloop.metrics import improves
-from fnloop.populations.hyperparameters import with_hyperparameters
+from fnloop.populations.abandoned import fail_abandoned
+from fnloop.populations.drawn import check_space, example_of, trainer_of
 from fnloop.populations.progress import show_trials
-from fnloop.populations.recorded import Files
+from fnloop.populations.recorded import Files, make_files
 from fnloop.populations.search_results import Search
-from fnloop.populations.spaces import Distribution, one_of
-from fnloop.populations.studies import labels, make_study, value_of
+from fnloop.populations.spaces import Distribution
+from fnloop.populations.studies import make_study
 from fnloop.populations.trials import Training, ask, finished, train_trials
+from fnloop.runs.parallel import Map, check_map
+from fnloop.runs.start import check_unused
 from fnloop.training.engine import select_engine
-from fnloop.training.trainer import Trainer, check_trainer
+from fnloop.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -34,6 +37,7 @@ def search(
     *,
     trials: int = 100,
     epochs: int = 100,
+    seeds: int = 1,
     monitor: str | None = None,
     batch: int = 32,
     pruner: Any = None,
@@ -42,6 +46,9 @@ def search(
     seed: int = 0,
     engine: str = "numpy",
     record: str | os.PathLike[str] | None = None,
+    map: Map | None = None,
+    seconds: float | None = None,
+    until: "Callable[[Study], Any] | None" = None,
     progress: bool = True,
     **space: Distribution,
 ) -> Search:
@@ -52,18 +59,22 @@ def search(
     pruned trial leaves the fold and costs nothing more. The value of a trial is that of its best state. A trial that has no
     best state, because no epoch was finite, counts as pruned.
 
-    A search with a storage can be resumed: called again, it trains the trials that are missing. It gives the trials
-    of a search that was never interrupted, if it ended between two batches.
+    A search with a storage can be resumed: called again, it trains the trials that are missing, and gives up those that a
+    process of this machine has left running. Its trials are those of a search that was never interrupted, unless a batch
+    was interrupted after one of its trials had ended.
 
     Ctrl-C ends the search: the result has the trials so far. Before the first one is complete, `KeyboardInterrupt` is raised.
 
     Args:
         trainer: The trainer that has all other hyperparameters; or a function whose arguments are the hyperparameters, and
-            which returns the trainer.
+            which returns the trainer; or, without a space, a function of a trial of Optuna, whose `suggest_float` and others
+            draw hyperparameters, for those that depend on others.
         train: The training set.
         validation: The validation set; None for no validation metrics.
         trials: The number of trials in total, at least 1; those of the storage count.
         epochs: The number of epochs of a trial, at least 1.
+        seeds: The number of runs of a trial, at least 1, whose seeds are that of the trainer and the next ones. Its value is
+            the mean of their best values. Default: `1`.
         monitor: Name of the metric to improve, as in `fit`.
         batch: The number of trials that train together. The sampler learns between batches. Default: `32`.
         pruner: `"halving"` (successive halving), `"hyperband"`, `"median"`, or a pruner of Optuna. Default: None, to prune
@@ -74,10 +85,15 @@ def search(
         seed: The seed of the sampler. It is not the seed of the trainers.
         engine: `"numpy"` or `"jax"`, as in `sweep`. Default: `"numpy"`.
         record: Path of a folder for a run file of each trial, named by its number, which is its user attribute `run`; or None
-            to record nothing.
+            to record nothing. With several `seeds` it is a list of files.
+        map: What spreads the runs of a batch over processes, as in `sweep`. The trials are the same. If there is a pruner, the
+            epochs of a run in a task double, and those after it was pruned are lost. Default: None, for which all train in
+            this process.
+        seconds: Time budget in seconds, above 0; None for no limit. No batch starts when the time is up.
+        until: A predicate of the study, called after each batch: the search ends if it holds. Default: None.
         progress: Whether to show progress.
         space: For each hyperparameter a distribution of `fl.spaces`. Names are those of `grid`, or of the function's
-            arguments.
+            arguments. Whole parts are replaced before their fields.
 
     Returns:
         The study, and the result of the best trial.
@@ -88,6 +104,8 @@ def search(
         KeyboardInterrupt: If Ctrl-C is pressed before a trial is complete.
         NoBestError: If no trial has a best state.
         NonFiniteError: If a trial has `non_finite="raise"`, and a loss or an update is not finite.
+        RunError: If the folder `record` has a run file of a new trial; or a group fails in another process, or that has
+            another version of the package.
         TypeError: If an argument has the wrong type.
         ValueError: If an argument is invalid, the data does not match a trainer, or the study is one of another search.
 
@@ -105,86 +123,94 @@ def search(
     See Also:
         `sample`, `sweep`; `docs/search.md`
     """
-    for name, count in {"trials": trials, "epochs": epochs, "batch": batch}.items():
+    for name, count in {"trials": trials, "epochs": epochs, "seeds": seeds, "batch": batch}.items():
         integer(1)(name, count)
     integer(0, 2**64)("seed", seed)
     boolean("progress", progress)
+    end_at = math.inf if seconds is None else perf_counter() + real("(0, inf)")("seconds", seconds)
+    if until is not None and not callable(until):
+        raise TypeError(f"until must be a function of a study, got {short(until)}")
+    if map is not None:
+        check_map(map)
     select_engine(engine)
-    _check_space(space)
-    make_trainer = partial(_make_trainer, trainer, space)
-    middle = make_trainer({name: distribution.quantile(0.5) for name, distribution in space.items()}, drawn=False)
-    monitor, mode = middle.resolve(train).monitored(validation is not None, monitor)
+    check_space(trainer, space)
+    make_trainer = partial(trainer_of, trainer, space)
+    example = example_of(trainer, space)
+    monitor, mode = example.resolve(train).monitored(validation is not None, _check_monitor(monitor))
     setting = {
-        "trainer": digest(middle),
+        "trainer": digest(example),
         "data": digest((train, validation)),
         "epochs": epochs,
+        "seeds": seeds,
         "monitor": monitor,
         "space": {name: repr(distribution) for name, distribution in space.items()},
     }
     of_study = make_study(study, storage, pruner, f"{mode}imize", epochs, setting)
-    training = Training(make_trainer, train, validation, epochs, monitor, engine, _make_files(record))
+    fail_abandoned(of_study)
+    files = _make_files(record, of_study, trials)
+    training = Training(make_trainer, train, validation, epochs, monitor, seeds, engine, files, map)
     show = show_trials(trials, monitor) if progress else lambda study: None
-    best: tuple[int, Fit] | None = None
+    best: tuple[int, list[Fit]] | None = None
     interrupted = False
     while not interrupted and (missing := trials - finished(of_study)) > 0:
         asked = ask(of_study, min(batch, missing), space, None if study is of_study else seed)
         results, interrupted = train_trials(of_study, asked, training)
-        for number, result in results.items():
-            if best is None or improves(result.best.metrics[monitor], best[1].best.metrics[monitor], mode):
-                best = number, result
+        if results:
+            number = of_study.best_trial.number
+            best = (number, results[number]) if number in results else best
         show(of_study)
-    return Search(of_study, _best_fit(of_study, best, training), interrupted)
+        if perf_counter() >= end_at or (until is not None and until(of_study)):
+            break
+    fits = _best_fits(of_study, best, training)
+    return Search(of_study, _best_of(fits, mode), tuple(fits), interrupted)
 
 
-def _check_space(space: Mapping[str, Any]) -> None:
-    if not space:
-        raise ValueError("search needs the distribution of at least one hyperparameter, such as lr=log_uniform(1e-4, 0.1)")
-    for name, distribution in space.items():
-        if not isinstance(distribution, Distribution):
-            raise TypeError(f"{name} must be a distribution, such as fl.spaces.uniform(0, 1), got {short(distribution)}")
-        if isinstance(distribution, one_of):
-            labels(distribution.values)
+def _check_monitor(monitor: Any) -> str | None:
+    if not (monitor is None or isinstance(monitor, str)):
+        raise TypeError(f"monitor must be the name of one metric, or None, got {short(monitor)}")
+    return monitor
 
 
-def _make_trainer(trainer: Any, space: Mapping[str, Distribution], values: Mapping[str, Any], drawn: bool = True) -> Trainer:
-    """Return the trainer of a trial.
+def _make_files(record: str | os.PathLike[str] | None, study: "Study", trials: int) -> Files | None:
+    """Return the run files of the trials, and make their folder.
 
-    Args:
-        trainer: A trainer, or a function of the hyperparameters.
-        space: The space.
-        values: What Optuna drew for each hyperparameter, or its value.
-        drawn: Whether Optuna drew the values.
+    Raises:
+        RunError: If the folder has a run file of a new trial.
+        TypeError: If `record` is not a path.
+        ValueError: If it ends in `best:N`.
     """
-    chosen = {name: value_of(space[name], value) if drawn else value for name, value in values.items()}
-    if isinstance(trainer, Trainer):
-        return with_hyperparameters(trainer, chosen)
-    if not callable(trainer):
-        raise TypeError(f"trainer must be a trainer, or a function that returns one, got {short(trainer)}")
-    return check_trainer(trainer(**chosen))
-
-
-def _make_files(record: str | os.PathLike[str] | None) -> Files | None:
-    if record is None:
+    files = make_files(record, 0)
+    if files is None:
         return None
-    folder = Path(record)
-    folder.mkdir(parents=True, exist_ok=True)
-    return Files(folder)
+    if files.best is not None:
+        raise ValueError(f"record must be a folder, since a search records all of its trials, got {short(str(record))}")
+    first = len(study.get_trials(deepcopy=False))
+    for number in range(first, first + trials - finished(study)):
+        check_unused(files.path(number))
+    return files
 
 
-def _best_fit(study: "Study", best: tuple[int, Fit] | None, training: Training) -> Fit:
-    """Return the result of the best trial, which is computed again if it was trained by an earlier call."""
+def _best_of(fits: Sequence[Fit], mode: Mode) -> Fit:
+    return (max if mode == "max" else min)(fits, key=lambda fit: fit.best.metrics[fit.monitor])
+
+
+def _best_fits(study: "Study", best: tuple[int, list[Fit]] | None, training: Training) -> list[Fit]:
+    """Return the results of the best trial, which are computed again if it was trained by an earlier call."""
     try:
         trial = study.best_trial
     except ValueError:
         raise NoBestError(f"there is no best trial: none of {len(study.trials)} has a best state") from None
     if best is not None and best[0] == trial.number:
         return best[1]
-    return fit(
-        training.make_trainer(trial.params),
-        training.train,
-        training.validation,
-        epochs=training.epochs,
-        monitor=training.monitor,
-        engine=training.engine,
-        progress=False,
-    )
+    return [
+        fit(
+            trainer,
+            training.train,
+            training.validation,
+            epochs=training.epochs,
+            monitor=training.monitor,
+            engine=training.engine,
+            progress=False,
+        )
+        for trainer in training.trainers(trial)
+    ]

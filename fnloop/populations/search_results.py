@@ -16,7 +16,8 @@ class Search:
 
     Args:
         study: The study of Optuna, with all trials.
-        best: The result of the best trial, `study.best_trial`.
+        best: The result of the best trial, `study.best_trial`; if it has several runs, of the one with the best value.
+        fits: The results of all runs of the best trial. `fl.ensemble(found.fits)` predicts by their mean.
         interrupted: Whether Ctrl-C ended the search.
 
     See Also:
@@ -25,6 +26,7 @@ class Search:
 
     study: Any
     best: Fit
+    fits: tuple[Fit, ...]
     interrupted: bool = False
 
     def table(self) -> "pd.DataFrame":

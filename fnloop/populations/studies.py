@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fnloop.core.display import pluralize
 from fnloop.core.errors import FnloopError
 from fnloop.core.formatting import short
 from fnloop.core.random import Stream, words
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 SIMPLE = (type(None), bool, int, float, str)  # the values that a storage keeps as they are
 PRUNERS = "halving", "hyperband", "median"
+ENUMERATING = "GridSampler", "BruteForceSampler"  # they end `study.optimize`, which a search does not call
 
 
 def import_optuna() -> Any:
@@ -75,6 +77,10 @@ def make_study(
             made = optuna.create_study(study_name=study, storage=kept, direction=direction, pruner=chosen, load_if_exists=True)
     else:
         raise TypeError(f"study must be the name of a study, or a study of Optuna, got {short(study)}")
+    if len(made.directions) > 1:
+        raise ValueError(f"study must have one direction, since a search improves one metric, got {len(made.directions)}")
+    if type(made.sampler).__name__ in ENUMERATING:
+        raise ValueError(f"study must have a sampler without an end, got a {type(made.sampler).__name__}; use sweep and grid")
     if made.direction.name.lower() != direction:
         raise ValueError(f"study {short(made.study_name)} must {direction} the metric, but it does the opposite")
     _check_setting(made, setting)
@@ -84,6 +90,12 @@ def make_study(
 def _check_setting(study: "Study", setting: Mapping[str, Any]) -> None:
     before = study.user_attrs.get("fnloop")
     if before is None:
+        states = [trial.state.name for trial in study.get_trials(deepcopy=False)]
+        if others := len(states) - states.count("WAITING"):
+            raise ValueError(
+                f"study {short(study.study_name)} has {pluralize(others, 'trial')} that no search trained; give a new one, "
+                "whose method enqueue_trial takes what to try first"
+            )
         study.set_user_attr("fnloop", dict(setting))
         return
     different = [name for name, value in setting.items() if before.get(name) != value]
@@ -159,18 +171,29 @@ def make_pruner(pruner: Any, epochs: int) -> Any:
     return made[pruner]()
 
 
-def make_sampler(seed: int, first: int) -> Any:
+def prunes(study: "Study") -> bool:
+    """Return whether trials of a study may be pruned.
+
+    Args:
+        study: The study.
+    """
+    return not isinstance(study.pruner, import_optuna().pruners.NopPruner)
+
+
+def make_sampler(seed: int, first: int, *, conditional: bool) -> Any:
     """Return Optuna's sampler for the trials that are asked for together: TPE, which takes running trials into account.
 
-    The draws depend on the seed and the number of the first of the trials alone, and on the results so far. So a study that
-    is resumed does not repeat its first draws.
+    The draws depend on the seed, the number of trials before them, and the results so far. So a study that is resumed does
+    not repeat its first draws.
 
     Args:
         seed: The seed of the search.
-        first: The number of the first trial.
+        first: The number of trials before them.
+        conditional: Whether hyperparameters may depend on others, and so are drawn one by one and not together.
     """
+    options = {"multivariate": False} if conditional else {}
     address = int(words(1, seed, Stream.SEARCH, first)[0]) % 2**32
-    return import_optuna().samplers.TPESampler(seed=address, constant_liar=True)
+    return import_optuna().samplers.TPESampler(seed=address, constant_liar=True, **options)
 
 
 def of_optuna(distribution: Distribution) -> Any:

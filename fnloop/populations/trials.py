@@ -1,16 +1,22 @@
 """Trials of a search, which train together: asked for, reported after each epoch, pruned, and told."""
 
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import toolz
 
+from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
 from fnloop.fitting import Fit
-from fnloop.populations.members import Fitting, Member, start_fits
+from fnloop.populations.abandoned import name_process
+from fnloop.populations.members import Fitting, Member, fits_of, start_fits
+from fnloop.populations.memory import check_memory
 from fnloop.populations.recorded import Files
 from fnloop.populations.spaces import Distribution
-from fnloop.populations.studies import make_sampler, of_optuna
+from fnloop.populations.spread import make_spread_epoch
+from fnloop.populations.studies import make_sampler, of_optuna, prunes
+from fnloop.runs.parallel import Map
 from fnloop.runs.recording import record as record_to
 from fnloop.training.population import kind_of, prepare_population
 from fnloop.training.state import StopReason
@@ -24,22 +30,88 @@ class Training(NamedTuple):
     """How the trials of a search train.
 
     Attributes:
-        make_trainer: The function from what Optuna drew to the trainer of a trial.
+        make_trainer: The function from a trial of Optuna to its trainer.
         train: The training set.
         validation: The validation set, or None.
         epochs: The number of epochs of a trial.
         monitor: The name of the metric.
+        seeds: The number of runs of a trial.
         engine: The name of the engine.
         files: The run files, or None.
+        map: What spreads groups of runs over processes, or None.
     """
 
-    make_trainer: Callable[[Mapping[str, Any]], Trainer]
+    make_trainer: Callable[[Any], Trainer]
     train: Dataset
     validation: Dataset | None
     epochs: int
     monitor: str
+    seeds: int
     engine: str
     files: Files | None
+    map: Map | None
+
+    def trainers(self, trial: Any) -> list[Trainer]:
+        """Return the trainers of a trial's runs, resolved: they differ in the seed.
+
+        Raises:
+            TypeError: If a hyperparameter has the wrong type, or the function returns no trainer.
+            ValueError: If a hyperparameter is invalid. The message names the trial.
+        """
+        try:
+            trainer = self.make_trainer(trial).resolve(self.train)
+        except (TypeError, ValueError) as error:
+            drawn = ", ".join(f"{name}={short(value)}" for name, value in trial.params.items())
+            raise type(error)(f"trial {trial.number} ({drawn}): {error}") from error
+        return [trainer.replace(seed=(trainer.seed + i) % 2**64) if i else trainer for i in range(self.seeds)]
+
+
+class Running:
+    """A trial that trains.
+
+    Args:
+        trial: The trial.
+        fittings: The fit of each of its runs.
+
+    Attributes:
+        results: The results of the runs that have ended.
+    """
+
+    __slots__ = ("_newest", "fittings", "results", "trial")
+
+    def __init__(self, trial: "Trial", fittings: dict[int, Fitting]) -> None:
+        self.trial, self.fittings = trial, fittings
+        self.results: dict[int, Fit] = {}
+        self._newest: dict[int, float] = {}
+
+    def advance(self, monitor: str) -> None:
+        """Train all runs for an epoch, and report the mean of their newest values.
+
+        Args:
+            monitor: The name of the metric.
+
+        Raises:
+            KeyboardInterrupt: If Ctrl-C ended a run.
+        """
+        runs, epoch = len(self.fittings) + len(self.results), None
+        for run, fitting in list(self.fittings.items()):
+            try:
+                state = next(fitting)
+            except StopIteration as end:
+                del self.fittings[run]
+                self.results[run] = end.value
+                if end.value.stop_reason == StopReason.INTERRUPTED.value:
+                    raise KeyboardInterrupt from None
+            else:
+                if monitor in state.metrics:
+                    self._newest[run], epoch = state.metrics[monitor], state.epoch
+        if epoch is not None and len(self._newest) == runs:
+            self.trial.report(fmean(self._newest.values()), epoch)
+
+    def close(self) -> None:
+        """End all runs."""
+        for fitting in self.fittings.values():
+            fitting.close()
 
 
 def finished(study: "Study") -> int:
@@ -61,12 +133,15 @@ def ask(study: "Study", count: int, space: Mapping[str, Distribution], seed: int
         seed: The seed of the sampler, or None for a study that has a sampler of its own.
     """
     if seed is not None:
-        study.sampler = make_sampler(seed, len(study.get_trials(deepcopy=False)))
+        before = sum(trial.state.name != "FAIL" for trial in study.get_trials(deepcopy=False))
+        study.sampler = make_sampler(seed, before, conditional=not space)
     distributions = {name: of_optuna(distribution) for name, distribution in space.items()}
-    return [study.ask(distributions) for _ in range(count)]
+    trials = [study.ask(distributions) for _ in range(count)]
+    name_process(trials)
+    return trials
 
 
-def train_trials(study: "Study", trials: "Sequence[Trial]", training: Training) -> tuple[dict[int, Fit], bool]:
+def train_trials(study: "Study", trials: "Sequence[Trial]", training: Training) -> tuple[dict[int, list[Fit]], bool]:
     """Train trials together, and tell the study their values.
 
     Args:
@@ -75,81 +150,116 @@ def train_trials(study: "Study", trials: "Sequence[Trial]", training: Training) 
         training: How they train.
 
     Returns:
-        The results of the complete trials, by number, and whether Ctrl-C ended the training.
+        The results of the runs of each complete trial, by its number, and whether Ctrl-C ended the training.
     """
-    running = {trial.number: trial for trial in trials}
-    results: dict[int, Fit] = {}
-    fittings: dict[int, Fitting] = {}
+    waiting = {trial.number: trial for trial in trials}  # to be told
+    results: dict[int, list[Fit]] = {}
+    running: list[Running] = []
     try:
-        fittings = _start(trials, training)
-        while fittings:
-            for number, result in _advance(fittings, running, training.monitor).items():
-                if result.stop_reason == StopReason.INTERRUPTED.value:
-                    raise KeyboardInterrupt
-                if _tell(study, running.pop(number), result):
-                    results[number] = result
-            for number in [number for number in fittings if running[number].should_prune()]:
-                fittings.pop(number).close()
-                _tell(study, running.pop(number), None)
+        may_prune = prunes(study)
+        running = _start(trials, training, may_prune)
+        while running:
+            for one in running:
+                one.advance(training.monitor)
+                number = one.trial.number
+                if not one.fittings and _tell(study, waiting.pop(number), one.results):
+                    results[number] = [one.results[run] for run in sorted(one.results)]
+            for one in running if may_prune else ():
+                if one.fittings and one.trial.should_prune():
+                    one.close()
+                    one.fittings.clear()
+                    _tell(study, waiting.pop(one.trial.number), {})
+            running = [one for one in running if one.fittings]
     except KeyboardInterrupt:
         if not any(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False)):
             raise
         return results, True
     finally:
-        for fitting in fittings.values():
-            fitting.close()
-        for trial in running.values():
+        for one in running:
+            one.close()
+        for trial in waiting.values():
             study.tell(trial, state=_state("FAIL"))
     return results, False
 
 
-def _start(trials: "Sequence[Trial]", training: Training) -> dict[int, Fitting]:
-    """Return the fit of each trial; those of one kind train in lockstep."""
-    made = {trial.number: training.make_trainer(trial.params).resolve(training.train) for trial in trials}
-    by_number, fittings = {trial.number: trial for trial in trials}, dict[int, Fitting]()
-    for kind in toolz.groupby(lambda number: kind_of(made[number]), made).values():
-        of_kind = [made[number] for number in kind]
-        prepared = prepare_population(of_kind, training.train, training.validation, training.engine)
-        members = [
-            Member(made[number], training.train, training.validation, _recorder(by_number[number], training))
-            for number in kind
-        ]
-        started = start_fits(members, prepared, epochs=training.epochs, monitor=training.monitor, engine=training.engine)
-        fittings |= {kind[i]: fitting for i, fitting in started.items()}
-    return {trial.number: fittings[trial.number] for trial in trials}
+def _start(trials: "Sequence[Trial]", training: Training, may_prune: bool) -> list[Running]:
+    """Return the trials with the fits of their runs, of which those of one kind train in lockstep."""
+    members, owner = [], []
+    for trial in trials:
+        for run, trainer in enumerate(training.trainers(trial)):
+            owner.append((trial.number, run))
+            members.append(Member(trainer, training.train, training.validation))
+    check_memory([member.trainer for member in members])
+    members = [
+        member._replace(recorder=recorder) for member, recorder in zip(members, _recorders(trials, training), strict=True)
+    ]
+    fittings: dict[int, dict[int, Fitting]] = {trial.number: {} for trial in trials}
+    for index, fitting in _fit_all(members, training, may_prune).items():
+        number, run = owner[index]
+        fittings[number][run] = fitting
+    return [Running(trial, dict(sorted(fittings[trial.number].items()))) for trial in trials]
 
 
-def _recorder(trial: "Trial", training: Training) -> Any:
-    """Return the function that records the stream of a trial, and name its file in the trial."""
-    if training.files is None:
-        return None
-    path = training.files.path(trial.number)
-    trial.set_user_attr("run", str(path.absolute()))
-    return record_to(path, monitor=training.monitor)
+def _fit_all(members: Sequence[Member], training: Training, may_prune: bool) -> dict[int, Fitting]:
+    """Return the fit of each member.
+
+    Args:
+        members: The members.
+        training: How they train.
+        may_prune: Whether trials may be pruned: other processes then double the epochs of a member in a task, and else train
+            all.
+    """
+    options: dict[str, Any] = {"epochs": training.epochs, "monitor": training.monitor, "engine": training.engine}
+    if training.map is not None:
+        epoch = make_spread_epoch(
+            training.map,
+            [member.trainer for member in members],
+            training.train,
+            training.validation,
+            engine=training.engine,
+            together=training.engine == "numpy" or training.files is None,
+            ahead=lambda epoch: min(max(1, epoch) if may_prune else training.epochs, training.epochs - epoch),
+        )
+        return fits_of(epoch, members, **options)
+    fittings: dict[int, Fitting] = {}
+    for kind in toolz.groupby(lambda index: kind_of(members[index].trainer), range(len(members))).values():
+        of_kind = [members[index] for index in kind]
+        prepared = prepare_population(
+            [member.trainer for member in of_kind], training.train, training.validation, training.engine
+        )
+        fittings |= {kind[i]: fitting for i, fitting in start_fits(of_kind, prepared, **options).items()}
+    return fittings
 
 
-def _advance(fittings: dict[int, Fitting], trials: "Mapping[int, Trial]", monitor: str) -> dict[int, Fit]:
-    """Train all for an epoch and report its values; return the results of those that end, which leave."""
-    ended = {}
-    for number, fitting in list(fittings.items()):
-        try:
-            state = next(fitting)
-        except StopIteration as end:
-            ended[number] = end.value
-            del fittings[number]
-        else:
-            if monitor in state.metrics:
-                trials[number].report(state.metrics[monitor], state.epoch)
-    return ended
+def _recorders(trials: "Sequence[Trial]", training: Training) -> list[Any]:
+    """Return the function that records each run, and name their files in the trials."""
+    recorders: list[Any] = []
+    for trial in trials:
+        if training.files is None:
+            recorders += [None] * training.seeds
+            continue
+        runs = range(training.seeds) if training.seeds > 1 else [None]
+        paths = [training.files.path(trial.number, run) for run in runs]
+        names = [str(path.absolute()) for path in paths]
+        trial.set_user_attr("run", names if training.seeds > 1 else names[0])
+        recorders += [record_to(path, monitor=training.monitor) for path in paths]
+    return recorders
 
 
-def _tell(study: "Study", trial: "Trial", result: Fit | None) -> bool:
-    """Tell the value of a trial, which is pruned if it has no result, or no best state; return whether it is complete."""
-    if result is None or result.best_state is None:
+def _tell(study: "Study", trial: "Trial", results: Mapping[int, Fit]) -> bool:
+    """Tell the value of a trial: the mean over its runs; return whether it is complete.
+
+    It is pruned if it has no results, or one has no best state.
+    """
+    if not results or any(result.best_state is None for result in results.values()):
         study.tell(trial, state=_state("PRUNED"))
         return False
-    trial.set_user_attr("best_epoch", result.best.epoch)
-    study.tell(trial, result.best.metrics[result.monitor])
+    values = [results[run].best.metrics[results[run].monitor] for run in sorted(results)]
+    best = values.index((max if study.direction.name == "MAXIMIZE" else min)(values))
+    trial.set_user_attr("best_epoch", results[sorted(results)[best]].best.epoch)
+    if len(values) > 1:
+        trial.set_user_attr("values", values)
+    study.tell(trial, fmean(values))
     return True
 
 
