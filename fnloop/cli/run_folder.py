@@ -20,6 +20,7 @@ from fnloop.runs.reader import Reader
 from fnloop.runs.replay import Replay
 from fnloop.runs.rows import Row
 from fnloop.runs.run import Run, open_run
+from fnloop.training.trainer import Trainer
 
 
 def run_files(folder: Path) -> list[Path]:
@@ -63,7 +64,17 @@ def resume_folder(folder: Path, epochs: int) -> None:
         typer.echo(f"{folder}: nothing to resume in {state}; fnloop resume {name} --epochs N trains to N in total.")
     else:
         typer.echo(f"{folder}: {state}")
-    typer.echo(next_commands(export_commands(folder)))
+    trainers = [run.trainer_at(row.position) for run, row in zip(runs, after, strict=True)]
+    one_run = f"fnloop log {quote(str(runs[0].reader.path))}"
+    typer.echo(next_commands(export_commands(folder) if _is_ensemble(trainers) else [one_run]))
+
+
+def _is_ensemble(trainers: Sequence[Any]) -> bool:
+    """Return whether trainers differ only in the seed: others, such as those of a search, are no members of one model."""
+    if not all(isinstance(trainer, Trainer) for trainer in trainers):
+        return False
+    first, *others = (trainer.replace(seed=0) for trainer in trainers)
+    return all(same_bits(other, first) for other in others)
 
 
 def export_commands(run: Path) -> list[str]:

@@ -138,6 +138,7 @@ def tune(
             seed=seed,
             engine=engine,
             record=runs if record else None,
+            preprocessing=splits.preprocessing,
             progress=not quiet,
             **space,
         )

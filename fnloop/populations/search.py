@@ -12,6 +12,7 @@ from fnloop.core.digest import digest
 from fnloop.core.errors import NoBestError
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
+from fnloop.data.preprocessing import Preprocessing
 from fnloop.fitting import Fit, fit
 from fnloop.populations.abandoned import fail_abandoned
 from fnloop.populations.drawn import check_space, example_of, trainer_of
@@ -19,7 +20,7 @@ from fnloop.populations.progress import show_trials
 from fnloop.populations.recorded import Files, make_files
 from fnloop.populations.search_results import Search
 from fnloop.populations.spaces import Distribution
-from fnloop.populations.studies import make_study
+from fnloop.populations.studies import make_study, stable_repr
 from fnloop.populations.trials import Training, ask, finished, train_trials
 from fnloop.runs.parallel import Map, check_map
 from fnloop.runs.start import check_unused
@@ -46,6 +47,7 @@ def search(
     seed: int = 0,
     engine: str = "numpy",
     record: str | os.PathLike[str] | None = None,
+    preprocessing: Preprocessing | None = None,
     map: Map | None = None,
     seconds: float | None = None,
     until: "Callable[[Study], Any] | None" = None,
@@ -86,6 +88,7 @@ def search(
         engine: `"numpy"` or `"jax"`, as in `sweep`. Default: `"numpy"`.
         record: Path of a folder for a run file of each trial, named by its number, which is its user attribute `run`; or None
             to record nothing. With several `seeds` it is a list of files.
+        preprocessing: How a table became the data; kept in each run file, as by `fl.record`. Default: None.
         map: What spreads the runs of a batch over processes, as in `sweep`. The trials are the same. If there is a pruner, the
             epochs of a run in a task double, and those after it was pruned are lost. Default: None, for which all train in
             this process.
@@ -143,12 +146,12 @@ def search(
         "epochs": epochs,
         "seeds": seeds,
         "monitor": monitor,
-        "space": {name: repr(distribution) for name, distribution in space.items()},
+        "space": {name: stable_repr(distribution) for name, distribution in space.items()},
     }
     of_study = make_study(study, storage, pruner, f"{mode}imize", epochs, setting)
     fail_abandoned(of_study)
     files = _make_files(record, of_study, trials)
-    training = Training(make_trainer, train, validation, epochs, monitor, seeds, engine, files, map)
+    training = Training(make_trainer, train, validation, epochs, monitor, seeds, engine, files, preprocessing, map)
     show = show_trials(trials, monitor) if progress else lambda study: None
     best: tuple[int, list[Fit]] | None = None
     interrupted = False

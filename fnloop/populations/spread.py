@@ -7,11 +7,12 @@ from typing import NamedTuple
 import toolz
 
 from fnloop.core.formatting import listed
+from fnloop.core.stacking import split_evenly
 from fnloop.data.dataset import Dataset
 from fnloop.populations.lockstep import Epoch, States
 from fnloop.populations.memory import bytes_of
 from fnloop.runs.parallel import Map, stream_tasks
-from fnloop.training.population import kind_of, make_population_epoch, members_at_once, prepare_population, split_evenly
+from fnloop.training.population import kind_of, make_population_epoch, members_at_once, prepare_population
 from fnloop.training.state import TrainState
 from fnloop.training.trainer import Trainer
 

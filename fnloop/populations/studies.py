@@ -3,11 +3,13 @@
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fnloop.core.digest import digest
 from fnloop.core.display import pluralize
 from fnloop.core.errors import FnloopError
 from fnloop.core.formatting import short
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from optuna import Study
 
 SIMPLE = (type(None), bool, int, float, str)  # the values that a storage keeps as they are
+ADDRESS = re.compile(" at 0x[0-9a-f]+")
 PRUNERS = "halving", "hyperband", "median"
 ENUMERATING = "GridSampler", "BruteForceSampler"  # they end `study.optimize`, which a search does not call
 
@@ -123,7 +126,7 @@ def make_storage(storage: Any) -> Any:
         raise TypeError(f"storage must be a URL, the path of a journal, or a storage of Optuna, got {short(storage)}")
     path = Path(storage)
     if not path.parent.is_dir() or path.is_dir():
-        raise ValueError(f"storage must be a URL, or a file in a folder that exists, got {short(str(path))}")
+        raise ValueError(f"storage must be a URL, or a file in a folder that exists, got {short(str(storage))}")
     if path.exists() and not _is_journal(path):
         raise ValueError(f"storage must be a new file, or the journal of a search, which {short(str(path))} is not")
     return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
@@ -162,7 +165,7 @@ def make_pruner(pruner: Any, epochs: int) -> Any:
         return pruner
     made = {
         None: pruners.NopPruner,
-        "halving": pruners.SuccessiveHalvingPruner,
+        "halving": lambda: pruners.SuccessiveHalvingPruner(min_resource=1),
         "hyperband": lambda: pruners.HyperbandPruner(1, epochs),
         "median": pruners.MedianPruner,
     }
@@ -233,13 +236,25 @@ def value_of(distribution: Distribution, drawn: Any) -> Any:
 def labels(values: tuple[Any, ...]) -> list[Any]:
     """Return what a study stores for each of several values: the value if it is simple, else its text.
 
+    A text without the addresses of functions is the same in every process; their digest is in their place.
+
     Args:
         values: The values.
 
     Raises:
         ValueError: If two values have the same text.
     """
-    texts = [value if type(value) in SIMPLE else repr(value) for value in values]
+    texts = [value if type(value) in SIMPLE else stable_repr(value) for value in values]
     if len(set(texts)) < len(texts):
         raise ValueError(f"one_of must have values with different texts in a search, got {short(values)}")
     return texts
+
+
+def stable_repr(value: Any) -> str:
+    """Return the repr of a value with the digest of each function in the place of its address.
+
+    Args:
+        value: The value.
+    """
+    text = repr(value)
+    return ADDRESS.sub(f" {digest(value)[:12]}", text) if ADDRESS.search(text) else text

@@ -8,6 +8,7 @@ import toolz
 
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
+from fnloop.data.preprocessing import Preprocessing
 from fnloop.fitting import Fit
 from fnloop.populations.abandoned import name_process
 from fnloop.populations.members import Fitting, Member, fits_of, start_fits
@@ -38,6 +39,7 @@ class Training(NamedTuple):
         seeds: The number of runs of a trial.
         engine: The name of the engine.
         files: The run files, or None.
+        preprocessing: How a table became the data, or None; kept in each run file.
         map: What spreads groups of runs over processes, or None.
     """
 
@@ -49,6 +51,7 @@ class Training(NamedTuple):
     seeds: int
     engine: str
     files: Files | None
+    preprocessing: Preprocessing | None
     map: Map | None
 
     def trainers(self, trial: Any) -> list[Trainer]:
@@ -75,25 +78,29 @@ class Running:
 
     Attributes:
         results: The results of the runs that have ended.
+        goes_on: Whether a run has epochs left: else nothing is saved by pruning the trial.
     """
 
-    __slots__ = ("_newest", "fittings", "results", "trial")
+    __slots__ = ("_newest", "fittings", "goes_on", "results", "trial")
 
     def __init__(self, trial: "Trial", fittings: dict[int, Fitting]) -> None:
         self.trial, self.fittings = trial, fittings
         self.results: dict[int, Fit] = {}
+        self.goes_on = True
         self._newest: dict[int, float] = {}
 
-    def advance(self, monitor: str) -> None:
+    def advance(self, monitor: str, epochs: int) -> None:
         """Train all runs for an epoch, and report the mean of their newest values.
 
         Args:
             monitor: The name of the metric.
+            epochs: The number of epochs of a run.
 
         Raises:
             KeyboardInterrupt: If Ctrl-C ended a run.
         """
         runs, epoch = len(self.fittings) + len(self.results), None
+        self.goes_on = False
         for run, fitting in list(self.fittings.items()):
             try:
                 state = next(fitting)
@@ -103,6 +110,7 @@ class Running:
                 if end.value.stop_reason == StopReason.INTERRUPTED.value:
                     raise KeyboardInterrupt from None
             else:
+                self.goes_on |= state.stopped is None and state.epoch < epochs
                 if monitor in state.metrics:
                     self._newest[run], epoch = state.metrics[monitor], state.epoch
         if epoch is not None and len(self._newest) == runs:
@@ -160,12 +168,12 @@ def train_trials(study: "Study", trials: "Sequence[Trial]", training: Training) 
         running = _start(trials, training, may_prune)
         while running:
             for one in running:
-                one.advance(training.monitor)
+                one.advance(training.monitor, training.epochs)
                 number = one.trial.number
                 if not one.fittings and _tell(study, waiting.pop(number), one.results):
                     results[number] = [one.results[run] for run in sorted(one.results)]
             for one in running if may_prune else ():
-                if one.fittings and one.trial.should_prune():
+                if one.goes_on and one.trial.should_prune():
                     one.close()
                     one.fittings.clear()
                     _tell(study, waiting.pop(one.trial.number), {})
@@ -242,7 +250,7 @@ def _recorders(trials: "Sequence[Trial]", training: Training) -> list[Any]:
         paths = [training.files.path(trial.number, run) for run in runs]
         names = [str(path.absolute()) for path in paths]
         trial.set_user_attr("run", names if training.seeds > 1 else names[0])
-        recorders += [record_to(path, monitor=training.monitor) for path in paths]
+        recorders += [record_to(path, monitor=training.monitor, preprocessing=training.preprocessing) for path in paths]
     return recorders
 
 

@@ -139,6 +139,14 @@ def test_an_interrupted_ensemble_is_resumed_as_a_whole(tmp_path):
     assert "nothing to resume in 2 runs with 6 epochs" in done.out
 
 
+def test_resumed_trials_of_a_search_are_no_ensemble(tmp_path):
+    """The best model, which another command wrote, is not to be replaced by the mean of all trials."""
+    data, trainer = fl.datasets.iris(), fl.Trainer(model=fl.mlp([4, 3]), loss="cross_entropy")
+    fl.sweep(fl.grid(trainer, lr=[0.01, 0.1]), data.train, epochs=1, record=tmp_path, progress=False)
+    done = run_here("resume", tmp_path, "--epochs", 2)
+    assert (done.status, "fnloop export" in done.out, "fnloop log" in done.out) == (0, False, True)
+
+
 def test_a_folder_without_run_files_is_one_line(tmp_path):
     """It names the folder in it that has some; an error about one of the runs names its file."""
     interrupted_training(tmp_path, "--quiet")

@@ -1,10 +1,13 @@
 """Seeds of a trial, other processes, dependent hyperparameters, what ends a search, and what a killed one leaves."""
 
 import json
+import subprocess
+import sys
 from functools import partial
 from multiprocessing.pool import ThreadPool
 from statistics import fmean
 
+import pandas as pd
 import pytest
 
 import fnloop as fl
@@ -109,6 +112,51 @@ def test_a_function_of_a_trial_draws_hyperparameters_that_depend_on_others(tmp_p
     assert fl.same_bits(parts.best.best, whole.best.best)
 
 
+@pytest.mark.parametrize("pruner", ["halving", "hyperband", "median"])
+@pytest.mark.parametrize("epochs", [4, 9])
+def test_a_trial_that_has_all_its_epochs_is_complete(pruner, epochs):
+    """Pruned trials have fewer; halving and hyperband prune in the first batch already."""
+    found = search(trials=24, epochs=epochs, batch=12, pruner=pruner, lr=LR)
+    trained = [len(trial.intermediate_values) for trial in found.study.trials]
+    ended = [trial.state.name for trial in found.study.trials]
+    assert [count == epochs for count in trained] == [state == "COMPLETE" for state in ended]
+    assert ("PRUNED" in ended[:12]) == (pruner != "median")
+    assert "PRUNED" in ended
+
+
+def test_the_files_of_trials_predict(tmp_path):
+    """They have the preprocessing of the table."""
+    table = pd.DataFrame({"a": range(40), "b": list("xyyx") * 10, "y": list("pqpq") * 10})
+    splits = fl.split_table(table, "y")
+    trainer = fl.recipes.tabular(splits.train, epochs=2)
+    options = {"record": tmp_path, "preprocessing": splits.preprocessing, "lr": LR}
+    fl.search(trainer, splits.train, trials=1, epochs=1, progress=False, **options)
+    assert fl.open_run(tmp_path / "0000.run").preprocessing == splits.preprocessing
+
+
+FUNCTION = """
+import sys
+import fnloop as fl
+data = fl.datasets.iris()
+trainer = fl.Trainer(model=fl.mlp([4, 3]), loss="cross_entropy", batch_size=32)
+def margin(outputs, targets): return outputs[:, 0]
+def spread(outputs, targets): return outputs[:, 0] * 0.5
+choices = fl.spaces.one_of([(fl.metrics.Mean(margin, mode="min"),), (fl.metrics.Mean(spread, mode="min"),)])
+found = fl.search(trainer, data.train, data.validation, monitor="val_loss", trials=int(sys.argv[1]), epochs=1, batch=2,
+                  storage="trials.log", progress=False, metrics=choices)
+print(len(found.study.trials))
+"""
+
+
+def test_a_space_of_functions_is_resumed_in_another_process(tmp_path):
+    """Their addresses differ there."""
+    script = tmp_path / "search.py"
+    script.write_text(FUNCTION)
+    for trials in ("2", "4"):
+        ran = subprocess.run([sys.executable, script, trials], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (ran.stdout.strip(), ran.stderr) == (trials, "")
+
+
 def test_what_depends_on_a_part_is_set_after_it():
     """In whatever order the hyperparameters are given."""
     schedules = fl.spaces.one_of([0.5, fl.schedulers.ExponentialLR(0.5, 0.9)])
@@ -200,6 +248,6 @@ def test_an_invalid_trial_is_named():
         return TRAINER.replace(scheduler=lr if lr == 0.05 else -lr)
 
     study = optuna.create_study()
-    with pytest.raises(ValueError, match=r"trial \d \(lr=0\.0[^5].*\): scheduler must be"):
+    with pytest.raises(ValueError, match=r"trial \d \(lr=0\.0\d+\): scheduler must be"):
         fl.search(make, DATA.train, trials=4, epochs=1, progress=False, study=study, lr=fl.spaces.uniform(0.01, 0.09))
     assert {trial.state.name for trial in study.trials} == {"FAIL"}
