@@ -1,16 +1,23 @@
 """Programs on JAX: which runs share one."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax
 import numpy as np
 import pytest
 from toolz import nth
 
 import fnloop as fl
-from fnloop.core.records import evolve
+from fnloop.core.fields import field_names, is_record, leaves
+from fnloop.core.records import evolve, evolve_unchecked
 from fnloop.engines import get_engine
+from fnloop.engines.jax import kept_programs
+from fnloop.engines.jax.fold import get_program
 from fnloop.engines.jax.hyperparameters import split_numbers
 from fnloop.optimizers import SGD, Adam, AdamW, add_decayed_weights, chain, clip_by_global_norm, masked, scheduled
 from fnloop.schedulers import LinearLR
+from fnloop.testing import catalog
 from fnloop.training.engine import computation_of
 from tests.strategies import dataset
 
@@ -21,6 +28,7 @@ jax.monitoring.register_event_duration_secs_listener(
 )
 FAMILIES = {
     "weight decay": lambda v: AdamW(weight_decay=v),
+    "betas and eps": lambda v: Adam(b1=v, b2=0.9 + v / 10, eps=v * 1e-3),
     "momentum": lambda v: SGD(momentum=v, nesterov=True),
     "clip": lambda v: chain(clip_by_global_norm(v), Adam()),
     "clip by value": lambda v: chain(fl.optimizers.clip_by_value(v), Adam()),
@@ -113,3 +121,58 @@ def test_metrics_of_a_new_number_of_rows_compile_nothing(weighted):
         expected, *of_members = measure(n, "numpy")
         assert alone == pytest.approx(expected, rel=1e-5, nan_ok=True)
         np.testing.assert_allclose(together, of_members, rtol=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", catalog.OPTIMIZERS + catalog.AVERAGING, ids=repr)
+def test_no_program_depends_on_a_float_of_an_optimizer(optimizer):
+    """Numbers of 0 aside, which may change the slots; they are compiled as arguments."""
+    other = with_floats(optimizer, lambda value: value * 0.875)
+    kind, numbers = split_numbers(optimizer, "float32")
+    assert split_numbers(other, "float32")[0] == kind
+    floats = [
+        leaf for part in optimizer.parts for path, leaf in leaves(part) if type(leaf) is float and "schedules" not in path
+    ]
+    assert [value for part in numbers for value in part] == floats
+
+
+def with_floats(value, change):
+    """An optimizer with other floats."""
+    if isinstance(value, tuple):
+        return tuple(with_floats(item, change) for item in value)
+    if is_record(value):
+        return evolve_unchecked(value, **{n: with_floats(getattr(value, n), change) for n in field_names(type(value))})
+    return change(value) if type(value) is float else value
+
+
+def test_no_program_depends_on_a_schedule_or_a_policy():
+    """Nor on the seed; on the numbers of a loss it does."""
+    trainer = trainer_of(Adam())
+    changes = {"scheduler": fl.schedulers.CosineAnnealingLR(0.1, 5)}, {"seed": 9}, {"early_stopping": fl.EarlyStopping("loss")}
+    program, _ = get_program(computation_of(trainer))
+    assert all(get_program(computation_of(trainer.replace(**change)))[0] is program for change in changes)
+    assert get_program(computation_of(trainer.replace(loss=fl.losses.Huber(0.5))))[0] is not program
+
+
+def test_programs_are_bounded_in_bytes():
+    """Those that were used last are kept; one that alone exceeds the limit, for many shapes of data, is compiled anew."""
+    kept, made = kept_programs.KeptPrograms(limit=4 * kept_programs.OTHER), []
+
+    def get(key):
+        return kept.get(key, lambda: made.append(key) or Doubled(jax.jit(lambda x: 2 * x))).double
+
+    for key in "abacab":
+        get(key)(np.ones(1 if key == "a" else 2))
+    assert made == ["a", "b", "c"]
+    assert kept.nbytes == 3 * kept_programs.OTHER
+    for n in range(3):
+        get("c")(np.ones(n))
+    get("a")
+    assert made == ["a", "b", "c", "a"]
+    for n in range(9):
+        get("a")(np.ones(n))
+        assert kept.nbytes <= 5 * kept_programs.OTHER
+    assert made == ["a", "b", "c", "a"]
+
+
+class Doubled(NamedTuple):
+    double: Callable

@@ -13,7 +13,8 @@ from toolz import nth, take
 
 import fnloop as fl
 from fnloop.core.records import evolve, frozen
-from fnloop.engines.jax.fold import _compile, get_program
+from fnloop.engines.jax.fold import get_program
+from fnloop.engines.jax.kept_programs import KEPT
 from fnloop.engines.numpy.gradient import make_gradient
 from fnloop.nn import Sequential
 from fnloop.optimizers import Elementwise
@@ -168,7 +169,7 @@ def test_a_run_compiles_once(optimizer):
     """Smaller last batches, other learning rates, later epochs, single steps and parts of epochs use the same programs."""
     data, other = dataset("softmax", 22), dataset("softmax", 9, seed=1)
     trainer = trainer_of(batch_size=5, scheduler=fl.schedulers.ExponentialLR(0.0123), optimizer=optimizer)
-    _compile.cache_clear()  # other tests may use the same program
+    KEPT.clear()  # other tests may use the same program
     program, _ = get_program(computation_of(trainer))
     fl.last(take(6, fl.epochs(trainer, data, other, engine="jax")))
     middle = fl.last(take(9, fl.steps(trainer, data, other, engine="jax")))

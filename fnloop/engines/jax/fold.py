@@ -5,7 +5,6 @@ same instructions: they have the same bits, and a run compiles once.
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -17,14 +16,13 @@ from fnloop.core.arrays import AnyArray
 from fnloop.engines.base import Computation
 from fnloop.engines.jax.gradient import make_forward, make_gradient
 from fnloop.engines.jax.hyperparameters import Numbers, OptimizerKind, split_numbers
+from fnloop.engines.jax.kept_programs import KEPT
 from fnloop.engines.jax.kernel_pass import Part, Tree, run_kernels
 from fnloop.engines.jax.measure import make_measure, make_outputs
 from fnloop.engines.jax.tracing import code_of
 from fnloop.nn import Model
 from fnloop.optimizers.chaining import chain
 from fnloop.optimizers.kernel import StepContext
-
-PROGRAMS = (384 << 20) // (12 << 20)  # compiled programs that are kept: 384 MiB, at about 12 MiB each
 
 Address = tuple[AnyArray, AnyArray]  # the seed, and the step of the epoch's first batch in the run
 
@@ -78,7 +76,8 @@ def get_program(computation: Computation) -> tuple[Program, Numbers]:
     """
     kind, numbers = split_numbers(computation.optimizer, computation.dtype)
     shared = shared_part(computation)
-    return _compile((code_of(shared), code_of(kind)), shared, kind), numbers
+    key = "run", code_of(shared), code_of(kind), shared, kind
+    return KEPT.get(key, lambda: _compile(shared, kind)), numbers
 
 
 def shared_part(computation: Computation) -> Computation:
@@ -86,8 +85,7 @@ def shared_part(computation: Computation) -> Computation:
     return computation._replace(seed=0, threads=1, optimizer=chain())
 
 
-@lru_cache(maxsize=PROGRAMS)  # compiling takes seconds
-def _compile(code: tuple[Any, ...], computation: Computation, kind: OptimizerKind) -> Program:
+def _compile(computation: Computation, kind: OptimizerKind) -> Program:
     return Program(
         split=jax.jit(make_split(computation.model)),
         fold=jax.jit(_with_flat_arrays(make_fold(computation, kind)), donate_argnums=0, static_argnames="size"),
@@ -109,13 +107,12 @@ def _with_flat_arrays(fold: Callable[..., tuple[Layered, AnyArray, AnyArray]]) -
 
 def get_outputs(model: Any) -> Callable[..., AnyArray]:
     """Return the compiled function `outputs(vector, buffers, x)` of a model."""
-    return _compile_outputs(code_of(model), model)
+    key = "outputs", code_of(model), model
+    return KEPT.get(key, lambda: _Outputs(jax.jit(make_outputs(model)))).outputs
 
 
-@lru_cache(maxsize=PROGRAMS)
-def _compile_outputs(code: tuple[Any, ...], model: Any) -> Callable[..., AnyArray]:
-    compiled: Callable[..., AnyArray] = jax.jit(make_outputs(model))
-    return compiled
+class _Outputs(NamedTuple):
+    outputs: Callable[..., AnyArray]
 
 
 def make_split(model: Model) -> Callable[..., Layered]:

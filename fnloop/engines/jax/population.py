@@ -1,7 +1,7 @@
 """The fold of a population on JAX: the program of one run, mapped over members."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, reduce
+from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -11,8 +11,9 @@ from jax import numpy as jnp
 from fnloop.core.arrays import AnyArray, Array, read_only
 from fnloop.core.random import permutation
 from fnloop.engines.base import Arrays, Carry, Computation, PopulationFold, PopulationMeasure, Sums
-from fnloop.engines.jax.fold import PROGRAMS, Address, Layered, Schedule, make_fold, make_join, make_split, shared_part
+from fnloop.engines.jax.fold import Address, Layered, Schedule, make_fold, make_join, make_split, shared_part
 from fnloop.engines.jax.hyperparameters import OptimizerKind, split_numbers
+from fnloop.engines.jax.kept_programs import KEPT
 from fnloop.engines.jax.measure import Parts, make_measure, make_outputs, sum_up_rest
 from fnloop.engines.jax.schedule import make_schedules
 from fnloop.engines.jax.tracing import code_of, with_float64
@@ -35,8 +36,7 @@ class PopulationProgram(NamedTuple):
     refused: list[bool]
 
 
-@lru_cache(maxsize=PROGRAMS // 2)
-def _compile(code: tuple[Any, ...], computation: Computation, kind: OptimizerKind) -> PopulationProgram:
+def _compile(computation: Computation, kind: OptimizerKind) -> PopulationProgram:
     measure = make_measure(computation)
 
     def measure_members(vectors: AnyArray, buffers: Any, *examples: AnyArray) -> AnyArray:
@@ -178,7 +178,8 @@ def make_population_measure(
 
 def _get_program(computation: Computation, kind: OptimizerKind) -> PopulationProgram:
     shared = shared_part(computation)
-    return _compile((code_of(shared), code_of(kind)), shared, kind)
+    key = "population", code_of(shared), code_of(kind), shared, kind
+    return KEPT.get(key, lambda: _compile(shared, kind))
 
 
 def _stack(trees: Sequence[Any], members: Sequence[int]) -> Any:
