@@ -1,4 +1,4 @@
-"""Measure the time per model and step of a population, compared with solo runs and with JAX's `vmap` of a hand-written step.
+"""Measure the time per model and step of a population, compared with solo runs, the JAX engine and a hand-written `vmap`.
 
     python benchmarks/population.py [--rounds 5] [--case tiny] [--sweep 1000]
 
@@ -6,7 +6,8 @@ Each round trains every contender for some epochs of a case, in turn in one proc
 member with its own seed, which orders its examples. A ratio is the median over the rounds of the ratios within a round. All
 times are processor time, on one thread of BLAS. Of the solo runs, at most eight train, in sequence. `vmap` is one
 jitted scan over batches with all members on an axis, with optax; it is compiled before it is measured, and does not compute
-the orders of the examples. Without JAX and optax (`pip install -e '.[test]'`) it is left out. `--sweep N` trains N tiny
+the orders of the examples. `jax` is the population on the JAX engine. Without JAX and optax (`pip install -e '.[test]'`) both
+are left out. `--sweep N` trains N tiny
 members for 50 epochs of 20 batches with validation by `fl.sweep`, and `--recorded` 128 of them with and without run files.
 """
 
