@@ -65,7 +65,7 @@ class Comparison(RankedFits):
                     "difference": math.nan if difference is None else difference.mean,
                     "low": math.nan if difference is None else difference.low,
                     "high": math.nan if difference is None else difference.high,
-                    "shown": None if difference is None or difference.pairs < 2 else difference.shown,
+                    "shown": difference.shown if difference is not None and difference.is_known else None,
                 }
             )
         return pd.DataFrame(rows, index=pd.Index(self.ranked, name="trainer"))
@@ -88,8 +88,10 @@ class Comparison(RankedFits):
     def _note(self, name: str, difference: PairedDifference | None) -> str:
         failed = len(self.seeds) - len(finite(self.values[name]))
         notes = [f"{failed} of {pluralize(len(self.seeds), 'run')} without a best state"] if failed else []
-        if difference is not None and difference.pairs > 1:
+        if difference is not None and difference.is_known:
             notes.insert(0, "a difference at 95 %" if difference.shown else "no difference shown at 95 %")
+        elif difference is not None and difference.pairs > 1:
+            notes.insert(0, "too few seeds to tell")
         return "; ".join(notes)
 
     def evaluate(self, data: Dataset, *, engine: str = "numpy") -> "pd.DataFrame":
