@@ -100,6 +100,15 @@ def text(name: str, value: Any) -> str:
     return value
 
 
+def line(name: str, value: Any) -> str:
+    """Check that a value is a string of one line that is not blank."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be text of one line, got {short(value)}")
+    if not value.strip() or len(value.splitlines()) > 1:
+        raise ValueError(f"{name} must be text of one line that is not blank, got {short(value)}")
+    return value
+
+
 def metric_name(name: str, value: Any) -> str:
     """Check that a value is the name of a metric."""
     if not isinstance(value, str) or not value:

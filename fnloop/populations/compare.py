@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fnloop.core.checks import integer
-from fnloop.core.formatting import listed, short
+from fnloop.core.checks import integer, line, metric_name
+from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
+from fnloop.populations.comparable import check_comparable
 from fnloop.populations.comparison import Comparison
 from fnloop.populations.hyperparameters import find_twins
 from fnloop.populations.sweep import sweep
@@ -40,7 +41,8 @@ def compare(
         seeds: The seeds, or their number: 16 (the default) is 0 to 15.
         epochs: The number of epochs of each run, at least 1.
         metric: Name of the metric to compare, which selects the best states. Default: None, for which it is the one that early
-            stopping monitors; without early stopping, `"val_loss"`, or `"loss"` without a validation set.
+            stopping monitors; without early stopping, `"val_loss"`, or `"loss"` without a validation set. Trainers of
+            different losses are compared by another metric, such as `"val_accuracy"`, which must be stated.
         engine: `"numpy"` or `"jax"`, as in `sweep`. Default: `"numpy"`.
         progress: Whether to show progress.
 
@@ -104,11 +106,11 @@ def check_names(trainers: Mapping[Any, Any]) -> dict[str, Trainer]:
 
     Raises:
         TypeError: If a name is not text, or a value is not a trainer.
+        ValueError: If a name is blank, or has several lines.
     """
     for name, trainer in trainers.items():
-        if not isinstance(name, str) or not name:
-            raise TypeError(f"trainers must have names that are text, got {short(name)}")
-        check_trainer(trainer)
+        line("names of trainers", name)
+        check_trainer(trainer, f"trainers[{short(name)}]")
     return dict(trainers)
 
 
@@ -121,14 +123,13 @@ def common_metric(trainers: Mapping[str, Trainer], has_validation: bool, metric:
         metric: The name of the metric; None for the one that they all monitor.
 
     Raises:
-        ValueError: If a trainer does not produce it, its better direction is unknown, or they monitor different ones.
+        ValueError: If a trainer does not produce it, its better direction is unknown, they monitor different ones, or it is
+            the loss and they have different ones.
     """
-    monitored = {name: trainer.monitored(has_validation, metric) for name, trainer in trainers.items()}
-    found = dict.fromkeys(monitored.values())
-    if len(found) > 1:
-        ways = listed(f"{name} ({mode})" for name, mode in found)
-        raise ValueError(f"metric must be stated, because the trainers monitor different ones: {ways}")
-    return next(iter(found))[0]
+    if metric is not None:
+        metric_name("metric", metric)
+    monitored = [trainer.monitored(has_validation, metric) for trainer in trainers.values()]
+    return check_comparable(monitored, [trainer.loss for trainer in trainers.values()], metric, "metric")
 
 
 def _check_seeds(seeds: Any) -> tuple[int, ...]:

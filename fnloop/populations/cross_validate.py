@@ -57,7 +57,8 @@ def cross_validate(
         groups: One label for each row, such as a patient's; rows with the same label are in one fold. Default: None.
         seed: The seed of the folds, in [0, 2^64). It is not the seed of the trainers.
         metric: Name of the metric that selects the best states and is reported, such as `"val_accuracy"`. Default: None, for
-            which it is the one that early stopping monitors, else `"val_loss"`.
+            which it is the one that early stopping monitors, else `"val_loss"`. For trainers of different losses another
+            metric must be stated.
         engine: `"numpy"` or `"jax"`, as in `sweep`. Default: `"numpy"`.
         progress: Whether to show progress.
 
@@ -108,7 +109,7 @@ def _named(trainers: Any) -> dict[str, Trainer]:
     if isinstance(trainers, Mapping):
         named = check_names(trainers)
     else:
-        members = [check_trainer(trainer) for trainer in trainers]
+        members = [check_trainer(trainer, f"trainers[{i}]") for i, trainer in enumerate(trainers)]
         named = dict(zip(_names(members), members, strict=True))
     if not named:
         raise ValueError("trainers must have at least one trainer, got none")

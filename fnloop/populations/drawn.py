@@ -1,6 +1,8 @@
 """The trainer of a trial, from the hyperparameters that Optuna drew for it."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from fnloop.core.formatting import short
@@ -54,6 +56,20 @@ def example_of(trainer: Any, space: Mapping[str, Distribution]) -> Trainer:
     optuna = import_optuna()
     with quiet_optuna():
         return trainer_of(trainer, space, optuna.create_study(sampler=optuna.samplers.RandomSampler(0)).ask())
+
+
+def ends_of(trainer: Any, space: Mapping[str, Distribution]) -> Iterator[Trainer]:
+    """Yield trainers of which one hyperparameter is at either end of its values, and the others are in the middle.
+
+    Args:
+        trainer: As in `search`.
+        space: Its distributions. What only some combinations of values allow is left out.
+    """
+    middle = {name: distribution.quantile(0.5) for name, distribution in space.items()}
+    for name, distribution in space.items():
+        for share in (0.0, math.nextafter(1.0, 0.0)):
+            with suppress(TypeError, ValueError):
+                yield _make(trainer, {**middle, name: distribution.quantile(share)})
 
 
 def trainer_of(trainer: Any, space: Mapping[str, Distribution], trial: Any) -> Trainer:

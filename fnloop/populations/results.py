@@ -4,12 +4,14 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+from fnloop.core.checks import metric_name
 from fnloop.core.display import html_table, one_line, pluralize
 from fnloop.core.errors import NoBestError
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
 from fnloop.fitting import Fit
 from fnloop.metrics import improves, look_up
+from fnloop.populations.comparable import check_comparable
 from fnloop.populations.hyperparameters import varying
 from fnloop.training.trainer import Trainer
 
@@ -50,13 +52,16 @@ class Sweep(Sequence[Fit]):
         """Return the result whose best state has the best value of a metric; of equal values, the first.
 
         Args:
-            metric: Name of the metric. Default: None, for which it is the metric that selected the best states.
+            metric: Name of the metric. Default: None, for which it is the metric that selected the best states. It must be
+                stated if that differs between members; so must another than the loss, if the members have different losses.
 
         Raises:
             NoBestError: If no member has a best state.
-            ValueError: If the runs do not produce the metric, or its mode is unknown.
+            ValueError: If the runs do not produce the metric, its mode is unknown, or its values cannot be compared.
         """
-        name = self.fits[0].monitor if metric is None else metric
+        monitored = [fit.monitor if metric is None else metric_name("metric", metric) for fit in self.fits]
+        ways = [(name, fit.trainer.mode_of(name)) for name, fit in zip(monitored, self.fits, strict=True)]
+        name = check_comparable(ways, [trainer.loss for trainer in self.trainers], metric, "metric")
         found: Fit | None = None
         for fit in self.fits:
             if fit.best_state is None:
@@ -87,7 +92,11 @@ class Sweep(Sequence[Fit]):
             for fit in self.fits
         ]
         changed = varying(self.trainers)
-        frame = pd.DataFrame(of_runs).rename(columns=lambda name: f"best_{name}" if name in changed else name)
+        frame = (
+            pd.DataFrame(of_runs)
+            .astype({"best_epoch": "Int64"})
+            .rename(columns=lambda name: f"best_{name}" if name in changed else name)
+        )
         return pd.concat([pd.DataFrame(changed, index=frame.index), frame], axis=1)
 
     def plot(self, metric: str | None = None) -> "Figure":
@@ -101,7 +110,7 @@ class Sweep(Sequence[Fit]):
         """
         from fnloop.plots import sweep
 
-        name = self.fits[0].monitor if metric is None else metric
+        name = self.fits[0].monitor if metric is None else metric_name("metric", metric)
         values = [math.nan if fit.best_state is None else look_up(fit.best_state.metrics, name) for fit in self.fits]
         return sweep(varying(self.trainers), values, metric=name, mode=self.fits[0].trainer.known_mode(name))
 
@@ -118,5 +127,7 @@ class Sweep(Sequence[Fit]):
             best = self.best()
         except NoBestError:
             return {**facts, "best": "none"}
+        except ValueError:  # of different losses, or by different metrics
+            return facts
         value = best.best.metrics[best.monitor]
         return {**facts, "best": f"member {self.fits.index(best)}", best.monitor: f"{value:.4g}"}

@@ -7,6 +7,8 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import toolz
+
 from fnloop.core.checks import Mode, boolean, integer, real
 from fnloop.core.digest import digest
 from fnloop.core.errors import NoBestError
@@ -15,7 +17,8 @@ from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.fitting import Fit, fit
 from fnloop.populations.abandoned import fail_abandoned
-from fnloop.populations.drawn import check_space, example_of, trainer_of
+from fnloop.populations.comparable import check_comparable
+from fnloop.populations.drawn import check_space, ends_of, example_of, trainer_of
 from fnloop.populations.progress import show_trials
 from fnloop.populations.recorded import Files, make_files
 from fnloop.populations.search_results import Search
@@ -77,7 +80,8 @@ def search(
         epochs: The number of epochs of a trial, at least 1.
         seeds: The number of runs of a trial, at least 1, whose seeds are that of the trainer and the next ones. Its value is
             the mean of their best values. Default: `1`.
-        monitor: Name of the metric to improve, as in `fit`.
+        monitor: Name of the metric to improve, as in `fit`. It must be stated, and not be a loss, where the space has a
+            hyperparameter of the loss.
         batch: The number of trials that train together. The sampler learns between batches. Default: `32`.
         pruner: `"halving"` (successive halving), `"hyperband"`, `"median"`, or a pruner of Optuna. Default: None, to prune
             nothing.
@@ -137,9 +141,12 @@ def search(
         check_map(map)
     select_engine(engine)
     check_space(trainer, space)
-    make_trainer = partial(trainer_of, trainer, space)
     example = example_of(trainer, space)
-    monitor, mode = example.resolve(train).monitored(validation is not None, _check_monitor(monitor))
+    stated, (monitor, mode) = monitor, example.resolve(train).monitored(validation is not None, monitor)
+    check_loss = partial(_check_loss, example, (monitor, mode), stated)
+    for other in ends_of(trainer, space):
+        check_loss(other)
+    make_trainer = toolz.compose(check_loss, partial(trainer_of, trainer, space))
     setting = {
         "trainer": digest(example),
         "data": digest((train, validation)),
@@ -168,10 +175,10 @@ def search(
     return Search(of_study, _best_of(fits, mode), tuple(fits), interrupted)
 
 
-def _check_monitor(monitor: Any) -> str | None:
-    if not (monitor is None or isinstance(monitor, str)):
-        raise TypeError(f"monitor must be the name of one metric, or None, got {short(monitor)}")
-    return monitor
+def _check_loss(example: Trainer, monitored: tuple[str, Mode], stated: str | None, trainer: Trainer) -> Trainer:
+    """Check that the metric of a trainer can be compared with that of the example, and return the trainer."""
+    check_comparable([monitored], [example.loss, trainer.loss], stated, "monitor")
+    return trainer
 
 
 def _make_files(record: str | os.PathLike[str] | None, study: "Study", trials: int) -> Files | None:

@@ -186,7 +186,9 @@ def _collect(
 def _check_trainers(trainers: Any) -> list[Trainer]:
     if isinstance(trainers, Trainer) or not isinstance(trainers, Iterable):
         raise TypeError(f"trainers must be several trainers, such as those of fl.grid, got {short(trainers)}")
-    members = [check_trainer(trainer) for trainer in trainers]
+    if isinstance(trainers, Mapping):
+        raise TypeError("trainers must be a list, as a sweep has no names; compare and cross_validate take a dictionary")
+    members = [check_trainer(trainer, f"trainers[{i}]") for i, trainer in enumerate(trainers)]
     if not members:
         raise ValueError("trainers must have at least one trainer, got none")
     if twins := find_twins(dict(enumerate(members))):

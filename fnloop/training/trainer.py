@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 
 from fnloop.core.changes import with_changes
-from fnloop.core.checks import Converted, Mode, PositiveInt, Seed, choice, integer, optional
+from fnloop.core.checks import Converted, Mode, PositiveInt, Seed, choice, integer, metric_name, optional
 from fnloop.core.digest import same_bits
 from fnloop.core.display import html_table, non_default_fields, one_line, pluralize, short_call
 from fnloop.core.fields import field_names
@@ -341,7 +341,7 @@ class Trainer:
             ValueError: If the run does not produce the metric, or its mode is unknown.
         """
         if monitor is not None:
-            look_up(dict.fromkeys(self.metric_names(validation), 0.0), monitor)
+            look_up(dict.fromkeys(self.metric_names(validation), 0.0), metric_name("monitor", monitor))
             return monitor, self.mode_of(monitor)
         if self.early_stopping is not None:
             return self.early_stopping.metric, check_mode(self.early_stopping.mode, self.early_stopping.metric)
@@ -353,8 +353,8 @@ def default_threads(model: Model) -> int:
     return 1 if model.size <= MAX_PARAMETERS_OF_ONE_THREAD else 2
 
 
-def check_trainer(trainer: Any) -> Trainer:
+def check_trainer(trainer: Any, name: str = "trainer") -> Trainer:
     """Check a trainer, and return it unchanged."""
     if not isinstance(trainer, Trainer):
-        raise TypeError(f"trainer must be a fl.Trainer, got {short(trainer)}")
+        raise TypeError(f"{name} must be a fl.Trainer, got {short(trainer)}")
     return trainer

@@ -14,6 +14,7 @@ from fnloop.populations.differences import paired_difference
 DATA = fl.datasets.iris()
 SLOW = fl.Trainer(model=fl.mlp([4, 3]), loss="cross_entropy", scheduler=0.001, batch_size=16)
 FAST = SLOW.replace(scheduler=0.05)
+SMOOTH = SLOW.replace(loss=fl.losses.SoftmaxCrossEntropy(label_smoothing=0.2))
 WILD = SLOW.replace(optimizer=fl.optimizers.SGD(), scheduler=1e300)
 
 
@@ -130,7 +131,7 @@ def missed_at_most(found, share, deviations=4):
 
 @pytest.mark.parametrize("n", [1, 2, 5, 6, 16])
 def test_pairs_that_differ_by_the_same_show_a_difference_from_six_on(n):
-    """As many of the same sign are too rare without a difference. The text of fewer says that there is no interval."""
+    """As many of the same sign are too rare without a difference. Fewer have no interval, and their text says so."""
     found = paired_difference([0.5] * n, [0.25] * n)
     assert found.shown == (n >= 6)
     assert ("no interval" in str(found)) == (n < 6)
@@ -141,7 +142,10 @@ def test_pairs_that_differ_by_the_same_show_a_difference_from_six_on(n):
     [
         ([SLOW], {}, "trainers must map names to trainers"),
         ({}, {}, "trainers must have at least one trainer"),
-        ({1: SLOW}, {}, "trainers must have names that are text, got 1"),
+        ({1: SLOW}, {}, "names of trainers must be text of one line, got 1"),
+        ({"a\nb": SLOW}, {}, r"names of trainers must be text of one line that is not blank, got 'a\\nb'"),
+        ({" ": SLOW}, {}, "names of trainers must be text of one line that is not blank, got ' '"),
+        ({"a": SLOW, "b": 3}, {}, r"trainers\['b'\] must be a fl.Trainer, got 3"),
         ({"a": SLOW, "b": SLOW.replace(seed=7)}, {}, "trainers must differ in more than their seeds, but 'b' equals 'a'"),
         ({"a": SLOW}, {"seeds": 0}, "seeds must be"),
         ({"a": SLOW}, {"seeds": "four"}, "seeds must be"),
@@ -149,6 +153,17 @@ def test_pairs_that_differ_by_the_same_show_a_difference_from_six_on(n):
         ({"a": SLOW}, {"seeds": [1, -1]}, r"seeds\[1\] must be"),
         ({"a": SLOW}, {"seeds": [3, 1, 3]}, "seeds must all differ, got 3 more than once"),
         ({"a": SLOW}, {"metric": "val_acuracy"}, "val_acuracy"),
+        ({"a": SLOW}, {"metric": ["loss"]}, r"metric must be the name of a metric, .*\['loss'\]"),
+        (
+            {"a": SLOW, "b": SMOOTH},
+            {},
+            "metric must be stated, because the trainers have different losses.*SoftmaxCross.*=0.2",
+        ),
+        (
+            {"a": SLOW, "b": SMOOTH},
+            {"metric": "val_loss"},
+            "metric must not be 'val_loss', because the trainers have different",
+        ),
         (
             {"a": SLOW, "b": FAST.replace(early_stopping=fl.EarlyStopping("val_accuracy"))},
             {},
@@ -167,3 +182,7 @@ def test_too_few_seeds_are_said():
     same = compare({"a": SLOW, "b": SLOW.replace(threads=2)}, seeds=2)
     assert "no interval from 2 equal differences  too few seeds to tell" in same.summary()
     assert same.table().loc["b", "shown"] is None
+
+
+def test_trainers_of_different_losses_are_compared_by_a_metric_that_is_not_a_loss():
+    assert set(compare({"plain": SLOW, "smooth": SMOOTH}, seeds=2, metric="val_accuracy").ranked) == {"plain", "smooth"}

@@ -25,7 +25,7 @@ MIXED = {
     "stops": TRAINER.replace(early_stopping=fl.EarlyStopping(patience=1, min_delta=0.1)),
     "other": NORMAL,
     "balanced": TRAINER.replace(loss=fl.losses.SoftmaxCrossEntropy(class_weights="balanced")),
-    "whole": TRAINER.replace(metrics=["roc_auc"]),
+    "whole": TRAINER.replace(metrics=["accuracy", "roc_auc"]),
 }
 
 
@@ -47,7 +47,7 @@ def assert_as_alone(result, trainers, epochs=3):
 @pytest.mark.parametrize("data", [DATA, LABELS], ids=["codes", "labels, weights and columns"])
 def test_each_run_is_that_of_fit(data):
     """On its rows, to the bit: for trainers of one kind and of several, with folds of two sizes."""
-    result = validate(MIXED, data, folds=5)
+    result = validate(MIXED, data, folds=5, metric="val_accuracy")
     assert {len(rows) for rows in result.rows} == {4, 5}
     assert_as_alone(result, MIXED)
 
@@ -139,9 +139,10 @@ def test_folds_depend_on_their_seed():
     ("trainers", "options", "message"),
     [
         (3, {}, "trainers must be a trainer, or several"),
+        ([TRAINER, 3], {}, r"trainers\[1\] must be a fl.Trainer, got 3"),
         ([], {}, "trainers must have at least one trainer"),
         ({"a": TRAINER, "b": TRAINER}, {}, "trainers must all differ, but 'b' equals 'a'"),
-        ({2: TRAINER}, {}, "trainers must have names that are text, got 2"),
+        ({2: TRAINER}, {}, "names of trainers must be text of one line, got 2"),
         (TRAINER, {"folds": 1}, "folds must be"),
         (TRAINER, {"folds": 25}, "folds must be at most the number of rows, 24, got 25"),
         (TRAINER, {"epochs": 0}, "epochs must be"),
@@ -150,6 +151,8 @@ def test_folds_depend_on_their_seed():
         (TRAINER, {"groups": [1, 2]}, "groups must be one label for each of the 24 rows"),
         (TRAINER, {"groups": np.zeros(24)}, "groups must be 3 or more"),
         (TRAINER, {"metric": "val_f2"}, "val_f2"),
+        (TRAINER, {"metric": ["val_loss"]}, r"metric must be .*\['val_loss'\]"),
+        ([TRAINER, MIXED["balanced"]], {}, "metric must be stated, because the trainers have different losses"),
         (TRAINER, {"data": DATA.x}, "data must be a fl.Dataset"),
     ],
 )

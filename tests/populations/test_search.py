@@ -200,3 +200,20 @@ def test_progress_is_a_line_for_each_batch(capsys):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert lines[1].startswith("trial 8/8: 0 pruned, best val_loss ")
+
+
+@pytest.mark.parametrize("monitor", [None, "val_loss"])
+def test_losses_that_a_search_varies_are_not_compared(monitor):
+    """At the call for a hyperparameter of a trainer, and at the first trial for a function of a trial."""
+    smoothing, study = fl.spaces.uniform(0.0, 0.3), optuna.create_study()
+    with pytest.raises(ValueError, match=r"^monitor must .*, because the trainers have different losses"):
+        search(trials=2, study=study, monitor=monitor, label_smoothing=smoothing)
+    assert not study.trials
+
+    def make(trial):
+        return TRAINER.replace(**{"loss.label_smoothing": trial.suggest_float("smoothing", 0.0, 0.3)})
+
+    with pytest.raises(ValueError, match=r"^trial 0 \(smoothing=.*\): monitor must .*different losses"):
+        fl.search(make, DATA.train, DATA.validation, trials=2, epochs=1, monitor=monitor, progress=False)
+    found = search(trials=2, monitor="val_accuracy", label_smoothing=smoothing)
+    assert found.best.monitor == "val_accuracy"

@@ -224,7 +224,7 @@ def finished_study():
         ({"study": optuna.create_study(directions=["minimize"] * 2)}, ValueError, "study must have one direction.*2"),
         ({"study": optuna.create_study(sampler=optuna.samplers.GridSampler({"lr": [0.1]}))}, ValueError, "GridSampler"),
         ({"study": finished_study()}, ValueError, "2 trials that no search trained.*enqueue_trial"),
-        ({"monitor": ["val_loss", "loss"]}, TypeError, "monitor must be the name of one metric.*'loss'"),
+        ({"monitor": ["val_loss", "loss"]}, TypeError, "monitor must be the name of a metric.*'loss'"),
         ({"record": 3}, TypeError, "record must be the path of a folder.*3"),
         ({"record": "runs/best:3"}, ValueError, "record must be a folder.*best:3"),
         ({"seeds": 0}, ValueError, "seeds must be .*0"),

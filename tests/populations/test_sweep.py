@@ -149,7 +149,8 @@ def test_ctrl_c_while_progress_is_shown_ends_all_members(monkeypatch):
     [
         ([], ValueError, "trainers must have at least one trainer, got none"),
         (BASE, TypeError, "trainers must be several trainers, such as those of fl.grid, got Trainer"),
-        ([BASE, 1], TypeError, "trainer"),
+        ([BASE, 1], TypeError, r"trainers\[1\] must be a fl.Trainer, got 1"),
+        ({"a": BASE}, TypeError, "trainers must be a list, as a sweep has no names"),
         ([BASE, BASE.replace(seed=1), BASE], ValueError, "trainers must all differ, but 2 equals 0, also in seed=0"),
         ([BASE, BASE.replace(model=fl.mlp([5, 3]))], ValueError, r"^trainers\[1\]: train: x must be of shape \(N, 5\)"),
         ([BASE, BASE.replace(model=fl.mlp([4, 2]))], ValueError, r"^trainers\[1\]: "),
@@ -166,8 +167,8 @@ def test_a_metric_that_the_runs_do_not_produce_is_refused():
 
 
 def test_arguments_that_are_refused():
-    for name, value in (("epochs", 0), ("map", 3), ("record", 3)):
-        with pytest.raises((TypeError, ValueError), match=f"^{name} must"):
+    for name, value in (("epochs", 0), ("map", 3), ("record", 3), ("monitor", ["loss"])):
+        with pytest.raises((TypeError, ValueError), match=rf"^(trainers\[0\]: )?{name} must"):
             sweep(**{"epochs": 1, name: value})
 
 
@@ -240,3 +241,24 @@ def test_streams_may_end_and_be_closed_at_any_time():
         assert not lockstep._ahead
         assert all(calls)
         assert not any(closes[i] == 0 for members in calls for i in members)
+
+
+def test_members_of_different_losses_have_no_best_one_by_their_loss():
+    """But one by a metric. The repr says none, and the epoch of the best state is an integer."""
+    result = sweep([BASE, BASE.replace(loss=fl.losses.SoftmaxCrossEntropy(label_smoothing=0.2))], 1)
+    with pytest.raises(ValueError, match="metric must be stated, because the trainers have different losses"):
+        result.best()
+    with pytest.raises(ValueError, match="metric must not be 'loss'"):
+        result.best("loss")
+    with pytest.raises(TypeError, match="metric must be the name of a metric"):
+        result.best(["loss"])
+    assert result.best("val_accuracy") in result
+    assert "best" not in repr(result)
+    assert str(result.table()["best_epoch"].dtype) == "Int64"
+
+
+def test_members_that_monitor_different_metrics_have_no_best_one_unless_one_is_stated():
+    result = sweep([BASE, BASE.replace(early_stopping=fl.EarlyStopping("val_accuracy"))], 1)
+    with pytest.raises(ValueError, match="metric must be stated, because the trainers monitor different ones"):
+        result.best()
+    assert result.best("val_loss") in result
