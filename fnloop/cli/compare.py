@@ -76,7 +76,7 @@ def compare(
     """Compare learning-rate schedules on a table, each with the same seeds.
 
     It prints the mean and the spread over the seeds, and for each schedule whether it differs from the best one at 95 %. The
-    folder gets a picture, and a table of the best value of each run.
+    folder gets a picture, and a table of the best value of each run. Ctrl-C compares the runs as far as all have trained.
     """
     check_folder(out, RESULTS, overwrite, data)
     names = _names(schedulers)
@@ -115,14 +115,16 @@ def compare(
         engine=engine,
         progress=not quiet,
     )
-    tests = result.evaluate(splits.test, engine=engine)
-    out.mkdir(parents=True, exist_ok=True)
     with deferring_signals():
+        tests = result.evaluate(splits.test, engine=engine)
+        out.mkdir(parents=True, exist_ok=True)
         picture, values = output_paths(out, RESULTS, overwrite)
         failures = write_files({values: partial(_write_runs, result, tests), picture: partial(write_figure, result.plot())})
     if not quiet:
         typer.echo(f"\n{result.summary()}\n\n{_tests_lines(tests)}\n\n{written_line([picture, values], failures)}")
     raise_failures(failures)
+    if result.interrupted:
+        raise typer.Abort
 
 
 def _names(schedulers: str) -> list[str]:

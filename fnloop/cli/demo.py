@@ -13,7 +13,7 @@ from fnloop import plots
 from fnloop.cli.completion import complete_path
 from fnloop.cli.format_values import format_metrics
 from fnloop.cli.options import NoRecord, Overwrite
-from fnloop.cli.output import check_folder, free_folder
+from fnloop.cli.output import check_folder, free_folder, new_folder
 from fnloop.cli.results import output_paths, raise_failures, reserve_space, write_files, write_model, written_line
 from fnloop.cli.run_file import new_run_file, next_commands, recorder, run_commands
 from fnloop.cli.signals import deferring_signals
@@ -64,8 +64,8 @@ def demo(
     """
     folder = out or (FOLDER if overwrite else free_folder(FOLDER, RESULTS))
     check_folder(folder, RESULTS, overwrite)
-    folder.mkdir(parents=True, exist_ok=True)
-    run_demo(folder, overwrite, recorded=not no_record)
+    with new_folder(folder):
+        run_demo(folder, overwrite, recorded=not no_record)
 
 
 def first_trainer() -> Trainer:
@@ -121,9 +121,10 @@ def run_demo(out: Path, overwrite: bool, recorded: bool) -> None:
     typer.echo(f"\ntest  {format_metrics(evaluate(result.trainer, result.best, data.test))}")
     compared = None if result.stop_reason == StopReason.INTERRUPTED.value else compare_schedules(data)
     if compared is None:
+        commands = run_commands(run, EPOCHS if result.stop_reason == StopReason.INTERRUPTED.value else None)
         typer.echo(f"\nInterrupted. {written_line([model, picture], failures)}")
         raise_failures(failures)
-        typer.echo(next_commands(run_commands(run, EPOCHS)))
+        typer.echo(next_commands(commands))
         raise typer.Abort
     tests = {name: [one.evaluate(data.test) for one in fits] for name, fits in compared.fits.items()}
     failures |= write_files({comparison: partial(write_figure, plots.comparison(compared.fits, tests))})
@@ -133,10 +134,12 @@ def run_demo(out: Path, overwrite: bool, recorded: bool) -> None:
     typer.echo("Next: look at the pictures")
     commands = [f"fnloop predict {quote(str(model))} lab", *run_commands(run), "fnloop train breast_cancer"]
     typer.echo("\n".join(f"      {command}" for command in commands))
+    if compared.interrupted:
+        raise typer.Abort
 
 
 def compare_schedules(data: TableSplit) -> Comparison | None:
-    """Train with each schedule and seed; return None if a signal ended it.
+    """Train with each schedule and seed; return None if a signal ended it before all had finished an epoch.
 
     Args:
         data: The data.

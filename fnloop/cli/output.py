@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
 
@@ -41,6 +42,24 @@ def check_folder(path: Path, names: Sequence[str], overwrite: bool, data: str | 
         raise FileExistsError(
             f"--out has {listed(existing)} already; choose another folder, or replace the files with --overwrite"
         )
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[None]:
+    """Create the folder of `--out`, with those above it; if an error leaves it empty, what was created is removed.
+
+    Args:
+        path: The folder; it may exist.
+    """
+    created = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # not empty
+            for folder in created:
+                folder.rmdir()
+        raise
 
 
 def free_folder(path: Path, names: Sequence[str]) -> Path:

@@ -1,8 +1,9 @@
 """The run file of `fnloop train` and `fnloop demo`: where it is, how it is recorded, and the commands for it."""
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from shlex import quote
+from shlex import join, quote
 
 from fnloop.data.table_split import TableSplit
 from fnloop.runs.files import free_path
@@ -46,6 +47,16 @@ def run_commands(run: Path | None, epochs: int | None = None, record: Path | Non
     name = quote(str(run))
     resume = [] if epochs is None else [f"fnloop resume {quote(str(record or run))} --epochs {epochs}"]
     return [*resume, f"fnloop log {name}", f"fnloop verify {name}"]
+
+
+def this_command(flag: str) -> str:
+    """Return the command line of this process, with a flag that it may have already.
+
+    Args:
+        flag: The flag.
+    """
+    words = sys.argv[1:]
+    return join(["fnloop", *words, *([] if flag in words else [flag])])
 
 
 def next_commands(commands: Sequence[str]) -> str:

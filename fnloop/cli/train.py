@@ -31,7 +31,7 @@ from fnloop.cli.model_options import (
     WeightDecayOption,
 )
 from fnloop.cli.options import NoRecord, Overwrite
-from fnloop.cli.output import check_folder
+from fnloop.cli.output import check_folder, new_folder
 from fnloop.cli.refit import train_again
 from fnloop.cli.report import write_report
 from fnloop.cli.results import (
@@ -122,8 +122,8 @@ def train(
     check_options(options)
     splits = read_splits(data, options, table)
     trainer = make_trainer(splits, options)
-    out.mkdir(parents=True, exist_ok=True)
-    train_and_write(splits, trainer, options, out, overwrite=overwrite, quiet=quiet, recorded=not no_record)
+    with new_folder(out):
+        train_and_write(splits, trainer, options, out, overwrite=overwrite, quiet=quiet, recorded=not no_record)
 
 
 def train_and_write(

@@ -25,9 +25,9 @@ from fnloop.cli.model_options import (
     ValidationFractionOption,
 )
 from fnloop.cli.options import Overwrite
-from fnloop.cli.output import check_folder
+from fnloop.cli.output import check_folder, new_folder
 from fnloop.cli.results import reserve_space
-from fnloop.cli.run_file import next_commands
+from fnloop.cli.run_file import next_commands, this_command
 from fnloop.cli.signals import deferring_signals
 from fnloop.cli.table_options import TableOptions, with_table_options
 from fnloop.cli.train import RESULTS, Echo, describe_data, write_results
@@ -122,33 +122,36 @@ def tune(
     make_storage(storage)
     splits = read_splits(data, options, table)
     space = space_of(splits, options)
-    out.mkdir(parents=True, exist_ok=True)
-    runs = out / RUNS if storage else free_path(out / RUNS)  # a search that is resumed adds to its folder
     echo: Echo = (lambda text: None) if quiet else typer.echo
     echo(f"{describe_data(splits)}\nSearching {', '.join(space)} in {pluralize(trials, 'trial')} of {epochs} epochs.")
-    with reserve_space(out, make_trainer(splits, options), epochs):
-        found = search(
-            partial(trainer_of, splits, options),
-            splits.train,
-            splits.validation,
-            trials=trials,
-            epochs=epochs,
-            pruner=None if pruner == "none" else pruner,
-            storage=storage,
-            seed=seed,
-            engine=engine,
-            record=runs if record else None,
-            preprocessing=splits.preprocessing,
-            progress=not quiet,
-            **space,
-        )
-    with deferring_signals(), replacing(out / TRIALS) as file:
-        file.write(found.table().to_csv().encode())
+    with new_folder(out):
+        runs = out / RUNS if storage else free_path(out / RUNS)  # a search that is resumed adds to its folder
+        with reserve_space(out, make_trainer(splits, options), epochs):
+            found = search(
+                partial(trainer_of, splits, options),
+                splits.train,
+                splits.validation,
+                trials=trials,
+                epochs=epochs,
+                pruner=None if pruner == "none" else pruner,
+                storage=storage,
+                seed=seed,
+                engine=engine,
+                record=runs if record else None,
+                preprocessing=splits.preprocessing,
+                progress=not quiet,
+                **space,
+            )
+        with deferring_signals(), replacing(out / TRIALS) as file:
+            file.write(found.table().to_csv().encode())
     echo(f"\n{table_of(found)}")
     model = ensemble([found.best])
     checkpoint = write_results(splits, model, [found.best], found.best, options, out, overwrite=overwrite, echo=echo)
     echo(f"All trials are in {out / TRIALS}.")
-    echo(next_commands([f"fnloop predict {quote(str(checkpoint))} DATA"]))
+    if found.interrupted and storage is None:
+        echo("The search cannot be resumed: its trials are kept only with --storage FILE.")
+    resume = [this_command("--overwrite")] if found.interrupted and storage is not None else []
+    echo(next_commands([*resume, f"fnloop predict {quote(str(checkpoint))} DATA"]))
     if found.interrupted:
         raise typer.Abort
 
@@ -196,5 +199,7 @@ def table_of(found: Search) -> str:
         found: The result of the search.
     """
     table = found.table()
-    shown = table[table["ended"] == "complete"].drop(columns=["ended"]).head(SHOWN).reset_index()
+    complete = table[table["ended"] == "complete"].drop(columns=["ended"])
+    repeated = complete.duplicated(list(found.study.best_trial.params))
+    shown = complete[~repeated].head(SHOWN).reset_index()
     return str(shown.to_string(index=False, float_format="{:.4g}".format))

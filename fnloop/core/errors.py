@@ -1,5 +1,7 @@
 """Errors and warnings of the package. Each error is a `ValueError`."""
 
+from typing import Any
+
 
 class FnloopError(ValueError):
     """The base class of the package's errors."""
@@ -10,7 +12,16 @@ class CheckpointError(FnloopError):
 
 
 class NonFiniteError(FnloopError):
-    """The loss, its gradient, the parameters or the optimizer's slots became NaN or infinite under `non_finite="raise"`."""
+    """The loss, its gradient, the parameters or the optimizer's slots became NaN or infinite under `non_finite="raise"`.
+
+    Attributes:
+        member: Of a population, which member it was; else None.
+        result: Of `sweep`, `compare` and `cross_validate`, the result with what was trained until then, as after Ctrl-C; None
+            if no epoch was finished.
+    """
+
+    member: Any = None
+    result: Any = None
 
 
 class NonFiniteWarning(RuntimeWarning):

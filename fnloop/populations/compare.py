@@ -3,14 +3,20 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fnloop.core.checks import integer, line, metric_name
+import toolz
+
+from fnloop.core.checks import boolean, integer, line, metric_name
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
 from fnloop.populations.comparable import check_comparable
 from fnloop.populations.comparison import Comparison
 from fnloop.populations.hyperparameters import find_twins
-from fnloop.populations.sweep import sweep
-from fnloop.training.state import StopReason
+from fnloop.populations.members import Member, Population, failure_of, run_in_step, start_fits
+from fnloop.populations.memory import check_memory
+from fnloop.populations.progress import show_members
+from fnloop.populations.resolved import resolve_all
+from fnloop.training.engine import select_engine
+from fnloop.training.population import kind_of, prepare_population
 from fnloop.training.trainer import Trainer, check_trainer
 
 _seed = integer(0, 2**64)
@@ -27,12 +33,14 @@ def compare(
     engine: str = "numpy",
     progress: bool = True,
 ) -> Comparison:
-    """Train each of several trainers with the same seeds, in one sweep, and compare their best values.
+    """Train each of several trainers with the same seeds, in one fold, and compare their best values.
 
     With the same seed, trainers of one architecture start from the same parameters and see the examples in the same order.
     So the differences between two trainers are compared seed by seed, which needs far fewer seeds than comparing means.
 
     The value of a run is that of its best epoch. On the data that chose the epoch it is too good: report a test set besides.
+
+    Ctrl-C ends all runs after the same number of epochs: the result compares them as far as that, and says so.
 
     Args:
         trainers: The trainers, by name; their own seeds are not used.
@@ -48,8 +56,9 @@ def compare(
 
     Raises:
         EngineError: If the engine is not available, or cannot compute a part of a trainer.
-        KeyboardInterrupt: If Ctrl-C is pressed.
-        NonFiniteError: If a trainer has `non_finite="raise"`, and a loss or an update is not finite.
+        KeyboardInterrupt: If Ctrl-C is pressed before every run has finished an epoch.
+        NonFiniteError: If a trainer has `non_finite="raise"`, and a loss or an update is not finite. The message has its name
+            and the seed; `result` of the error is the comparison until then.
         TypeError: If an argument has the wrong type.
         ValueError: If there are no trainers, two are equal or monitor different metrics, a seed is invalid or given twice, or
             the data does not match a trainer.
@@ -69,12 +78,43 @@ def compare(
     candidates = check_candidates(trainers)
     numbers = _check_seeds(seeds)
     monitor = common_metric(candidates, validation is not None, metric)
-    members = [trainer.replace(seed=seed) for trainer in candidates.values() for seed in numbers]
-    fits = sweep(members, train, validation, epochs=epochs, monitor=monitor, engine=engine, progress=progress)
-    if any(fit.stop_reason == StopReason.INTERRUPTED.value for fit in fits):
-        raise KeyboardInterrupt
-    size = len(numbers)
-    return Comparison({name: fits[i * size : (i + 1) * size] for i, name in enumerate(candidates)}, numbers)
+    integer(1)("epochs", epochs)
+    boolean("progress", progress)
+    select_engine(engine)
+    resolved = resolve_all(candidates, train, validation, monitor)
+    check_memory([trainer for trainer in resolved.values() for _ in numbers])
+    populations = [
+        _start({name: resolved[name] for name in kind}, numbers, train, validation, epochs, monitor, engine)
+        for kind in toolz.groupby(lambda name: kind_of(resolved[name]), resolved).values()
+    ]
+    mode = next(iter(resolved.values())).mode_of(monitor)
+    fits, failed = run_in_step(populations, monitor, mode, show_members(epochs) if progress else lambda states: None)
+    of_trainers = {name: tuple(fits[name, seed] for seed in numbers) for name in candidates} if fits else {}
+    result = Comparison(of_trainers, numbers, epochs) if fits else None
+    if failed is not None:
+        name, seed = failed.member
+        raise failure_of(f"trainers[{name!r}] with seed {seed}", failed, result) from failed
+    assert result is not None
+    return result
+
+
+def _start(
+    trainers: Mapping[str, Trainer],
+    seeds: Sequence[int],
+    train: Dataset,
+    validation: Dataset | None,
+    epochs: int,
+    monitor: str,
+    engine: str,
+) -> Population[tuple[str, int]]:
+    """Return the fits of trainers of one kind with each seed."""
+    members = {
+        (name, seed): Member(trainer.replace(seed=seed), train, validation)
+        for name, trainer in trainers.items()
+        for seed in seeds
+    }
+    prepared = prepare_population([member.trainer for member in members.values()], train, validation, engine)
+    return start_fits(members, prepared, epochs=epochs, monitor=monitor, engine=engine)
 
 
 def check_candidates(trainers: Any) -> dict[str, Trainer]:

@@ -29,6 +29,7 @@ class Comparison(RankedFits):
     Args:
         fits: The results of each trainer by name, one for each seed.
         seeds: The seeds.
+        epochs: The number of epochs that each run was to train. Default: None, unknown.
 
     See Also:
         `compare`
@@ -36,6 +37,7 @@ class Comparison(RankedFits):
 
     fits: Mapping[str, tuple[Fit, ...]]
     seeds: tuple[int, ...]
+    epochs: int | None = None
 
     @property
     def differences(self) -> dict[str, PairedDifference]:
@@ -83,7 +85,7 @@ class Comparison(RankedFits):
             note = self._note(name, differences.get(name))
             line = f"{name:{width}}  {value:>{widest[0]}}  {difference:{widest[1]}}  {note}"
             lines.append(line.rstrip())
-        return "\n".join(lines)
+        return "\n".join([*self._interruption(), *lines])
 
     def _note(self, name: str, difference: PairedDifference | None) -> str:
         failed = len(self.seeds) - len(finite(self.values[name]))

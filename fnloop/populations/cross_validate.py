@@ -13,17 +13,16 @@ from fnloop.core.records import evolve
 from fnloop.data.dataset import Dataset
 from fnloop.data.folds import assign_folds
 from fnloop.data.splits import take_rows
-from fnloop.fitting import Fit
 from fnloop.populations.compare import check_names, common_metric
 from fnloop.populations.cross_validation import CrossValidation
 from fnloop.populations.hyperparameters import find_twins, varying
-from fnloop.populations.members import Member, run_together, start_fits
+from fnloop.populations.members import Member, Population, failure_of, run_in_step, start_fits
+from fnloop.populations.memory import check_memory
 from fnloop.populations.progress import show_members
 from fnloop.training.encoding import find_names
 from fnloop.training.engine import select_engine
 from fnloop.training.population import Pool, kind_of
 from fnloop.training.preparation import encode_datasets, prepare
-from fnloop.training.state import StopReason
 from fnloop.training.trainer import Trainer, check_trainer
 
 
@@ -47,6 +46,8 @@ def cross_validate(
 
     The value of a run is that of its best epoch on the rows of the fold, which is somewhat too good, for all trainers alike.
 
+    Ctrl-C ends all runs after the same number of epochs: the result has them as far as that, and says so.
+
     Args:
         trainers: One trainer, several, such as those of `grid`, or a dictionary of names to trainers.
         data: The dataset.
@@ -64,8 +65,9 @@ def cross_validate(
 
     Raises:
         EngineError: If the engine is not available, or cannot compute a part of a trainer.
-        KeyboardInterrupt: If Ctrl-C is pressed.
-        NonFiniteError: If a trainer has `non_finite="raise"`, and a loss or an update is not finite.
+        KeyboardInterrupt: If Ctrl-C is pressed before every run has finished an epoch.
+        NonFiniteError: If a trainer has `non_finite="raise"`, and a loss or an update is not finite. The message has its name
+            and the fold; `result` of the error is the result until then.
         TypeError: If an argument has the wrong type.
         ValueError: If there are no trainers, two are equal or monitor different metrics, or the data does not match them or
             the folds.
@@ -90,14 +92,20 @@ def cross_validate(
     held_out = [np.flatnonzero(fold_of_row == fold) for fold in range(folds)]
     rows = [np.flatnonzero(fold_of_row != fold) for fold in range(folds)]
     runs = {(name, run.fold): run for name, trainer in candidates.items() for run in _runs(trainer, data, rows, held_out)}
-    fits: dict[tuple[str, int], Fit] = {}
-    for kind in toolz.groupby(lambda key: (kind_of(runs[key].trainer), runs[key].data.classes), runs).values():
-        trained = _train_kind([runs[key] for key in kind], rows, epochs, monitor, engine, progress)
-        if any(fit.stop_reason == StopReason.INTERRUPTED.value for fit in trained):
-            raise KeyboardInterrupt
-        fits |= dict(zip(kind, trained, strict=True))
-    of_trainers = {name: tuple(fits[name, fold] for fold in range(folds)) for name in candidates}
-    return CrossValidation(of_trainers, tuple(held_out), data)
+    check_memory([run.trainer for run in runs.values()])
+    populations = [
+        _start({key: runs[key] for key in kind}, rows, epochs, monitor, engine)
+        for kind in toolz.groupby(lambda key: (kind_of(runs[key].trainer), runs[key].data.classes), runs).values()
+    ]
+    mode = next(iter(runs.values())).trainer.mode_of(monitor)
+    fits, failed = run_in_step(populations, monitor, mode, show_members(epochs) if progress else lambda states: None)
+    of_trainers = {name: tuple(fits[name, fold] for fold in range(folds)) for name in candidates} if fits else {}
+    result = CrossValidation(of_trainers, tuple(held_out), data, epochs) if fits else None
+    if failed is not None:
+        name, fold = failed.member
+        raise failure_of(f"trainers[{name!r}] in fold {fold}", failed, result) from failed
+    assert result is not None
+    return result
 
 
 def _named(trainers: Any) -> dict[str, Trainer]:
@@ -155,19 +163,16 @@ def _runs(trainer: Trainer, data: Dataset, rows: Sequence[Array], held_out: Sequ
         yield _Run(trainer.resolve(train), fold, named, train, validation)
 
 
-def _train_kind(
-    runs: Sequence[_Run], rows: Sequence[Array], epochs: int, monitor: str, engine: str, progress: bool
-) -> list[Fit]:
-    """Return the results of runs of one kind, which train in lockstep."""
+def _start(
+    runs: Mapping[tuple[str, int], _Run], rows: Sequence[Array], epochs: int, monitor: str, engine: str
+) -> Population[tuple[str, int]]:
+    """Return the fits of runs of one kind."""
+    first = next(iter(runs.values()))
     prepared_fold = toolz.memoize(
-        lambda fold: next(prepare(run.trainer, run.train, run.validation, engine) for run in runs if run.fold == fold)
+        lambda fold: next(prepare(run.trainer, run.train, run.validation, engine) for run in runs.values() if run.fold == fold)
     )
-    prepared = [prepared_fold(run.fold)._replace(trainer=run.trainer) for run in runs]
-    _, encoded, _ = encode_datasets(runs[0].trainer, runs[0].data, None)
-    pool = Pool(encoded, [rows[run.fold] for run in runs])
-    members = [Member(run.trainer, run.train, run.validation) for run in runs]
-    fits = start_fits(members, prepared, epochs=epochs, monitor=monitor, engine=engine, pool=pool)
-    results = run_together(fits, show_members(epochs) if progress else lambda states: None)
-    if len(results) < len(runs):  # Ctrl-C before each has finished an epoch
-        raise KeyboardInterrupt
-    return [results[i] for i in range(len(runs))]
+    prepared = [prepared_fold(run.fold)._replace(trainer=run.trainer) for run in runs.values()]
+    _, encoded, _ = encode_datasets(first.trainer, first.data, None)
+    pool = Pool(encoded, [rows[run.fold] for run in runs.values()])
+    members = {key: Member(run.trainer, run.train, run.validation) for key, run in runs.items()}
+    return start_fits(members, prepared, epochs=epochs, monitor=monitor, engine=engine, pool=pool)

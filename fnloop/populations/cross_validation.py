@@ -30,6 +30,7 @@ class CrossValidation(RankedFits):
         fits: The results of each trainer by name, one for each fold.
         rows: The rows of each fold, which its run was not trained on.
         data: The dataset.
+        epochs: The number of epochs that each run was to train. Default: None, unknown.
 
     See Also:
         `cross_validate`
@@ -38,6 +39,7 @@ class CrossValidation(RankedFits):
     fits: Mapping[str, tuple[Fit, ...]]
     rows: tuple[Array, ...]
     data: Dataset
+    epochs: int | None = None
 
     def predict(self, name: str | None = None, *, engine: str = "numpy") -> Array:
         """Return the prediction of each row by the run that was not trained on it, in the order of the data.
@@ -100,6 +102,7 @@ class CrossValidation(RankedFits):
         """Return the result in plain words, a line for each trainer, best first."""
         width = max(map(len, self.fits))
         lines = [f"{self.metric} in {len(self.rows)} folds: mean ± standard deviation, then each fold"]
+        lines = [*self._interruption(), *lines]
         for name in self.ranked:
             values = self.values[name]
             failed = sum(map(math.isnan, values))

@@ -50,8 +50,20 @@ class Lockstep:
         for state in states:
             yield state, self.seconds
 
+    def advance(self, epochs: int) -> None:
+        """Compute the next epoch of all members before a stream is asked for it.
+
+        So an error, or Ctrl-C, ends no stream, and leaves all with the same number of epochs.
+
+        Args:
+            epochs: The number of epochs of a member that needs no more.
+        """
+        if any(state.epoch < epochs for state in self._current.values()):
+            self._advance()
+
     def _advance(self) -> None:
         started = perf_counter()
         running = {i: s for i, s in self._current.items() if s.stopped is None and i not in self._ahead}
-        self._ahead |= self._epoch(running)
-        self.seconds = (perf_counter() - started) / len(running)
+        if running:
+            self._ahead |= self._epoch(running)
+            self.seconds = (perf_counter() - started) / len(running)

@@ -24,7 +24,7 @@ from fnloop.populations.recorded import Files, make_files
 from fnloop.populations.search_results import Search
 from fnloop.populations.spaces import Distribution
 from fnloop.populations.studies import make_study, stable_repr
-from fnloop.populations.trials import Training, ask, finished, train_trials
+from fnloop.populations.trials import Training, ask, finished, has_complete, train_trials
 from fnloop.runs.parallel import Map, check_map
 from fnloop.runs.start import check_unused
 from fnloop.training.engine import select_engine
@@ -63,6 +63,9 @@ def search(
     `fit`, on JAX to rounding. After each epoch every trial reports the metric, and the pruner decides which trials end. A
     pruned trial leaves the fold and costs nothing more. The value of a trial is that of its best state. A trial that has no
     best state, because no epoch was finite, counts as pruned.
+
+    Of trials that draw the same hyperparameters one is trained, and the others get its result; their user attribute `same_as`
+    is its number.
 
     A search with a storage can be resumed: called again, it trains the trials that are missing, and gives up those that a
     process of this machine has left running. Its trials are those of a search that was never interrupted, unless a batch
@@ -162,15 +165,20 @@ def search(
     show = show_trials(trials, monitor) if progress else lambda study: None
     best: tuple[int, list[Fit]] | None = None
     interrupted = False
-    while not interrupted and (missing := trials - finished(of_study)) > 0:
-        asked = ask(of_study, min(batch, missing), space, None if study is of_study else seed)
-        results, interrupted = train_trials(of_study, asked, training)
-        if results:
-            number = of_study.best_trial.number
-            best = (number, results[number]) if number in results else best
-        show(of_study)
-        if perf_counter() >= end_at or (until is not None and until(of_study)):
-            break
+    try:
+        while not interrupted and (missing := trials - finished(of_study)) > 0:
+            asked = ask(of_study, min(batch, missing), space, None if study is of_study else seed)
+            results, interrupted = train_trials(of_study, asked, training)
+            if results:
+                number = of_study.best_trial.number
+                best = (number, results[number]) if number in results else best
+            show(of_study)
+            if perf_counter() >= end_at or (until is not None and until(of_study)):
+                break
+    except KeyboardInterrupt:  # also while the sampler draws
+        if not has_complete(of_study):
+            raise
+        interrupted = True
     fits = _best_fits(of_study, best, training)
     return Search(of_study, _best_of(fits, mode), tuple(fits), interrupted)
 

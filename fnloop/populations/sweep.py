@@ -9,23 +9,25 @@ from typing import Any
 import toolz
 
 from fnloop.core.checks import boolean, integer
+from fnloop.core.errors import RecordingWarning
 from fnloop.core.formatting import listed, short
 from fnloop.core.stacking import split_evenly
+from fnloop.core.warnings import warn
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.fitting import Fit, StreamFunction
-from fnloop.populations.hyperparameters import find_twins
-from fnloop.populations.members import Member, run_together, start_fits
+from fnloop.populations.hyperparameters import find_twins, varying
+from fnloop.populations.members import Ended, Member, failure_of, is_interrupted, run_together, start_fits
 from fnloop.populations.memory import check_memory
 from fnloop.populations.progress import show_groups, show_members
 from fnloop.populations.ranking import best_members, untrained
 from fnloop.populations.recorded import Files, make_files
+from fnloop.populations.resolved import resolve_all
 from fnloop.populations.results import Sweep
 from fnloop.runs.parallel import Map, check_map, stream_tasks
 from fnloop.runs.recording import record as record_to
 from fnloop.training.engine import select_engine
 from fnloop.training.population import kind_of, members_at_once, prepare_population
-from fnloop.training.state import StopReason
 from fnloop.training.trainer import Trainer, check_trainer
 
 
@@ -71,7 +73,8 @@ def sweep(
         EngineError: If the engine is not available, or cannot compute a part of a trainer.
         KeyboardInterrupt: If Ctrl-C is pressed before any member has finished an epoch. Later it ends the members that train:
             their `stop_reason` is "interrupted", as in `fit`, also of those that have not started.
-        NonFiniteError: If a member has `non_finite="raise"`, and a loss or an update is not finite.
+        NonFiniteError: If a member has `non_finite="raise"`, and a loss or an update is not finite. The message has the
+            member. It ends the others as Ctrl-C does: their run files are whole, and `result` of the error is the `Sweep`.
         RunError: If the folder `record` has a run file of a member; or a group fails in another process, or that has another
             version of the package. The message names the members, or the process.
         TypeError: If an argument has the wrong type.
@@ -95,8 +98,9 @@ def sweep(
     select_engine(engine)
     if map is not None:
         check_map(map)
-    resolved, kinds = _resolve(members, train, validation, monitor)
-    check_memory(resolved)
+    resolved = resolve_all(dict(enumerate(members)), train, validation, monitor)
+    kinds = {index: kind_of(trainer) for index, trainer in resolved.items()}
+    check_memory(list(resolved.values()))
     files = make_files(record, len(members))
     train_group = partial(
         _train_group,
@@ -107,49 +111,48 @@ def sweep(
         engine=engine,
         preprocessing=preprocessing,
         progress=progress and map is None,
-        overwrite=map is not None,  # a process that has ended may have left a file; there was none before
+        spread=map is not None,
     )
 
-    def train_all(chosen: Iterable[int], files: Files | None) -> dict[int, Fit]:
+    def train_all(chosen: Iterable[int], files: Files | None) -> Ended[int]:
         groups = _make_groups(list(chosen), resolved, kinds, spread=map is not None)
-        tasks = [(group, [resolved[index] for index in group]) for group in groups]
+        tasks = [{index: resolved[index] for index in group} for group in groups]
         names = None if map is None else [f"map: the group of {_listed(group)}" for group in groups]
         results = stream_tasks(map_here if map is None else map, partial(train_group, files=files), tasks, names)
         return _collect(groups, results, show_groups(len(groups), len(members)) if progress and map is not None else None)
 
-    fits = train_all(range(len(members)), None if files is None or files.best is not None else files)
-    interrupted = len(fits) < len(members) or any(fit.stop_reason == StopReason.INTERRUPTED.value for fit in fits.values())
-    result = tuple(fits[i] if i in fits else untrained(resolved[i], train, validation, monitor) for i in range(len(members)))
+    fits, failed = train_all(resolved, None if files is None or files.best is not None else files)
+    interrupted = len(fits) < len(members) or any(map_here(is_interrupted, fits.values()))
+    result = Sweep(
+        tuple(members),
+        tuple(fits[i] if i in fits else untrained(resolved[i], train, validation, monitor) for i in range(len(members))),
+    )
+    if failed is not None:
+        raise failure_of(_describe(failed.member, members), failed, result if fits else None) from failed
     if files is not None and files.best is not None and not interrupted:
-        train_all(best_members(result, files.best), files)
-    return Sweep(tuple(members), result)
+        _record_best(best_members(result, files.best), files, train_all)
+    return result
 
 
-def _resolve(
-    trainers: Sequence[Trainer], train: Dataset, validation: Dataset | None, monitor: str | None
-) -> tuple[list[Trainer], list[str]]:
-    """Return the trainers resolved on the training data, and the kind of each.
+def _describe(index: int, members: Sequence[Trainer]) -> str:
+    """Return the name of a member: its index, and the hyperparameters that vary."""
+    fields = ", ".join(f"{name}={values[index]}" for name, values in varying(members).items())
+    return f"member {index}{f' ({fields})' if fields else ''}"
 
-    Raises:
-        ValueError: If the data does not fit one of them. The message has its index.
-    """
-    resolved, kinds = [], []
-    checked: set[str] = set()
-    for i, trainer in enumerate(trainers):
-        try:
-            resolved.append(trainer.resolve(train))
-            kinds.append(kind_of(resolved[i]))
-            trainer.monitored(validation is not None, monitor)
-            if kinds[i] not in checked:
-                prepare_population([resolved[i]], train, validation)
-        except ValueError as error:
-            raise ValueError(f"trainers[{i}]: {error}") from error
-        checked.add(kinds[i])
-    return resolved, kinds
+
+def _record_best(best: Sequence[int], files: Files, train_all: Callable[[Iterable[int], Files], Ended[int]]) -> None:
+    """Train the best members again, and record them; Ctrl-C ends this, and the results are kept."""
+    try:
+        fits, _ = train_all(best, files)
+    except KeyboardInterrupt:
+        fits = {}
+    whole = [index for index, fit in fits.items() if not is_interrupted(fit)]
+    if len(whole) < len(best):
+        warn(f"Ctrl-C ended the recording of the {len(best)} best members after {len(whole)}", RecordingWarning)
 
 
 def _make_groups(
-    members: Sequence[int], trainers: Sequence[Trainer], kinds: Sequence[str], *, spread: bool
+    members: Sequence[int], trainers: Mapping[int, Trainer], kinds: Mapping[int, str], *, spread: bool
 ) -> list[Sequence[int]]:
     """Return the members that train together: those of each kind, in parts if these are spread over processes."""
     groups = list(toolz.groupby(lambda index: kinds[index], members).values())
@@ -164,23 +167,24 @@ def _listed(group: Sequence[int]) -> str:
 
 def _collect(
     groups: Sequence[Sequence[int]],
-    results: Iterable[tuple[int, dict[int, Fit]]],
+    results: Iterable[tuple[int, Ended[int]]],
     show: Callable[[Mapping[int, Fit]], None] | None,
-) -> dict[int, Fit]:
-    """Return the results by member, without those of groups that did not finish an epoch before Ctrl-C."""
+) -> Ended[int]:
+    """Return the results by member, without those of groups that did not finish an epoch before Ctrl-C or a failure."""
     fits: dict[int, Fit] = {}
     try:
-        for index, of_group in results:
+        for index, (of_group, failed) in results:
             fits |= of_group
+            if failed is not None:
+                return Ended(fits, failed)
             if show is not None:
                 show(fits)
-            interrupted = any(fit.stop_reason == StopReason.INTERRUPTED.value for fit in of_group.values())
-            if interrupted or len(of_group) < len(groups[index]):
+            if any(map_here(is_interrupted, of_group.values())) or len(of_group) < len(groups[index]):
                 break
     except KeyboardInterrupt:
         if not fits:
             raise
-    return fits
+    return Ended(fits)
 
 
 def _check_trainers(trainers: Any) -> list[Trainer]:
@@ -198,7 +202,7 @@ def _check_trainers(trainers: Any) -> list[Trainer]:
 
 
 def _train_group(
-    group: tuple[Sequence[int], Sequence[Trainer]],
+    trainers: Mapping[int, Trainer],
     *,
     train: Dataset,
     validation: Dataset | None,
@@ -208,14 +212,14 @@ def _train_group(
     files: Files | None,
     preprocessing: Preprocessing | None,
     progress: bool,
-    overwrite: bool,
-) -> dict[int, Fit]:
-    """Return the results by index of members of one kind, which train in lockstep.
+    spread: bool,
+) -> Ended[int]:
+    """Return the results of members of one kind, which train in lockstep.
 
     After Ctrl-C there are results of the members that finished an epoch.
 
     Args:
-        group: The numbers of the members among all, and their trainers, resolved.
+        trainers: The trainers by the index of the member, resolved.
         train: The training set.
         validation: The validation set, or None.
         epochs: As in `sweep`.
@@ -224,16 +228,18 @@ def _train_group(
         files: The run files, or None.
         preprocessing: As in `sweep`.
         progress: Whether to show progress.
-        overwrite: Whether to replace run files.
+        spread: Whether this may be another process: run files are replaced, as one that has ended may have left them (there
+            was none before), and a failure is raised.
     """
-    indices, trainers = group
-    prepared = prepare_population(trainers, train, validation, engine)
+    prepared = prepare_population(list(trainers.values()), train, validation, engine)
 
     def recorder(index: int) -> StreamFunction | None:
         path = None if files is None else files.path(index)
-        return None if path is None else record_to(path, monitor=monitor, preprocessing=preprocessing, overwrite=overwrite)
+        return None if path is None else record_to(path, monitor=monitor, preprocessing=preprocessing, overwrite=spread)
 
-    members = [Member(trainer, train, validation, recorder(index)) for index, trainer in zip(indices, trainers, strict=True)]
-    fits = start_fits(members, prepared, epochs=epochs, monitor=monitor, engine=engine)
-    results = run_together(fits, show_members(epochs) if progress else lambda states: None)
-    return {indices[i]: fit for i, fit in results.items()}
+    members = {index: Member(trainer, train, validation, recorder(index)) for index, trainer in trainers.items()}
+    population = start_fits(members, prepared, epochs=epochs, monitor=monitor, engine=engine)
+    ended = run_together([population], show_members(epochs) if progress else lambda states: None)
+    if spread and ended.failed is not None:
+        raise failure_of(f"member {ended.failed.member}", ended.failed, None)
+    return ended

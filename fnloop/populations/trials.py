@@ -1,19 +1,22 @@
 """Trials of a search, which train together: asked for, reported after each epoch, pruned, and told."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import toolz
 
+from fnloop.core.errors import NonFiniteError
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.fitting import Fit
 from fnloop.populations.abandoned import name_process
-from fnloop.populations.members import Fitting, Member, fits_of, start_fits
+from fnloop.populations.members import Fitting, Member, failure_of, fits_of, start_fits
 from fnloop.populations.memory import check_memory
 from fnloop.populations.recorded import Files
+from fnloop.populations.repeated import set_repeated_apart, tell_same
 from fnloop.populations.spaces import Distribution
 from fnloop.populations.spread import make_spread_epoch
 from fnloop.populations.studies import make_sampler, of_optuna, prunes
@@ -131,6 +134,15 @@ def finished(study: "Study") -> int:
     return sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in study.get_trials(deepcopy=False))
 
 
+def has_complete(study: "Study") -> bool:
+    """Return whether a trial is complete.
+
+    Args:
+        study: The study.
+    """
+    return any(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False))
+
+
 def ask(study: "Study", count: int, space: Mapping[str, Distribution], seed: int | None) -> "list[Trial]":
     """Return new trials of a study.
 
@@ -150,7 +162,7 @@ def ask(study: "Study", count: int, space: Mapping[str, Distribution], seed: int
 
 
 def train_trials(study: "Study", trials: "Sequence[Trial]", training: Training) -> tuple[dict[int, list[Fit]], bool]:
-    """Train trials together, and tell the study their values.
+    """Train trials together, and tell the study their values; equal ones are trained once.
 
     Args:
         study: The study.
@@ -160,6 +172,8 @@ def train_trials(study: "Study", trials: "Sequence[Trial]", training: Training) 
     Returns:
         The results of the runs of each complete trial, by its number, and whether Ctrl-C ended the training.
     """
+    copies = set_repeated_apart(study, trials)
+    trials = [trial for trial in trials if trial.number in copies]
     waiting = {trial.number: trial for trial in trials}  # to be told
     results: dict[int, list[Fit]] = {}
     running: list[Running] = []
@@ -170,22 +184,31 @@ def train_trials(study: "Study", trials: "Sequence[Trial]", training: Training) 
             for one in running:
                 one.advance(training.monitor, training.epochs)
                 number = one.trial.number
-                if not one.fittings and _tell(study, waiting.pop(number), one.results):
-                    results[number] = [one.results[run] for run in sorted(one.results)]
+                if not one.fittings:
+                    if _tell(study, waiting.pop(number), one.results):
+                        results[number] = [one.results[run] for run in sorted(one.results)]
+                    tell_same(study, copies.pop(number), number)
             for one in running if may_prune else ():
                 if one.goes_on and one.trial.should_prune():
                     one.close()
                     one.fittings.clear()
                     _tell(study, waiting.pop(one.trial.number), {})
+                    tell_same(study, copies.pop(one.trial.number), one.trial.number)
             running = [one for one in running if one.fittings]
+    except NonFiniteError as failed:
+        if failed.member is None:
+            raise
+        trial = trials[failed.member // training.seeds]
+        values = ", ".join(f"{name}={value}" for name, value in trial.params.items())
+        raise failure_of(f"trial {trial.number} ({values})", failed, None) from failed
     except KeyboardInterrupt:
-        if not any(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False)):
+        if not has_complete(study):
             raise
         return results, True
     finally:
         for one in running:
             one.close()
-        for trial in waiting.values():
+        for trial in [*waiting.values(), *chain.from_iterable(copies.values())]:
             study.tell(trial, state=_state("FAIL"))
     return results, False
 
@@ -231,11 +254,11 @@ def _fit_all(members: Sequence[Member], training: Training, may_prune: bool) -> 
         return fits_of(epoch, members, **options)
     fittings: dict[int, Fitting] = {}
     for kind in toolz.groupby(lambda index: kind_of(members[index].trainer), range(len(members))).values():
-        of_kind = [members[index] for index in kind]
+        of_kind = {index: members[index] for index in kind}
         prepared = prepare_population(
-            [member.trainer for member in of_kind], training.train, training.validation, training.engine
+            [member.trainer for member in of_kind.values()], training.train, training.validation, training.engine
         )
-        fittings |= {kind[i]: fitting for i, fitting in start_fits(of_kind, prepared, **options).items()}
+        fittings |= start_fits(of_kind, prepared, **options).fits
     return fittings
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
 from fnloop.fitting import Fit
+from fnloop.training.state import StopReason
 
 Fits = Mapping[str, tuple[Fit, ...]]
 
@@ -14,6 +15,7 @@ class RankedFits:
 
     __slots__ = ()
     fits: Fits
+    epochs: int | None
 
     @property
     def metric(self) -> str:
@@ -34,6 +36,20 @@ class RankedFits:
     def best(self) -> str:
         """The name of the first trainer in the ranking."""
         return self.ranked[0]
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the runs, all after the same number of epochs."""
+        return bool(self._interruption())
+
+    def _interruption(self) -> list[str]:
+        """Return the line that says after which epoch the runs were interrupted; nothing if they were not."""
+        runs = [fit for fits in self.fits.values() for fit in fits if fit.stop_reason == StopReason.INTERRUPTED.value]
+        if not runs:
+            return []
+        planned = "" if self.epochs is None else f" of {self.epochs}"
+        epoch = max(fit.last.epoch for fit in runs)
+        return [f"interrupted after epoch {epoch}{planned}: values are the best up to there, and the order may change"]
 
     def _spreads(self) -> dict[str, str]:
         """Return the mean and the standard deviation of each trainer as text, best first."""

@@ -9,6 +9,7 @@ import toolz
 from fnloop.core.arrays import Array
 from fnloop.core.columns import ColumnError
 from fnloop.core.digest import digest
+from fnloop.core.errors import NonFiniteError
 from fnloop.core.stacking import members_that_fit, split_evenly
 from fnloop.data.dataset import Dataset
 from fnloop.engines import Computation, Engine
@@ -98,6 +99,8 @@ def make_population_epoch(
 
     The states are by the index of the member; a member without a state is left out, and costs nothing.
 
+    A `NonFiniteError` that it raises has the index of the member.
+
     Args:
         prepared: The trainers, all of one kind, and their data.
         pool: The data that theirs are rows of. Default: None, for which all have the data of the first.
@@ -119,6 +122,14 @@ def make_population_epoch(
         rows = None if pool is None else [pool.rows[index] for index in group]
         return selected.make_population_fold([members[index].computation for index in group], data, rows)
 
+    def advance_alone(index: int, state: TrainState) -> TrainState:
+        try:
+            advanced: TrainState = solo(index)(state)
+            return advanced
+        except NonFiniteError as error:
+            error.member = index
+            raise
+
     def epoch(states: States) -> dict[int, TrainState]:
         result: dict[int, TrainState] = {}
         for in_step in toolz.groupby(lambda index: (members[index].plan.examples, *_position(states[index])), states).values():
@@ -133,7 +144,7 @@ def make_population_epoch(
                     for index, measured in zip(of_data, measures[validation]([sound[i] for i in of_data]), strict=True):
                         result[index] = end_epoch(prepared[index].trainer, sound[index], measured)
                 for index in set(group) - set(sound):
-                    result[index] = solo(index)(states[index])
+                    result[index] = advance_alone(index, states[index])
         return result
 
     return lambda states: with_threads(first.trainer.blas_threads(), epoch, states)

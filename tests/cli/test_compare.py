@@ -2,6 +2,7 @@
 
 import csv
 import os
+import signal
 
 import pytest
 
@@ -52,6 +53,28 @@ def test_quiet_and_overwrite(done, monkeypatch):
     assert refused.status == 1
     assert "--overwrite" in refused.err
     assert (replaced.status, replaced.out, replaced.err) == (0, "", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_compares_the_runs_as_far_as_all_have_trained(tmp_path, monkeypatch, number):
+    """The same epochs of each, which the first line says; before the first epoch there is nothing."""
+    monkeypatch.chdir(tmp_path)
+    for epoch in (0, 2):
+
+        def show(states, epoch=epoch):
+            if max(state.epoch for state in states.values()) == epoch:
+                signal.raise_signal(number)
+
+        monkeypatch.setattr("fnloop.populations.compare.show_members", lambda total, show=show: show)
+        done = run_here(*WORDS, "--out", "o")
+        assert done.status == 128 + number
+        assert (tmp_path / "o").exists() == bool(epoch)
+    assert "\ninterrupted after epoch 2 of 4: values are the best up to there, and the order may change\n" in done.out
+    with open("o/comparison.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6
+    assert {row["ended"] for row in rows} == {"interrupted"}
+    assert {int(row["best_epoch"]) for row in rows} <= {1, 2}
 
 
 @pytest.mark.parametrize(

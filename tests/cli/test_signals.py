@@ -112,26 +112,34 @@ def test_a_signal_while_the_results_are_written(run_command, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("part", ["fit", "compare"])
-def test_a_signal_in_each_part_of_the_demo(run_command, tmp_path, monkeypatch, number, part):
-    """The results of the finished parts are written, and no others."""
+@pytest.mark.parametrize(("part", "epoch"), [("fit", 2), ("compare", 0), ("compare", 2)])
+def test_a_signal_in_each_part_of_the_demo(run_command, tmp_path, monkeypatch, number, part, epoch):
+    """The results so far are written; a comparison once all its runs have finished an epoch."""
     parts = {"fit": fl.fit, "compare": fl.compare}
 
     def run_part(name, *words, **more):
         if name == part == "fit":
-            more["until"] = lambda state: state.epoch == 2 and signal.raise_signal(number)
+            more["until"] = lambda state: state.epoch == epoch and signal.raise_signal(number)
         elif name == part:
-            monkeypatch.setattr(
-                "fnloop.populations.sweep.show_members", lambda total: lambda states: signal.raise_signal(number)
-            )
+            monkeypatch.setattr("fnloop.populations.compare.show_members", lambda total: show)
         return parts[name](*words, **{**more, "epochs": 3, "progress": name == part == "compare"})
+
+    def show(states):
+        if all(state.epoch == epoch for state in states.values()):
+            signal.raise_signal(number)
 
     for name in parts:
         monkeypatch.setattr(f"fnloop.cli.demo.{name}", partial(run_part, name))
     done = run_command("demo", "--out", "d")
     assert done.status == 128 + number
-    assert "Interrupted. Wrote d/best.npz and d/training.png." in done.out
-    assert {path.name for path in (tmp_path / "d").iterdir()} == {"best.npz", "training.png", "lab.run"}
+    files = {"best.npz", "training.png", "lab.run"}
+    if (part, epoch) == ("compare", 2):
+        assert "interrupted after epoch 2 of 3: " in done.out
+        files.add("schedulers.png")
+    else:
+        assert "Interrupted. Wrote d/best.npz and d/training.png." in done.out
+    assert ("fnloop resume d/lab.run --epochs 100" in done.out) == (part == "fit")
+    assert {path.name for path in (tmp_path / "d").iterdir()} == files
 
 
 def test_results_are_replaced_only_with_overwrite(run_command, tmp_path):

@@ -1,5 +1,8 @@
 """`fnloop tune`: its files, its output, its errors, and a search that is resumed."""
 
+import re
+import shlex
+
 import pandas as pd
 import pytest
 
@@ -95,3 +98,55 @@ def test_the_trials_are_written_before_the_results(tmp_path, monkeypatch):
     done = run_here("tune", *ARGUMENTS, "--out", tmp_path, "--quiet")
     assert done.status == 130
     assert len(pd.read_csv(tmp_path / "trials.csv")) == 3
+
+
+def test_equal_trials_are_shown_once(tmp_path):
+    """As of a search for the width alone."""
+    done = tune(
+        "iris", "--epochs", 1, "--trials", 8, "--lr", 0.01, "--weight-decay", 0.1, "--out", tmp_path, "--pruner", "none"
+    )
+    shown = done.out.partition("best_epoch  epochs\n")[2].partition("\n\n")[0].splitlines()
+    assert len(shown) == len({line.split()[1] for line in shown}) <= 3
+    assert len(pd.read_csv(tmp_path / "trials.csv")) == 8
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Ctrl-C is pressed after the first batch."""
+
+    def show(study):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fnloop.populations.search.show_trials", lambda *_: show)
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_an_interrupted_search_says_how_it_is_resumed(tmp_path, monkeypatch):
+    """The command that is printed trains the missing trials, and replaces the results."""
+    words = "--storage", tmp_path / "my trials.log", "--out", tmp_path / "out"
+    done = run_here("tune", *ARGUMENTS, "--trials", 40, *words)
+    assert done.status == 130
+    assert len(pd.read_csv(tmp_path / "out" / "trials.csv")) == 32
+    monkeypatch.undo()
+    resumed = run_here(*shlex.split(re.search(r"Next: fnloop (.*)", done.out)[1]))
+    assert resumed.status == 0, resumed.err
+    assert len(pd.read_csv(tmp_path / "out" / "trials.csv")) == 40
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_an_interrupted_search_without_a_storage_says_that_it_is_lost(tmp_path):
+    done = run_here("tune", *ARGUMENTS, "--out", tmp_path / "out")
+    assert done.status == 130
+    assert "The search cannot be resumed: its trials are kept only with --storage FILE.\n" in done.out
+    assert "Next: fnloop predict" in done.out
+
+
+@pytest.mark.parametrize("words", [("--storage", "foo://host/x"), ("--lr", 1e300)])
+@pytest.mark.filterwarnings("ignore::fnloop.NonFiniteWarning")
+def test_an_error_leaves_no_empty_folder(tmp_path, words):
+    """Of the storage, or if no trial has a best state; a folder that existed stays."""
+    done = run_here("tune", *ARGUMENTS, *words, "--out", tmp_path / "a" / "b", "--quiet")
+    assert done.status == 1
+    assert list(tmp_path.iterdir()) == []
+    run_here("tune", *ARGUMENTS, *words, "--out", tmp_path, "--quiet")
+    assert tmp_path.exists()

@@ -49,6 +49,19 @@ def test_a_study_that_is_resumed_is_the_one_that_never_ended(tmp_path):
     assert len({trial.params["lr"] for trial in whole.study.trials}) == 12
 
 
+@pytest.mark.parametrize("pruner", [None, "median"])
+def test_equal_trials_are_trained_once(pruner, tmp_path):
+    """The others get the result, within a batch and in a later one; they are recorded in the same file."""
+    found = search(trials=12, pruner=pruner, record=tmp_path, batch_size=fl.spaces.one_of([32, 64]))
+    trained = [trial for trial in found.study.trials if trial.intermediate_values]
+    assert len(trained) == len(list(tmp_path.iterdir())) == 2
+    for trial in found.study.trials:
+        (first,) = [other for other in trained if other.params == trial.params]
+        assert (trial.state, trial.value, trial.user_attrs["run"]) == (first.state, first.value, first.user_attrs["run"])
+        assert trial.user_attrs.get("same_as", trial.number) == first.number
+    assert len(found.study.trials) == 12
+
+
 def test_another_seed_draws_other_trials():
     assert search(trials=2, lr=LR, seed=1).study.best_params != search(trials=2, lr=LR, seed=2).study.best_params
 
