@@ -54,7 +54,7 @@ class Population(NamedTuple, Generic[Key]):
 
 
 class Ended(NamedTuple, Generic[Key]):
-    """What the members of populations have come to.
+    """The results of the members of populations, and why they ended.
 
     Attributes:
         fits: Their results. After Ctrl-C or a failure, those that had not finished an epoch have none.
@@ -219,7 +219,7 @@ def run_in_step(populations: Sequence[Population[Key]], monitor: str, mode: Mode
 
 
 def _up_to(fit: Fit, last: TrainState, best: TrainState | None) -> Fit:
-    """Return a result as it was at a state, after which it may have got an epoch more."""
+    """Return a result up to a state, after which it may have an epoch more."""
     if not is_interrupted(fit) and fit.last.epoch == last.epoch:
         return fit
     metrics = {name: values[: last.epoch] for name, values in fit.metrics.items()}
