@@ -214,3 +214,9 @@ def _fit(kind: str, name: str, cells: Cells) -> Encoder | None:
     if kind == "date":
         return fit_date(name, cells)
     return TextEncoder(name)
+
+
+def check_preprocessing(preprocessing: Any) -> None:
+    """Check that an argument is a `Preprocessing`, or None."""
+    if not (preprocessing is None or isinstance(preprocessing, Preprocessing)):
+        raise TypeError(f"preprocessing must be a Preprocessing or None, got {short(preprocessing)}")

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +15,18 @@ from fnloop.core.digest import digest
 from fnloop.core.errors import NoBestError
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
-from fnloop.data.preprocessing import Preprocessing
+from fnloop.data.preprocessing import Preprocessing, check_preprocessing
 from fnloop.fitting import Fit, fit
 from fnloop.populations.abandoned import fail_abandoned
 from fnloop.populations.comparable import check_comparable
 from fnloop.populations.drawn import check_space, ends_of, example_of, trainer_of
 from fnloop.populations.progress import show_trials
-from fnloop.populations.recorded import Files, make_files
+from fnloop.populations.recorded import Files, claim, find_files
 from fnloop.populations.search_results import Search
 from fnloop.populations.spaces import Distribution
 from fnloop.populations.studies import make_study, stable_repr
 from fnloop.populations.trials import Training, ask, finished, has_complete, train_trials
 from fnloop.runs.parallel import Map, check_map
-from fnloop.runs.start import check_unused
 from fnloop.training.engine import select_engine
 from fnloop.training.trainer import Trainer
 
@@ -143,6 +143,8 @@ def search(
     if map is not None:
         check_map(map)
     select_engine(engine)
+    files = _find_files(record)
+    check_preprocessing(preprocessing)
     check_space(trainer, space)
     example = example_of(trainer, space)
     stated, (monitor, mode) = monitor, example.resolve(train).monitored(validation is not None, monitor)
@@ -160,7 +162,10 @@ def search(
     }
     of_study = make_study(study, storage, pruner, f"{mode}imize", epochs, setting)
     fail_abandoned(of_study)
-    files = _make_files(record, of_study, trials)
+    if files is not None:
+        first = len(of_study.get_trials(deepcopy=False))
+        new = range(first, first + trials - finished(of_study))
+        claim(files.folder, chain.from_iterable(files.paths(number, seeds) for number in new))
     training = Training(make_trainer, train, validation, epochs, monitor, seeds, engine, files, preprocessing, map)
     show = show_trials(trials, monitor) if progress else lambda study: None
     best: tuple[int, list[Fit]] | None = None
@@ -189,22 +194,10 @@ def _check_loss(example: Trainer, monitored: tuple[str, Mode], stated: str | Non
     return trainer
 
 
-def _make_files(record: str | os.PathLike[str] | None, study: "Study", trials: int) -> Files | None:
-    """Return the run files of the trials, and make their folder.
-
-    Raises:
-        RunError: If the folder has a run file of a new trial.
-        TypeError: If `record` is not a path.
-        ValueError: If it ends in `best:N`.
-    """
-    files = make_files(record, 0)
-    if files is None:
-        return None
-    if files.best is not None:
+def _find_files(record: str | os.PathLike[str] | None) -> Files | None:
+    files = find_files(record)
+    if files is not None and files.best is not None:
         raise ValueError(f"record must be a folder, since a search records all of its trials, got {short(str(record))}")
-    first = len(study.get_trials(deepcopy=False))
-    for number in range(first, first + trials - finished(study)):
-        check_unused(files.path(number))
     return files
 
 

@@ -14,7 +14,7 @@ from fnloop.core.formatting import listed, short
 from fnloop.core.stacking import split_evenly
 from fnloop.core.warnings import warn
 from fnloop.data.dataset import Dataset
-from fnloop.data.preprocessing import Preprocessing
+from fnloop.data.preprocessing import Preprocessing, check_preprocessing
 from fnloop.fitting import Fit, StreamFunction
 from fnloop.populations.hyperparameters import find_twins, varying
 from fnloop.populations.members import Ended, Member, failure_of, is_interrupted, run_together, start_fits
@@ -95,6 +95,7 @@ def sweep(
     members = _check_trainers(trainers)
     integer(1)("epochs", epochs)
     boolean("progress", progress)
+    check_preprocessing(preprocessing)
     select_engine(engine)
     if map is not None:
         check_map(map)

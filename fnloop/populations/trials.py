@@ -269,8 +269,7 @@ def _recorders(trials: "Sequence[Trial]", training: Training) -> list[Any]:
         if training.files is None:
             recorders += [None] * training.seeds
             continue
-        runs = range(training.seeds) if training.seeds > 1 else [None]
-        paths = [training.files.path(trial.number, run) for run in runs]
+        paths = training.files.paths(trial.number, training.seeds)
         names = [str(path.absolute()) for path in paths]
         trial.set_user_attr("run", names if training.seeds > 1 else names[0])
         recorders += [record_to(path, monitor=training.monitor, preprocessing=training.preprocessing) for path in paths]

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fnloop.core.checks import boolean, integer, optional
-from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
-from fnloop.data.preprocessing import Preprocessing
+from fnloop.data.preprocessing import Preprocessing, check_preprocessing
 from fnloop.runs.failures import RecordedStream, TolerantWriter
 from fnloop.runs.files import check_target
 from fnloop.runs.manifest import make_manifest
@@ -89,8 +88,7 @@ def record(
     if boolean("overwrite", overwrite):
         path = Path(os.path.realpath(path))  # keep a symbolic link, and replace its target
     check_source(trainer, train, validation, engine)
-    if preprocessing is not None and not isinstance(preprocessing, Preprocessing):
-        raise TypeError(f"preprocessing must be a Preprocessing or None, got {short(preprocessing)}")
+    check_preprocessing(preprocessing)
     most = optional(integer(1))("max_bytes", max_bytes)
     every = optional(integer(1))("snapshot_every", snapshot_every)
     if trainer is not None and validation is not None:

@@ -60,7 +60,7 @@ def test_a_number_of_best_members_is_above_0(record, tmp_path):
 def test_run_files_are_not_replaced(tmp_path):
     """Also that of a member of a kind that trains later; nothing is trained before."""
     (tmp_path / "0001.run").touch()
-    with pytest.raises(fl.RunError, match=r"0001.run.* exists"):
+    with pytest.raises(fl.RunError, match=r"^record must be .* has 0001.run; give another folder"):
         sweep([BASE, BASE.replace(model=fl.mlp([4, 3]))], record=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["0001.run"]
 
@@ -167,7 +167,7 @@ def test_a_metric_that_the_runs_do_not_produce_is_refused():
 
 
 def test_arguments_that_are_refused():
-    for name, value in (("epochs", 0), ("map", 3), ("record", 3), ("monitor", ["loss"])):
+    for name, value in (("epochs", 0), ("map", 3), ("record", 3), ("preprocessing", "yes"), ("monitor", ["loss"])):
         with pytest.raises((TypeError, ValueError), match=rf"^(trainers\[0\]: )?{name} must"):
             sweep(**{"epochs": 1, name: value})
 
@@ -262,3 +262,28 @@ def test_members_that_monitor_different_metrics_have_no_best_one_unless_one_is_s
     with pytest.raises(ValueError, match="metric must be stated, because the trainers monitor different ones"):
         result.best()
     assert result.best("val_loss") in result
+
+
+@pytest.mark.parametrize("record", ["", " ", "a\0b", True, b"runs", "FILE", "FILE/runs", "/proc/runs"])
+def test_what_can_be_no_folder_of_run_files_is_refused(record, tmp_path):
+    """With the name of the argument, also in a search, whose study then has no trial."""
+    optuna = pytest.importorskip("optuna")
+    (tmp_path / "file").touch()
+    given = str(tmp_path / record.replace("FILE", "file")) if isinstance(record, str) and "FILE" in record else record
+    with pytest.raises((TypeError, ValueError), match=r"^record must be (a folder|the path of a folder), "):
+        sweep(record=given)
+    study = optuna.create_study()
+    with pytest.raises((TypeError, ValueError), match=r"^record must be (a folder|the path of a folder), "):
+        fl.search(BASE, DATA.train, trials=1, epochs=1, study=study, record=given, lr=fl.spaces.uniform(0, 1))
+    assert not study.trials
+
+
+@pytest.mark.parametrize(("seeds", "name"), [(1, "0001.run"), (2, "0001-1.run"), (1, "0001.run-wal")])
+def test_a_search_replaces_no_run_file(seeds, name, tmp_path):
+    """Of a later trial either, and asks for no trial before."""
+    optuna = pytest.importorskip("optuna")
+    (tmp_path / name).touch()
+    study = optuna.create_study()
+    with pytest.raises(fl.RunError, match=f"^record must be .* has {name}; give another folder"):
+        fl.search(BASE, DATA.train, trials=2, seeds=seeds, study=study, record=tmp_path, lr=fl.spaces.uniform(0, 1))
+    assert not study.trials
