@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 import pytest
-from toolz import nth
+from toolz import nth, take
 
 import fnloop as fl
 from fnloop.core.fields import field_names, is_record, leaves
@@ -176,3 +176,15 @@ def test_programs_are_bounded_in_bytes():
 
 class Doubled(NamedTuple):
     double: Callable
+
+
+def test_batches_that_are_gathered_together_have_the_bits_of_single_ones():
+    """An epoch, its parts and single steps are one computation, whose states are those of NumPy to rounding."""
+    rng = np.random.default_rng(0)
+    data = fl.Dataset(rng.normal(size=(32 * 40 + 5, 64)), rng.normal(size=32 * 40 + 5))
+    trainer = fl.Trainer(model=fl.mlp([64, 2, 1]), loss="mse", batch_size=32, scheduler=0.01, metrics=())
+    epoch = fl.last(take(2, fl.epochs(trainer, data, engine="jax")))
+    step_by_step = fl.last(take(42, fl.steps(trainer, data, engine="jax")))
+    assert fl.same_bits(step_by_step, epoch)
+    on_numpy = fl.last(take(2, fl.epochs(trainer, data)))
+    np.testing.assert_allclose(epoch.params.vector, on_numpy.params.vector, rtol=1e-3, atol=1e-5)
