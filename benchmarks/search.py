@@ -40,6 +40,7 @@ def ours(data, widths, loss, epochs: int, trials: int, seed: int) -> float:
         trials=trials,
         epochs=epochs,
         monitor="val_accuracy",
+        batch=32,
         seed=seed,
         progress=False,
         lr=fl.spaces.log_uniform(*RATES),

@@ -43,7 +43,7 @@ def search(
     epochs: int = 100,
     seeds: int = 1,
     monitor: str | None = None,
-    batch: int = 32,
+    batch: int = 16,
     pruner: Any = None,
     study: "str | Study" = "search",
     storage: Any = None,
@@ -85,7 +85,7 @@ def search(
             the mean of their best values. Default: `1`.
         monitor: Name of the metric to improve, as in `fit`. It must be stated, and not be a loss, where the space has a
             hyperparameter of the loss.
-        batch: The number of trials that train together. The sampler learns between batches. Default: `32`.
+        batch: The number of trials that train together. The sampler learns between batches. Default: `16`.
         pruner: `"halving"` (successive halving), `"hyperband"`, `"median"`, or a pruner of Optuna. Default: None, to prune
             nothing.
         study: The name of the study, or a study of Optuna, which has a storage, a pruner and a sampler of its own.

@@ -126,7 +126,7 @@ def test_an_interrupted_search_says_how_it_is_resumed(tmp_path, monkeypatch):
     words = "--storage", tmp_path / "my trials.log", "--out", tmp_path / "out"
     done = run_here("tune", *ARGUMENTS, "--trials", 40, *words)
     assert done.status == 130
-    assert len(pd.read_csv(tmp_path / "out" / "trials.csv")) == 32
+    assert len(pd.read_csv(tmp_path / "out" / "trials.csv")) == 16
     monkeypatch.undo()
     resumed = run_here(*shlex.split(re.search(r"Next: fnloop (.*)", done.out)[1]))
     assert resumed.status == 0, resumed.err
