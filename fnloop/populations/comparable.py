@@ -1,14 +1,36 @@
 """Whether the values of a metric can be compared between trainers: losses only where they are the same."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from fnloop.core.checks import Mode
+from fnloop.core.checks import Mode, metric_name
 from fnloop.core.digest import same_bits
 from fnloop.core.display import short_call
 from fnloop.core.formatting import listed, short
 from fnloop.losses import Loss
+from fnloop.training.trainer import Trainer
 
 LOSSES = "loss", "val_loss"
+
+
+def common_metric(trainers: Mapping[Any, Trainer], has_validation: bool, metric: str | None, name: str = "metric") -> str:
+    """Return the metric by which all trainers are compared.
+
+    Args:
+        trainers: The trainers, by name or index.
+        has_validation: Whether there is validation data.
+        metric: The name of the metric; None for the one that they all monitor.
+        name: The name of the argument `metric`, for the error.
+
+    Raises:
+        TypeError: If the metric is not text.
+        ValueError: If a trainer does not produce it, its better direction is unknown, they monitor different ones, or it is
+            the loss and they have different ones.
+    """
+    if metric is not None:
+        metric_name(name, metric)
+    monitored = [trainer.monitored(has_validation, metric) for trainer in trainers.values()]
+    return check_comparable(monitored, [trainer.loss for trainer in trainers.values()], metric, name)
 
 
 def check_comparable(monitored: Iterable[tuple[str, Mode]], losses: Iterable[Loss], metric: str | None, name: str) -> str:

@@ -5,10 +5,10 @@ from typing import Any
 
 import toolz
 
-from fnloop.core.checks import boolean, integer, line, metric_name
+from fnloop.core.checks import boolean, integer, line
 from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
-from fnloop.populations.comparable import check_comparable
+from fnloop.populations.comparable import common_metric
 from fnloop.populations.comparison import Comparison
 from fnloop.populations.hyperparameters import find_twins
 from fnloop.populations.members import Member, Population, failure_of, run_in_step, start_fits
@@ -152,24 +152,6 @@ def check_names(trainers: Mapping[Any, Any]) -> dict[str, Trainer]:
         line("names of trainers", name)
         check_trainer(trainer, f"trainers[{short(name)}]")
     return dict(trainers)
-
-
-def common_metric(trainers: Mapping[str, Trainer], has_validation: bool, metric: str | None) -> str:
-    """Return the metric by which all trainers are compared.
-
-    Args:
-        trainers: The trainers, by name.
-        has_validation: Whether there is validation data.
-        metric: The name of the metric; None for the one that they all monitor.
-
-    Raises:
-        ValueError: If a trainer does not produce it, its better direction is unknown, they monitor different ones, or it is
-            the loss and they have different ones.
-    """
-    if metric is not None:
-        metric_name("metric", metric)
-    monitored = [trainer.monitored(has_validation, metric) for trainer in trainers.values()]
-    return check_comparable(monitored, [trainer.loss for trainer in trainers.values()], metric, "metric")
 
 
 def _check_seeds(seeds: Any) -> tuple[int, ...]:

@@ -8,12 +8,14 @@ import toolz
 
 from fnloop.core.arrays import Array
 from fnloop.core.checks import boolean, integer
-from fnloop.core.formatting import short
+from fnloop.core.display import MAX_LENGTH
+from fnloop.core.formatting import cut_end, short
 from fnloop.core.records import evolve
 from fnloop.data.dataset import Dataset
 from fnloop.data.folds import assign_folds
 from fnloop.data.splits import take_rows
-from fnloop.populations.compare import check_names, common_metric
+from fnloop.populations.comparable import common_metric
+from fnloop.populations.compare import check_names
 from fnloop.populations.cross_validation import CrossValidation
 from fnloop.populations.hyperparameters import find_twins, varying
 from fnloop.populations.members import Member, Population, failure_of, run_in_step, start_fits
@@ -130,7 +132,10 @@ def _named(trainers: Any) -> dict[str, Trainer]:
 def _names(trainers: Sequence[Trainer]) -> list[str]:
     """Return a name for each of several trainers: the hyperparameters that vary; those of equal ones have numbers."""
     changed = varying(trainers) if trainers else {}
-    names = [", ".join(f"{field}={values[i]}" for field, values in changed.items()) or "trainer" for i in range(len(trainers))]
+    names = [
+        ", ".join(f"{field}={cut_end(str(values[i]), MAX_LENGTH)}" for field, values in changed.items()) or "trainer"
+        for i in range(len(trainers))
+    ]
     return [name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names)]
 
 

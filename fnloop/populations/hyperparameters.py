@@ -20,8 +20,8 @@ def with_hyperparameters(trainer: Trainer, values: Mapping[str, Any]) -> Trainer
     """Return the trainer with other hyperparameters.
 
     A name is a field of the trainer, such as `seed`; `lr`, the initial or highest rate of its schedule; the name of a field
-    that exactly one of its parts has, such as `weight_decay`; or a path, such as `"optimizer.b1"`. Whole parts are replaced
-    before their fields.
+    that exactly one of its parts has, such as `weight_decay`, where fields of the model count only if no other part has one of
+    that name; or a path, such as `"optimizer.b1"`. Whole parts are replaced before their fields.
 
     Args:
         trainer: The trainer.
@@ -50,9 +50,8 @@ def _depth(name: str) -> float:
 def _with_one(trainer: Trainer, name: str, value: Any) -> Trainer:
     if name in field_names(Trainer) or "." in name:
         return trainer.replace(**{name: value})
-    places = {path: path.rpartition(".")[2] for path, _ in leaves(trainer)}
     for field in LEARNING_RATES if name == "lr" else (name,):
-        found = [path for path, last in places.items() if last == field]
+        found = _places(trainer, field)
         if len(found) > 1:
             raise ValueError(f"{name} is a hyperparameter of several parts: {listed(found)}; state a path")
         if found:
@@ -60,6 +59,12 @@ def _with_one(trainer: Trainer, name: str, value: Any) -> Trainer:
     names = dict.fromkeys([*field_names(Trainer), "lr", *_names(trainer)])
     hint = did_you_mean("lr" if name == "learning_rate" else name, names)
     raise ValueError(f"{name} is not a hyperparameter of the trainer{hint}; it has {listed(names)}")
+
+
+def _places(trainer: Trainer, field: str) -> list[str]:
+    """Return the paths of the fields of a name: those outside the model, else those in it."""
+    found = [path for path, _ in leaves(trainer) if path.rpartition(".")[2] == field]
+    return [path for path in found if not path.startswith("model.")] or found
 
 
 def _names(trainer: Trainer) -> Iterator[str]:
@@ -87,7 +92,8 @@ def find_twins(trainers: Mapping[Key, Trainer]) -> tuple[Key, Key] | None:
 def varying(trainers: Sequence[Trainer]) -> dict[str, list[Any]]:
     """Return the hyperparameters in which trainers differ, with the value of each trainer.
 
-    Their names are the last parts of their paths where these differ, else the paths. Records are shown as calls.
+    Their names are the last parts of their paths where `grid` takes these for all trainers, else the paths. Records are shown
+    as calls.
 
     Args:
         trainers: The trainers.
@@ -99,11 +105,18 @@ def varying(trainers: Sequence[Trainer]) -> dict[str, list[Any]]:
         {'seed': [0, 1]}
     """
     by_path = dict(_varying(list(trainers), ""))
-    names = [path.rpartition(".")[2] for path in by_path]
-    return {
-        name if names.count(name) == 1 else path: [short_call(value) if is_record(value) else value for value in values]
-        for (path, values), name in zip(by_path.items(), names, strict=True)
-    }
+    return {_short_name(trainers[0], path): [_shown(value) for value in values] for path, values in by_path.items()}
+
+
+def _short_name(trainer: Trainer, path: str) -> str:
+    """Return the last part of a path if it names the field alone, and says what it is: `name` is that of a function."""
+    last = path.rpartition(".")[2]
+    return last if last != "name" and _places(trainer, last) == [path] else path
+
+
+def _shown(value: Any) -> Any:
+    """Return records, and sequences that begin with one, as calls, and any other value unchanged."""
+    return short_call(value) if is_record(value[0] if isinstance(value, tuple) and value else value) else value
 
 
 def _varying(values: list[Any], path: str) -> Iterator[tuple[str, list[Any]]]:

@@ -16,12 +16,13 @@ from fnloop.core.warnings import warn
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing, check_preprocessing
 from fnloop.fitting import Fit, StreamFunction
+from fnloop.populations.comparable import common_metric
 from fnloop.populations.hyperparameters import find_twins, varying
 from fnloop.populations.members import Ended, Member, failure_of, is_interrupted, run_together, start_fits
 from fnloop.populations.memory import check_memory
 from fnloop.populations.progress import show_groups, show_members
 from fnloop.populations.ranking import best_members, untrained
-from fnloop.populations.recorded import Files, make_files
+from fnloop.populations.recorded import Files, find_files, make_files
 from fnloop.populations.resolved import resolve_all
 from fnloop.populations.results import Sweep
 from fnloop.runs.parallel import Map, check_map, stream_tasks
@@ -102,6 +103,9 @@ def sweep(
     resolved = resolve_all(dict(enumerate(members)), train, validation, monitor)
     kinds = {index: kind_of(trainer) for index, trainer in resolved.items()}
     check_memory(list(resolved.values()))
+    wanted = find_files(record)
+    if wanted is not None and wanted.best is not None:
+        common_metric(resolved, validation is not None, monitor, "monitor")
     files = make_files(record, len(members))
     train_group = partial(
         _train_group,

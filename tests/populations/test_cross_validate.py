@@ -101,6 +101,14 @@ def test_names_of_a_grid():
     assert set(result.fits) == {"seed=0", "seed=1"}
 
 
+def test_names_of_different_models_are_short():
+    """Their layers, cut; equal names are numbered."""
+    models = [fl.mlp([4, *widths, 3]) for widths in ([], [5], [5, 5, 5, 5], [5, 5, 5, 5, 5])]
+    names = list(validate([TRAINER.replace(model=model) for model in models], epochs=1).fits)
+    assert names[0] == "layers=Dense(4, 3)"
+    assert all(len(name) < 90 for name in names)
+
+
 @given(
     st.integers(2, 40).flatmap(lambda n: st.tuples(st.lists(st.integers(0, 4), min_size=n, max_size=n), st.integers(2, n))),
     st.integers(0, 2**64 - 1),

@@ -116,6 +116,22 @@ def test_what_varies_has_short_names_unless_two_share_one():
     assert all(name.startswith("optimizer.") and name.endswith(".max_norm") for name in names)
 
 
+def test_a_short_name_that_does_not_say_what_varies_is_a_path():
+    """It is one of several fields of that name, although one alone varies, or the name of a function."""
+    paths = {"model.layers[0].init": "orthogonal", "model.layers[1].name": "tanh"}
+    for path, value in paths.items():
+        assert list(varying([BASE, with_hyperparameters(BASE, {path: value})])) == [path]
+
+
+def test_a_field_of_the_model_gives_way_to_one_of_another_part():
+    """The momentum of SGD is meant, though a layer has one too; alone it is that of the layer."""
+    layers = fl.nn.Dense(2, 3), fl.nn.BatchNorm(3), fl.nn.Dense(3, 1)
+    normal = BASE.replace(model=fl.nn.Sequential(2, layers), optimizer="sgd")
+    assert [t.optimizer.momentum for t in fl.grid(normal, momentum=[0.0, 0.9])] == [0.0, 0.9]
+    assert list(varying(fl.grid(normal, momentum=[0.0, 0.9]))) == ["momentum"]
+    assert fl.grid(normal.replace(optimizer="adam"), momentum=[0.5])[0].model.layers[1].momentum == 0.5
+
+
 def test_parts_of_different_classes_vary_as_calls():
     values = varying([BASE, BASE.replace(scheduler=OneCycleLR(0.1, 9))])
     assert list(values) == ["scheduler"]

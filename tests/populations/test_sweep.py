@@ -253,6 +253,8 @@ def test_members_of_different_losses_have_no_best_one_by_their_loss():
     with pytest.raises(TypeError, match="metric must be the name of a metric"):
         result.best(["loss"])
     assert result.best("val_accuracy") in result
+    with pytest.raises(ValueError, match="monitor must be stated, because the trainers have different losses"):
+        sweep(result.trainers, 1, record="no/such/best:1")
     assert "best" not in repr(result)
     assert str(result.table()["best_epoch"].dtype) == "Int64"
 
