@@ -9,6 +9,7 @@ from fnloop.cli.train_options import TrainOptions
 from fnloop.data.table_split import TableSplit
 from fnloop.fitting import Fit, fit
 from fnloop.populations.candidates import grid
+from fnloop.populations.memory import check_memory
 from fnloop.populations.recorded import Files
 from fnloop.populations.results import Sweep
 from fnloop.populations.sweep import sweep
@@ -36,6 +37,7 @@ def train_members(
         recording = recorder(record, splits)
         result = fit(trainer, train, validation, epochs=epochs, engine=options.engine, record=recording, progress=progress)
         return Sweep((trainer,), (result,))
+    check_memory([trainer], options.members)
     return sweep(
         grid(trainer, seed=range(trainer.seed, trainer.seed + options.members)),
         train,

@@ -66,7 +66,10 @@ def real(interval: str) -> Check:
     def check(name: str, value: Any) -> float:
         if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
             raise TypeError(f"{name} must be a real number in {interval}, got {short(value)}")
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
         if not (math.isfinite(number) and above(number, low) and below(number, high)):
             raise ValueError(f"{name} must be a real number in {interval}, got {short(value)}")
         return number

@@ -8,7 +8,7 @@ from fnloop.core.checks import integer
 from fnloop.core.formatting import short
 from fnloop.core.random import Stream, uniform
 from fnloop.populations.hyperparameters import with_hyperparameters
-from fnloop.populations.spaces import Distribution
+from fnloop.populations.spaces import Distribution, check_distribution
 from fnloop.training.trainer import Trainer, check_trainer
 
 
@@ -82,8 +82,7 @@ def sample(trainer: Trainer, n: int, *, seed: int = 0, **distributions: Distribu
     if not distributions:
         raise ValueError("sample needs the distribution of at least one hyperparameter, such as lr=log_uniform(1e-4, 0.1)")
     for name, distribution in distributions.items():
-        if not isinstance(distribution, Distribution):
-            raise TypeError(f"{name} must be a distribution, such as fl.spaces.uniform(0, 1), got {short(distribution)}")
+        check_distribution(name, distribution)
     return [with_hyperparameters(trainer, point(distributions, seed, i)) for i in range(n)]
 
 

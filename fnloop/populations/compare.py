@@ -77,12 +77,12 @@ def compare(
     """
     candidates = check_candidates(trainers)
     numbers = _check_seeds(seeds)
+    check_memory(list(candidates.values()), len(numbers))
     monitor = common_metric(candidates, validation is not None, metric)
     integer(1)("epochs", epochs)
     boolean("progress", progress)
     select_engine(engine)
     resolved = resolve_all(candidates, train, validation, monitor)
-    check_memory([trainer for trainer in resolved.values() for _ in numbers])
     populations = [
         _start({name: resolved[name] for name in kind}, numbers, train, validation, epochs, monitor, engine)
         for kind in toolz.groupby(lambda name: kind_of(resolved[name]), resolved).values()
@@ -90,7 +90,7 @@ def compare(
     mode = next(iter(resolved.values())).mode_of(monitor)
     fits, failed = run_in_step(populations, monitor, mode, show_members(epochs) if progress else lambda states: None)
     of_trainers = {name: tuple(fits[name, seed] for seed in numbers) for name in candidates} if fits else {}
-    result = Comparison(of_trainers, numbers, epochs) if fits else None
+    result = Comparison(of_trainers, tuple(numbers), epochs) if fits else None
     if failed is not None:
         name, seed = failed.member
         raise failure_of(f"trainers[{name!r}] with seed {seed}", failed, result) from failed
@@ -154,9 +154,9 @@ def check_names(trainers: Mapping[Any, Any]) -> dict[str, Trainer]:
     return dict(trainers)
 
 
-def _check_seeds(seeds: Any) -> tuple[int, ...]:
+def _check_seeds(seeds: Any) -> Sequence[int]:
     if isinstance(seeds, str) or not isinstance(seeds, Iterable):
-        return tuple(range(integer(1)("seeds", seeds)))
+        return range(integer(1, 2**63)("seeds", seeds))
     numbers: Sequence[int] = [_seed(f"seeds[{i}]", seed) for i, seed in enumerate(seeds)]
     if not numbers:
         raise ValueError("seeds must have at least one seed, got none")

@@ -93,6 +93,8 @@ def cross_validate(
     fold_of_row = assign_folds(data, folds, stratify=stratify, groups=groups, seed=seed)
     held_out = [np.flatnonzero(fold_of_row == fold) for fold in range(folds)]
     rows = [np.flatnonzero(fold_of_row != fold) for fold in range(folds)]
+    for name, trainer in candidates.items():
+        _check_data(trainer, data, "" if len(candidates) == 1 else f"trainers[{name!r}]: ")
     runs = {(name, run.fold): run for name, trainer in candidates.items() for run in _runs(trainer, data, rows, held_out)}
     check_memory([run.trainer for run in runs.values()])
     populations = [
@@ -132,10 +134,8 @@ def _named(trainers: Any) -> dict[str, Trainer]:
 def _names(trainers: Sequence[Trainer]) -> list[str]:
     """Return a name for each of several trainers: the hyperparameters that vary; those of equal ones have numbers."""
     changed = varying(trainers) if trainers else {}
-    names = [
-        ", ".join(f"{field}={cut_end(str(values[i]), MAX_LENGTH)}" for field, values in changed.items()) or "trainer"
-        for i in range(len(trainers))
-    ]
+    cut = {field: [cut_end(str(value), MAX_LENGTH) for value in values] for field, values in changed.items()}
+    names = [", ".join(f"{field}={values[i]}" for field, values in cut.items()) or "trainer" for i in range(len(trainers))]
     return [name if names.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(names)]
 
 
@@ -157,6 +157,14 @@ class _Run(NamedTuple):
     validation: Dataset
 
 
+def _check_data(trainer: Trainer, data: Dataset, prefix: str) -> None:
+    try:
+        trainer.check_monitored(True)
+        trainer.check_features(data.x, "data")
+    except ValueError as error:
+        raise ValueError(f"{prefix}{error}") from None
+
+
 def _runs(trainer: Trainer, data: Dataset, rows: Sequence[Array], held_out: Sequence[Array]) -> Iterator[_Run]:
     """Yield the runs of a trainer; a fold that lacks a class does not change the codes of the others."""
     classes = find_names(trainer.loss, trainer.model.outputs, data, "data").classes
@@ -164,7 +172,6 @@ def _runs(trainer: Trainer, data: Dataset, rows: Sequence[Array], held_out: Sequ
     for fold in range(len(rows)):
         train, validation = take_rows(named, rows[fold]), take_rows(named, held_out[fold])
         assert train is not None and validation is not None  # noqa: PT018
-        trainer.check_monitored(True)
         yield _Run(trainer.resolve(train), fold, named, train, validation)
 
 

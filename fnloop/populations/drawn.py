@@ -7,7 +7,7 @@ from typing import Any
 
 from fnloop.core.formatting import short
 from fnloop.populations.hyperparameters import with_hyperparameters
-from fnloop.populations.spaces import Distribution, one_of
+from fnloop.populations.spaces import Distribution, check_distribution, one_of
 from fnloop.populations.studies import import_optuna, labels, quiet_optuna, value_of
 from fnloop.training.trainer import Trainer, check_trainer
 
@@ -36,10 +36,9 @@ def check_space(trainer: Any, space: Mapping[str, Any]) -> None:
     if not space and isinstance(trainer, Trainer):
         raise ValueError("search needs the distribution of at least one hyperparameter, such as lr=log_uniform(1e-4, 0.1)")
     for name, distribution in space.items():
-        if not isinstance(distribution, Distribution):
-            if name in HINTS:
-                raise TypeError(f"search has no argument {name!r}: {HINTS[name]}")
-            raise TypeError(f"{name} must be a distribution, such as fl.spaces.uniform(0, 1), got {short(distribution)}")
+        if not isinstance(distribution, Distribution) and name in HINTS:
+            raise TypeError(f"search has no argument {name!r}: {HINTS[name]}")
+        check_distribution(name, distribution)
         if isinstance(distribution, one_of):
             labels(distribution.values)
 

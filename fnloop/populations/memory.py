@@ -9,16 +9,20 @@ MEMINFO = Path("/proc/meminfo")
 GIB = 1 << 30
 
 
-def check_memory(trainers: Sequence[Trainer]) -> None:
+def check_memory(trainers: Sequence[Trainer], runs: int = 1) -> None:
     """Check that the last and the best states of all members fit into the memory that is available, where that is known.
+
+    Args:
+        trainers: The trainers.
+        runs: The number of members of each. Default: `1`.
 
     Raises:
         ValueError: If they do not fit. The message has both figures.
     """
-    needed, free = sum(map(bytes_of, trainers)), available_memory()
+    members, needed, free = runs * len(trainers), runs * sum(map(bytes_of, trainers)), available_memory()
     if free is not None and needed > free:
         raise ValueError(
-            f"trainers must fit into memory together, {len(trainers):,} keep about {needed / GIB:,.1f} GiB of states, and "
+            f"trainers must fit into memory together, {members:,} keep about {needed / GIB:,.1f} GiB of states, and "
             f"{free / GIB:,.1f} GiB are available; train them in several sweeps, or record them and keep what is needed"
         )
 

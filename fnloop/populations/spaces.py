@@ -1,12 +1,15 @@
 """Distributions of hyperparameters: each maps a uniform number in [0, 1) to a value."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Set
 from typing import Annotated, Any, Protocol, runtime_checkable
+
+import numpy as np
 
 from fnloop.core.checks import Finite, Positive, integer
 from fnloop.core.formatting import short
 from fnloop.core.records import frozen
+from fnloop.core.signatures import call_hint
 
 
 @runtime_checkable
@@ -32,6 +35,22 @@ class Distribution(Protocol):
         Args:
             u: The share, in [0, 1).
         """
+
+
+def check_distribution(name: str, value: Any) -> None:
+    """Check that an argument is a distribution, and not its class.
+
+    Args:
+        name: The name of the argument.
+        value: Its value.
+
+    Raises:
+        TypeError: If it is not.
+    """
+    if isinstance(value, type) or not isinstance(value, Distribution):
+        raise TypeError(
+            f"{name} must be a distribution, such as fl.spaces.uniform(0, 1), got {short(value)}{call_hint(value)}"
+        )
 
 
 def _check_order(low: float, high: float) -> None:
@@ -122,9 +141,13 @@ class integers(Distribution):
 
 
 def _values(name: str, value: Any) -> tuple[Any, ...]:
-    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+    """Check that there are several values, in an order; NumPy's numbers become those of Python."""
+    if isinstance(value, str | Mapping | Set) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be several values, such as ['relu', 'silu'], got {short(value)}")
+    values = tuple(item.item() if isinstance(item, np.generic) else item for item in value)
+    if not values:
         raise ValueError(f"{name} must be several values, such as ['relu', 'silu'], got {short(value)}")
-    return tuple(value)
+    return values
 
 
 @frozen

@@ -12,6 +12,7 @@ import pytest
 
 import fnloop as fl
 from fnloop.cli import members as command
+from fnloop.populations import memory
 from tests.cli.support import run_here
 
 
@@ -172,3 +173,11 @@ def test_wrong_numbers_of_members_are_one_line(tmp_path):
     assert done.status == 1
     assert "--spread needs the checkpoint of an ensemble" in done.err
     assert done.out == ""
+
+
+def test_more_members_than_memory_are_refused_before_they_are_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 10**9)
+    done = run_here("train", "iris", "--members", 2 * 10**9, "--out", tmp_path / "o")
+    assert done.status == 1
+    assert "2,000,000,000 keep about" in done.err
+    assert done.err.count("\n") == 1

@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import fnloop as fl
+from fnloop.populations import memory
 from fnloop.populations.differences import paired_difference
 
 DATA = fl.datasets.iris()
@@ -186,3 +187,9 @@ def test_too_few_seeds_are_said():
 
 def test_trainers_of_different_losses_are_compared_by_a_metric_that_is_not_a_loss():
     assert set(compare({"plain": SLOW, "smooth": SMOOTH}, seeds=2, metric="val_accuracy").ranked) == {"plain", "smooth"}
+
+
+def test_more_runs_than_memory_are_refused_before_they_are_made(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 10**9)
+    with pytest.raises(ValueError, match="trainers must fit into memory together, 2,000,000,000 keep about"):
+        compare({"slow": SLOW, "fast": FAST}, seeds=10**9)

@@ -151,6 +151,8 @@ def test_folds_depend_on_their_seed():
         ([], {}, "trainers must have at least one trainer"),
         ({"a": TRAINER, "b": TRAINER}, {}, "trainers must all differ, but 'b' equals 'a'"),
         ({2: TRAINER}, {}, "names of trainers must be text of one line, got 2"),
+        (TRAINER.replace(model=fl.mlp([5, 3])), {}, r"^data: x must be of shape \(N, 5\)"),
+        ({"a": TRAINER, "b": TRAINER.replace(model=fl.mlp([5, 3]))}, {}, r"^trainers\['b'\]: data: x must be of shape"),
         (TRAINER, {"folds": 1}, "folds must be"),
         (TRAINER, {"folds": 25}, "folds must be at most the number of rows, 24, got 25"),
         (TRAINER, {"epochs": 0}, "epochs must be"),

@@ -1,5 +1,6 @@
 """Hyperparameters by name: which are meant, which vary, and the trainers of `grid` and `sample`."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,6 +79,11 @@ def test_a_value_that_is_not_allowed_is_refused_with_its_name():
         (lambda: fl.grid(3, lr=[1]), TypeError, "trainer must be"),
         (lambda: fl.sample(BASE, 0, lr=fl.spaces.uniform(0, 1)), ValueError, "n must be"),
         (lambda: fl.sample(BASE, 1, lr=0.1), TypeError, "lr must be a distribution"),
+        (lambda: fl.sample(BASE, 1, lr=fl.spaces.uniform), TypeError, "lr must be a distribution"),
+        (lambda: fl.spaces.one_of(3), TypeError, "values must be several values"),
+        (lambda: fl.spaces.one_of({1, 2}), TypeError, "values must be several values"),
+        (lambda: fl.spaces.one_of([]), ValueError, "values must be several values"),
+        (lambda: fl.grid(BASE, lr=[10**400]), ValueError, "initial_lr must be a real number"),
         (lambda: fl.sample(BASE, 1), ValueError, "sample needs the distribution of at least one hyperparameter"),
         (lambda: fl.sample(BASE, 1, seed=-1, lr=fl.spaces.uniform(0, 1)), ValueError, "seed must be"),
         (lambda: fl.sample(BASE, 1, momemtum=fl.spaces.uniform(0, 1)), ValueError, "momemtum is not a hyperparameter"),
@@ -130,6 +136,12 @@ def test_a_field_of_the_model_gives_way_to_one_of_another_part():
     assert [t.optimizer.momentum for t in fl.grid(normal, momentum=[0.0, 0.9])] == [0.0, 0.9]
     assert list(varying(fl.grid(normal, momentum=[0.0, 0.9]))) == ["momentum"]
     assert fl.grid(normal.replace(optimizer="adam"), momentum=[0.5])[0].model.layers[1].momentum == 0.5
+
+
+def test_one_of_takes_arrays_whose_numbers_become_those_of_python():
+    values = fl.spaces.one_of(np.array([8, 16])).values
+    assert values == (8, 16)
+    assert {type(value) for value in (*values, *fl.spaces.one_of(list(np.linspace(0, 1, 3))).values)} == {int, float}
 
 
 def test_parts_of_different_classes_vary_as_calls():
