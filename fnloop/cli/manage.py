@@ -146,7 +146,7 @@ def export(
     best: Annotated[str | None, typer.Option(metavar="METRIC", help="Export the state with the best value of METRIC.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.npz if it exists.")] = False,
 ) -> None:
-    """Write a state as a checkpoint; of a folder of runs, as `fnloop train --members` writes it, their states as an ensemble.
+    """Write a state as a checkpoint, or those of a folder of runs as an ensemble.
 
     `fnloop predict` predicts from it, and `fl.load` reads it.
     """

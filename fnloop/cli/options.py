@@ -9,7 +9,10 @@ from fnloop.cli.completion import complete_path
 
 RunFile = Annotated[Path, typer.Argument(metavar="RUN", help="A run file.", autocompletion=complete_path)]
 RunFiles = Annotated[
-    Path, typer.Argument(metavar="RUN", help="A run file, or a folder of run files.", autocompletion=complete_path)
+    Path,
+    typer.Argument(
+        metavar="RUN", help="A run file, or a folder of them, as of fnloop train --members.", autocompletion=complete_path
+    ),
 ]
 Processes = Annotated[int, typer.Option(help="Number of processes; the result does not depend on it.")]
 OutFile = Annotated[

@@ -161,7 +161,8 @@ def train_and_write(
     checkpoint = write_results(splits, model, fits, leading, options, out, overwrite=overwrite, echo=echo)
     run = run_of(record, options.members, [result is leading for result in results].index(True))
     more_commands = run_commands(run, options.epochs if interrupted else None, record)
-    echo(next_commands([f"fnloop predict {quote(str(checkpoint))} DATA", *more_commands]))
+    spread = " --spread" if len(model) > 1 else ""
+    echo(next_commands([f"fnloop predict {quote(str(checkpoint))} DATA{spread}", *more_commands]))
     if interrupted:
         raise typer.Abort
 

@@ -51,7 +51,8 @@ def members_line(states: Mapping[int, TrainState], total: int) -> str:
     name = next((name for state in states.values() for name in ("val_loss", "loss") if name in state.metrics), None)
     values = [state.metrics[name] for state in states.values() if name in state.metrics] if name else []
     best = f", lowest {name} {min(values):.4f}" if values else ""
-    return f"epoch {epoch:>{len(str(total))}}/{total}: {len(states)} members train{best}"
+    members = "1 member trains" if len(states) == 1 else f"{len(states)} members train"
+    return f"epoch {epoch:>{len(str(total))}}/{total}: {members}{best}"
 
 
 def show_groups(groups: int, members: int, file: TextIO | None = None) -> Callable[[Mapping[int, Fit]], None]:

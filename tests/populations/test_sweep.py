@@ -9,6 +9,7 @@ from fnloop.populations import members as members_module
 from fnloop.populations import memory
 from fnloop.populations import sweep as sweep_module
 from fnloop.populations.lockstep import Lockstep
+from fnloop.populations.progress import members_line
 
 DATA = fl.datasets.iris()
 BASE = fl.Trainer(model=fl.mlp([4, 3, 3]), loss="cross_entropy", batch_size=64)
@@ -142,6 +143,13 @@ def test_ctrl_c_while_progress_is_shown_ends_all_members(monkeypatch):
     monkeypatch.setattr(sweep_module, "show_members", lambda total: show)
     result = fl.sweep(MEMBERS, DATA.train, epochs=9, progress=True)
     assert {(fit.stop_reason, fit.last.epoch) for fit in result} == {("interrupted", 2)}
+
+
+def test_progress_counts_in_plain_words():
+    """One member trains, two members train."""
+    state = sweep(epochs=1)[0].last
+    assert members_line({0: state}, 20).startswith("epoch  1/20: 1 member trains, lowest val_loss ")
+    assert members_line({0: state, 1: state}, 20).startswith("epoch  1/20: 2 members train, lowest val_loss ")
 
 
 @pytest.mark.parametrize(
