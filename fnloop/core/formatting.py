@@ -49,7 +49,7 @@ def listed(names: Iterable[Any], most: int = 100) -> str:
         >>> listed(range(100), most=10)
         '0, 1, 2, ... (100 in all)'
     """
-    texts = [_cut_middle(str(name), 40) for name in names]
+    texts = [cut_middle(str(name), 40) for name in names]
     used = 0
     for count, text in enumerate(texts):
         used += len(text) + 2
@@ -68,14 +68,14 @@ def _show(value: Any, most: int, levels: int) -> str:
     if kind.__repr__ is repr_of:
         return _record(value, most, levels)
     if kind in (str, bytes):
-        return repr(_cut_middle(value, most - 2))
+        return repr(cut_middle(value, most - 2))
     if kind in _BRACKETS:
         return _collection(value, most, levels)
     try:
         text = _array(value) or repr(value)
     except Exception:  # a foreign object whose repr fails, or an integer with too many digits
         text = f"<{kind.__name__}>"
-    return str(_cut_middle(" ".join(text.split()), MAX_STRING))
+    return str(cut_middle(" ".join(text.split()), MAX_STRING))
 
 
 class Call(NamedTuple):
@@ -143,8 +143,13 @@ def cut_end(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
-def _cut_middle(text: Any, most: int) -> Any:
-    """Return a string or bytes with its middle cut out if it is longer than `most`."""
+def cut_middle(text: Any, most: int) -> Any:
+    """Return a string or bytes with its middle cut out if it is longer than `most`.
+
+    Examples:
+        >>> cut_middle("Dense(3, 2)", 8)
+        'Den...2)'
+    """
     if len(text) <= most:
         return text
     dots = "..." if isinstance(text, str) else b"..."

@@ -5,10 +5,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from fnloop.plots.drawing import COLOURS, format_axes, needs_log_scale
+from fnloop.plots.drawing import COLOURS, format_axes, needs_log_scale, short_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+FEW = 8  # names that have room for lines of text next to one another
+MOST = 36  # names that have room for text at all
+LONGEST = 16  # characters of one of many names
+LONGER = 24  # of one of few
 
 
 def draw_bars(
@@ -41,12 +46,12 @@ def draw_bars(
     else:
         axes.bar(range(len(values)), means, color=colors, alpha=0.8)
         axes.axhline(0, color="#333333", linewidth=1)
-        axes.margins(y=0.2)
+        axes.margins(y=0.2 if len(values) <= FEW else 0.3)
         if shares and all(0 <= value <= 1 for value in all_values):
             axes.set_ylim(0, 1.2)  # leaves space for the text above the bars
             axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
     for position, of_name in enumerate(values.values()):
-        _annotate(axes, position, of_name, format_value)
+        _annotate(axes, position, of_name, format_value, len(values))
     format_axes(axes, title, title.lower(), x_label="")
     _name_positions(axes, values)
 
@@ -75,24 +80,30 @@ def draw_points(axes: "Axes", values: Mapping[str, Sequence[float]], title: str)
 
 
 def _name_positions(axes: "Axes", names: Iterable[str]) -> None:
-    """Write the names below the positions 0, 1, 2, ...; obliquely if they are long."""
+    """Write the names below the positions 0, 1, 2, ...; obliquely if they are long, upwards and short if there are many."""
     labels = list(names)
-    rotation: dict[str, Any] = {"rotation": 20, "ha": "right"} if sum(map(len, labels)) > 45 else {}
-    axes.set_xticks(range(len(labels)), labels, **rotation)
+    style: dict[str, Any] = {}
+    if len(labels) > FEW:
+        labels, style = short_names(labels, LONGEST), {"rotation": 90, "fontsize": "x-small"}
+    elif sum(map(len, labels)) > 45:
+        labels, style = short_names(labels, LONGER), {"rotation": 20, "ha": "right"}
+    shown = range(0, len(labels), -(-len(labels) // MOST))
+    axes.set_xticks(shown, [labels[i] for i in shown], **style)
     axes.grid(visible=False, axis="x")
 
 
-def _annotate(axes: "Axes", position: int, values: Sequence[float], format_value: Callable[[float], str]) -> None:
-    """Write the mean and the standard deviation at the end of a bar, and draw a tick for each value."""
+def _annotate(axes: "Axes", position: int, values: Sequence[float], format_value: Callable[[float], str], bars: int) -> None:
+    """Draw a tick for each value of a bar, and write the mean and the standard deviation at its end, as far as they fit."""
     mean = fmean(values)
     text = format_value(mean)
     if len(values) > 1:
         axes.plot([position] * 2, [min(values), max(values)], color="#000000", linewidth=1)
-        axes.plot([position] * len(values), values, "_", color="#000000", markersize=10)
-    if max(values) > min(values):
+        axes.plot([position] * len(values), values, "_", color="#000000", markersize=10 if bars <= FEW else 4)
+    if max(values) > min(values) and bars <= FEW:
         text = f"{text}\n±{format_value(stdev(values))}"
     is_above = mean >= 0
     end, sign = (max(values), 1) if is_above else (min(values), -1)
-    alignment: Any = "bottom" if is_above else "top"
-    offset = (0, 4 * sign)
-    axes.annotate(text, (position, end), offset, textcoords="offset points", fontsize="small", ha="center", va=alignment)
+    style: dict[str, Any] = {"fontsize": "small"} if bars <= FEW else {"fontsize": "x-small", "rotation": 90}
+    if bars <= MOST:
+        style |= {"ha": "center", "va": "bottom" if is_above else "top"}
+        axes.annotate(text, (position, end), (0, 4 * sign), textcoords="offset points", **style)

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
+from fnloop.core.records import evolve
 from fnloop.metrics import mode_of
-from fnloop.plots.bars import draw_bars, draw_points
+from fnloop.plots.bars import FEW, draw_bars, draw_points
 from fnloop.plots.drawing import (
     draw_line,
+    draw_text_literally,
     format_axes,
     limit_r2_axis,
     line_style,
@@ -16,6 +18,7 @@ from fnloop.plots.drawing import (
     needs_log_scale,
     new_figure,
     set_log_scale,
+    short_names,
     show_message,
 )
 from fnloop.plots.run_comparison import Fits, RunGroup, Tests, group_runs, rank, reported_metric
@@ -25,12 +28,17 @@ if TYPE_CHECKING:
 
     from fnloop.plots.figure import NotebookFigure
 
+LONGEST = 40  # characters of a name
+LEGEND = 36  # names in the legend
+LINE = 0.23  # inches of a line of the legend
+
 
 def comparison(fits: Fits, tests: Tests | None = None) -> "NotebookFigure":
     """Compare fits that differ in their scheduler or anything else, in six panels; the rates are those that the runs used.
 
     The title names the best by validation and, as a report only, the best by test. Of several fits a line is the mean, with a
     band of one standard deviation, which ends at the smallest and the largest value; a bar is the mean, with a tick for each.
+    Of more than 8 names the lines have no bands, which would hide one another; long names are cut.
 
     Args:
         fits: Names to a `Fit`, or to a list of fits that differ in their seeds.
@@ -53,7 +61,7 @@ def comparison(fits: Fits, tests: Tests | None = None) -> "NotebookFigure":
     """
     from fnloop.plots.figure import plain_number
 
-    groups = group_runs(fits, tests)
+    groups = _with_short_names(group_runs(fits, tests))
     metric = next((name for name in groups[0].runs[0].metrics if name != "loss"), "accuracy")
     figure = new_figure(15, 8)
     axes = figure.subplots(2, 3)
@@ -70,11 +78,33 @@ def comparison(fits: Fits, tests: Tests | None = None) -> "NotebookFigure":
     final_rates = {group.name: group.final_rates for group in groups}
     draw_bars(axes[1, 1], final_rates, "Final learning rate", lambda rate: plain_number(rate, 2))
     _draw_curves(axes[1, 2], groups, "lr", "Learning rate")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    columns = max(1, min(len(labels), 120 // (8 + max(map(len, labels)))))
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, handlelength=4)
+    _add_legend(figure, [group.name for group in groups])
     figure.suptitle(_title(groups))
+    draw_text_literally(figure)
     return figure
+
+
+def _with_short_names(groups: Sequence[RunGroup]) -> list[RunGroup]:
+    names = short_names([group.name for group in groups], LONGEST)
+    return [evolve(group, name=name) for group, name in zip(groups, names, strict=True)]
+
+
+def _add_legend(figure: "NotebookFigure", names: Sequence[str]) -> None:
+    """Add the legend of the lines below the panels, in a figure that grows by its lines after the second."""
+    from matplotlib.lines import Line2D
+
+    labels = list(names[:LEGEND])
+    handles = [Line2D([], [], **line_style(i)) for i in range(len(labels))]
+    if len(names) > LEGEND:
+        handles.append(Line2D([], [], linestyle="none"))
+        labels.append(f"and {len(names) - LEGEND} more")
+    columns = max(1, min(len(labels), 120 // (8 + max(map(len, labels)))))
+    rows = -(-len(labels) // columns)
+    figure.set_figheight(figure.get_figheight() + LINE * max(0, rows - 2))
+    empty = [" "] * len(labels)  # matplotlib leaves out those that start with "_"
+    legend = figure.legend(handles, empty, loc="outside lower center", ncols=columns, frameon=False, handlelength=4)
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set_text(label)
 
 
 def _title(groups: Sequence[RunGroup]) -> str:
@@ -107,7 +137,7 @@ def _draw_curves(axes: "Axes", groups: Sequence[RunGroup], metric: str, title: s
         style = line_style(i)
         steps = {"drawstyle": "steps-mid"} if metric == "lr" else {}
         draw_line(axes, epochs, means, label=group.name, **style, **steps)
-        if len(group.runs) > 1:
+        if len(group.runs) > 1 and len(groups) <= FEW:
             low, high = zip(*map(_band, values_by_epoch), strict=True)
             axes.fill_between(epochs, low, high, color=style["color"], alpha=0.15, linewidth=0)
     limit_r2_axis(axes, metric, [value for run in runs for value in run.history[metric]])

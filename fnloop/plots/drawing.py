@@ -4,8 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from fnloop.core.formatting import cut_end, cut_middle
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from fnloop.plots.figure import NotebookFigure
 
@@ -35,6 +38,34 @@ def new_figure(width: float, height: float) -> "NotebookFigure":
     from fnloop.plots.figure import NotebookFigure
 
     return NotebookFigure(figsize=(width, height), layout="constrained")
+
+
+def draw_text_literally(figure: "Figure") -> None:
+    """Draw all text of a figure unchanged: names come from users, and a `$` in them is not that of a formula.
+
+    Args:
+        figure: The figure, complete.
+    """
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+
+
+def short_names(names: Sequence[str], most: int) -> list[str]:
+    """Return names that all differ, cut to a length: at the end, or else in the middle, or else with numbers.
+
+    Args:
+        names: The names, which differ.
+        most: The number of characters, at least 10.
+
+    Examples:
+        >>> short_names(["a very long name", "b"], 10), short_names(["a very long name", "a very long one"], 10)
+        (['a very ...', 'b'], ['a ve...ame', 'a ve...one'])
+    """
+    ways = [cut_end(name, most) for name in names], [cut_middle(name, most) for name in names]
+    numbered = [f"{i + 1}: {cut_end(name, most - 2 - len(str(len(names))))}" for i, name in enumerate(names)]
+    return next((way for way in ways if len(set(way)) == len(names)), numbered)
 
 
 def line_style(i: int) -> dict[str, Any]:

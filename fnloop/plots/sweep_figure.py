@@ -5,11 +5,22 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+import toolz
+
 from fnloop.core.checks import Mode
 from fnloop.core.display import pluralize
 from fnloop.core.formatting import cut_end, short
 from fnloop.metrics import known_mode
-from fnloop.plots.drawing import COLOURS, GREY, format_axes, metric_label, needs_log_scale, new_figure, show_message
+from fnloop.plots.drawing import (
+    COLOURS,
+    GREY,
+    draw_text_literally,
+    format_axes,
+    metric_label,
+    needs_log_scale,
+    new_figure,
+    show_message,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +43,8 @@ def sweep(
 
     A point is a run, a line is the mean of runs with an equal value, and a ring marks the best run. Numbers that are not whole
     and differ by a factor of 10 or more, such as learning rates, have a log axis. Runs without a value are crosses at the
-    lower edge.
+    lower edge. Hyperparameters whose values are equal in each run, such as the outputs of a layer and the inputs of the next,
+    share a panel.
 
     Args:
         hyperparameters: The name of each hyperparameter that varies, to its value for each run.
@@ -63,18 +75,25 @@ def sweep(
     known = [i for i, value in enumerate(values) if math.isfinite(value)]
     sign = -1 if (mode or known_mode(metric)) == "max" else 1
     best = min(known, key=lambda i: sign * values[i]) if known else None
-    columns = max(1, min(COLUMNS, len(hyperparameters)))
-    rows = max(1, -(-len(hyperparameters) // columns))
+    shared = _share(hyperparameters)
+    columns = max(1, min(COLUMNS, len(shared)))
+    rows = max(1, -(-len(shared) // columns))
     figure = new_figure(max(6, 5 * columns), 4 * rows + 0.5)
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axes, (name, given) in zip(panels, hyperparameters.items(), strict=False):
-        _draw_panel(axes, name, list(given), values, metric, best)
-    for axes in panels[len(hyperparameters) :]:
+    for axes, names in zip(panels, shared, strict=False):
+        _draw_panel(axes, ",\n".join(names), list(hyperparameters[names[0]]), values, metric, best)
+    for axes in panels[len(shared) :]:
         axes.set_axis_off()
     if not hyperparameters:
         show_message(panels[0], "", "no hyperparameter varies")
-    figure.suptitle(_title(hyperparameters, values, metric, best))
+    figure.suptitle(_title({name: hyperparameters[name] for name, *_ in shared}, values, metric, best))
+    draw_text_literally(figure)
     return figure
+
+
+def _share(hyperparameters: Mapping[str, Sequence[Any]]) -> list[list[str]]:
+    """Return the names of each panel: those whose values are equal in each run."""
+    return list(toolz.groupby(lambda name: repr(list(hyperparameters[name])), hyperparameters).values())
 
 
 def _title(hyperparameters: Mapping[str, Sequence[Any]], values: Sequence[float], metric: str, best: int | None) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fnloop.core.display import html_table, one_line, pluralize
 from fnloop.core.errors import NoBestError
-from fnloop.core.formatting import listed
+from fnloop.core.formatting import cut_end, listed
 from fnloop.core.records import frozen
 from fnloop.data.dataset import Dataset
 from fnloop.fitting import Fit
@@ -132,7 +132,9 @@ class Comparison(RankedFits):
             raise NoBestError(f"there is nothing to compare: no run of {listed(drawn)} finished an epoch")
         left_out = {name: len(self.seeds) - len(fits) for name, fits in drawn.items()}
         figure = comparison({name: fits for name, fits in drawn.items() if fits})
-        notes = [f"{pluralize(n, 'run')} of {name} without an epoch" for name, n in left_out.items() if n]
+        notes = [f"{pluralize(n, 'run')} of {cut_end(name, 40)} without an epoch" for name, n in left_out.items() if n]
+        if len(notes) > 2:
+            notes = [f"{pluralize(sum(left_out.values()), 'run')} of {len(notes)} trainers without an epoch"]
         figure.suptitle("  ".join([figure.get_suptitle(), *(f"({note})" for note in notes)]))
         return figure
 

@@ -3,14 +3,17 @@
 import math
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import fnloop as fl
 from fnloop.plots import best_performer, comparison_rows, highest, verdict
+from fnloop.plots.drawing import short_names
 from fnloop.plots.figure import PlainFormatter, PlainLogLocator
 from fnloop.training.loss_scale import loss_scale
 from fnloop.training.lr_range_test import LRRange
@@ -408,3 +411,38 @@ def test_a_metric_without_a_direction_is_not_reported(fits):
     assert "Highest test accuracy" in fl.plots.comparison(fits, tests).get_suptitle()
     only = {name: {"loss": 0.5, "own": 3.0} for name in fits}
     assert "Lowest test loss" in fl.plots.comparison(fits, only).get_suptitle()
+
+
+NAMES = {"tex": ["$\\frac$", "cost $5 vs $6", "_hidden"], "short": [f"t{i}" for i in range(30)]}
+NAMES["long"] = [f"trainer number {i} with a rather long name" for i in range(30)] + ["x" * 200]
+
+
+def boxes(texts, renderer):
+    return [text.get_window_extent(renderer) for text in texts]
+
+
+@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+def test_names_are_drawn_as_they_are_and_apart(names):
+    """A dollar starts no formula, and neither many nor long names overlap one another, the panels, or the edge."""
+    history = {name: [{"loss": [1.0, 0.5 + 0.01 * i + k], "lr": [0.1, 0.1]} for k in (0, 0.1)] for i, name in enumerate(names)}
+    tests = {name: [{"loss": runs[0]["loss"][-1] + k} for k in (0, 0.1)] for name, runs in history.items()}
+    figure = fl.plots.comparison(history, tests)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer, (legend,) = canvas.get_renderer(), figure.legends
+    shown = [text.get_text() for text in legend.get_texts()]
+    assert len(set(shown)) == len(names)
+    assert all(len(text) <= 40 and (text == name or len(name) > 40) for text, name in zip(shown, names, strict=True))
+    panels = [axes.get_tightbbox(renderer) for axes in figure.get_axes()]
+    assert not any(legend.get_window_extent().overlaps(panel) for panel in panels)
+    assert all(panel.x0 >= 0 and panel.x1 <= figure.bbox.x1 for panel in panels)
+    if len(names) > 8:
+        for texts in [texts for axes in figure.get_axes()[3:5] for texts in (axes.get_xticklabels(), axes.texts)]:
+            assert not any(a.overlaps(b) for a, b in pairwise(boxes(texts, renderer)))
+
+
+@given(st.lists(st.text("ab", max_size=30), min_size=1, max_size=12, unique=True), st.integers(10, 20))
+def test_short_names_differ(names, most):
+    shorter = short_names(names, most)
+    assert len(set(shorter)) == len(names)
+    assert all(len(text) <= most and (text == name or len(name) > most) for text, name in zip(shorter, names, strict=True))

@@ -76,3 +76,17 @@ def test_bad_input(hyperparameters, values, message):
     """An error names the argument."""
     with pytest.raises(ValueError, match=message):
         fl.plots.sweep(hyperparameters, values)
+
+
+def test_hyperparameters_that_vary_together_share_a_panel():
+    """The width of a layer is the inputs of the next: one panel, with both names, and one value in the title."""
+    widths = [TRAINER.replace(model=fl.mlp([4, width, 3])) for width in (4, 8)]
+    figure = fl.sweep(widths, DATA.train, DATA.validation, epochs=1, progress=False).plot()
+    (axes,) = figure.get_axes()
+    assert "outputs" in axes.get_xlabel() and "inputs" in axes.get_xlabel()  # noqa: PT018
+    assert figure.get_suptitle().count("=") == 1
+
+
+def test_a_dollar_in_a_name_starts_no_formula():
+    figure = fl.plots.sweep({"$\\frac$": ["$\\frac$", "b"]}, [0.5, 0.75])
+    figure.savefig("/dev/null", format="png")
