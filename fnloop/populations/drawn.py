@@ -60,10 +60,14 @@ def example_of(trainer: Any, space: Mapping[str, Distribution]) -> Trainer:
 def ends_of(trainer: Any, space: Mapping[str, Distribution]) -> Iterator[Trainer]:
     """Yield trainers of which one hyperparameter is at either end of its values, and the others are in the middle.
 
+    A function of hyperparameters is not called for them: it may be slow, or fail in other ways.
+
     Args:
         trainer: As in `search`.
         space: Its distributions. What only some combinations of values allow is left out.
     """
+    if not isinstance(trainer, Trainer):
+        return
     middle = {name: distribution.quantile(0.5) for name, distribution in space.items()}
     for name, distribution in space.items():
         for share in (0.0, math.nextafter(1.0, 0.0)):
