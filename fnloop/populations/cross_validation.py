@@ -70,7 +70,7 @@ class CrossValidation(RankedFits):
 
     def _out_of_fold(self, name: str | None, predict: Callable[[Fit, Array], Array]) -> Array:
         chosen = self.best if name is None else name
-        if chosen not in self.fits:
+        if not isinstance(chosen, str) or chosen not in self.fits:
             raise ValueError(
                 f"name must be one of the trainers, {listed(self.fits)}, got {short(name)}{did_you_mean(chosen, self.fits)}"
             )

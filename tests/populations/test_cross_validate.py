@@ -176,3 +176,5 @@ def test_a_name_that_there_is_not():
     """The error lists the names."""
     with pytest.raises(ValueError, match="name must be one of the trainers, trainer, got"):
         validate(TRAINER, epochs=1).predict("trainr")
+    with pytest.raises(ValueError, match=r"name must be one of the trainers, trainer, got \['trainer'\]"):
+        validate(TRAINER, epochs=1).predict(["trainer"])
