@@ -8,8 +8,9 @@ from fnloop.core.checks import Mode
 from fnloop.core.errors import NonFiniteError
 from fnloop.core.records import evolve
 from fnloop.data.dataset import Dataset
-from fnloop.fitting import Fit, StreamFunction, fit_stream
+from fnloop.fitting import Fit, fit_stream
 from fnloop.populations.lockstep import Epoch, Lockstep
+from fnloop.populations.recorded import Recorder
 from fnloop.streams.select import update_best
 from fnloop.training.epoch_stream import EpochStream
 from fnloop.training.non_finite import warn_non_finite
@@ -37,7 +38,7 @@ class Member(NamedTuple):
     trainer: Trainer
     train: Dataset
     validation: Dataset | None
-    recorder: StreamFunction | None = None
+    recorder: Recorder | None = None
 
 
 class Population(NamedTuple, Generic[Key]):
@@ -124,7 +125,8 @@ def _fits(lockstep: Lockstep, members: Sequence[Member], epochs: int, monitor: s
     def start(i: int, member: Member) -> Fitting:
         states = warn_non_finite(lockstep.stream(i))
         stream = EpochStream(member.trainer, member.train, member.validation, engine, states)
-        return fit_stream(stream, epochs=epochs, monitor=monitor, recorder=member.recorder, timer=lockstep.timed)
+        recorder = None if member.recorder is None else partial(member.recorder, timer=lockstep.timed)
+        return fit_stream(stream, epochs=epochs, monitor=monitor, recorder=recorder, timer=lockstep.timed)
 
     return {i: start(i, member) for i, member in enumerate(members)}
 

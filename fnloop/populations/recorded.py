@@ -1,13 +1,18 @@
-"""The run files of a sweep: where they are, and of which members."""
+"""The run files of a sweep: where they are, of which members, and the thread that writes them."""
 
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from fnloop.core.errors import RunError
 from fnloop.core.formatting import short
+from fnloop.runs.failures import RecordedStream
+from fnloop.runs.recording import Options, Timer, record_stream
+from fnloop.runs.source import Source
+from fnloop.runs.writer import WritingThread
+from fnloop.training.epoch_stream import EpochStream
 
 
 class Files(NamedTuple):
@@ -97,3 +102,34 @@ def claim(folder: Path, paths: Iterable[Path]) -> None:
                     f"record must be a folder without run files of the same names, but {short(str(folder))} has {taken.name}; "
                     "give another folder, or continue its runs by: fnloop resume FOLDER"
                 )
+
+
+class Recorder(Protocol):
+    """Records the stream of a member."""
+
+    def __call__(self, states: EpochStream, *, timer: Timer) -> RecordedStream:
+        """Return the stream, whose states are recorded as they pass; `timer` gives the seconds of each."""
+
+
+class Recording:
+    """Run files that one thread writes, until `close`.
+
+    Args:
+        options: How they are recorded.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options, self._thread = options, WritingThread(is_shared=True)
+
+    def recorder(self, path: Path) -> Recorder:
+        """Return the function that records a stream in the run file of a path."""
+
+        def record(states: EpochStream, *, timer: Timer) -> RecordedStream:
+            source = Source(states.trainer, states.train, states.validation, states.engine)
+            return record_stream(states, path, source, self._options, thread=self._thread, timer=timer)
+
+        return record
+
+    def close(self) -> None:
+        """End the thread when all files are written."""
+        self._thread.close()

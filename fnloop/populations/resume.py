@@ -10,10 +10,12 @@ import toolz
 from fnloop.populations.lockstep import Lockstep
 from fnloop.runs.replay import Replay
 from fnloop.runs.resume import resumed
+from fnloop.runs.writer import WritingThread
 from fnloop.training.non_finite import warn_non_finite
 from fnloop.training.population import kind_of, make_population_epoch, prepare_population
 from fnloop.training.state import TrainState
 
+Timed = Iterator[tuple[TrainState, float]]
 Show = Callable[[Mapping[int, TrainState]], None]
 
 
@@ -53,12 +55,15 @@ def _kind(run: Replay) -> tuple[Any, ...]:
 
 def _resume(runs: Sequence[Replay], epochs: int, show: Show) -> None:
     """Continue a run, or several runs that train together."""
-    streams: dict[int, Iterator[TrainState]] = {}
+    streams: dict[int, Timed] = {}
+    thread = WritingThread(is_shared=True)
     with ExitStack() as at_end:
+        at_end.callback(thread.close)
         appended: dict[int, Generator[Any, None, None]] = {}
         heads: dict[int, Any] = {}
         for i, run in enumerate(runs):
-            states = at_end.enter_context(closing(resumed(run, epochs, stream=_later(streams, i) if runs[1:] else None)))
+            stream = _later(streams, i) if runs[1:] else None
+            states = at_end.enter_context(closing(resumed(run, epochs, stream=stream, thread=thread)))
             for heads[i] in states:  # none, if another process has continued it in the meantime
                 appended[i] = states
                 break
@@ -74,15 +79,15 @@ def _resume(runs: Sequence[Replay], epochs: int, show: Show) -> None:
             show(newest)
 
 
-def _later(streams: Mapping[int, Iterator[TrainState]], i: int) -> Callable[[], Iterator[TrainState]]:
+def _later(streams: Mapping[int, Timed], i: int) -> Callable[[], Timed]:
     """Return the function that returns a stream, which is made once the first state of each is known."""
     return lambda: streams[i]
 
 
-def _lockstep(runs: Sequence[Replay], heads: Mapping[int, TrainState], at_end: ExitStack) -> dict[int, Iterator[TrainState]]:
+def _lockstep(runs: Sequence[Replay], heads: Mapping[int, TrainState], at_end: ExitStack) -> dict[int, Timed]:
     """Return the stream of each run from its last state on; the first that is asked for an epoch computes it for all."""
     reader = runs[0].reader
     trainers = [run.trainer_at(run.reader.rows()[-1].position) for run in runs]
     lockstep = Lockstep(make_population_epoch(prepare_population(trainers, reader.train, reader.validation)), heads)
     streams = {i: at_end.enter_context(closing(lockstep.stream(i))) for i in heads}
-    return {i: warn_non_finite(chain([next(stream)], stream)) for i, stream in streams.items()}
+    return {i: lockstep.timed(warn_non_finite(chain([next(stream)], stream))) for i, stream in streams.items()}

@@ -3,6 +3,7 @@
 import os
 from builtins import map as map_here
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -15,18 +16,18 @@ from fnloop.core.stacking import split_evenly
 from fnloop.core.warnings import warn
 from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing, check_preprocessing
-from fnloop.fitting import Fit, StreamFunction
+from fnloop.fitting import Fit
 from fnloop.populations.comparable import common_metric
 from fnloop.populations.hyperparameters import find_twins, varying
 from fnloop.populations.members import Ended, Member, failure_of, is_interrupted, run_together, start_fits
 from fnloop.populations.memory import check_memory
 from fnloop.populations.progress import show_groups, show_members
 from fnloop.populations.ranking import best_members, untrained
-from fnloop.populations.recorded import Files, find_files, make_files
+from fnloop.populations.recorded import Files, Recording, find_files, make_files
 from fnloop.populations.resolved import resolve_all
 from fnloop.populations.results import Sweep
 from fnloop.runs.parallel import Map, check_map, stream_tasks
-from fnloop.runs.recording import record as record_to
+from fnloop.runs.recording import Options
 from fnloop.training.engine import select_engine
 from fnloop.training.population import kind_of, members_at_once, prepare_population
 from fnloop.training.trainer import Trainer, check_trainer
@@ -237,14 +238,14 @@ def _train_group(
             was none before), and a failure is raised.
     """
     prepared = prepare_population(list(trainers.values()), train, validation, engine)
-
-    def recorder(index: int) -> StreamFunction | None:
-        path = None if files is None else files.path(index)
-        return None if path is None else record_to(path, monitor=monitor, preprocessing=preprocessing, overwrite=spread)
-
-    members = {index: Member(trainer, train, validation, recorder(index)) for index, trainer in trainers.items()}
+    recording = Recording(Options(monitor, preprocessing=preprocessing, overwrite=spread))
+    members = {
+        index: Member(trainer, train, validation, None if files is None else recording.recorder(files.path(index)))
+        for index, trainer in trainers.items()
+    }
     population = start_fits(members, prepared, epochs=epochs, monitor=monitor, engine=engine)
-    ended = run_together([population], show_members(epochs) if progress else lambda states: None)
+    with closing(recording):
+        ended = run_together([population], show_members(epochs) if progress else lambda states: None)
     if spread and ended.failed is not None:
         raise failure_of(f"member {ended.failed.member}", ended.failed, None)
     return ended

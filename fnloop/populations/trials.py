@@ -15,13 +15,13 @@ from fnloop.fitting import Fit
 from fnloop.populations.abandoned import name_process
 from fnloop.populations.members import Fitting, Member, failure_of, fits_of, start_fits
 from fnloop.populations.memory import check_memory
-from fnloop.populations.recorded import Files
+from fnloop.populations.recorded import Files, Recorder, Recording
 from fnloop.populations.repeated import set_repeated_apart, tell_same
 from fnloop.populations.spaces import Distribution
 from fnloop.populations.spread import make_spread_epoch
 from fnloop.populations.studies import make_sampler, of_optuna, prunes
 from fnloop.runs.parallel import Map
-from fnloop.runs.recording import record as record_to
+from fnloop.runs.recording import Options
 from fnloop.training.population import kind_of, prepare_population
 from fnloop.training.state import StopReason
 from fnloop.training.trainer import Trainer
@@ -177,9 +177,10 @@ def train_trials(study: "Study", trials: "Sequence[Trial]", training: Training) 
     waiting = {trial.number: trial for trial in trials}  # to be told
     results: dict[int, list[Fit]] = {}
     running: list[Running] = []
+    recording = Recording(Options(training.monitor, preprocessing=training.preprocessing))
     try:
         may_prune = prunes(study)
-        running = _start(trials, training, may_prune)
+        running = _start(trials, training, recording, may_prune)
         while running:
             for one in running:
                 one.advance(training.monitor, training.epochs)
@@ -208,12 +209,13 @@ def train_trials(study: "Study", trials: "Sequence[Trial]", training: Training) 
     finally:
         for one in running:
             one.close()
+        recording.close()
         for trial in [*waiting.values(), *chain.from_iterable(copies.values())]:
             study.tell(trial, state=_state("FAIL"))
     return results, False
 
 
-def _start(trials: "Sequence[Trial]", training: Training, may_prune: bool) -> list[Running]:
+def _start(trials: "Sequence[Trial]", training: Training, recording: Recording, may_prune: bool) -> list[Running]:
     """Return the trials with the fits of their runs, of which those of one kind train in lockstep."""
     members, owner = [], []
     for trial in trials:
@@ -221,9 +223,8 @@ def _start(trials: "Sequence[Trial]", training: Training, may_prune: bool) -> li
             owner.append((trial.number, run))
             members.append(Member(trainer, training.train, training.validation))
     check_memory([member.trainer for member in members])
-    members = [
-        member._replace(recorder=recorder) for member, recorder in zip(members, _recorders(trials, training), strict=True)
-    ]
+    recorders = _recorders(trials, training, recording)
+    members = [member._replace(recorder=recorder) for member, recorder in zip(members, recorders, strict=True)]
     fittings: dict[int, dict[int, Fitting]] = {trial.number: {} for trial in trials}
     for index, fitting in _fit_all(members, training, may_prune).items():
         number, run = owner[index]
@@ -262,9 +263,9 @@ def _fit_all(members: Sequence[Member], training: Training, may_prune: bool) -> 
     return fittings
 
 
-def _recorders(trials: "Sequence[Trial]", training: Training) -> list[Any]:
+def _recorders(trials: "Sequence[Trial]", training: Training, recording: Recording) -> list[Recorder | None]:
     """Return the function that records each run, and name their files in the trials."""
-    recorders: list[Any] = []
+    recorders: list[Recorder | None] = []
     for trial in trials:
         if training.files is None:
             recorders += [None] * training.seeds
@@ -272,7 +273,7 @@ def _recorders(trials: "Sequence[Trial]", training: Training) -> list[Any]:
         paths = training.files.paths(trial.number, training.seeds)
         names = [str(path.absolute()) for path in paths]
         trial.set_user_attr("run", names if training.seeds > 1 else names[0])
-        recorders += [record_to(path, monitor=training.monitor, preprocessing=training.preprocessing) for path in paths]
+        recorders += map(recording.recorder, paths)
     return recorders
 
 

@@ -1,4 +1,4 @@
-"""Connections to a run file: to create it, to write it, and to read it without trusting its content."""
+"""Connections to a run file: to write it, and to read it without trusting its content."""
 
 import os
 import sqlite3
@@ -15,56 +15,21 @@ from fnloop.core.errors import FnloopError, RunError
 from fnloop.core.formatting import listed, short
 from fnloop.core.version import __version__
 from fnloop.runs.damage import CONTENT_ERRORS, explain
-from fnloop.runs.files import partial_path, publish
-from fnloop.runs.manifest import FORMAT_VERSION
 from fnloop.runs.packing import MAX_JSON_LENGTH
 from fnloop.runs.patience import PatientConnection, code_of, is_busy, patiently, without_forks
 from fnloop.runs.schema import check_schema, distrust_schema, own_triggers
-from fnloop.runs.store import APPLICATION_ID, TABLES
 
 _DAMAGE = (sqlite3.Error, *CONTENT_ERRORS)
 
 # SQLite sets and clears the marks of WAL mode with one write to the first sector of the file. With a rollback journal, a
 # writer killed during that write would leave a file that readers, who must not write, cannot open.
-_NO_JOURNAL = "PRAGMA journal_mode=MEMORY"
+NO_JOURNAL = "PRAGMA journal_mode=MEMORY"
 
 # Errors where a log cannot be shared. On a full disk, a rollback journal has them again.
 _NO_LOG = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_READONLY}
 _STARTING = 1.0  # seconds that a reader waits for a writer that opens a file
 _CLOSING = 3.0  # seconds that a writer waits for readers at the end
 _MAX_VALUE = 4 * MAX_JSON_LENGTH  # bytes of a value or a row, more than any that is written
-
-
-def create(path: Path, fill: Callable[[sqlite3.Connection], None], publish: Callable[[Path, Path], None] = publish) -> None:
-    """Create a run file; the path has the whole file or none.
-
-    Args:
-        path: Path of the run file.
-        fill: Called with a connection to a temporary file, which has the marks and the empty tables of a run file. What it
-            writes is committed in one transaction.
-        publish: Called with the complete temporary file and the path, to give it its name. The default never replaces a
-            file.
-
-    Raises:
-        FileExistsError: If the path exists and `publish` is the default.
-        OSError: If the file cannot be written.
-        sqlite3.Error: If SQLite cannot write it.
-    """
-    new = partial_path(path)
-    try:
-        with without_forks(), closing(_connect_to_write(new)) as connection:
-            connection.execute(_NO_JOURNAL)  # a crash leaves a temporary file, and needs no journal
-            connection.execute("BEGIN")  # one transaction, so that the disk is waited for once
-            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
-            for table in TABLES:
-                connection.execute(table)
-            fill(connection)
-            connection.execute("COMMIT")
-        with without_forks():
-            publish(new, path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -205,7 +170,8 @@ def open_to_write(path: Path) -> PatientConnection:
 
 
 def _opened(path: Path, set_journal: Callable[[sqlite3.Connection], None]) -> PatientConnection:
-    connection = _connect_to_write(path)
+    connection = connect_to_write(literal(path))
+    connection.path = str(path)
     try:
         set_journal(connection)
         distrust_schema(connection)
@@ -223,7 +189,7 @@ def _opened(path: Path, set_journal: Callable[[sqlite3.Connection], None]) -> Pa
 def _log_ahead(connection: sqlite3.Connection) -> None:
     """Use a write-ahead log, which readers do not wait for."""
     if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):  # that a killed writer has left
-        connection.execute(_NO_JOURNAL)
+        connection.execute(NO_JOURNAL)
         if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
             _roll_back(connection)
             return
@@ -237,11 +203,10 @@ def _roll_back(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA locking_mode=NORMAL")
 
 
-def _connect_to_write(path: Path) -> PatientConnection:
-    connection = sqlite3.connect(
-        literal(path), isolation_level=None, check_same_thread=False, timeout=1.0, factory=PatientConnection
-    )
-    connection.path = str(path)
+def connect_to_write(name: str) -> PatientConnection:
+    """Return a connection that writes the file of a name; of `:memory:`, one in memory."""
+    connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False, timeout=1.0, factory=PatientConnection)
+    connection.path = name
     connection.execute("PRAGMA foreign_keys=OFF")
     return connection
 
@@ -278,7 +243,7 @@ def _merge(connection: PatientConnection) -> str | None:
     while is_read and monotonic() < deadline:
         is_read = bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
     try:
-        connection.execute(_NO_JOURNAL)
+        connection.execute(NO_JOURNAL)
     except sqlite3.OperationalError as error:
         if not is_busy(error):
             raise

@@ -121,6 +121,16 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.partial")
 
 
+def write_new(path: Path, content: bytes) -> None:
+    """Write a new file, and wait until the disk has it.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    with open(path, "xb", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o644)) as file:
+        _write_all(file.fileno(), content)
+
+
 def publish(partial: Path, path: Path) -> None:
     """Give a complete file in the same folder its name; this never replaces a file.
 

@@ -21,6 +21,7 @@ from fnloop.runs.store import Head, add_rows, add_snapshot, create_views, drop_s
 from fnloop.streams.select import update_best
 
 MAX_BATCH_BYTES = 1 << 26  # of snapshots in a batch
+ROW_BYTES = 500  # about the bytes of a row in the file
 TRANSACTION_BYTES = 1 << 24  # of snapshots in a transaction; the arrays of larger ones are written in several
 
 
@@ -186,7 +187,8 @@ class Recorder:
                 for position, packed in due.items():
                     self._bytes = self._count(connection) + add_snapshot(connection, position, packed)
 
-            self._sink.write(fill, is_last)
+            nbytes = sum(packed.nbytes for packed in due.values()) + ROW_BYTES * len(self._rows)
+            self._sink.write(fill, nbytes)
         self._schedule.note_written()
         self._rows, self._due, self._due_bytes, self._has_new_names = [], [], 0, False
         if self._best_snapshot is not None and self._best_snapshot.position in due:
@@ -208,16 +210,16 @@ class Recorder:
 
     def _prepare(self, due: Collection[Packed]) -> None:
         """Make room for snapshots, and write large ones in small transactions, so that the log stays small."""
-        if not due or not self._sink.is_open:
+        if not due or not self._sink.exists:
             return
         nbytes = sum(packed.nbytes for packed in due)
         with self._schedule.measuring():
             if self._max_bytes is not None and (self._bytes is None or self._bytes + nbytes > self._max_bytes):
-                self._sink.write(partial(self._make_room, allowed=self._max_bytes - nbytes))
+                self._sink.write(partial(self._make_room, allowed=self._max_bytes - nbytes), 0)
             if nbytes > TRANSACTION_BYTES:
                 parts = (part for packed in due for part in array_parts(packed))
                 for some in partition_all(TRANSACTION_BYTES // PART_BYTES, parts):
-                    self._sink.write(partial(self._add_parts, some))
+                    self._sink.write(partial(self._add_parts, some), nbytes)
 
     def _add_parts(self, parts: Iterable[Callable[[sqlite3.Connection], int]], connection: sqlite3.Connection) -> None:
         self._bytes = self._count(connection) + sum(add(connection) for add in parts)

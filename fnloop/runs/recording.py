@@ -1,9 +1,9 @@
 """Record a stream of states in a run file, from which each state can be recovered."""
 
 import os
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from fnloop.core.checks import boolean, integer, optional
 from fnloop.data.dataset import Dataset
@@ -12,13 +12,15 @@ from fnloop.runs.failures import RecordedStream, TolerantWriter
 from fnloop.runs.files import check_target
 from fnloop.runs.manifest import make_manifest
 from fnloop.runs.overwrite import check_replaceable
-from fnloop.runs.source import check_source, find_source
+from fnloop.runs.source import Source, check_source, find_source
 from fnloop.runs.start import MAX_SNAPSHOT_BYTES, check_unused, start_run
 from fnloop.runs.stream_check import Check, make_check
-from fnloop.runs.writer import Writer
+from fnloop.runs.writer import Writer, WritingThread
 from fnloop.streams.time import timed
 from fnloop.training.epoch_stream import EpochStream
 from fnloop.training.trainer import Trainer
+
+Timer = Callable[[Iterable[Any]], Iterator[tuple[Any, float]]]
 
 
 def record(
@@ -95,31 +97,69 @@ def record(
         trainer.monitored(True, monitor)  # refuses an unknown metric
 
     def recorded(states: Iterable[Any]) -> RecordedStream:
-        _check_path(path, overwrite)
         source = find_source(states, trainer, train, validation, engine)
-        monitored = None if source.trainer is None else source.trainer.monitored(source.validation is not None, monitor)
+        return record_stream(states, path, source, options)
 
-        check = None if isinstance(states, EpochStream) else make_check(source)
-
-        def create_file(state: Any) -> Writer:
-            manifest, packed = make_manifest(*source, monitored, preprocessing, monitor_is_chosen=monitor is not None)
-            return start_run(
-                path,
-                manifest,
-                packed,
-                state,
-                threads=None if source.trainer is None else source.trainer.blas_threads(),
-                snapshot_every=every,
-                max_bytes=most,
-                overwrite=overwrite,
-                hold=check is not None,
-            )
-
-        writer = TolerantWriter(create_file)
-        return RecordedStream(record_states(writer.start, states, check), writer)
-
+    options = Options(monitor, every, most, preprocessing, overwrite)
     _check_path(path, overwrite)
     return recorded(*states) if states else recorded
+
+
+class Options(NamedTuple):
+    """How a stream is recorded; the fields are arguments of `record`."""
+
+    monitor: str | None = None
+    snapshot_every: int | None = None
+    max_bytes: int | None = MAX_SNAPSHOT_BYTES
+    preprocessing: Preprocessing | None = None
+    overwrite: bool = False
+
+
+def record_stream(
+    states: Iterable[Any],
+    path: Path,
+    source: Source,
+    options: Options,
+    *,
+    thread: WritingThread | None = None,
+    timer: Timer = timed,
+) -> RecordedStream:
+    """Return a stream whose states are recorded as they pass.
+
+    Args:
+        states: The stream.
+        path: The run file.
+        source: What its states are computed from.
+        options: The options.
+        thread: The thread that writes the file, as others. Default: one of its own.
+        timer: A function of the stream that returns each state with the seconds that it took.
+
+    Raises:
+        RunError: If the path is taken and may not be replaced.
+        ValueError: If the run does not have the metric that selects the best state.
+    """
+    _check_path(path, options.overwrite)
+    trainer, monitor = source.trainer, options.monitor
+    monitored = None if trainer is None else trainer.monitored(source.validation is not None, monitor)
+    check = None if isinstance(states, EpochStream) else make_check(source)
+
+    def create_file(state: Any) -> Writer:
+        manifest, packed = make_manifest(*source, monitored, options.preprocessing, monitor_is_chosen=monitor is not None)
+        return start_run(
+            path,
+            manifest,
+            packed,
+            state,
+            threads=None if trainer is None else trainer.blas_threads(),
+            snapshot_every=options.snapshot_every,
+            max_bytes=options.max_bytes,
+            overwrite=options.overwrite,
+            hold=check is not None,
+            thread=thread,
+        )
+
+    writer = TolerantWriter(create_file)
+    return RecordedStream(record_states(writer.start, timer(states), check), writer)
 
 
 class StateWriter(Protocol):
@@ -136,13 +176,13 @@ class StateWriter(Protocol):
 
 
 def record_states(
-    start: Callable[[Any], StateWriter], states: Iterable[Any], check: Check | None = None
+    start: Callable[[Any], StateWriter], timed_states: Iterable[tuple[Any, float]], check: Check | None = None
 ) -> Generator[Any, None, None]:
     """Yield the states of a stream, and write each of them.
 
     Args:
         start: Called with the first state, which it writes; returns the writer for the others.
-        states: The stream.
+        timed_states: The stream, each state with the seconds that it took.
         check: Called with each state before it is written; None for a stream whose states need no check.
 
     Raises:
@@ -151,7 +191,7 @@ def record_states(
     """
     writer = previous = None
     try:
-        for position, (state, seconds) in enumerate(timed(states)):
+        for position, (state, seconds) in enumerate(timed_states):
             if check is not None:
                 try:
                     check(position, previous, state)

@@ -20,8 +20,9 @@ from fnloop.runs.replay import Replay
 from fnloop.runs.rows import Row
 from fnloop.runs.sink import Sink
 from fnloop.runs.start import MAX_SNAPSHOT_BYTES
-from fnloop.runs.writer import Writer
+from fnloop.runs.writer import Writer, WritingThread
 from fnloop.streams.progress import progress as show_progress
+from fnloop.streams.time import timed
 
 
 def resume(
@@ -57,7 +58,8 @@ def resumed(
     epochs: int,
     snapshot_every: int | None = None,
     max_bytes: int | None = MAX_SNAPSHOT_BYTES,
-    stream: Callable[[], Iterable[Any]] | None = None,
+    stream: Callable[[], Iterable[tuple[Any, float]]] | None = None,
+    thread: WritingThread | None = None,
 ) -> Generator[Any, None, None]:
     """Yield the last recorded state of a run, and then those that are appended to its file; none if it is stopped.
 
@@ -69,8 +71,9 @@ def resumed(
         epochs: Total number of epochs.
         snapshot_every: As in `resume`. Default: None.
         max_bytes: As in `resume`.
-        stream: The function that returns the stream of states from the last recorded one on; it is called after that one is
-            yielded. Default: None, for which the run computes the states.
+        stream: The function that returns the stream of states from the last recorded one on, each with the seconds that it
+            took; it is called after that one is yielded. Default: None, for which the run computes the states.
+        thread: The thread that writes the file, as others. Default: one of its own.
 
     Raises:
         RunError: As `resume`.
@@ -91,17 +94,24 @@ def resumed(
             raise ReplayError(f"{short(str(reader.path))} cannot be resumed with the same bits: {error}") from None
 
         def begin(state: Any) -> Writer:
-            writer = _continue_run(replay, head, snapshot_every, max_bytes, release)
+            writer = _continue_run(replay, head, snapshot_every, max_bytes, release, thread or WritingThread())
             on_exit.pop_all()  # now the writer releases the lock
             return writer
 
-        following = replay.stream(head.position) if stream is None else stream()
+        following = timed(replay.stream(head.position)) if stream is None else stream()
         with closing(record_states(begin, take(missing + 1, following))) as states:
             next(states)
             yield from states
 
 
-def _continue_run(replay: Replay, head: Row, every: int | None, max_bytes: int | None, release: Callable[[], None]) -> Writer:
+def _continue_run(
+    replay: Replay,
+    head: Row,
+    every: int | None,
+    max_bytes: int | None,
+    release: Callable[[], None],
+    thread: WritingThread,
+) -> Writer:
     """Return the writer of the rows after the head."""
     reader, best = replay.reader, best_row(replay.reader)
     start = Start(
@@ -124,4 +134,4 @@ def _continue_run(replay: Replay, head: Row, every: int | None, max_bytes: int |
         max_bytes=max_bytes,
         aliases=aliases,
     )
-    return Writer(sink, recorder, release)
+    return Writer(sink, recorder, release, thread)

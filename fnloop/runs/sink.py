@@ -1,14 +1,14 @@
-"""The file that a writer appends to: created with the first rows that are written, and then open until the end."""
+"""The file that a writer appends to: created with the first rows that are written, and open from the second time on."""
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 from fnloop.core.errors import RunError
 from fnloop.core.formatting import short
-from fnloop.runs.connection import close_writer, create, open_to_write, transaction
+from fnloop.runs.connection import close_writer, open_to_write, transaction
+from fnloop.runs.creation import Fill, Mould, create
 from fnloop.runs.files import publish
 from fnloop.runs.manifest import Manifest
 from fnloop.runs.overwrite import replace_run
@@ -16,8 +16,6 @@ from fnloop.runs.packing import Packed
 from fnloop.runs.patience import PatientConnection
 from fnloop.runs.rows import root_hash
 from fnloop.runs.store import add_manifest
-
-Fill = Callable[[sqlite3.Connection], None]
 
 
 class Sink:
@@ -29,81 +27,100 @@ class Sink:
         path: The run file.
         manifest: The manifest of a new run and the values that it names; None to append to the file at the path.
         overwrite: Whether a new file replaces a run at the path.
+        mould: Where a new file is made if it is small. Default: one of its own.
     """
 
-    def __init__(self, path: Path, manifest: tuple[Manifest, Sequence[Packed]] | None = None, overwrite: bool = False) -> None:
-        self.path, self._overwrite = path, overwrite
-        self._absolute = os.path.abspath(path)
-        self._file: os.stat_result | None = None  # that is open
+    def __init__(
+        self,
+        path: Path,
+        manifest: tuple[Manifest, Sequence[Packed]] | None = None,
+        overwrite: bool = False,
+        mould: Mould | None = None,
+    ) -> None:
+        self.path, self._overwrite, self._mould = path, overwrite, mould or Mould()
+        self._absolute = Path(os.path.abspath(path))  # also if the process changes its folder
+        self._file: os.stat_result | None = None  # that has been written, or opened
         self._connection: PatientConnection | None = None
         self._start: Fill | None = None
+        self._split: str | None = None
         self.is_new = manifest is not None
         self.root = ""
+        self._start_bytes = 0
         if manifest is None:
             self._open()
         else:
             texts, packed = manifest[0].to_json(), manifest[1]
             self.root = root_hash(texts)
             self._start = lambda connection: add_manifest(connection, texts, packed)
+            self._start_bytes = sum(map(len, texts.values())) + sum(value.nbytes for value in packed)
 
     @property
-    def is_open(self) -> bool:
+    def exists(self) -> bool:
         """Whether the file exists, and is written through its log; the first transaction of a new file creates it."""
-        return self._connection is not None
+        return self._start is None
 
-    def write(self, fill: Fill, is_last: bool = False) -> None:
+    def write(self, fill: Fill, nbytes: int) -> None:
         """Write in one transaction.
 
         Args:
             fill: Called with the connection.
-            is_last: Whether nothing is written after it.
+            nbytes: About the number of bytes that it writes.
 
         Raises:
             RunError: If the file cannot be written.
         """
-        if self._connection is not None:
-            with transaction(self._connection):
-                fill(self._connection)
+        if self._start is not None:
+            self._create(self._start, fill, nbytes)
             return
-        self._create(fill)
-        if not is_last:
+        if self._connection is None:
             self._open()
+        assert self._connection is not None
+        with transaction(self._connection):
+            fill(self._connection)
 
     def _open(self) -> None:
-        self._file = os.stat(self.path)
-        self._connection = open_to_write(self.path)
+        if self._file is None:
+            self._file = os.stat(self._absolute)
+        elif not self._is_in_place():
+            raise RunError("the file was deleted, moved or replaced")
+        self._connection = open_to_write(self._absolute)
 
-    def _create(self, fill: Fill) -> None:
-        start = self._start
-        assert start is not None, "a sink without a connection is that of a new file"
-
+    def _create(self, start: Fill, fill: Fill, nbytes: int) -> None:
         def fill_new(connection: sqlite3.Connection) -> None:
             start(connection)
             fill(connection)
 
-        replaces = self._overwrite and os.path.lexists(self.path)
+        replaces = self._overwrite and os.path.lexists(self._absolute)
         try:
-            create(self.path, fill_new, replace_run if replaces else publish)
+            create(self._absolute, fill_new, nbytes + self._start_bytes, self._mould, replace_run if replaces else publish)
         except FileExistsError:
             raise RunError(f"path must be a new file, {short(str(self.path))} exists") from None
-        self._start = None
+        self._start, self._file = None, os.stat(self._absolute)
 
     def remove(self) -> None:
         """Remove the file, if this run created it."""
         if self.is_new and self._start is None:
-            self.path.unlink(missing_ok=True)
+            self._absolute.unlink(missing_ok=True)
+
+    def rest(self) -> None:
+        """Close the file and merge its log, until more is written."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._split = close_writer(connection)
 
     def close(self) -> str | None:
         """Close the file and merge its log; return a text for a warning if the run is in two files, or not at its path."""
-        connection, self._connection = self._connection, None
-        return None if connection is None else close_writer(connection) or self._moved()
-
-    def _moved(self) -> str | None:
-        """Return a text for a warning if the path no longer has the file that was written."""
-        with suppress(OSError):
-            if self._file is not None and os.path.samestat(os.stat(self._absolute), self._file):
-                return None
+        self.rest()
+        if self._split is not None or self._file is None or self._is_in_place():
+            return self._split
         return (
             f"{short(str(self.path))} was deleted, moved or replaced while it was recorded: the path does not have this run, "
             "whose epochs were written to the file that was there"
         )
+
+    def _is_in_place(self) -> bool:
+        """Whether the path still has the file that was written."""
+        try:
+            return self._file is not None and os.path.samestat(os.stat(self._absolute), self._file)
+        except OSError:
+            return False

@@ -17,7 +17,7 @@ from fnloop.runs.packing import Packed, pack_data
 from fnloop.runs.recorder import Recorder, Start
 from fnloop.runs.rows import counters, make_row
 from fnloop.runs.sink import Sink
-from fnloop.runs.writer import Writer
+from fnloop.runs.writer import Writer, WritingThread
 from fnloop.training.state import TrainState
 
 MAX_SNAPSHOT_BYTES = 1 << 30  # default size of the snapshots of a run, above which the oldest are thinned
@@ -34,6 +34,7 @@ def start_run(
     max_bytes: int | None = MAX_SNAPSHOT_BYTES,
     overwrite: bool = False,
     hold: bool = False,
+    thread: WritingThread | None = None,
 ) -> Writer:
     """Start to record a new run, and return the writer, which has the first state; the file appears when it is written.
 
@@ -47,6 +48,7 @@ def start_run(
         max_bytes: As in `Recorder`.
         overwrite: Whether to replace a run file at the path.
         hold: As in `Writer`.
+        thread: The thread that writes the file, as others. Default: one of its own.
 
     Raises:
         RunError: If the path is taken and may not be replaced.
@@ -54,6 +56,7 @@ def start_run(
         TypeError: If the state cannot be restored from a file.
         ValueError: If it has a negative counter.
     """
+    thread = thread or WritingThread()
     release = lock(path)
     try:
         if not (overwrite and os.path.lexists(path)):
@@ -61,7 +64,7 @@ def start_run(
         if not isinstance(state, TrainState):
             make_row(0, state, 0.0, 0, Encoder())
             pack_data(state)
-        sink = Sink(path, (manifest, packed), overwrite)
+        sink = Sink(path, (manifest, packed), overwrite, thread.mould)
         recorder = Recorder(
             sink,
             Start(-1, counters(state, 0)[0], BlockHasher(sink.root)),
@@ -70,7 +73,7 @@ def start_run(
             snapshot_every=snapshot_every,
             max_bytes=max_bytes,
         )
-        writer = Writer(sink, recorder, release, hold)
+        writer = Writer(sink, recorder, release, thread, hold)
     except BaseException:
         release()
         raise
