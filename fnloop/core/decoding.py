@@ -202,10 +202,12 @@ def find_classes(recorded_id: str, classes: Iterable[type]) -> list[type]:
 
 def record_classes(value: Any) -> Iterator[type]:
     """Yield the class of each record in a value."""
-    if is_record(value):
-        yield type(value)
-    for _, part in children_of(value) or ():
-        yield from record_classes(part)
+    parts = [value]
+    while parts:
+        part = parts.pop()
+        if is_record(part):
+            yield type(part)
+        parts += [child for _, child in reversed(children_of(part) or ())]
 
 
 def aliases_of(tree: Any, classes: Iterable[type]) -> dict[type, str]:

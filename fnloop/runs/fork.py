@@ -19,6 +19,7 @@ from fnloop.runs.positions import position_of
 from fnloop.runs.reader import Reader, Supplied
 from fnloop.runs.replay import Replay
 from fnloop.runs.start import check_unused, start_run
+from fnloop.runs.writer import WritingThread
 from fnloop.training.loop import make_epoch
 from fnloop.training.trainer import Trainer
 
@@ -90,7 +91,7 @@ def fork(
         monitor_is_chosen=is_chosen,
     )
     chosen = None if trainer is None or "threads" not in changes else trainer.blas_threads()
-    start_run(target, manifest, packed, state, threads=chosen or replay.threads_at(position)).close()
+    start_run(target, manifest, packed, state, WritingThread(), threads=chosen or replay.threads_at(position)).close()
     return Supplied(trainer, reader.supplied.step, train, validation)
 
 

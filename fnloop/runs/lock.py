@@ -1,13 +1,16 @@
 """One writer for a run file: a lock file next to it, released when the process that holds it ends.
 
-The file is locked by `flock`, and names the process. A file system without `flock` has the file alone: who creates it is the
-writer, and replaces the file of a process that is gone.
+The file is locked by `flock`, and names the process. The lock files of several runs that one process writes are hard links to
+one file, which is open once. A file system without `flock` has the file alone: who creates it is the writer, and replaces the
+file of a process that is gone.
 """
 
 import os
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from errno import EINVAL, ENAMETOOLONG, ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from time import sleep, time
@@ -23,8 +26,61 @@ _CHILD_STARTS = 100  # hundredths of a second in which a process that was forked
 _descriptors = set[int]()  # of the lock files that this process holds
 
 
-def lock(path: Path) -> Callable[[], None]:
+class _OpenFile:
+    """A lock file that is locked, and open once, whatever the number of its names: one for each run file."""
+
+    def __init__(self, descriptor: int, lock_path: Path) -> None:
+        self._descriptor, self._names = descriptor, [lock_path]
+        self._mutex = threading.Lock()  # one thread adds a name, and another removes one
+
+    def add(self, lock_path: Path) -> Callable[[], None] | None:
+        """Add a name, and return the function that removes it; None if that is not possible."""
+        with self._mutex:
+            try:
+                os.link(self._names[-1], lock_path)
+            except (OSError, IndexError):  # there is a lock file, or no hard link, or this one is released
+                return None
+            if not _is_open_at(self._descriptor, lock_path):
+                lock_path.unlink(missing_ok=True)
+                return None
+            self._names.append(lock_path)
+        return partial(self.remove, lock_path)
+
+    def remove(self, lock_path: Path) -> None:
+        """Remove a name, and with the last one the lock."""
+        with self._mutex:
+            self._names.remove(lock_path)
+            try:
+                lock_path.unlink(missing_ok=True)
+            finally:
+                if not self._names:
+                    _descriptors.discard(self._descriptor)
+                    os.close(self._descriptor)
+
+
+class Locks:
+    """The locks of several run files that one process writes: names of one open file, where hard links are possible."""
+
+    def __init__(self) -> None:
+        self._file: _OpenFile | None = None
+
+    def add(self, lock_path: Path) -> Callable[[], None] | None:
+        """Lock by another name of the open file; return the function that releases the lock, None if that is not possible."""
+        return None if self._file is None else self._file.add(lock_path)
+
+    def hold(self, descriptor: int, lock_path: Path) -> Callable[[], None]:
+        """Hold an open file that is locked; return the function that releases the lock."""
+        _descriptors.add(descriptor)
+        self._file = _OpenFile(descriptor, lock_path)
+        return partial(self._file.remove, lock_path)
+
+
+def lock(path: Path, locks: Locks | None = None) -> Callable[[], None]:
     """Become the one writer of a run file, and return the function that releases it; calling that again does nothing.
+
+    Args:
+        path: The run file.
+        locks: The locks of other files that are written with this one. Default: none.
 
     Raises:
         RunError: If another writer holds the lock. The message names its process.
@@ -32,12 +88,13 @@ def lock(path: Path) -> Callable[[], None]:
     """
     lock_path = Path(f"{os.path.realpath(path)}-lock")  # the same for every link to the file
     try:
-        release = _take(lock_path)
+        locks = locks or Locks()
+        release = locks.add(lock_path) or _take(lock_path, locks)
         for _ in range(_CHILD_STARTS):
             if release is not None or not is_gone(_content(lock_path)):
                 break
             sleep(0.01)
-            release = _take(lock_path)
+            release = _take(lock_path, locks)
     except OSError as error:
         if error.errno == ENAMETOOLONG:
             raise OSError(error.errno, f"path must be shorter, got {short(str(path))}") from None
@@ -58,8 +115,13 @@ def find_writer(path: Path) -> str | None:
     return None if not lock_path.exists() or is_gone(content) else describe(content)[0]
 
 
-def _take(lock_path: Path) -> Callable[[], None] | None:
-    """Take the lock, and return the function that releases it, or return None if another writer holds it."""
+def _take(lock_path: Path, locks: Locks) -> Callable[[], None] | None:
+    """Take the lock, and return the function that releases it, or return None if another writer holds it.
+
+    Args:
+        lock_path: The lock file.
+        locks: What holds the lock.
+    """
     if os.name != "posix":
         with suppress(FileExistsError):
             descriptor = os.open(lock_path, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_TEMPORARY", 0))
@@ -79,10 +141,11 @@ def _take(lock_path: Path) -> Callable[[], None] | None:
             if error.errno in _NO_FLOCK:
                 return _take_by_name(lock_path, is_new)
             raise
-        if _is_open_at(descriptor, lock_path):
-            _descriptors.add(descriptor)
+        if os.fstat(descriptor).st_nlink > 1:
+            lock_path.unlink(missing_ok=True)  # a killed process has left it, with those of other runs
+        elif _is_open_at(descriptor, lock_path):
             _write(descriptor, this_process())
-            return lambda: _unlock(descriptor, lock_path)
+            return locks.hold(descriptor, lock_path)
         os.close(descriptor)  # its holder deleted it between the two calls: try the one at the path now
 
 
@@ -93,14 +156,6 @@ def _open(lock_path: Path) -> tuple[int, bool]:
             return os.open(lock_path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644), True
         with suppress(FileNotFoundError):
             return os.open(lock_path, os.O_RDWR), False
-
-
-def _unlock(descriptor: int, lock_path: Path) -> None:
-    _descriptors.discard(descriptor)
-    try:
-        lock_path.unlink(missing_ok=True)
-    finally:
-        os.close(descriptor)
 
 
 def _is_open_at(descriptor: int, path: Path) -> bool:

@@ -106,14 +106,14 @@ class Manifest(NamedTuple):
 
 def _entry_to_json(name: str, value: Any) -> str:
     if isinstance(value, TrainerEntry | DataEntry):
-        value = {"record": json.loads(value.text), **value._asdict()}
-        del value["text"]
+        rest = {label: part for label, part in value._asdict().items() if label != "text"}
+        text = f'{{"record":{value.text},{canonical(rest)[1:]}'  # the text is canonical
     elif name in ("preprocessing", "earlier_metrics") and value is not None:
-        value = {"record": json.loads(value)}
-    elif isinstance(value, Parent):
-        value = value._asdict()
+        text = f'{{"record":{value}}}'
+    else:
+        text = canonical(value._asdict() if isinstance(value, Parent) else value)
     try:
-        return check_size(canonical(value))
+        return check_size(text)
     except ValueError as error:
         raise ValueError(f"{name} is too large for a run file: {error}") from None
 
@@ -129,6 +129,7 @@ def make_manifest(
     parent: Parent | None = None,
     earlier_metrics: EarlierMetrics = NO_EARLIER_METRICS,
     monitor_is_chosen: bool = False,
+    pack_dataset: Callable[[Dataset], Packed] = pack,
 ) -> tuple[Manifest, list[Packed]]:
     """Return the manifest of a new run, and the values that it names.
 
@@ -142,13 +143,14 @@ def make_manifest(
         parent: For a fork, the state that it starts from.
         earlier_metrics: For a fork, the metrics of the epochs before it.
         monitor_is_chosen: As in `Manifest`.
+        pack_dataset: The function that packs the data. Default: `pack`.
 
     Raises:
         TypeError: If the preprocessing holds something that is not data, or two classes in the trainer have one id.
     """
     check_class_ids("trainer", trainer)
     data = {name: value for name, value in (("train", train), ("validation", validation)) if value is not None}
-    packed = {name: pack(value) for name, value in data.items()}
+    packed = {name: pack_dataset(value) for name, value in data.items()}
     is_stored = sum(value.nbytes for value in packed.values()) <= MAX_DATA_BYTES
     entries = {name: DataEntry(packed[name].text, len(value), is_stored) for name, value in data.items()}
     stored = list(packed.values()) if is_stored else []

@@ -56,6 +56,18 @@ def pack(value: Any) -> Packed:
     return Packed(check_size(encoder.text(value)), encoder.arrays, encoder.records)
 
 
+def pack_once() -> Callable[[Any], Packed]:
+    """Return `pack` with a memory, for values that several files hold: by identity, as records are frozen."""
+    known: dict[int, tuple[Any, Packed]] = {}
+
+    def pack_known(value: Any) -> Packed:
+        if id(value) not in known:
+            known[id(value)] = value, pack(value)
+        return known[id(value)][1]
+
+    return pack_known
+
+
 def pack_data(value: Any) -> Packed:
     """Pack a value, and check that unpacking gives the same bits.
 

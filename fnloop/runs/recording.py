@@ -144,18 +144,25 @@ def record_stream(
     check = None if isinstance(states, EpochStream) else make_check(source)
 
     def create_file(state: Any) -> Writer:
-        manifest, packed = make_manifest(*source, monitored, options.preprocessing, monitor_is_chosen=monitor is not None)
+        of_file = thread or WritingThread()
+        manifest, packed = make_manifest(
+            *source,
+            monitored,
+            options.preprocessing,
+            monitor_is_chosen=monitor is not None,
+            pack_dataset=of_file.pack_dataset,
+        )
         return start_run(
             path,
             manifest,
             packed,
             state,
+            of_file,
             threads=None if trainer is None else trainer.blas_threads(),
             snapshot_every=options.snapshot_every,
             max_bytes=options.max_bytes,
             overwrite=options.overwrite,
             hold=check is not None,
-            thread=thread,
         )
 
     writer = TolerantWriter(create_file)

@@ -81,7 +81,8 @@ def resumed(
     """
     reader = replay.reader
     with ExitStack() as on_exit:
-        release = lock(reader.path)
+        thread = thread or WritingThread()
+        release = lock(reader.path, thread.locks)
         on_exit.callback(release)
         head = reader.rows()[-1]
         missing = epochs - head.epoch
@@ -94,7 +95,7 @@ def resumed(
             raise ReplayError(f"{short(str(reader.path))} cannot be resumed with the same bits: {error}") from None
 
         def begin(state: Any) -> Writer:
-            writer = _continue_run(replay, head, snapshot_every, max_bytes, release, thread or WritingThread())
+            writer = _continue_run(replay, head, snapshot_every, max_bytes, release, thread)
             on_exit.pop_all()  # now the writer releases the lock
             return writer
 

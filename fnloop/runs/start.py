@@ -28,13 +28,13 @@ def start_run(
     manifest: Manifest,
     packed: Sequence[Packed],
     state: Any,
+    thread: WritingThread,
     *,
     threads: int | None = None,
     snapshot_every: int | None = None,
     max_bytes: int | None = MAX_SNAPSHOT_BYTES,
     overwrite: bool = False,
     hold: bool = False,
-    thread: WritingThread | None = None,
 ) -> Writer:
     """Start to record a new run, and return the writer, which has the first state; the file appears when it is written.
 
@@ -43,12 +43,12 @@ def start_run(
         manifest: The manifest of the run.
         packed: The values that the manifest names.
         state: The first state.
+        thread: The thread that writes the file.
         threads: The number of BLAS threads of the run. Default: that of the process.
         snapshot_every: As in `Recorder`.
         max_bytes: As in `Recorder`.
         overwrite: Whether to replace a run file at the path.
         hold: As in `Writer`.
-        thread: The thread that writes the file, as others. Default: one of its own.
 
     Raises:
         RunError: If the path is taken and may not be replaced.
@@ -56,8 +56,7 @@ def start_run(
         TypeError: If the state cannot be restored from a file.
         ValueError: If it has a negative counter.
     """
-    thread = thread or WritingThread()
-    release = lock(path)
+    release = lock(path, thread.locks)
     try:
         if not (overwrite and os.path.lexists(path)):
             check_unused(path)

@@ -20,6 +20,8 @@ from fnloop.core.formatting import short
 from fnloop.core.warnings import warn
 from fnloop.runs.creation import Mould
 from fnloop.runs.environment import Observation
+from fnloop.runs.lock import Locks
+from fnloop.runs.packing import pack_once
 from fnloop.runs.recorder import Recorder
 from fnloop.runs.sink import Sink
 
@@ -37,10 +39,15 @@ class WritingThread:
 
     Args:
         is_shared: Whether it ends only after `close`, so that more files may come when all so far are finished.
+
+    Attributes:
+        mould: Where new files are made.
+        locks: The locks of the files.
+        pack_dataset: The function that packs the data of the files, each once.
     """
 
     def __init__(self, is_shared: bool = False) -> None:
-        self.mould = Mould()
+        self.mould, self.locks, self.pack_dataset = Mould(), Locks(), pack_once()
         self.wake: SimpleQueue[Writer | None] = SimpleQueue()  # a writer to finish at once, or None to write all
         self.progress: SimpleQueue[None] = SimpleQueue()  # an item tells that what another thread waits for may have come
         self.writers: list[Writer] = []  # that are not finished
@@ -71,21 +78,23 @@ class WritingThread:
     def _run(self) -> None:
         written = monotonic()
         while self.writers or self._expects_more:
-            due = written + max(PAUSE, min(MAX_PAUSE, PAUSE_A_FILE * (len(self.writers) - 1)))
+            writer, is_woken = None, True
             try:
-                writer = self.wake.get(timeout=max(0.0, due - monotonic()))
+                writer = self.wake.get(timeout=max(0.0, self._due(written) - monotonic()))
             except Empty:
-                if monotonic() < due:
-                    continue
-                writer = None
+                is_woken = False
             if writer is not None:
                 writer.finish()
-                continue
-            keeps_open = len(self.writers) <= MAX_OPEN
-            for writer in list(self.writers):
-                writer.write(keeps_open)
-            written = monotonic()
+            elif is_woken or monotonic() >= self._due(written):  # more files may have come, which are written less often
+                keeps_open = len(self.writers) <= MAX_OPEN
+                for each in list(self.writers):
+                    each.write(keeps_open)
+                written = monotonic()
         self.mould.close()
+
+    def _due(self, written: float) -> float:
+        """Return when all files are to be written again."""
+        return written + max(PAUSE, min(MAX_PAUSE, PAUSE_A_FILE * (len(self.writers) - 1)))
 
 
 class Writer:
