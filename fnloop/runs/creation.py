@@ -24,7 +24,7 @@ class Mould:
 
     def __init__(self) -> None:
         self._connection: PatientConnection | None = None
-        self._views: list[tuple[str, str]] = []
+        self._views: dict[str, str] = {}
 
     def make(self, fill: Fill) -> bytes:
         """Return the content of a new file.
@@ -43,12 +43,11 @@ class Mould:
             views = connection.execute(_VIEWS).fetchall()
         finally:
             connection.execute("ROLLBACK")
-        if views != self._views:
-            for name, _ in self._views:
-                connection.execute(f"DROP VIEW {name}")
-            for _, statement in views:
+        for name, statement in views:
+            if self._views.get(name) != statement:
+                connection.execute(f"DROP VIEW IF EXISTS {name}")
                 connection.execute(statement)
-            self._views = views
+        self._views = dict(views)
         return content
 
     def _open(self) -> PatientConnection:
@@ -61,7 +60,7 @@ class Mould:
 
     def close(self) -> None:
         """Free the memory."""
-        connection, self._connection, self._views = self._connection, None, []
+        connection, self._connection, self._views = self._connection, None, {}
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()

@@ -121,13 +121,16 @@ def create_views(connection: sqlite3.Connection, names: Collection[str]) -> None
     The view `metrics` has the first 1,900 metrics as columns; `metric_values` has all. NaN is NULL.
     """
     columns = ["epoch", *(f"{_value_of(name)} AS {_identifier(name)}" for name in names if _is_unicode(name))][:MAX_COLUMNS]
-    for view in VIEWS:
-        connection.execute(f"DROP VIEW IF EXISTS {view}")
-    connection.execute(f"CREATE VIEW metrics AS SELECT {', '.join(columns)}, seconds FROM states WHERE metrics <> '{{}}'")
-    connection.execute(
+    statements = (
+        f"CREATE VIEW metrics AS SELECT {', '.join(columns)}, seconds FROM states WHERE metrics <> '{{}}'",
         "CREATE VIEW metric_values AS SELECT states.epoch AS epoch, json_each.key AS metric, json_each.value AS value "
-        "FROM states, json_each(states.metrics)"
+        "FROM states, json_each(states.metrics)",
     )
+    views = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'view'"))
+    for name, statement in zip(VIEWS, statements, strict=True):
+        if views.get(name) != statement:
+            connection.execute(f"DROP VIEW IF EXISTS {name}")
+            connection.execute(statement)
 
 
 def _value_of(name: str) -> str:
