@@ -574,7 +574,7 @@ def test_a_run_that_cannot_be_recorded_is_one_line(tmp_path):
         assert [line.split(": ")[1] for line in lines] == kinds
         assert lines[0].startswith("fnloop: warning: recording to ")
         assert "training.run" in lines[0]
-        assert "disk" in lines[0]
+        assert "disk" in lines[0] or "File too large" in lines[0]
     assert {path.name for path in out.iterdir()} >= {"best.npz", "training.png", "metrics.json"}
     if (out / "training.run").exists():  # it has the states of the transactions before the one that failed
         assert fl.load(out / "best.npz").epoch > fl.open_run(out / "training.run").rows[-1].epoch

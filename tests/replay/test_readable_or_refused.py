@@ -103,7 +103,9 @@ def test_a_snapshot_that_is_listed_and_missing_is_damage(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="an open file cannot be deleted")
 @pytest.mark.parametrize("how", ["deleted", "moved", "replaced"])
-def test_a_run_that_is_not_at_its_path_at_the_end_is_warned_of(tmp_path, monkeypatch, how):
+@pytest.mark.parametrize("opened", [True, False])
+def test_a_run_that_is_not_at_its_path_at_the_end_is_warned_of(tmp_path, monkeypatch, how, opened):
+    """A file that is open is written to the end, wherever it is; a new one is open from its second rows on."""
     path, other = tmp_path / "a.run", tmp_path / "other.run"
     monkeypatch.setattr(writer, "PAUSE", 0.001)
     record_tiny(other, 2)
@@ -111,10 +113,13 @@ def test_a_run_that_is_not_at_its_path_at_the_end_is_warned_of(tmp_path, monkeyp
     stream = fl.record(path, trainer, *data)(fl.epochs(trainer, *data))
     next(stream), next(stream)
     wait_for(path)
-    sleep(0.05)  # until the writer has opened it
+    if opened:
+        next(stream)
+        wait_for(path.with_name("a.run-wal"))
     {"deleted": path.unlink, "moved": lambda: path.rename(tmp_path / "b.run"), "replaced": lambda: other.replace(path)}[how]()
     next(stream)
-    with pytest.warns(fl.RecordingWarning, match="was deleted, moved or replaced while it was recorded"):
+    message = "was deleted, moved or replaced while it was recorded" if opened else "deleted, moved or replaced"
+    with pytest.warns(fl.RecordingWarning, match=message):
         stream.close()
 
 
