@@ -148,7 +148,6 @@ def test_a_population_that_ends_at_any_time_can_be_resumed(tmp_path, end):
     for trainer, path in zip(MEMBERS, paths, strict=True):
         run = fl.open_run(path)
         assert run.verify().ok
-        assert (run.reader.ended is not None if hasattr(run, "reader") else True) or end == signal.SIGKILL
         epochs = len(run.rows) + 2
         expected = fl.fit(trainer, DATA.train, DATA.validation, epochs=epochs, progress=False).last
         assert same_bits(run.resume(epochs=epochs, progress=False).last, expected)
@@ -180,7 +179,7 @@ def hold_all(folder):
 
 
 def test_locks_that_a_killed_process_left_are_taken_one_by_one(tmp_path):
-    """They are names of one file, and whoever takes one does not hold the other."""
+    """They are names of one file, and taking one does not take the other."""
     start_process(hold_all, str(tmp_path)).communicate(timeout=60)
     assert len(list(tmp_path.iterdir())) == 2
     first = lock.lock(tmp_path / "a.run")
