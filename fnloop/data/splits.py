@@ -1,6 +1,6 @@
 """Split a dataset into training, validation and test parts: stratified by class, by group, or in order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -155,7 +155,9 @@ def group_indices(groups: Any, n: int) -> Array:
     if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels.flat):
         labels = labels.astype(str)
     if labels.dtype.kind not in "biufUSM":
-        raise TypeError(f"groups must be numbers or strings, got {short(groups)}")
+        is_sequence = isinstance(groups, Iterable) and not isinstance(groups, str | Iterator | Mapping | Set)
+        kind = "numbers or strings" if is_sequence else "a sequence of labels, such as a list"
+        raise TypeError(f"groups must be {kind}, got {short(groups)}")
     if labels.shape != (n,):
         raise ValueError(f"groups must be one label for each of the {n} rows, got shape {labels.shape}")
     if (labels != labels).any():

@@ -93,7 +93,7 @@ def compare(
     result = Comparison(of_trainers, tuple(numbers), epochs) if fits else None
     if failed is not None:
         name, seed = failed.member
-        raise failure_of(f"trainers[{name!r}] with seed {seed}", failed, result) from failed
+        raise failure_of(_name(name, seed), failed, result) from failed
     assert result is not None
     return result
 
@@ -109,12 +109,16 @@ def _start(
 ) -> Population[tuple[str, int]]:
     """Return the fits of trainers of one kind with each seed."""
     members = {
-        (name, seed): Member(trainer.replace(seed=seed), train, validation)
+        (name, seed): Member(trainer.replace(seed=seed), train, validation, name=_name(name, seed))
         for name, trainer in trainers.items()
         for seed in seeds
     }
     prepared = prepare_population([member.trainer for member in members.values()], train, validation, engine)
     return start_fits(members, prepared, epochs=epochs, monitor=monitor, engine=engine)
+
+
+def _name(trainer: str, seed: int) -> str:
+    return f"trainers[{trainer!r}] with seed {seed}"
 
 
 def check_candidates(trainers: Any) -> dict[str, Trainer]:

@@ -1,17 +1,16 @@
 """The result of `compare`: a metric of several trainers over seeds, with paired differences."""
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from fnloop.core.checks import integer, sequence_of
 from fnloop.core.display import html_table, one_line, pluralize
 from fnloop.core.errors import NoBestError
 from fnloop.core.formatting import cut_end, listed
 from fnloop.core.records import frozen
 from fnloop.data.dataset import Dataset
-from fnloop.fitting import Fit
 from fnloop.populations.differences import PairedDifference, paired_difference
-from fnloop.populations.values import RankedFits, finite, mean_of, spread, std_of
+from fnloop.populations.values import Fits, RankedFits, finite, mean_of, spread, std_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,9 +34,12 @@ class Comparison(RankedFits):
         `compare`
     """
 
-    fits: Mapping[str, tuple[Fit, ...]]
-    seeds: tuple[int, ...]
+    fits: Fits
+    seeds: Annotated[tuple[int, ...], sequence_of(integer(0, 2**64))]
     epochs: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self._check_runs(self.seeds, "seeds")
 
     @property
     def differences(self) -> dict[str, PairedDifference]:

@@ -107,9 +107,13 @@ def cross_validate(
     result = CrossValidation(of_trainers, tuple(held_out), data, epochs) if fits else None
     if failed is not None:
         name, fold = failed.member
-        raise failure_of(f"trainers[{name!r}] in fold {fold}", failed, result) from failed
+        raise failure_of(_name(name, fold), failed, result) from failed
     assert result is not None
     return result
+
+
+def _name(trainer: str, fold: int) -> str:
+    return f"trainers[{trainer!r}] in fold {fold}"
 
 
 def _named(trainers: Any) -> dict[str, Trainer]:
@@ -186,5 +190,5 @@ def _start(
     prepared = [prepared_fold(run.fold)._replace(trainer=run.trainer) for run in runs.values()]
     _, encoded, _ = encode_datasets(first.trainer, first.data, None)
     pool = Pool(encoded, [rows[run.fold] for run in runs.values()])
-    members = {key: Member(run.trainer, run.train, run.validation) for key, run in runs.items()}
+    members = {key: Member(run.trainer, run.train, run.validation, name=_name(*key)) for key, run in runs.items()}
     return start_fits(members, prepared, epochs=epochs, monitor=monitor, engine=engine, pool=pool)

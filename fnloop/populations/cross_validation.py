@@ -1,22 +1,36 @@
 """The result of `cross_validate`: a metric of several trainers in each fold, and predictions of all rows."""
 
 import math
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from fnloop.core.arrays import Array
+from fnloop.core.arrays import Array, freeze
+from fnloop.core.checks import sequence_of
 from fnloop.core.display import html_table, one_line, pluralize
 from fnloop.core.formatting import listed, short
 from fnloop.core.records import frozen
 from fnloop.core.signatures import did_you_mean
 from fnloop.data.dataset import Dataset
 from fnloop.fitting import Fit
-from fnloop.populations.values import RankedFits, finite, mean_of, spread, std_of
+from fnloop.populations.values import Fits, RankedFits, finite, mean_of, spread, std_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def _row_numbers(name: str, value: Any) -> Array:
+    rows = np.asarray(value)
+    if rows.dtype.kind not in "iu" or rows.ndim != 1:
+        raise TypeError(f"{name} must be the numbers of rows, got {short(value)}")
+    return freeze(rows)
+
+
+def _dataset(name: str, value: Any) -> Dataset:
+    if not isinstance(value, Dataset):
+        raise TypeError(f"{name} must be a fl.Dataset, got {short(value)}")
+    return value
 
 
 @frozen
@@ -36,10 +50,13 @@ class CrossValidation(RankedFits):
         `cross_validate`
     """
 
-    fits: Mapping[str, tuple[Fit, ...]]
-    rows: tuple[Array, ...]
-    data: Dataset
+    fits: Fits
+    rows: Annotated[tuple[Array, ...], sequence_of(_row_numbers)]
+    data: Annotated[Dataset, _dataset]
     epochs: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self._check_runs(self.rows, "folds")
 
     def predict(self, name: str | None = None, *, engine: str = "numpy") -> Array:
         """Return the prediction of each row by the run that was not trained on it, in the order of the data.

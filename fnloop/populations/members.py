@@ -33,12 +33,14 @@ class Member(NamedTuple):
         train: The training set.
         validation: The validation set, or None.
         recorder: The function that records its stream, or None.
+        name: What it is called in warnings. Default: None, nothing.
     """
 
     trainer: Trainer
     train: Dataset
     validation: Dataset | None
     recorder: Recorder | None = None
+    name: str | None = None
 
 
 class Population(NamedTuple, Generic[Key]):
@@ -123,7 +125,7 @@ def _lockstep(epoch: Epoch, members: Sequence[Member]) -> Lockstep:
 
 def _fits(lockstep: Lockstep, members: Sequence[Member], epochs: int, monitor: str | None, engine: str) -> dict[int, Fitting]:
     def start(i: int, member: Member) -> Fitting:
-        states = warn_non_finite(lockstep.stream(i))
+        states = warn_non_finite(lockstep.stream(i), member.name)
         stream = EpochStream(member.trainer, member.train, member.validation, engine, states)
         recorder = None if member.recorder is None else partial(member.recorder, timer=lockstep.timed)
         return fit_stream(stream, epochs=epochs, monitor=monitor, recorder=recorder, timer=lockstep.timed)

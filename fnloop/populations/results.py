@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Annotated, Any, overload
 
-from fnloop.core.checks import metric_name
+from fnloop.core.checks import metric_name, sequence_of
 from fnloop.core.display import html_table, one_line, pluralize
 from fnloop.core.errors import NoBestError
 from fnloop.core.formatting import short
@@ -13,11 +13,15 @@ from fnloop.fitting import Fit
 from fnloop.metrics import improves, look_up
 from fnloop.populations.comparable import check_comparable
 from fnloop.populations.hyperparameters import varying
-from fnloop.training.trainer import Trainer
+from fnloop.populations.values import Runs
+from fnloop.training.trainer import Trainer, check_trainer
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+
+_trainers = sequence_of(lambda name, trainer: check_trainer(trainer, name))
 
 
 @frozen
@@ -32,8 +36,12 @@ class Sweep(Sequence[Fit]):
         `sweep`
     """
 
-    trainers: tuple[Trainer, ...]
-    fits: tuple[Fit, ...]
+    trainers: Annotated[tuple[Trainer, ...], _trainers]
+    fits: Runs
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.trainers) != len(self.fits):
+            raise ValueError(f"fits must be one for each of the {len(self.trainers)} trainers, got {len(self.fits)}")
 
     def __len__(self) -> int:
         return len(self.fits)

@@ -1,13 +1,21 @@
 """The result of a search."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fnloop.core.display import html_table, one_line, pluralize
+from fnloop.core.formatting import short
 from fnloop.core.records import frozen
 from fnloop.fitting import Fit
+from fnloop.populations.values import Runs, fit_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def _study(name: str, value: Any) -> Any:
+    if not hasattr(value, "get_trials"):
+        raise TypeError(f"{name} must be a study of Optuna, got {short(value)}")
+    return value
 
 
 @frozen
@@ -24,9 +32,9 @@ class Search:
         `search`
     """
 
-    study: Any
-    best: Fit
-    fits: tuple[Fit, ...]
+    study: Annotated[Any, _study]
+    best: Annotated[Fit, fit_of]
+    fits: Runs
     interrupted: bool = False
 
     def table(self) -> "pd.DataFrame":

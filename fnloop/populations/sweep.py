@@ -5,6 +5,7 @@ from builtins import map as map_here
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
+from pickle import PicklingError
 from typing import Any
 
 import toolz
@@ -21,6 +22,7 @@ from fnloop.populations.comparable import common_metric
 from fnloop.populations.hyperparameters import find_twins, varying
 from fnloop.populations.members import Ended, Member, failure_of, is_interrupted, run_together, start_fits
 from fnloop.populations.memory import check_memory
+from fnloop.populations.picklable import unpicklable_part
 from fnloop.populations.progress import show_groups, show_members
 from fnloop.populations.ranking import best_members, untrained
 from fnloop.populations.recorded import Files, Recording, find_files, make_files
@@ -125,7 +127,13 @@ def sweep(
         tasks = [{index: resolved[index] for index in group} for group in groups]
         names = None if map is None else [f"map: the group of {_listed(group)}" for group in groups]
         results = stream_tasks(map_here if map is None else map, partial(train_group, files=files), tasks, names)
-        return _collect(groups, results, show_groups(len(groups), len(members)) if progress and map is not None else None)
+        show = show_groups(len(groups), len(members)) if progress and map is not None else None
+        try:
+            return _collect(groups, results, show)
+        except (PicklingError, AttributeError, TypeError) as error:  # of the executor; those of a group are a RunError
+            if map is None or (part := unpicklable_part(resolved)) is None:
+                raise
+            raise TypeError(f"map must be one of this process, as {part} cannot be sent to another: {error}") from error
 
     fits, failed = train_all(resolved, None if files is None or files.best is not None else files)
     interrupted = len(fits) < len(members) or any(map_here(is_interrupted, fits.values()))
@@ -239,10 +247,10 @@ def _train_group(
     """
     prepared = prepare_population(list(trainers.values()), train, validation, engine)
     recording = Recording(Options(monitor, preprocessing=preprocessing, overwrite=spread))
-    members = {
-        index: Member(trainer, train, validation, None if files is None else recording.recorder(files.path(index)))
-        for index, trainer in trainers.items()
-    }
+    members = {}
+    for index, trainer in trainers.items():
+        recorder = None if files is None else recording.recorder(files.path(index))
+        members[index] = Member(trainer, train, validation, recorder, f"member {index}")
     population = start_fits(members, prepared, epochs=epochs, monitor=monitor, engine=engine)
     with closing(recording):
         ended = run_together([population], show_members(epochs) if progress else lambda states: None)

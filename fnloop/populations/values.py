@@ -3,11 +3,41 @@
 import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
+from types import MappingProxyType
+from typing import Annotated, Any
 
+from fnloop.core.checks import sequence_of
+from fnloop.core.formatting import short
 from fnloop.fitting import Fit
 from fnloop.training.state import StopReason
 
-Fits = Mapping[str, tuple[Fit, ...]]
+
+def fit_of(name: str, value: Any) -> Fit:
+    """Check that a value is the result of a run."""
+    if not isinstance(value, Fit):
+        raise TypeError(f"{name} must be a fl.Fit, got {short(value)}")
+    return value
+
+
+def fits_of(name: str, values: Any) -> tuple[Fit, ...]:
+    """Check that a value has the results of one or more runs."""
+    fits: tuple[Fit, ...] = sequence_of(fit_of)(name, values)
+    if not fits:
+        raise ValueError(f"{name} must have at least one fl.Fit, got none")
+    return fits
+
+
+def named_fits(name: str, values: Any) -> Mapping[str, tuple[Fit, ...]]:
+    """Check that a value has the results of one or more runs of one or more trainers, by name."""
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{name} must map names of trainers to their results, got {short(values)}")
+    if not values:
+        raise ValueError(f"{name} must have at least one trainer, got none")
+    return MappingProxyType({key: fits_of(f"{name}[{short(key)}]", fits) for key, fits in values.items()})
+
+
+Runs = Annotated[tuple[Fit, ...], fits_of]
+Fits = Annotated[Mapping[str, tuple[Fit, ...]], named_fits]
 
 
 class RankedFits:
@@ -16,6 +46,14 @@ class RankedFits:
     __slots__ = ()
     fits: Fits
     epochs: int | None
+
+    def _check_runs(self, runs: Sequence[Any], name: str) -> None:
+        """Check that each trainer has one run for each of several seeds or folds."""
+        for key, fits in self.fits.items():
+            if len(fits) != len(runs):
+                raise ValueError(
+                    f"fits[{short(key)}] must have one result for each of the {len(runs)} {name}, got {len(fits)}"
+                )
 
     @property
     def metric(self) -> str:

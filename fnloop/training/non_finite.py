@@ -33,15 +33,20 @@ def handle_fault(trainer: Trainer, state: TrainState, fault: Fault) -> TrainStat
     return evolve(state, stopped=stopped)
 
 
-def warn_non_finite(states: Iterator[TrainState]) -> Generator[TrainState, None, None]:
-    """Yield the states unchanged, and warn of a fault, of skipped updates, and of each metric when it is first not finite."""
+def warn_non_finite(states: Iterator[TrainState], name: str | None = None) -> Generator[TrainState, None, None]:
+    """Yield the states unchanged, and warn of a fault, of skipped updates, and of each metric when it is first not finite.
+
+    Args:
+        states: The states.
+        name: What the run is called in the messages. Default: None, for a single run.
+    """
     warned: set[str] = set()
     previous = None
     for state in states:
         for subject, message in _find_faults(previous, state):
             if subject not in warned:
                 warned.add(subject)
-                warn(message, NonFiniteWarning)
+                warn(message if name is None else f"{name}: {message}", NonFiniteWarning)
         yield state
         previous = state
 

@@ -152,6 +152,9 @@ def test_parts_know_all_classes_and_columns():
         ({"groups": [1] * 10}, ValueError, "groups must be 3 or more, one for each part, got 1"),
         ({"groups": [np.nan] * 10}, ValueError, "groups must have no missing labels, got one in row 0"),
         ({"groups": [None] * 10}, TypeError, "groups must be numbers or strings"),
+        ({"groups": iter([1] * 10)}, TypeError, "groups must be a sequence of labels, such as a list, got <list_iterator"),
+        ({"groups": {1, 2}}, TypeError, "groups must be a sequence of labels"),
+        ({"groups": {"a": 1}}, TypeError, "groups must be a sequence of labels"),
     ],
 )
 def test_invalid_arguments(arguments, error, message):

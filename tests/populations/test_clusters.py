@@ -90,6 +90,22 @@ def test_a_map_that_drops_results_is_refused():
         sweep(map=3)
 
 
+def test_a_part_that_no_process_can_be_sent_is_named():
+    """As by the map of processes, which pickle each task. An error of the map itself is that of the map."""
+
+    def map_of_processes(function, tasks):
+        return (function(pickle.loads(pickle.dumps(task))) for task in tasks)
+
+    def broken_map(function, tasks):
+        raise TypeError("no workers")
+
+    local = TRAINER.replace(metrics=(fl.metrics.Mean(lambda outputs, targets: targets, mode="min"),))
+    with pytest.raises(TypeError, match=r"^map must be one of this process, as trainers\[8\].metrics\[0\].function cannot be"):
+        sweep([*TRAINERS, local], map=map_of_processes)
+    with pytest.raises(TypeError, match=r"^no workers$"):
+        sweep(map=broken_map)
+
+
 @pytest.mark.thorough
 def test_processes_of_a_pool_and_of_an_executor(tmp_path):
     """Without any shared memory."""

@@ -170,3 +170,26 @@ def test_ctrl_c_while_the_best_are_recorded_keeps_the_results(tmp_path, monkeypa
     with pytest.warns(fl.RecordingWarning, match="Ctrl-C ended the recording of the 2 best members after 0"):
         result = fl.sweep(trainers, DATA, OTHER, epochs=2, record=tmp_path / "best:2", progress=False)
     assert {fit.stop_reason for fit in result} == {"finished"}
+
+
+@pytest.mark.parametrize(
+    ("train", "names"),
+    [
+        (lambda bad: fl.sweep([BASE, bad], DATA, OTHER, epochs=4, progress=False), ["member 1"]),
+        (
+            lambda bad: fl.compare({"good": BASE, "bad": bad}, DATA, OTHER, seeds=[3, 4], epochs=4, progress=False),
+            ["trainers['bad'] with seed 3", "trainers['bad'] with seed 4"],
+        ),
+        (
+            lambda bad: fl.cross_validate({"good": BASE, "bad": bad}, DATA, folds=2, epochs=4, progress=False),
+            ["trainers['bad'] in fold 0", "trainers['bad'] in fold 1"],
+        ),
+    ],
+    ids=["sweep", "compare", "cross_validate"],
+)
+def test_a_warning_says_whose_it_is(train, names):
+    """Of a member that stops, the others do not."""
+    with pytest.warns(fl.NonFiniteWarning) as found:
+        train(BAD.replace(non_finite="stop"))
+    texts = [str(warning.message) for warning in found]
+    assert [text.partition(": training stopped: ")[0] for text in texts] == names
