@@ -1,6 +1,7 @@
 """The trainers of a sweep: every combination of some values, or draws from distributions."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sized
 from itertools import product
 from typing import Any
 
@@ -8,6 +9,7 @@ from fnloop.core.checks import integer
 from fnloop.core.formatting import short
 from fnloop.core.random import Stream, uniform
 from fnloop.populations.hyperparameters import with_hyperparameters
+from fnloop.populations.memory import check_number
 from fnloop.populations.spaces import Distribution, check_distribution
 from fnloop.training.trainer import Trainer, check_trainer
 
@@ -37,6 +39,7 @@ def grid(trainer: Trainer, **values: Iterable[Any]) -> list[Trainer]:
     check_trainer(trainer)
     if not values:
         raise ValueError("grid needs the values of at least one hyperparameter, such as lr=[0.01, 0.001]")
+    check_number(math.prod(len(given) for given in values.values() if isinstance(given, Sized)), "the combinations of values")
     axes = [_several(name, given) for name, given in values.items()]
     return [with_hyperparameters(trainer, dict(zip(values, point, strict=True))) for point in product(*axes)]
 
@@ -79,6 +82,7 @@ def sample(trainer: Trainer, n: int, *, seed: int = 0, **distributions: Distribu
     check_trainer(trainer)
     integer(1)("n", n)
     integer(0, 2**64)("seed", seed)
+    check_number(n, "n")
     if not distributions:
         raise ValueError("sample needs the distribution of at least one hyperparameter, such as lr=log_uniform(1e-4, 0.1)")
     for name, distribution in distributions.items():

@@ -1,6 +1,7 @@
 """`compare`: trainers over many seeds, on common random numbers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Any
 
 import toolz
@@ -76,6 +77,8 @@ def compare(
         `Comparison`, the result; `cross_validate`, `sweep`
     """
     candidates = check_candidates(trainers)
+    if isinstance(seeds, Sized):
+        check_memory(list(candidates.values()), len(seeds))
     numbers = _check_seeds(seeds)
     check_memory(list(candidates.values()), len(numbers))
     monitor = common_metric(candidates, validation is not None, metric)
@@ -165,6 +168,6 @@ def _check_seeds(seeds: Any) -> Sequence[int]:
     if not numbers:
         raise ValueError("seeds must have at least one seed, got none")
     if len(set(numbers)) < len(numbers):
-        twice = next(seed for seed in numbers if numbers.count(seed) > 1)
+        twice = next(seed for seed, count in Counter(numbers).items() if count > 1)
         raise ValueError(f"seeds must all differ, got {twice} more than once")
     return tuple(numbers)

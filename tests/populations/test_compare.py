@@ -191,5 +191,7 @@ def test_trainers_of_different_losses_are_compared_by_a_metric_that_is_not_a_los
 
 def test_more_runs_than_memory_are_refused_before_they_are_made(monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 10**9)
+    with pytest.raises(ValueError, match=r"trainers must fit into memory together, 500,000 keep about 2\.. GiB"):
+        compare({"a": SLOW}, seeds=range(500_000))
     with pytest.raises(ValueError, match="trainers must fit into memory together, 2,000,000,000 keep about"):
         compare({"slow": SLOW, "fast": FAST}, seeds=10**9)

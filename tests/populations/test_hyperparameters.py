@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import fnloop as fl
 from fnloop.optimizers import AdamW, chain, clip_by_global_norm, ema
+from fnloop.populations import memory
 from fnloop.populations.hyperparameters import varying, with_hyperparameters
 from fnloop.schedulers import CosineAnnealingLR, OneCycleLR, join, warmup
 
@@ -157,3 +158,14 @@ def test_an_unknown_name_is_an_error_with_the_name_that_is_meant(wrong, meant):
     """Also the name that other libraries have for the learning rate."""
     with pytest.raises(ValueError, match=f"did you mean '{meant}'"):
         fl.grid(BASE, **{wrong: [0.1]})
+
+
+def test_more_trainers_than_memory_are_refused_before_they_are_made(monkeypatch):
+    """A mistyped number: at once, also where the values are a range, which has the numbers by its length alone."""
+    monkeypatch.setattr(memory, "available_memory", lambda: 10**9)
+    with pytest.raises(
+        ValueError, match=r"^n must be trainers that fit into memory, 10,000,000 take at least 2\.4 GiB, and 0\.9"
+    ):
+        fl.sample(BASE, 10**7, lr=fl.spaces.uniform(0.1, 0.2))
+    with pytest.raises(ValueError, match=r"^the combinations of values must be trainers that fit into memory, 20,000,000,000"):
+        fl.grid(BASE, lr=[0.1, 0.2], seed=range(10**10))
