@@ -148,6 +148,7 @@ def test_a_population_that_ends_at_any_time_can_be_resumed(tmp_path, end):
     for trainer, path in zip(MEMBERS, paths, strict=True):
         run = fl.open_run(path)
         assert run.verify().ok
+        assert content(path)[6] == [(len(run.rows) - 1, end == signal.SIGKILL)]
         epochs = len(run.rows) + 2
         expected = fl.fit(trainer, DATA.train, DATA.validation, epochs=epochs, progress=False).last
         assert same_bits(run.resume(epochs=epochs, progress=False).last, expected)
