@@ -244,3 +244,13 @@ def write_figure(figure: Any, path: Path) -> None:
     """Write a Matplotlib figure as PNG."""
     with replacing(path) as file:
         figure.savefig(file, dpi=110)
+
+
+def descriptors() -> int:
+    """Return the number of files that the process may have open, which the system limits."""
+    try:
+        from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
+    except ImportError:  # on Windows
+        return 512
+    soft, _ = getrlimit(RLIMIT_NOFILE)
+    return 1 << 20 if soft == RLIM_INFINITY else soft

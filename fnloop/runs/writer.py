@@ -20,6 +20,7 @@ from fnloop.core.formatting import short
 from fnloop.core.warnings import warn
 from fnloop.runs.creation import Mould
 from fnloop.runs.environment import Observation
+from fnloop.runs.files import descriptors
 from fnloop.runs.lock import Locks
 from fnloop.runs.packing import pack_once
 from fnloop.runs.recorder import Recorder
@@ -29,7 +30,7 @@ MAX_QUEUED_BYTES = 1 << 28  # of states in the queues, each of which has place f
 PAUSE = 0.8  # seconds between commits: rows written together cost less than one by one
 PAUSE_A_FILE = 0.025  # seconds between commits for each file, so that those of many files cost about 2 % of the time,
 MAX_PAUSE = 30.0  # but not so many that a killed process loses more than this
-MAX_OPEN = 250  # files that stay open between commits
+MAX_OPEN = 250  # files that stay open between commits; a file takes three descriptors
 
 
 class WritingThread:
@@ -86,7 +87,7 @@ class WritingThread:
             if writer is not None:
                 writer.finish()
             elif is_woken or monotonic() >= self._due(written):  # more files may have come, which are written less often
-                keeps_open = len(self.writers) <= MAX_OPEN
+                keeps_open = len(self.writers) <= min(MAX_OPEN, descriptors() // 6)
                 for each in list(self.writers):
                     each.write(keeps_open)
                 written = monotonic()

@@ -155,6 +155,24 @@ def test_a_population_that_ends_at_any_time_can_be_resumed(tmp_path, end):
     assert sorted(tmp_path.iterdir()) == paths
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit of open files")
+def test_files_are_closed_in_between_where_few_may_be_open(tmp_path, monkeypatch):
+    """A process that may open 60 files records 40 members."""
+    import resource
+
+    monkeypatch.setattr(writer, "PAUSE", 0.001)
+    monkeypatch.setattr(writer, "PAUSE_A_FILE", 0.001)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 60
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 30, limits[1]))
+    try:
+        result = sweep(tmp_path, epochs=30, trainers=fl.grid(BASE, seed=range(40)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert all(fit.record_failure is None for fit in result)
+    assert all(fl.open_run(path).verify().ok for path in sorted(tmp_path.iterdir())[:3])
+
+
 def test_locks_of_several_files_are_one_open_file(tmp_path):
     """Each is refused to others until it is released, whatever happens to the rest."""
     if not os.path.exists("/proc/self/fd"):
