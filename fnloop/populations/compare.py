@@ -121,7 +121,7 @@ def _start(
 
 
 def _name(trainer: str, seed: int) -> str:
-    return f"trainers[{trainer!r}] with seed {seed}"
+    return f"trainers[{short(trainer)}] with seed {seed}"
 
 
 def check_candidates(trainers: Any) -> dict[str, Trainer]:

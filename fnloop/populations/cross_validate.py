@@ -94,7 +94,7 @@ def cross_validate(
     held_out = [np.flatnonzero(fold_of_row == fold) for fold in range(folds)]
     rows = [np.flatnonzero(fold_of_row != fold) for fold in range(folds)]
     for name, trainer in candidates.items():
-        _check_data(trainer, data, "" if len(candidates) == 1 else f"trainers[{name!r}]: ")
+        _check_data(trainer, data, "" if len(candidates) == 1 else f"trainers[{short(name)}]: ")
     runs = {(name, run.fold): run for name, trainer in candidates.items() for run in _runs(trainer, data, rows, held_out)}
     check_memory([run.trainer for run in runs.values()])
     populations = [
@@ -113,7 +113,7 @@ def cross_validate(
 
 
 def _name(trainer: str, fold: int) -> str:
-    return f"trainers[{trainer!r}] in fold {fold}"
+    return f"trainers[{short(trainer)}] in fold {fold}"
 
 
 def _named(trainers: Any) -> dict[str, Trainer]:

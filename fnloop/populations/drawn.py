@@ -37,7 +37,7 @@ def check_space(trainer: Any, space: Mapping[str, Any]) -> None:
         raise ValueError("search needs the distribution of at least one hyperparameter, such as lr=log_uniform(1e-4, 0.1)")
     for name, distribution in space.items():
         if not isinstance(distribution, Distribution) and name in HINTS:
-            raise TypeError(f"search has no argument {name!r}: {HINTS[name]}")
+            raise TypeError(f"search has no argument {short(name)}: {HINTS[name]}")
         check_distribution(name, distribution)
         if isinstance(distribution, one_of):
             labels(distribution.values)

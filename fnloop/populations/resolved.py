@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
+from fnloop.core.formatting import short
 from fnloop.data.dataset import Dataset
 from fnloop.training.population import kind_of, prepare_population
 from fnloop.training.trainer import Trainer
@@ -32,6 +33,6 @@ def resolve_all(
             if (kind := kind_of(resolved[key])) not in checked:
                 prepare_population([resolved[key]], train, validation)
         except ValueError as error:
-            raise ValueError(f"trainers[{key!r}]: {error}") from error
+            raise ValueError(f"trainers[{short(key)}]: {error}") from error
         checked.add(kind)
     return resolved
