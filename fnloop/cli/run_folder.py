@@ -64,9 +64,19 @@ def resume_folder(folder: Path, epochs: int) -> None:
         typer.echo(f"{folder}: nothing to resume in {state}; fnloop resume {name} --epochs N trains to N in total.")
     else:
         typer.echo(f"{folder}: {state}")
+    _tell_missing(folder)
     trainers = [run.trainer_at(row.position) for run, row in zip(runs, after, strict=True)]
     one_run = f"fnloop log {quote(str(runs[0].reader.path))}"
     typer.echo(next_commands(export_commands(folder) if _is_ensemble(trainers) else [one_run]))
+
+
+def _tell_missing(folder: Path) -> None:
+    """Print how many runs a killed process had started without a file: only their locks are there."""
+    locked = (lock.name.removesuffix("-lock") for lock in folder.glob("*.run-lock"))
+    missing = sorted(name for name in locked if not (folder / name).exists())
+    if missing:
+        were = "was" if len(missing) == 1 else "were"
+        typer.echo(f"{pluralize(len(missing), 'run')} {were} not yet written when the process ended: {listed(missing)}")
 
 
 def _is_ensemble(trainers: Sequence[Any]) -> bool:
@@ -115,6 +125,7 @@ def export_folder(folder: Path, out: Path, choose: Callable[[Run], Any], *, is_b
     save_model(model, runs[0].preprocessing, out)
     epochs = _counts([state.epoch for state in model.states])
     typer.echo(f"Wrote {out}: {pluralize(len(model), 'member')}, {'best ' if is_best else ''}epochs {epochs}")
+    _tell_missing(folder)
     typer.echo(
         f"Next: fnloop predict {quote(str(out))} DATA{' --spread' if len(model) > 1 else ''}"
         if runs[0].preprocessing is not None

@@ -20,6 +20,7 @@ from fnloop.runs.patience import PatientConnection, code_of, is_busy, patiently,
 from fnloop.runs.schema import check_schema, distrust_schema, own_triggers
 
 _DAMAGE = (sqlite3.Error, *CONTENT_ERRORS)
+_NO_ROOM = {sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP, sqlite3.SQLITE_FULL}
 
 # SQLite sets and clears the marks of WAL mode with one write to the first sector of the file. With a rollback journal, a
 # writer killed during that write would leave a file that readers, who must not write, cannot open.
@@ -67,6 +68,9 @@ def reporting_damage(path: Path, version: str = __version__) -> Iterator[None]:
     except (FnloopError, NotData):
         raise
     except _DAMAGE as error:
+        if code_of(error) in _NO_ROOM:
+            reason = "its index in memory, a file with the ending -shm, cannot be made: is the disk full?"
+            raise RunError(f"{short(str(path))} cannot be read: {reason}") from error
         raise RunError(f"{short(str(path))} {explain(error, 'run', version)}") from error
 
 

@@ -148,6 +148,17 @@ def test_resumed_trials_of_a_search_are_no_ensemble(tmp_path):
     assert (done.status, "fnloop export" in done.out, "fnloop log" in done.out) == (0, False, True)
 
 
+def test_runs_without_a_file_are_counted(tmp_path):
+    """A process that was killed early leaves only their locks."""
+    trainers = fl.grid(fl.Trainer(model=fl.mlp([4, 3]), loss="cross_entropy"), seed=range(2))
+    fl.sweep(trainers, fl.datasets.iris().train, epochs=1, record=tmp_path / "runs", progress=False)
+    for name in ("0001", "0002", "0003"):
+        (tmp_path / "runs" / f"{name}.run-lock").touch()
+    line = "2 runs were not yet written when the process ended: 0002.run, 0003.run\n"
+    assert line in run_here("resume", tmp_path / "runs", "--epochs", 2).out
+    assert line in run_here("export", tmp_path / "runs", 2, tmp_path / "m.npz").out
+
+
 def test_a_folder_without_run_files_is_one_line(tmp_path):
     """It names the folder in it that has some; an error about one of the runs names its file."""
     interrupted_training(tmp_path, "--quiet")
