@@ -187,3 +187,18 @@ def continue_in_child(path):
     next(stream)
     stream.close()
     return [status, len(fl.open_run(path).rows)]
+
+
+def test_a_full_disk_is_no_damage(tmp_path, monkeypatch):
+    """Where SQLite finds no place for the index of the log, the file may be whole."""
+    path = tmp_path / "a.run"
+    record_tiny(path, 1)
+
+    def fail(*arguments):
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+        raise error
+
+    monkeypatch.setattr("fnloop.runs.connection.check_schema", fail)
+    with pytest.raises(fl.RunError, match=r"a\.run' cannot be read: .* is the disk full\?"):
+        fl.open_run(path)
