@@ -148,6 +148,7 @@ print(len(found.study.trials))
 """
 
 
+@pytest.mark.thorough
 def test_a_space_of_functions_is_resumed_in_another_process(tmp_path):
     """Their addresses differ there."""
     script = tmp_path / "search.py"
