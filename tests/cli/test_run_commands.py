@@ -359,6 +359,7 @@ def test_the_gradient_norm_is_that_of_the_mean_loss():
     assert found["layer_0"] == pytest.approx(np.linalg.norm(slopes[:16]), rel=1e-5)
 
 
+@pytest.mark.thorough
 def test_the_number_of_processes_changes_no_output(output_of, folder):
     """The output of each probe and of `verify` is the same."""
     for words in (["weight_norm"], ["gradient_norm"], ["update_norm"], ["metrics", "--data", "lab"]):
@@ -559,6 +560,7 @@ runpy.run_module("fnloop", run_name="__main__", alter_sys=True)
 """
 
 
+@pytest.mark.thorough
 def test_a_run_that_cannot_be_recorded_is_one_line(tmp_path):
     """On a full disk the command prints a warning and trains on; results that cannot be written either are an error."""
     for limit, status, kinds in ((1000, 1, ["warning", "error"]), (200_000, 0, ["warning"])):

@@ -109,6 +109,7 @@ def test_the_command_takes_or_refuses_it(tmp_path, name):
             raise ValueError(error)
 
 
+@pytest.mark.thorough
 def test_five_thousand_columns():
     """Are features."""
     assert taken(WIDE).shape == (40, 5000)

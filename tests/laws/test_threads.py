@@ -315,6 +315,7 @@ def fork_in_two_computations():
         return [*pool.map(lambda _: with_threads(2, fork_inside), range(2))]
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_two_forks_do_not_wait_for_each_other():
     """A thread that is about to fork does not compute."""

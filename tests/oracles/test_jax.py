@@ -412,6 +412,7 @@ def test_unknown_devices(name):
         fl.epochs(trainer_of(), dataset("softmax", 9), engine=name)
 
 
+@pytest.mark.thorough
 def test_the_command_takes_an_engine(tmp_path):
     """Without JAX it prints the command that installs it; the core does not need JAX."""
     command = [sys.executable, "-m", "fnloop", "train", "iris", "--epochs", "2", "--out", str(tmp_path), "--engine"]

@@ -136,6 +136,7 @@ def train_for_long(folder):
     sweep(folder, epochs=10**6)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT], ids=lambda end: end.name)
 def test_a_population_that_ends_at_any_time_can_be_resumed(tmp_path, end):
     """Each file is that of a run that ended there; a Ctrl-C leaves them complete."""

@@ -82,6 +82,7 @@ def test_files_that_a_document_names_exist(name):
     assert sorted(path for path in named if not any((folder / path).exists() for folder in folders)) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.name)
 def test_notebooks_run_and_keep_their_outputs(path):

@@ -165,6 +165,7 @@ def traffic(folder, seconds):
     assert left == ["a.run", *[name for name in left if name.startswith("a.run-") and name.endswith(".run")]]
 
 
+@pytest.mark.thorough
 def test_three_seconds_of_traffic(tmp_path):
     """A writer, readers, threads, forks and kills on one run."""
     traffic(tmp_path, 3)

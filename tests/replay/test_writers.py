@@ -86,6 +86,7 @@ def test_the_second_writer_is_refused(tmp_path, reference, resume):
     assert fl.open_run(path).resume(epochs=40, progress=False).rows[-1].epoch == 40  # the lock is released
 
 
+@pytest.mark.thorough
 def test_of_many_processes_that_start_at_once_one_records(tmp_path, reference):
     """The others get an error."""
     path = tmp_path / "a.run"
