@@ -91,46 +91,39 @@ def start_fits(
         pool: The data that theirs are rows of. Default: None, for which all have the same data.
     """
     together = engine == "numpy" or not any(member.recorder for member in members.values())
-    advanced = make_population_epoch(prepared, pool=pool, engine=engine, together=together)
-    keys = list(members)
-
-    def epoch(states: Mapping[int, TrainState]) -> dict[int, TrainState]:
-        try:
-            return advanced(states)
-        except NonFiniteError as error:
-            error.member = keys[error.member]
-            raise
-
-    lockstep = _lockstep(epoch, list(members.values()))
-    fits = _fits(lockstep, list(members.values()), epochs, monitor, engine)
-    return Population({key: fits[i] for i, key in enumerate(keys)}, partial(lockstep.advance, epochs))
+    epoch = make_population_epoch(prepared, pool=pool, engine=engine, together=together)
+    return fits_of(epoch, members, epochs=epochs, monitor=monitor, engine=engine)
 
 
-def fits_of(epoch: Epoch, members: Sequence[Member], *, epochs: int, monitor: str | None, engine: str) -> dict[int, Fitting]:
-    """Return the fit of each member, by its position; they train in lockstep.
+def fits_of(epoch: Epoch, members: Mapping[Key, Member], *, epochs: int, monitor: str | None, engine: str) -> Population[Key]:
+    """Return the fit of each member; they train in lockstep.
 
     Args:
-        epoch: The function from states by member to the states an epoch later.
+        epoch: The function from states to the states an epoch later, by the position of the member.
         members: The members.
         epochs: As in `fit`.
         monitor: As in `fit`.
         engine: The name of the engine.
     """
-    return _fits(_lockstep(epoch, members), members, epochs, monitor, engine)
+    keys = list(members)
 
+    def named(states: Mapping[int, TrainState]) -> dict[int, TrainState]:
+        try:
+            return epoch(states)
+        except NonFiniteError as error:
+            error.member = keys[error.member]
+            raise
 
-def _lockstep(epoch: Epoch, members: Sequence[Member]) -> Lockstep:
-    return Lockstep(epoch, {i: init_state(member.trainer, member.train) for i, member in enumerate(members)})
+    lockstep = Lockstep(named, {i: init_state(one.trainer, one.train) for i, one in enumerate(members.values())})
 
-
-def _fits(lockstep: Lockstep, members: Sequence[Member], epochs: int, monitor: str | None, engine: str) -> dict[int, Fitting]:
     def start(i: int, member: Member) -> Fitting:
         states = warn_non_finite(lockstep.stream(i), member.name)
         stream = EpochStream(member.trainer, member.train, member.validation, engine, states)
         recorder = None if member.recorder is None else partial(member.recorder, timer=lockstep.timed)
         return fit_stream(stream, epochs=epochs, monitor=monitor, recorder=recorder, timer=lockstep.timed)
 
-    return {i: start(i, member) for i, member in enumerate(members)}
+    fits = {key: start(i, member) for i, (key, member) in enumerate(members.items())}
+    return Population(fits, partial(lockstep.advance, epochs))
 
 
 def run_together(populations: Sequence[Population[Key]], show: Show) -> Ended[Key]:
@@ -174,7 +167,7 @@ def _read(fits: dict[Key, Fitting], results: dict[Key, Fit]) -> dict[Key, TrainS
         except StopIteration as end:
             results[key] = end.value
             del fits[key]
-            if end.value.stop_reason == StopReason.INTERRUPTED.value:
+            if is_interrupted(end.value):
                 raise KeyboardInterrupt from None
     return states
 

@@ -2,6 +2,7 @@
 
 import math
 import os
+from builtins import map as map_here
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
@@ -166,7 +167,8 @@ def search(
         first = len(of_study.get_trials(deepcopy=False))
         new = range(first, first + trials - finished(of_study))
         claim(files.folder, chain.from_iterable(files.paths(number, seeds) for number in new))
-    training = Training(make_trainer, train, validation, epochs, monitor, seeds, engine, files, preprocessing, map)
+    spread = None if map is map_here else map  # Python's own computes in this process
+    training = Training(make_trainer, train, validation, epochs, monitor, seeds, engine, files, preprocessing, spread)
     show = show_trials(trials, monitor) if progress else lambda study: None
     best: tuple[int, list[Fit]] | None = None
     interrupted = False

@@ -143,8 +143,11 @@ def sweep(
     )
     if failed is not None:
         raise failure_of(_describe(failed.member, members), failed, result if fits else None) from failed
-    if files is not None and files.best is not None and not interrupted:
-        _record_best(best_members(result, files.best), files, train_all)
+    if files is not None and files.best is not None:
+        if interrupted:
+            warn("Ctrl-C ended the sweep before its best members were recorded", RecordingWarning)
+        else:
+            _record_best(best_members(result, files.best), files, train_all)
     return result
 
 

@@ -13,7 +13,7 @@ from fnloop.data.dataset import Dataset
 from fnloop.data.preprocessing import Preprocessing
 from fnloop.fitting import Fit
 from fnloop.populations.abandoned import name_process
-from fnloop.populations.members import Fitting, Member, failure_of, fits_of, start_fits
+from fnloop.populations.members import Fitting, Member, failure_of, fits_of, is_interrupted, start_fits
 from fnloop.populations.memory import check_memory
 from fnloop.populations.recorded import Files, Recorder, Recording
 from fnloop.populations.repeated import set_repeated_apart, tell_same
@@ -23,11 +23,12 @@ from fnloop.populations.studies import make_sampler, of_optuna, prunes
 from fnloop.runs.parallel import Map
 from fnloop.runs.recording import Options
 from fnloop.training.population import kind_of, prepare_population
-from fnloop.training.state import StopReason
 from fnloop.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
+
+Run = tuple[int, int]  # the number of a trial, and the index of its run
 
 
 class Training(NamedTuple):
@@ -110,7 +111,7 @@ class Running:
             except StopIteration as end:
                 del self.fittings[run]
                 self.results[run] = end.value
-                if end.value.stop_reason == StopReason.INTERRUPTED.value:
+                if is_interrupted(end.value):
                     raise KeyboardInterrupt from None
             else:
                 self.goes_on |= state.stopped is None and state.epoch < epochs
@@ -197,11 +198,9 @@ def train_trials(study: "Study", trials: "Sequence[Trial]", training: Training) 
                     tell_same(study, copies.pop(one.trial.number), one.trial.number)
             running = [one for one in running if one.fittings]
     except NonFiniteError as failed:
-        if failed.member is None:
-            raise
-        trial = trials[failed.member // training.seeds]
-        values = ", ".join(f"{name}={value}" for name, value in trial.params.items())
-        raise failure_of(f"trial {trial.number} ({values})", failed, None) from failed
+        number, _ = failed.member
+        values = ", ".join(f"{name}={value}" for name, value in waiting[number].params.items())
+        raise failure_of(f"trial {number} ({values})", failed, None) from failed
     except KeyboardInterrupt:
         if not has_complete(study):
             raise
@@ -217,64 +216,56 @@ def train_trials(study: "Study", trials: "Sequence[Trial]", training: Training) 
 
 def _start(trials: "Sequence[Trial]", training: Training, recording: Recording, may_prune: bool) -> list[Running]:
     """Return the trials with the fits of their runs, of which those of one kind train in lockstep."""
-    members, owner = [], []
-    for trial in trials:
-        for run, trainer in enumerate(training.trainers(trial)):
-            owner.append((trial.number, run))
-            members.append(Member(trainer, training.train, training.validation))
-    check_memory([member.trainer for member in members])
-    recorders = _recorders(trials, training, recording)
-    members = [member._replace(recorder=recorder) for member, recorder in zip(members, recorders, strict=True)]
-    fittings: dict[int, dict[int, Fitting]] = {trial.number: {} for trial in trials}
-    for index, fitting in _fit_all(members, training, may_prune).items():
-        number, run = owner[index]
-        fittings[number][run] = fitting
-    return [Running(trial, dict(sorted(fittings[trial.number].items()))) for trial in trials]
+    trainers = {trial.number: training.trainers(trial) for trial in trials}
+    check_memory(list(chain.from_iterable(trainers.values())))
+    members = {
+        (trial.number, run): Member(trainer, training.train, training.validation, recorder)
+        for trial in trials
+        for run, (trainer, recorder) in enumerate(
+            zip(trainers[trial.number], _recorders(trial, training, recording), strict=True)
+        )
+    }
+    fits = _fit_all(members, training, may_prune)
+    return [Running(trial, {run: fits[trial.number, run] for run in range(training.seeds)}) for trial in trials]
 
 
-def _fit_all(members: Sequence[Member], training: Training, may_prune: bool) -> dict[int, Fitting]:
-    """Return the fit of each member.
+def _fit_all(members: Mapping[Run, Member], training: Training, may_prune: bool) -> dict[Run, Fitting]:
+    """Return the fit of each run.
 
     Args:
-        members: The members.
+        members: The runs.
         training: How they train.
-        may_prune: Whether trials may be pruned: other processes then double the epochs of a member in a task, and else train
-            all.
+        may_prune: Whether trials may be pruned: other processes then double the epochs of a run in a task, and else train all.
     """
     options: dict[str, Any] = {"epochs": training.epochs, "monitor": training.monitor, "engine": training.engine}
     if training.map is not None:
         epoch = make_spread_epoch(
             training.map,
-            [member.trainer for member in members],
+            [member.trainer for member in members.values()],
             training.train,
             training.validation,
             engine=training.engine,
             together=training.engine == "numpy" or training.files is None,
             ahead=lambda epoch: min(max(1, epoch) if may_prune else training.epochs, training.epochs - epoch),
         )
-        return fits_of(epoch, members, **options)
-    fittings: dict[int, Fitting] = {}
-    for kind in toolz.groupby(lambda index: kind_of(members[index].trainer), range(len(members))).values():
-        of_kind = {index: members[index] for index in kind}
-        prepared = prepare_population(
-            [member.trainer for member in of_kind.values()], training.train, training.validation, training.engine
-        )
-        fittings |= start_fits(of_kind, prepared, **options).fits
-    return fittings
+        return fits_of(epoch, members, **options).fits
+    fits: dict[Run, Fitting] = {}
+    for kind in toolz.groupby(lambda run: kind_of(members[run].trainer), members).values():
+        of_kind = {run: members[run] for run in kind}
+        trainers = [member.trainer for member in of_kind.values()]
+        prepared = prepare_population(trainers, training.train, training.validation, training.engine)
+        fits |= start_fits(of_kind, prepared, **options).fits
+    return fits
 
 
-def _recorders(trials: "Sequence[Trial]", training: Training, recording: Recording) -> list[Recorder | None]:
-    """Return the function that records each run, and name their files in the trials."""
-    recorders: list[Recorder | None] = []
-    for trial in trials:
-        if training.files is None:
-            recorders += [None] * training.seeds
-            continue
-        paths = training.files.paths(trial.number, training.seeds)
-        names = [str(path.absolute()) for path in paths]
-        trial.set_user_attr("run", names if training.seeds > 1 else names[0])
-        recorders += map(recording.recorder, paths)
-    return recorders
+def _recorders(trial: "Trial", training: Training, recording: Recording) -> list[Recorder] | list[None]:
+    """Return the function that records each run of a trial, and name their files in the trial."""
+    if training.files is None:
+        return [None] * training.seeds
+    paths = training.files.paths(trial.number, training.seeds)
+    names = [str(path.absolute()) for path in paths]
+    trial.set_user_attr("run", names if training.seeds > 1 else names[0])
+    return list(map(recording.recorder, paths))
 
 
 def _tell(study: "Study", trial: "Trial", results: Mapping[int, Fit]) -> bool:

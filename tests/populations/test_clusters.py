@@ -136,6 +136,24 @@ dask = [pytest.mark.thorough, pytest.mark.filterwarnings("default")]
 MANY = [TRAINER.replace(model=fl.mlp([4, width, 3])) for width in range(2, 26)]  # each is a group
 
 
+def check_disturbed_sweep(client, disturb):
+    """The results of a sweep that is disturbed while it computes are those of one that is not."""
+    disturbed = []
+
+    def disturb_it():
+        while not any(client.processing().values()):
+            time.sleep(0.01)
+        disturb()
+        disturbed.append(True)
+
+    thread = threading.Thread(target=disturb_it)
+    thread.start()
+    found = sweep(MANY, epochs=60, map=client)
+    thread.join()
+    assert disturbed
+    assert results(found) == results(sweep(MANY, epochs=60))
+
+
 class TestDask:
     pytestmark = dask
 
@@ -166,38 +184,22 @@ class TestDask:
         killed = []
 
         def disturb():
-            while not any(client.processing().values()):
-                time.sleep(0.01)
             cluster.scale(3)
             killed.append(client.run(os.getpid).popitem()[1])
             os.kill(killed[0], signal.SIGKILL)
 
-        thread = threading.Thread(target=disturb)
-        thread.start()
-        found = sweep(MANY, epochs=60, map=client)
-        thread.join()
-        assert killed
-        assert results(found) == results(sweep(MANY, epochs=60))
+        check_disturbed_sweep(client, disturb)
         client.wait_for_workers(3, timeout=60)
         assert killed[0] not in client.run(os.getpid).values()
 
     def test_all_workers_are_killed(self, client, cluster):
         """As when the time of a job ends: new ones get the data again."""
-        killed = []
 
         def disturb():
-            while not any(client.processing().values()):
-                time.sleep(0.01)
-            killed.extend(client.run(os.getpid).values())
-            for process in killed:
+            for process in client.run(os.getpid).values():
                 os.kill(process, signal.SIGKILL)
 
-        thread = threading.Thread(target=disturb)
-        thread.start()
-        found = sweep(MANY, epochs=60, map=client)
-        thread.join()
-        assert killed
-        assert results(found) == results(sweep(MANY, epochs=60))
+        check_disturbed_sweep(client, disturb)
 
     def test_a_failure_names_the_members(self, client):
         """And the next sweep is not disturbed by it."""

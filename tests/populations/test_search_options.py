@@ -79,6 +79,23 @@ def test_other_processes_give_the_same_trials(pruner, monkeypatch):
     assert [task.epochs for task in tasks] == [7, 7] if pruner is None else {task.epochs for task in tasks} <= {1, 2, 3}
 
 
+@pytest.mark.parametrize("spread", [None, map])
+def test_a_failure_names_the_trial_and_what_it_drew(spread):
+    """Whichever kinds its runs belong to; Python's own `map` computes in this process."""
+
+    def make(width, lr):
+        non_finite = "raise" if lr > 1e30 else "stop"
+        return TRAINER.replace(model=fl.mlp([4, width, 3]), optimizer="sgd", scheduler=lr, non_finite=non_finite)
+
+    study = optuna.create_study()
+    for width, rate in ((2, 0.1), (3, 0.1), (2, 0.2), (3, 1e38)):
+        study.enqueue_trial({"width": width, "lr": rate})
+    space = {"width": fl.spaces.integers(2, 3), "lr": fl.spaces.log_uniform(0.01, 1e38)}
+    with pytest.raises(fl.NonFiniteError, match=r"trial 3 \(lr=1e\+38, width=3\)|trial 3 \(width=3, lr=1e\+38\)"):
+        fl.search(make, DATA.train, trials=4, epochs=2, seeds=2, progress=False, map=spread, study=study, **space)
+    assert study.trials[3].state.name == "FAIL"
+
+
 @pytest.mark.thorough
 def test_a_failure_in_another_process_names_the_members():
     with ThreadPool(1) as pool, pytest.raises(fl.RunError, match="map: the group of members 0, 1, 2, 3 failed in process"):

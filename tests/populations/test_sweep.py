@@ -131,7 +131,8 @@ def test_ctrl_c_before_an_epoch_is_finished_is_raised(interrupted):
 
 def test_ctrl_c_records_no_best_members(interrupted, tmp_path):
     interrupted(1, 2)
-    assert sweep(record=tmp_path / "best:1")[0].stop_reason == "interrupted"
+    with pytest.warns(fl.RecordingWarning, match="Ctrl-C ended the sweep before its best members were recorded"):
+        assert sweep(record=tmp_path / "best:1")[0].stop_reason == "interrupted"
     assert not list(tmp_path.iterdir())
 
 
