@@ -1,6 +1,6 @@
 """The batches of an epoch, in the order in which the epoch sees its examples."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import starmap
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from fnloop.core.arrays import Array
 from fnloop.core.checks import PositiveInt, Seed, integer
 from fnloop.core.display import html_table, one_line, pluralize
-from fnloop.core.random import permutation
+from fnloop.core.random import permutation, permutations
 from fnloop.core.records import frozen
 from fnloop.data.dataset import Dataset, array_facts
 
@@ -129,3 +129,19 @@ def _gather(array: Array, rows: Array, dtype: str | None) -> Array:
     gathered = gathered.astype(dtype or gathered.dtype, copy=False)
     gathered.flags.writeable = False
     return gathered
+
+
+def member_orders(n: int, seeds: Sequence[int], epoch: int, rows: Sequence[Array] | None = None) -> Array:
+    """Return the order of each member's examples in an epoch, (K, N); (1, N) if all members have one order.
+
+    Args:
+        n: The number of examples.
+        seeds: The seed of each member.
+        epoch: The epoch, counted from 0.
+        rows: For each member its rows of the data, equally many; None (the default) for all rows.
+    """
+    distinct = {seed: index for index, seed in enumerate(dict.fromkeys(seeds))}
+    orders = permutations(n if rows is None else len(rows[0]), list(distinct), epoch)
+    if rows is not None:
+        return np.stack([part[orders[distinct[seed]]] for part, seed in zip(rows, seeds, strict=True)])
+    return orders if len(distinct) == 1 else orders[[distinct[seed] for seed in seeds]]

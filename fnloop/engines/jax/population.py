@@ -9,7 +9,7 @@ import numpy as np
 from jax import numpy as jnp
 
 from fnloop.core.arrays import AnyArray, Array, read_only
-from fnloop.core.random import permutation
+from fnloop.data.batching import member_orders
 from fnloop.engines.base import Arrays, Carry, Computation, PopulationFold, PopulationMeasure, Sums
 from fnloop.engines.jax.fold import Address, Layered, Schedule, make_fold, make_join, make_split, shared_part
 from fnloop.engines.jax.hyperparameters import OptimizerKind, split_numbers
@@ -120,14 +120,15 @@ def make_population_fold(
     pad = padded(members)
     schedules = make_schedules(computations) if same_kind else None
     own_numbers = _stack(numbers, pad) if same_kind else None
-    seeds = np.array([computations[k].seed for k in pad], np.uint64)
+    own_seeds = [computation.seed for computation in computations]
+    seeds = np.array([own_seeds[k] for k in pad], np.uint64)
 
     def fold(carries: Sequence[Carry], rates: Sequence[Sequence[float]], epoch: int, first: int) -> list[Carry | None]:
         if schedules is None or program.refused:
             return [None] * members
         batches, stop = -(-len(rows[0]) // size), first + len(rates[0])
         arrays = list(zip(*((carry.vector, *carry.buffers, *carry.slots) for carry in carries), strict=True))
-        order = _orders(rows, seeds[:members].tolist(), epoch)[pad]
+        order = member_orders(len(rows[0]), own_seeds, epoch, rows).astype(np.int32)[pad]
         schedule = jax.tree.map(lambda values: values[pad], schedules(carries[0].optimizer_count, rates, first, batches))
         stacked = [np.stack([own[k] for k in pad]) for own in arrays]
         address = seeds, np.uint64(carries[0].step - first)
@@ -218,13 +219,3 @@ def _merge_batches(computation: Computation, carries: Sequence[Carry], sums: Arr
         merged: list[Sums] = reduce(np.add, batches).tolist()
         return merged
     return [reduce(merge, member) for member in np.stack(batches, axis=1).tolist()]
-
-
-def _orders(rows: Sequence[Array], seeds: Sequence[int], epoch: int) -> Array:
-    """Return the order of each member's examples, (K, N)."""
-    found: dict[tuple[int, int], Array] = {}
-    members = [(seed, id(own)) for seed, own in zip(seeds, rows, strict=True)]
-    for member, seed, own in zip(members, seeds, rows, strict=True):
-        if member not in found:
-            found[member] = own[permutation(len(own), seed, epoch)].astype(np.int32)
-    return np.stack([found[member] for member in members])

@@ -7,8 +7,8 @@ import numpy as np
 
 from fnloop.core.arrays import Array, read_only
 from fnloop.core.columns import column
-from fnloop.core.random import permutations
 from fnloop.core.stacking import repeated
+from fnloop.data.batching import member_orders
 from fnloop.data.dataset import Dataset
 from fnloop.engines.base import Carry, Computation, Examples, PopulationFold
 from fnloop.engines.numpy.fold import aligned, descend, is_finite
@@ -138,21 +138,12 @@ def stacked_batches(
         dtype: The dtype of the arrays.
         rows: For each member its rows of the data, equally many; None (the default) for all rows.
     """
-    orders = _orders(len(data), seeds, epoch, rows)
+    orders = member_orders(len(data), seeds, epoch, rows)
     for start in range(first * size, min(stop * size, orders.shape[1]), size):
         batch = orders[:, start : start + size]
         yield tuple(  # type: ignore[misc]
             None if array is None else _gather(array, batch, len(seeds), dtype) for array in (data.x, data.y, data.weights)
         )
-
-
-def _orders(n: int, seeds: Sequence[int], epoch: int, rows: Sequence[Array] | None) -> Array:
-    """Return the order of each member's examples, (K, N); (1, N) if all members have one order."""
-    distinct = {seed: index for index, seed in enumerate(dict.fromkeys(seeds))}
-    orders = permutations(n if rows is None else len(rows[0]), list(distinct), epoch)
-    if rows is not None:
-        return np.stack([part[orders[distinct[seed]]] for part, seed in zip(rows, seeds, strict=True)])
-    return orders if len(distinct) == 1 else orders[[distinct[seed] for seed in seeds]]
 
 
 def _gather(array: Array, rows: Array, members: int, dtype: str) -> Array:
