@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from optuna import Study, Trial
 
 
-def set_repeated_apart(study: "Study", trials: "Sequence[Trial]") -> "dict[int, list[Trial]]":
-    """Return for the number of each trial to train the others that are equal to it.
+def leave_out_repeated(study: "Study", trials: "Sequence[Trial]") -> "dict[int, list[Trial]]":
+    """Return the trials that are equal to each trial that has to be trained, by the number of that one.
 
-    A trial that is equal to one that is complete gets its value at once, and is left out. One whose hyperparameters are drawn
-    when its trainer is made is equal to no other.
+    A trial that is equal to a complete one gets its value at once, and is in no list. One whose hyperparameters are drawn when
+    its trainer is made is equal to no other.
 
     Args:
         study: The study.

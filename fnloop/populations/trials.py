@@ -16,7 +16,7 @@ from fnloop.populations.abandoned import name_process
 from fnloop.populations.members import Fitting, Member, failure_of, fits_of, is_interrupted, start_fits
 from fnloop.populations.memory import check_memory
 from fnloop.populations.recorded import Files, Recorder, Recording
-from fnloop.populations.repeated import set_repeated_apart, tell_same
+from fnloop.populations.repeated import leave_out_repeated, tell_same
 from fnloop.populations.spaces import Distribution
 from fnloop.populations.spread import make_spread_epoch
 from fnloop.populations.studies import make_sampler, of_optuna, prunes
@@ -173,7 +173,7 @@ def train_trials(study: "Study", trials: "Sequence[Trial]", training: Training) 
     Returns:
         The results of the runs of each complete trial, by its number, and whether Ctrl-C ended the training.
     """
-    copies = set_repeated_apart(study, trials)
+    copies = leave_out_repeated(study, trials)
     trials = [trial for trial in trials if trial.number in copies]
     waiting = {trial.number: trial for trial in trials}  # to be told
     results: dict[int, list[Fit]] = {}

@@ -16,7 +16,7 @@ MAX_BYTES = 1 << 22  # of a file that is made in memory
 _VIEWS = "SELECT name, sql FROM sqlite_master WHERE type = 'view'"
 
 
-class Mould:
+class Template:
     """An empty run file in memory, in which one new file after another is made.
 
     SQLite compiles its statements and tables once for all of them, and its views for all that have those of the one before.
@@ -66,7 +66,7 @@ class Mould:
                 connection.close()
 
 
-def create(path: Path, fill: Fill, nbytes: int, mould: Mould, publish: Callable[[Path, Path], None]) -> None:
+def create(path: Path, fill: Fill, nbytes: int, template: Template, publish: Callable[[Path, Path], None]) -> None:
     """Create a run file; the path has the whole file or none.
 
     Args:
@@ -74,7 +74,7 @@ def create(path: Path, fill: Fill, nbytes: int, mould: Mould, publish: Callable[
         fill: Called with a connection to an empty run file, which has the marks and the tables of one. What it writes is
             committed in one transaction.
         nbytes: About the number of bytes that it writes.
-        mould: Where the file is made if it is small.
+        template: Where the file is made if it is small.
         publish: Called with the complete temporary file and the path, to give it its name.
 
     Raises:
@@ -85,7 +85,7 @@ def create(path: Path, fill: Fill, nbytes: int, mould: Mould, publish: Callable[
     new = partial_path(path)
     try:
         if nbytes <= MAX_BYTES and hasattr(sqlite3.Connection, "serialize"):
-            write_new(new, mould.make(fill))
+            write_new(new, template.make(fill))
         else:
             _write(new, fill)
         with without_forks():

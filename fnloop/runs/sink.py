@@ -8,7 +8,7 @@ from pathlib import Path
 from fnloop.core.errors import RunError
 from fnloop.core.formatting import short
 from fnloop.runs.connection import close_writer, open_to_write, transaction
-from fnloop.runs.creation import Fill, Mould, create
+from fnloop.runs.creation import Fill, Template, create
 from fnloop.runs.files import publish
 from fnloop.runs.manifest import Manifest
 from fnloop.runs.overwrite import replace_run
@@ -27,7 +27,7 @@ class Sink:
         path: The run file.
         manifest: The manifest of a new run and the values that it names; None to append to the file at the path.
         overwrite: Whether a new file replaces a run at the path.
-        mould: Where a new file is made if it is small. Default: one of its own.
+        template: Where a new file is made if it is small. Default: one of its own.
     """
 
     def __init__(
@@ -35,9 +35,9 @@ class Sink:
         path: Path,
         manifest: tuple[Manifest, Sequence[Packed]] | None = None,
         overwrite: bool = False,
-        mould: Mould | None = None,
+        template: Template | None = None,
     ) -> None:
-        self.path, self._overwrite, self._mould = path, overwrite, mould or Mould()
+        self.path, self._overwrite, self._template = path, overwrite, template or Template()
         self._absolute = Path(os.path.abspath(path))  # also if the process changes its folder
         self._file: os.stat_result | None = None  # that has been written, or opened
         self._connection: PatientConnection | None = None
@@ -92,7 +92,7 @@ class Sink:
 
         replaces = self._overwrite and os.path.lexists(self._absolute)
         try:
-            create(self._absolute, fill_new, nbytes + self._start_bytes, self._mould, replace_run if replaces else publish)
+            create(self._absolute, fill_new, nbytes + self._start_bytes, self._template, replace_run if replaces else publish)
         except FileExistsError:
             raise RunError(f"path must be a new file, {short(str(self.path))} exists") from None
         self._start, self._file = None, os.stat(self._absolute)

@@ -63,7 +63,7 @@ def start_run(
         if not isinstance(state, TrainState):
             make_row(0, state, 0.0, 0, Encoder())
             pack_data(state)
-        sink = Sink(path, (manifest, packed), overwrite, thread.mould)
+        sink = Sink(path, (manifest, packed), overwrite, thread.template)
         recorder = Recorder(
             sink,
             Start(-1, counters(state, 0)[0], BlockHasher(sink.root)),

@@ -18,7 +18,7 @@ from typing import Any
 from fnloop.core.errors import RecordingWarning, RunError
 from fnloop.core.formatting import short
 from fnloop.core.warnings import warn
-from fnloop.runs.creation import Mould
+from fnloop.runs.creation import Template
 from fnloop.runs.environment import Observation
 from fnloop.runs.files import descriptors
 from fnloop.runs.lock import Locks
@@ -42,13 +42,13 @@ class WritingThread:
         is_shared: Whether it ends only after `close`, so that more files may come when all so far are finished.
 
     Attributes:
-        mould: Where new files are made.
+        template: Where new files are made.
         locks: The locks of the files.
         pack_dataset: The function that packs the data of the files, each once.
     """
 
     def __init__(self, is_shared: bool = False) -> None:
-        self.mould, self.locks, self.pack_dataset = Mould(), Locks(), pack_once()
+        self.template, self.locks, self.pack_dataset = Template(), Locks(), pack_once()
         self.wake: SimpleQueue[Writer | None] = SimpleQueue()  # a writer to finish at once, or None to write all
         self.progress: SimpleQueue[None] = SimpleQueue()  # an item tells that what another thread waits for may have come
         self.writers: list[Writer] = []  # that are not finished
@@ -91,7 +91,7 @@ class WritingThread:
                 for each in list(self.writers):
                     each.write(keeps_open)
                 written = monotonic()
-        self.mould.close()
+        self.template.close()
 
     def _due(self, written: float) -> float:
         """Return when all files are to be written again."""
